@@ -18,6 +18,7 @@ import type { Store } from "../../src/store/store.ts";
 import { directory } from "./config-fixture.ts";
 import { dayMs } from "./keys-fixture.ts";
 import { type Result, run } from "./cli-fixture.ts";
+import type { SharedPostgres } from "./shared-postgres.ts";
 import { msFromNow } from "./from-now.ts";
 
 /** Of any of the commands. */
@@ -56,6 +57,21 @@ export interface Place {
 export function sqlitePlace(name = "kms.db"): Place {
   const path = directory();
   return place(path, { name: "sqlite", file: join(path, name) });
+}
+
+/** Makes an empty place whose store is a new database of `server`. */
+export async function postgresPlace(server: Pick<SharedPostgres, "createDatabase">): Promise<Place> {
+  return place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 });
+}
+
+/** Makes an empty place of each kind of store, for `describe.each`. `server` is asked once a place is made. */
+export function placesOn(
+  server: () => Pick<SharedPostgres, "createDatabase">,
+): [name: string, make: () => Promise<Place>][] {
+  return [
+    ["sqlite", async () => sqlitePlace()],
+    ["postgres", () => postgresPlace(server())],
+  ];
 }
 
 export function place(path: string, settings: StoreSettings): Place {

@@ -12,10 +12,9 @@ import { signNote } from "../../../src/tlog/signed-note.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
 import { openTables } from "../../../src/store/registry.ts";
 import type { RowProblem } from "../../../src/store/row-problem.ts";
-import { directory } from "../../support/config-fixture.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";
-import { inStore, type Place, place, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
+import { inStore, type Place, placesOn, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
 
 let server: SharedPostgres;
 beforeAll(async () => {
@@ -23,13 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const postgresPlace = async () =>
-  place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 });
-
-const kinds: [name: string, make: () => Promise<Place>][] = [
-  ["sqlite", async () => sqlitePlace()],
-  ["postgres", postgresPlace],
-];
+const kinds = placesOn(() => server);
 
 const groups = [1, 300, 700, 5];
 const size = 1006;

@@ -3,8 +3,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { NotedWork } from "../../../src/store/lease-store.ts";
-import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
-import { directory } from "../../support/config-fixture.ts";
+import { inStore, liveIn, type Place, place, placesOn, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { fromNow } from "../../support/from-now.ts";
 import { startService } from "../../support/running-service.ts";
@@ -12,13 +11,7 @@ import { startService } from "../../support/running-service.ts";
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const kinds: [name: string, make: () => Promise<Place>][] = [
-  ["sqlite", async () => sqlitePlace()],
-  [
-    "postgres",
-    async () => place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 }),
-  ],
-];
+const kinds = placesOn(() => server);
 
 /** The same place, of which a backup is expected every hour. */
 function hourly(where: Place): Place {

@@ -5,20 +5,14 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openStore } from "../../../src/store/registry.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
-import { inStore, liveIn, type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { inStore, liveIn, type Place, placesOn, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const kinds: [name: string, make: () => Promise<Place>][] = [
-  ["sqlite", async () => sqlitePlace()],
-  [
-    "postgres",
-    async () => place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 }),
-  ],
-];
+const kinds = placesOn(() => server);
 const [killAt, waitAt] = ["kill-at.ts", "wait-at.ts"].map((name) => join(import.meta.dirname, "../../crash", name));
 
 /** A store with keys, and an empty directory `to` for its backups. */

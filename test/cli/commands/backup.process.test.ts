@@ -3,8 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { resultOf, start } from "../../support/cli-fixture.ts";
-import { liveIn, type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
-import { directory } from "../../support/config-fixture.ts";
+import { liveIn, type Place, placesOn, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
 import { startProcess } from "../../support/service-process.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
@@ -12,13 +11,7 @@ import { sharedPostgres } from "../../support/shared-postgres.ts";
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const postgresPlace = async () =>
-  place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 });
-
-const kinds: [name: string, make: () => Promise<Place>][] = [
-  ["sqlite", async () => sqlitePlace()],
-  ["postgres", postgresPlace],
-];
+const kinds = placesOn(() => server);
 
 const backupOf = (where: Place, name: string) => where.with({ name: "sqlite", file: join(where.directory, name) });
 

@@ -6,18 +6,21 @@ import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { laterColumns, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
-import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import {
+  inStore,
+  liveIn,
+  type Place,
+  place,
+  placesOn,
+  postgresPlace,
+  sql,
+  sqlitePlace,
+} from "../../support/cli-store-fixture.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const postgresPlace = async () =>
-  place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 });
-
-const kinds: [name: string, make: () => Promise<Place>][] = [
-  ["sqlite", async () => sqlitePlace()],
-  ["postgres", postgresPlace],
-];
+const kinds = placesOn(() => server);
 
 /** The rows of a table as text, whatever the database; of the audit trail in order, without their ids. */
 async function rowsOf(where: Place, table: keyof typeof tables, condition = "1 = 1"): Promise<string[]> {
@@ -194,7 +197,7 @@ describe("backup refuses", () => {
   });
 
   it("a database that is another's", async () => {
-    const from = await postgresPlace();
+    const from = await postgresPlace(server);
     const { code, err } = await from.run("backup", "b.db");
     expect(code).toBe(1);
     expect(err).toBe("fluo-kms: the postgres database holds no store of fluo-kms; name one that a service has used\n");

@@ -7,7 +7,7 @@ import type { StateAction } from "../../../src/store/audit-store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { inStore, liveIn, type Place, place, sql, sqlitePlace, placesOn } from "../../support/cli-store-fixture.ts";
 import { fromNow } from "../../support/from-now.ts";
 
 const server = await sharedPostgres();
@@ -47,33 +47,30 @@ const request = (key: KeyRecord) => ({
 });
 
 describe("check", () => {
-  it.each([
-    ["sqlite", async () => sqlitePlace()],
-    [
-      "postgres",
-      async () => place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 }),
-    ],
-  ] as const)("finds nothing in a %s store with keys in every state, and leaves no trace", async (name, make) => {
-    const where = await make();
-    const keys = await liveIn(where);
-    const before = await sql(where, "select count(*) as count from kms_audit");
-    const { code, out, err } = await where.run("check");
-    expect({ code, err }).toEqual({ code: 0, err: "" });
-    const answer = JSON.parse(out); // the output is no terminal
-    expect(answer).toMatchObject({ ok: true, store: name, problems: [] });
-    expect(answer.keys.data).toMatchObject({
-      DISABLED: 1,
-      COMPROMISED: 1,
-      DESTROY_SCHEDULED: 1,
-      DESTROYED: 1,
-      PENDING: 1,
-    });
-    expect(answer.keys.signing).toEqual({ ACTIVE: Object.keys(keys).length });
-    expect(answer.audit.heads).toEqual([
-      { writer_id: expect.stringMatching(/^[0-9a-f]{32}$/), sequence: answer.audit.events, mac: expect.any(String) },
-    ]);
-    expect(await sql(where, "select count(*) as count from kms_audit")).toEqual(before);
-  });
+  it.each(placesOn(() => server))(
+    "finds nothing in a %s store with keys in every state, and leaves no trace",
+    async (name, make) => {
+      const where = await make();
+      const keys = await liveIn(where);
+      const before = await sql(where, "select count(*) as count from kms_audit");
+      const { code, out, err } = await where.run("check");
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      const answer = JSON.parse(out); // the output is no terminal
+      expect(answer).toMatchObject({ ok: true, store: name, problems: [] });
+      expect(answer.keys.data).toMatchObject({
+        DISABLED: 1,
+        COMPROMISED: 1,
+        DESTROY_SCHEDULED: 1,
+        DESTROYED: 1,
+        PENDING: 1,
+      });
+      expect(answer.keys.signing).toEqual({ ACTIVE: Object.keys(keys).length });
+      expect(answer.audit.heads).toEqual([
+        { writer_id: expect.stringMatching(/^[0-9a-f]{32}$/), sequence: answer.audit.events, mac: expect.any(String) },
+      ]);
+      expect(await sql(where, "select count(*) as count from kms_audit")).toEqual(before);
+    },
+  );
 
   it("prints for people on a terminal", async () => {
     const where = sqlitePlace();
