@@ -23,6 +23,9 @@ const slowest = 20;
 
 try {
   process.exitCode = await main();
+} catch (error) {
+  console.log(`FAILED: ${(error as Error).message}\n0 passed, 1 failed`);
+  process.exitCode = 1;
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
