@@ -1,5 +1,5 @@
 /**
- * The gate, after `npm ci`: runs the suites of `.ci/suites.yaml` that a change selects, two beside each other unless one uses all cores.
+ * The gate, after `npm ci`: runs the suites of `.ci/suites.yaml` that a change selects, three beside each other.
  * What fails runs again three times. It is red if it fails once more; otherwise it is a line `FLAKY name seed load`, which is red too if the
  * change has the test or what it covers. The last line is `N passed, N failed`.
  */
@@ -11,6 +11,7 @@ import { changedSince, findBase } from "./gate/change.ts";
 import { isInChange } from "./gate/covered.ts";
 import { type Outcome, run } from "./gate/run.ts";
 import { readSuites, type Selected, select } from "./gate/suites.ts";
+import { runInTurn } from "./tools/in-turn.ts";
 
 interface Done extends Selected {
   outcome: Outcome;
@@ -20,6 +21,9 @@ interface Done extends Selected {
 const root = join(import.meta.dirname, "..");
 const work = mkdtempSync(join(tmpdir(), "fluo-kms-gate-"));
 const slowest = 20;
+
+/** Suites beside each other. Each waits for its parts now and then, so that two leave a fifth of two cores unused. */
+const atOnce = 3;
 
 try {
   process.exitCode = await main();
@@ -40,9 +44,9 @@ async function main(): Promise<number> {
   for (const { suite, command, why } of selected) console.log(`runs      ${suite.name}: ${command} (${why})`);
   for (const { name, run: command } of left) console.log(`left out  ${name}: ${command} (no input has changed)`);
   const dirtyBefore = changedSince(root, { commit: "HEAD" });
-  const installing = install(selected);
-  const done = await runAll(selected);
-  await installing;
+  const installed = install(selected);
+  const tasks = selected.map((each) => ({ ready: installed.get(each), run: () => runOne(each) }));
+  const done = await runInTurn(tasks, atOnce);
   const verdicts: Verdict[] = [];
   for (const each of done.filter(({ outcome }) => outcome.failed > 0)) {
     console.log(`--- again: ${each.suite.name}`);
@@ -74,32 +78,25 @@ function isRed({ failedAgain, file, isSelectedByChange }: Verdict, changed: read
   return changed !== undefined && isInChange(root, file, changed);
 }
 
-/** Beside the first suites, one after the other: each waits for downloads. The suites try again, and tell what is missing. */
-async function install(selected: readonly Selected[]): Promise<void> {
-  for (const { suite } of selected.filter(({ suite }) => suite.installs)) {
-    const option = suite.run.includes(" -- ") ? "--install" : "-- --install";
-    const { seconds, failed } = await run(`${suite.run} ${option}`, root, join(work, `${suite.name}-install`));
-    if (failed > 0 || seconds > 10)
-      console.log(`installed for ${suite.name}: ${Math.round(seconds)} s${failed > 0 ? ", FAILED" : ""}`);
+/**
+ * Installs what the suites need beside the first ones, one after the other: each waits for downloads. Returns when each is done. If an
+ * installation failed, its suite tries again, and tells what is missing.
+ */
+function install(selected: readonly Selected[]): Map<Selected, Promise<void>> {
+  const installed = new Map<Selected, Promise<void>>();
+  let before = Promise.resolve();
+  for (const each of selected.filter(({ suite }) => suite.installs)) {
+    before = before.then(() => installOne(each));
+    installed.set(each, before);
   }
+  return installed;
 }
 
-/** Runs each in its turn. One that is `alone` waits until the others have ended, and the others wait for it. */
-async function runAll(selected: readonly Selected[]): Promise<Done[]> {
-  const done: Done[] = [];
-  const running = new Set<Promise<void>>();
-  for (const each of selected) {
-    const atOnce = each.suite.alone ? 1 : 2;
-    while (running.size >= atOnce) await Promise.race(running);
-    const work = runOne(each).then((result) => {
-      done.push(result);
-      running.delete(work);
-    });
-    running.add(work);
-    if (each.suite.alone) await work;
-  }
-  await Promise.all(running);
-  return done;
+async function installOne({ suite }: Selected): Promise<void> {
+  const option = suite.run.includes(" -- ") ? "--install" : "-- --install";
+  const { seconds, failed } = await run(`${suite.run} ${option}`, root, join(work, `${suite.name}-install`));
+  if (failed > 0 || seconds > 10)
+    console.log(`installed for ${suite.name}: ${Math.round(seconds)} s${failed > 0 ? ", FAILED" : ""}`);
 }
 
 async function runOne(selected: Selected): Promise<Done> {

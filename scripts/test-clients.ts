@@ -16,6 +16,7 @@ import { isShortRun, takeShort } from "../test/support/short-option.ts";
 import { clientBuilds } from "./tools/client-builds.ts";
 import { usePackageCaches } from "./tools/cache.ts";
 import { type Counts, ownTests, runOwnTest } from "./tools/client-tests.ts";
+import { runInTurn } from "./tools/in-turn.ts";
 import { isRequired, notRun } from "./tools/not-run.ts";
 
 /** Specs of what Ruby and Rust have not. */
@@ -82,19 +83,28 @@ async function build(wanted: readonly Language[]): Promise<{ ready: Language[]; 
   return { ready, missing };
 }
 
-/** The tests that each client brings along. */
+/** The tests that each client brings along: those of two languages beside each other, those of one in turn. */
 async function testThemselves(ready: readonly Language[]): Promise<Counts> {
+  const counts = await runInTurn(
+    ready.map((language) => ({ ready: undefined, run: () => testItself(language) })),
+    2,
+  );
+  return {
+    passed: counts.reduce((sum, { passed }) => sum + passed, 0),
+    failed: counts.reduce((sum, { failed }) => sum + failed, 0),
+  };
+}
+
+async function testItself({ name, title }: Language): Promise<Counts> {
   const sum = { passed: 0, failed: 0 };
-  for (const { name, title } of ready) {
-    for (const test of ownTests[name]()) {
-      const start = performance.now();
-      const { passed, failed, skipped, said } = await runOwnTest(test);
-      const left = skipped === 0 ? "" : `, ${skipped} SKIPPED`;
-      sum.passed += passed;
-      sum.failed += failed;
-      process.stdout.write(`${title}: ${test.name}: ${passed} right, ${failed} wrong${left}, ${seconds(start)}\n`);
-      if (failed > 0) process.stdout.write(`FAILED: ${title}: ${test.name}\n${said.slice(-8_000)}\n`);
-    }
+  for (const test of ownTests[name]()) {
+    const start = performance.now();
+    const { passed, failed, skipped, said } = await runOwnTest(test);
+    const left = skipped === 0 ? "" : `, ${skipped} SKIPPED`;
+    sum.passed += passed;
+    sum.failed += failed;
+    process.stdout.write(`${title}: ${test.name}: ${passed} right, ${failed} wrong${left}, ${seconds(start)}\n`);
+    if (failed > 0) process.stdout.write(`FAILED: ${title}: ${test.name}\n${said.slice(-8_000)}\n`);
   }
   return sum;
 }

@@ -58,12 +58,13 @@ export async function cached(
   return place;
 }
 
-function putInPlace(made: string, place: string): void {
+/** Renames `made` to `place`, or removes it if somebody else's is there already, which is as good. */
+export function putInPlace(made: string, place: string): void {
   try {
     renameSync(made, place);
   } catch (error) {
-    // Somebody else's entry, which is as good.
     if (!existsSync(place)) throw error;
+    rmSync(made, { recursive: true, force: true });
   }
 }
 

@@ -3,10 +3,10 @@
  * tools/clients, or is ignored; what it depends on is in the cache. Each throws where it cannot be had.
  */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
-import { cached, tools as toolsFolder } from "./cache.ts";
+import { cached, putInPlace, tools as toolsFolder } from "./cache.ts";
 import { command, isThere } from "./command.ts";
 import { installOnMachine } from "./debian.ts";
 import { buildGo, type GoTool, installGo } from "./go.ts";
@@ -139,7 +139,7 @@ async function provideRustDependencies(): Promise<void> {
   });
   const copy = `${rustTarget}.${process.pid}`;
   command("cp", ["-a", entry, copy]);
-  renameSync(copy, rustTarget);
+  putInPlace(copy, rustTarget);
 }
 
 /** Throws where the client, or this part of it, is not there. */

@@ -1,9 +1,10 @@
 /** A short run of the fuzz, with what must come out of it. */
 import { expect, it } from "vitest";
+import { isShort } from "../../../../test/support/short-option.ts";
 import { fuzz } from "./fuzz.ts";
 
 const seed = Number(process.env.SEED ?? "7");
-const inputs = Number(process.env.INPUTS ?? "24000");
+const inputs = Number(process.env.INPUTS ?? (isShort ? "8000" : "24000"));
 
 it(`says what the service's own verifier says of ${inputs} inputs of seed ${seed}`, async () => {
   const came = await fuzz(inputs, seed);
