@@ -86,7 +86,7 @@ async function build(wanted: readonly Language[]): Promise<{ ready: Language[]; 
 /** The tests that each client brings along: those of two languages beside each other, those of one in turn. */
 async function testThemselves(ready: readonly Language[]): Promise<Counts> {
   const counts = await runInTurn(
-    ready.map((language) => ({ ready: undefined, run: () => testItself(language) })),
+    ready.map((language) => ({ run: () => testItself(language) })),
     2,
   );
   return {

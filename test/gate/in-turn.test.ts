@@ -13,7 +13,7 @@ it("runs as many beside each other as it may, in their order", async () => {
       running--;
       return number;
     };
-    return { ready: undefined, run };
+    return { run };
   });
   expect(new Set(await runInTurn(tasks, 2))).toEqual(new Set([0, 1, 2, 3, 4]));
   expect(started).toEqual([0, 1, 2, 3, 4]);
@@ -24,12 +24,26 @@ it("runs what is ready before what is not", async () => {
   const first = Promise.withResolvers<void>();
   const order: string[] = [];
   const task = (name: string, ready?: Promise<void>): Task<void> => ({ ready, run: async () => void order.push(name) });
-  const last: Task<void> = { ready: undefined, run: async () => first.resolve() };
+  const last: Task<void> = { run: async () => first.resolve() };
   await runInTurn([task("needs something", first.promise), task("needs nothing"), last], 1);
   expect(order).toEqual(["needs nothing", "needs something"]);
 });
 
+it("runs nothing beside what runs alone", async () => {
+  const order: string[] = [];
+  const task = (name: string, alone: boolean): Task<void> => {
+    const run = async () => {
+      order.push(`${name} starts`);
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push(`${name} ends`);
+    };
+    return { alone, run };
+  };
+  await runInTurn([task("a", false), task("b", true), task("c", false)], 3);
+  expect(order).toEqual(["a", "b", "c"].flatMap((name) => [`${name} starts`, `${name} ends`]));
+});
+
 it("fails as a task fails", async () => {
-  const failing: Task<void> = { ready: undefined, run: () => Promise.reject(new Error("broken")) };
+  const failing: Task<void> = { run: () => Promise.reject(new Error("broken")) };
   await expect(runInTurn([failing], 3)).rejects.toThrow("broken");
 });
