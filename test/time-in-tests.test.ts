@@ -23,7 +23,6 @@ const clocks = ["now", "hrtime", "cpuUsage", "threadCpuUsage", "resourceUsage"].
 const owners = ["performance", "Date", "process"].join("|");
 
 const figures = "measures for figures";
-const promises = "holds the service to a time that only a whole process can keep";
 const foreign = "waits for a server that the project did not make";
 const load = "keeps a load up for a time";
 const clock = "is the clock of others";
@@ -49,9 +48,7 @@ const rules: Readonly<Record<string, Rule>> = {
       "test/monitoring/": load,
       "test/outage/": figures,
       "test/provider-keys/hours.ts": clock,
-      "test/provider-keys/many-tenants.process.test.ts": promises,
       "test/providers/": foreign,
-      "test/shutdown.process.test.ts": promises,
       "test/start-fails.process.test.ts": "waits in a process without Vitest",
       "test/support/from-now.ts": clock,
       "test/support/jumping-clock.ts": clock,

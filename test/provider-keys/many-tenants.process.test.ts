@@ -201,13 +201,11 @@ describe("a service whose tenants have provider keys of their own", { shuffle: f
     ],
   ])("stops the tenants of a key that is disabled %s, and no others", async (_where, key, turn) => {
     turn(true);
-    const disabledAt = performance.now();
     const its = tenants.filter((tenantId) => keyOf(tenantId) === key);
+    // Long before unwrapped keys leave the cache, after an hour.
     await expect
       .poll(async () => new Set((await outcomes(its)).values()), { interval: 100 })
       .toEqual(new Set([status.FAILED_PRECONDITION]));
-    // A look is made each second here, and each half a minute by default.
-    expect(performance.now() - disabledAt).toBeLessThan(60_000);
     const all = await outcomes(tenants);
     expect(
       [...all]
@@ -230,6 +228,7 @@ describe("a service whose tenants have provider keys of their own", { shuffle: f
     expect(metrics).toContain('kms_calls_total{rpc_method="EncryptPii",outcome="server_fault"} 0\n');
 
     turn(false);
+    // Long before unwrapped keys leave the cache, after an hour.
     await expect
       .poll(async () => new Set((await outcomes(its)).values()), { interval: 100 })
       .toEqual(new Set([status.OK]));
