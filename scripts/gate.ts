@@ -1,5 +1,5 @@
 /**
- * The gate, after `npm ci`: runs the suites of `.ci/suites.yaml` that a change selects, up to three beside each other.
+ * The gate, after `npm ci`: runs the suites of `.ci/suites.yaml` that a change selects, three beside each other unless one uses all cores.
  * What fails runs again three times. It is red if it fails once more; otherwise it is a line `FLAKY name seed load`, which is red too if the
  * change has the test or what it covers. The last line is `N passed, N failed`.
  */
@@ -22,8 +22,8 @@ const root = join(import.meta.dirname, "..");
 const work = mkdtempSync(join(tmpdir(), "fluo-kms-gate-"));
 const slowest = 20;
 
-/** For suites beside each other, on two cores: most wait for what they start for half of their time. */
-const places = 3;
+/** Suites beside each other, on two cores: each waits for what it starts for half of its time. */
+const atOnce = 3;
 
 try {
   process.exitCode = await main();
@@ -46,11 +46,11 @@ async function main(): Promise<number> {
   const dirtyBefore = changedSince(root, { commit: "HEAD" });
   const installed = install(selected);
   const tasks = selected.map((each) => ({
-    places: each.suite.places,
+    alone: each.suite.alone,
     ready: installed.get(each),
     run: () => runOne(each),
   }));
-  const done = await runInTurn(tasks, places);
+  const done = await runInTurn(tasks, atOnce);
   const verdicts: Verdict[] = [];
   for (const each of done.filter(({ outcome }) => outcome.failed > 0)) {
     console.log(`--- again: ${each.suite.name}`);

@@ -7,8 +7,8 @@ export interface Suite {
   name: string;
   /** A command line without quotes. Selected words are appended to it. */
   run: string;
-  /** Of the three places for suites beside each other, how many it takes. */
-  places: number;
+  /** True if it uses all cores by itself, so that nothing runs beside it. */
+  alone: boolean;
   /** True if `run -- --install` installs what it needs. */
   installs: boolean;
   /** Globs of paths, of which one must have changed for the whole of it. Undefined if it always runs. */
@@ -35,7 +35,7 @@ export const noBase = "no base";
 
 interface Row {
   run: string;
-  places?: number;
+  alone?: boolean;
   installs?: boolean;
   inputs?: string | string[];
   words?: Record<string, string | string[]>;
@@ -49,8 +49,8 @@ export function readSuites(file: string): Suite[] {
   const { everything, suites }: { everything: string[]; suites: Record<string, Row> } = parse(
     readFileSync(file, "utf8"),
   );
-  return Object.entries(suites).map(([name, { run, places = 1, installs = false, inputs, words }]) => ({
-    ...{ name, run, places, installs },
+  return Object.entries(suites).map(([name, { run, alone = false, installs = false, inputs, words }]) => ({
+    ...{ name, run, alone, installs },
     inputs: inputs === undefined ? words && [] : [...everything, ...[inputs].flat()],
     words: new Map(Object.entries(words ?? {}).map(([word, globs]) => [word, [globs].flat()])),
   }));

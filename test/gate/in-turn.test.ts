@@ -29,17 +29,17 @@ it("runs what is ready before what is not", async () => {
   expect(order).toEqual(["needs nothing", "needs something"]);
 });
 
-it("runs nothing beside what takes all places", async () => {
+it("runs nothing beside what runs alone", async () => {
   const order: string[] = [];
-  const task = (name: string, places: number): Task<void> => {
+  const task = (name: string, alone: boolean): Task<void> => {
     const run = async () => {
       order.push(`${name} starts`);
       await new Promise((resolve) => setImmediate(resolve));
       order.push(`${name} ends`);
     };
-    return { places, run };
+    return { alone, run };
   };
-  await runInTurn([task("a", 1), task("b", 3), task("c", 1)], 3);
+  await runInTurn([task("a", false), task("b", true), task("c", false)], 3);
   expect(order).toEqual(["a", "b", "c"].flatMap((name) => [`${name} starts`, `${name} ends`]));
 });
 

@@ -18,7 +18,7 @@ describe("a change selects", () => {
   const suites = suitesOf(`
 everything: [package-lock.json]
 suites:
-  tests: { run: npm test, places: 3 }
+  tests: { run: npm test, alone: true }
   clients: { run: npm run clients --, inputs: proto/**, words: { go: clients/go/**, java: [clients/java/**, pom.xml] } }
   guides: { run: npm run docs --, words: { KEYS: docs/KEYS.md } }
 `);
