@@ -22,7 +22,7 @@ const root = join(import.meta.dirname, "..");
 const work = mkdtempSync(join(tmpdir(), "fluo-kms-gate-"));
 const slowest = 20;
 
-/** Suites beside each other, on two cores: each waits for what it starts for half of its time. */
+/** Suites beside each other, on two cores: half of the time a suite waits for what it started. */
 const atOnce = 3;
 
 try {
@@ -83,8 +83,8 @@ function isRed({ failedAgain, file, isSelectedByChange }: Verdict, changed: read
 }
 
 /**
- * Installs what the suites need beside the first ones, one after the other: each waits for downloads. Returns when each is done. If an
- * installation failed, its suite tries again, and tells what is missing.
+ * Begins to install what the suites need, one after the other, and returns the end of each installation. The first suites run meanwhile, as
+ * downloads are waited for. If an installation failed, its suite tries again, and tells what is missing.
  */
 function install(selected: readonly Selected[]): Map<Selected, Promise<void>> {
   const installed = new Map<Selected, Promise<void>>();

@@ -60,11 +60,15 @@ const rules: Readonly<Record<string, Rule>> = {
     isBroken: matchesOneOf(
       /(?<![\w-])timeout: |\{\s*timeout[,\s]/,
       /\bvi\.wait(?:For|Until)\b/,
+      /\bAbortSignal\.timeout\(/,
       /^ *\}, (?:[\d_]+|\w*(?:[pP]atience|[tT]imeout|Ms))\);$/m,
     ),
     holdsFor: (path) => /\.(?:test|spec)\.ts$/.test(path) || path.startsWith("test/support/"),
     except: {
       "clients/typescript/test/signing-exporter.test.ts": "counts spans that were lost for this reason",
+      "clients/typescript/test/span-signer.test.ts": "gives up a call that nobody answers",
+      "test/support/after-step.ts": "has the time of expect.poll, which means hung",
+      "test/support/balancer.ts": "looks as a balancer does",
       "test/support/cli-store-fixture.ts": "has SQLite wait for a lock",
       "test/support/eventually.ts": "gives all the same",
       "test/support/hung.ts": "gives all the same",
@@ -89,6 +93,7 @@ const rules: Readonly<Record<string, Rule>> = {
       "test/transport/grpc/reflection.test.ts": "is a client that reads as it asks",
       "test/transport/grpc/stream/memory.test.ts": "gives bytes the time to arrive",
       "test/transport/http/slow-bodies.test.ts": "is a client that is slow",
+      "test/transport/listening.test.ts": "has fake timers",
     },
   },
 };
@@ -155,6 +160,7 @@ describe("a rule about time", () => {
     [noTimeOut, "it(says, {\n  timeout,\n}, async () => {"],
     [noTimeOut, "await expect.poll(look, { timeout: 5 }).toBe(1);"],
     [noTimeOut, "await vi.waitFor(look);"],
+    [noTimeOut, "await call({ signal: AbortSignal.timeout(5) });"],
     [noSleep, 'import { setTimeout as delay } from "node:timers/promises";'],
     [noSleep, "await new Promise((resolve) => setTimeout(resolve, 5));"],
   ])("%#: is broken by its cases", (rule, code) => {

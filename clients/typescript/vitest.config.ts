@@ -7,7 +7,7 @@ export default defineConfig({
     root: import.meta.dirname,
     include: ["test/**/*.test.ts"],
     reporters: ["default", "../../test/support/summary-reporter.ts"],
-    maxWorkers: 2, // a file waits for its service half of the time
+    maxWorkers: 2, // a file waits while its service works
     ...hung,
   },
 });

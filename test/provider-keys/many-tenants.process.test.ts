@@ -202,7 +202,7 @@ describe("a service whose tenants have provider keys of their own", { shuffle: f
   ])("stops the tenants of a key that is disabled %s, and no others", async (_where, key, turn) => {
     turn(true);
     const its = tenants.filter((tenantId) => keyOf(tenantId) === key);
-    // Long before unwrapped keys leave the cache, after an hour.
+    // Unwrapped keys would stay in the cache for an hour. That a minute is enough, ./watch.test.ts shows by a clock of its own.
     await expect
       .poll(async () => new Set((await outcomes(its)).values()), { interval: 100 })
       .toEqual(new Set([status.FAILED_PRECONDITION]));
@@ -228,7 +228,6 @@ describe("a service whose tenants have provider keys of their own", { shuffle: f
     expect(metrics).toContain('kms_calls_total{rpc_method="EncryptPii",outcome="server_fault"} 0\n');
 
     turn(false);
-    // Long before unwrapped keys leave the cache, after an hour.
     await expect
       .poll(async () => new Set((await outcomes(its)).values()), { interval: 100 })
       .toEqual(new Set([status.OK]));

@@ -1,8 +1,12 @@
 /** Servers of both transports: what is left open when one cannot be bound, or when it is disposed of. */
 import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { syncBuiltinESMExports } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
+import timers from "node:timers/promises";
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { unobserved } from "../../src/audit/observer.ts";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import type { HealthReport } from "../../src/health/monitor.ts";
@@ -15,7 +19,7 @@ import { listenGrpc } from "../../src/transport/grpc/server.ts";
 import { listenHttp } from "../../src/transport/http/server.ts";
 import { testConnections } from "../support/test-connections.ts";
 
-async function servers() {
+async function servers({ serveMetrics = (response: ServerResponse): void => void response.end() } = {}) {
   const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
   onTestFinished(() => shutdown());
   const calls = createCalls({
@@ -47,7 +51,7 @@ async function servers() {
         grpcAddress: "",
         health,
         providerName: "local",
-        serveMetrics: (_request, response) => void response.end(),
+        serveMetrics: (_request, response) => serveMetrics(response),
         loopbackOnly: true,
         allowedOrigins: [],
         isLeaving: () => false,
@@ -79,5 +83,87 @@ describe.each(["grpc", "http"] as const)("a server of %s", (name) => {
       expect(open()).toEqual(["TCPServerWrap"]);
     }
     await expect.poll(open).toEqual([]);
+  });
+});
+
+/** A call that runs: `finish` has it end, and `outcome` is a status, or that it was cut off. */
+interface Running {
+  close(graceMs: number): Promise<void>;
+  finish(): void;
+  outcome: Promise<string>;
+}
+
+async function runningGrpc(): Promise<Running> {
+  const server = await (await servers()).grpc();
+  const session = connectHttp2(`http://${server.address}`).on("error", () => {});
+  onTestFinished(() => session.destroy());
+  await once(session, "connect");
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/grpc.health.v1.Health/Check",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  const outcome = new Promise<string>((resolve) => {
+    stream.on("trailers", (trailers) => resolve(`${trailers["grpc-status"]}`));
+    stream.on("error", () => resolve("cut off")).on("close", () => resolve("cut off"));
+  });
+  if (stream.pending) await once(stream, "ready");
+  // The first of the five bytes before the message. An answered ping means that what came before it was read.
+  await new Promise((resolve) => stream.write(Uint8Array.of(0), resolve));
+  await new Promise((resolve) => session.ping(resolve));
+  return { close: server.close, finish: () => void stream.resume().end(new Uint8Array(4)), outcome };
+}
+
+async function runningHttp(): Promise<Running> {
+  const held = Promise.withResolvers<ServerResponse>();
+  const server = await (await servers({ serveMetrics: held.resolve })).http();
+  const request = httpRequest(`http://${server.address}/q/metrics`);
+  const outcome = new Promise<string>((resolve) => {
+    request.on("response", (response: IncomingMessage) => resolve(`${response.resume().statusCode}`));
+    request.on("error", () => resolve("cut off"));
+  });
+  request.end();
+  const response = await held.promise;
+  return { close: server.close, finish: () => void response.end(), outcome };
+}
+
+describe.each([
+  ["grpc", runningGrpc, "0"],
+  ["http", runningHttp, "200"],
+] as const)("a server of %s that closes", (_name, running, ok) => {
+  const graceMs = 1_000;
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+
+  /** Closes it, and has so much time pass of its own. */
+  async function closing({ close }: Running, passMs: number): Promise<{ closed: Promise<void> }> {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+    // Vitest leaves the timers alone that src/ imports as promises.
+    const wait = <T>(ms?: number, value?: T) => new Promise<T>((resolve) => setTimeout(() => resolve(value as T), ms));
+    vi.spyOn(timers, "setTimeout").mockImplementation(wait);
+    syncBuiltinESMExports();
+    const closed = close(graceMs);
+    await vi.advanceTimersByTimeAsync(passMs);
+    return { closed };
+  }
+
+  it("answers a call that ends within the grace", async () => {
+    const call = await running();
+    const { closed } = await closing(call, graceMs - 1);
+    call.finish();
+    expect(await call.outcome).toBe(ok);
+    await vi.advanceTimersByTimeAsync(graceMs);
+    await closed;
+  });
+
+  it("cuts off one that does not", async () => {
+    const call = await running();
+    const { closed } = await closing(call, graceMs + 50);
+    expect(await call.outcome).toBe("cut off");
+    await closed;
   });
 });
