@@ -1,13 +1,13 @@
 /** How the process starts and ends: what a signal does to health, to calls that run and to connections that are merely open. */
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./support/cli-fixture.ts";
+import { halfCall } from "./support/half-call.ts";
 import { failureOf, grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
@@ -40,26 +40,6 @@ async function openReflection(target: string): Promise<void> {
   // ServerReflectionRequest.list_services = "".
   stream.write(Uint8Array.of(0x3a, 0));
   await new Promise((resolve) => stream.once("data", resolve));
-}
-
-/** A gRPC call of which the server has the head and not yet the whole message. */
-async function halfCall(target: string): Promise<{ session: ClientHttp2Session; stream: ClientHttp2Stream }> {
-  const session = connectHttp2(`http://${target}`);
-  onTestFinished(() => session.destroy());
-  session.on("error", () => {});
-  await once(session, "connect");
-  const stream = session.request({
-    ":method": "POST",
-    ":path": "/fluo.kms.v1.KmsService/Status",
-    "content-type": "application/grpc",
-    te: "trailers",
-  });
-  stream.on("error", () => {});
-  if (stream.pending) await once(stream, "ready");
-  // The first of the five bytes before the message. An answered ping means that what came before it was read.
-  await new Promise((resolve) => stream.write(Uint8Array.of(0), resolve));
-  await new Promise((resolve) => session.ping(resolve));
-  return { session, stream };
 }
 
 async function halfRequest(url: string) {

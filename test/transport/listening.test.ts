@@ -1,7 +1,6 @@
 /** Servers of both transports: what is left open when one cannot be bound, or when it is disposed of. */
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import { connect as connectHttp2 } from "node:http2";
 import { syncBuiltinESMExports } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
 import timers from "node:timers/promises";
@@ -17,6 +16,7 @@ import { createCalls } from "../../src/transport/calls.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";
 import { listenHttp } from "../../src/transport/http/server.ts";
+import { halfCall } from "../support/half-call.ts";
 import { testConnections } from "../support/test-connections.ts";
 
 async function servers({ serveMetrics = (response: ServerResponse): void => void response.end() } = {}) {
@@ -95,23 +95,11 @@ interface Running {
 
 async function runningGrpc(): Promise<Running> {
   const server = await (await servers()).grpc();
-  const session = connectHttp2(`http://${server.address}`).on("error", () => {});
-  onTestFinished(() => session.destroy());
-  await once(session, "connect");
-  const stream = session.request({
-    ":method": "POST",
-    ":path": "/grpc.health.v1.Health/Check",
-    "content-type": "application/grpc",
-    te: "trailers",
-  });
+  const { stream } = await halfCall(server.address, "/grpc.health.v1.Health/Check");
   const outcome = new Promise<string>((resolve) => {
     stream.on("trailers", (trailers) => resolve(`${trailers["grpc-status"]}`));
     stream.on("error", () => resolve("cut off")).on("close", () => resolve("cut off"));
   });
-  if (stream.pending) await once(stream, "ready");
-  // The first of the five bytes before the message. An answered ping means that what came before it was read.
-  await new Promise((resolve) => stream.write(Uint8Array.of(0), resolve));
-  await new Promise((resolve) => session.ping(resolve));
   return { close: server.close, finish: () => void stream.resume().end(new Uint8Array(4)), outcome };
 }
 
