@@ -3,6 +3,7 @@ import { type Logger, pino } from "pino";
 import { openLogOutput } from "./runtime/log-output.ts";
 import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry/start.ts";
 import { version } from "./version.ts";
+import type { Time } from "./runtime/time.ts";
 
 export interface ProcessSettings {
   readonly logLevel: string;
@@ -13,21 +14,26 @@ export interface ProcessSettings {
 
 export interface ServiceProcess {
   log: Logger;
-  /** Wall clock. */
-  clock(): Date;
+  time: Time;
   telemetry: Telemetry;
   /** Delivers the last telemetry, and the last lines of the log, of which `last` is one. */
   close(last?: string): Promise<void>;
 }
 
-export async function startProcess({ logLevel, warnings, telemetry }: ProcessSettings): Promise<ServiceProcess> {
+export async function startProcess(
+  { logLevel, warnings, telemetry }: ProcessSettings,
+  time: Time,
+): Promise<ServiceProcess> {
   const output = openLogOutput();
-  const log = pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, output.stream);
+  const log = pino(
+    { level: logLevel, base: null, timestamp: () => `,"time":"${time.now().toISOString()}"` },
+    output.stream,
+  );
   for (const warning of warnings) log.warn(warning);
-  const started = await startTelemetry({ version, otlp: telemetry.otlp });
+  const started = await startTelemetry({ version, otlp: telemetry.otlp }, time);
   return {
     log,
-    clock: () => new Date(),
+    time,
     telemetry: started,
     async close(last) {
       await started.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));

@@ -1,4 +1,5 @@
 /** The composition root: what the service is made of, in the order in which it starts. What was started is closed in the reverse order. */
+import { realTime, type Time } from "./runtime/time.ts";
 import { createAlarm, type StartedAlarm } from "./alarm.ts";
 import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { startAuditTrail } from "./audit/start.ts";
@@ -56,10 +57,10 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-export async function startServer(config: Config): Promise<RunningServer> {
+export async function startServer(config: Config, time: Time = realTime): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
   let lastLine: string | undefined;
-  const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
+  const running = parts.adopt(await startProcess(config, time), (each) => each.close(lastLine));
   const { servers, providers, health, background, rewriting, integrity, audit, policy, tls } = await startParts(
     config,
     running,
@@ -88,58 +89,58 @@ export async function startServer(config: Config): Promise<RunningServer> {
   async function stop(): Promise<void> {
     await shutDown({
       ...{ health, background, rewriting, integrity, servers, audit },
-      ...{ log: running.log, delayMs: config.shutdownDelayMs },
+      ...{ log: running.log, time: running.time, delayMs: config.shutdownDelayMs },
       rest: () => started.disposeAsync(),
     });
   }
 }
 
-async function startParts(config: Config, { log, clock, telemetry }: ServiceProcess, parts: AsyncDisposableStack) {
-  const startedAt = clock();
+async function startParts(config: Config, { log, time, telemetry }: ServiceProcess, parts: AsyncDisposableStack) {
+  const startedAt = time.now();
   const { instruments } = telemetry;
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
-  const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
+  const providers = parts.adopt(await startProviders(config, { instruments, log, time, alarm }), close);
   const { store, leases, losses, heads, advice, problems } = await openStore(
     config,
-    { providers, telemetry, log, clock, alarm },
+    { providers, telemetry, log, time, alarm },
     parts,
   );
   await providers.probeOpeners(samplesIn(store, providers.keys));
-  const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const { told, connections } = startBounds(config, { log, alarm }, parts);
-  const { policy, tls } = await startCredentials(config, { store, log, clock, alarm, told }, parts);
+  const audit = parts.adopt(startAuditTrail({ store, log, time, instruments, alarm }), close);
+  const { told, connections } = startBounds(config, { log, alarm, time }, parts);
+  const { policy, tls } = await startCredentials(config, { store, log, time, alarm, told }, parts);
   const keyring = parts.adopt(
-    createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache, ...config.limits }),
+    createKeyring({ store, providerKeys: providers.keys, time, ...config.cache, ...config.limits }),
     close,
   );
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
-  const probes = parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
+  const probes = parts.adopt(scheduleProbes({ keys: providers.probed, store, time, log }), close);
 
   const pool = parts.adopt(createBatchPool(config), close);
-  const budget = createBudget();
-  const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });
+  const budget = createBudget(time);
+  const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, time });
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const observe = rotationRecorder(instruments);
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const rotation = createRotation({
-    ...{ store, keyring, handover: logs.handover, hasOwnKey, clock, observe },
+    ...{ store, keyring, handover: logs.handover, hasOwnKey, time, observe },
     ...config.rotation,
   });
-  const witness = createTimeWitness({ store, clock, second: providerClock(providers.watches[0]!, { clock }) });
+  const witness = createTimeWitness({ store, time, second: providerClock(providers.watches[0]!, { time }) });
   const lifecycle = createLifecycle({
-    ...{ store, keyring, witness, clock },
+    ...{ store, keyring, witness, time },
     needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
   });
-  const backups = parts.adopt(startBackups({ ...config, settings: config.store, store, alarm, log, clock }), close);
-  const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, clock }), close);
+  const backups = parts.adopt(startBackups({ ...config, settings: config.store, store, alarm, log, time }), close);
+  const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, time }), close);
   const health = parts.adopt(
     await startHealth({
-      ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings, rotation: config.rotation },
+      ...{ providers, store, witness, audit, alarm, log, time, notices: config.warnings, rotation: config.rotation },
       problems: () => [...problems(), ...integrity.problems(), ...backups.problems()],
       accessRemarks: () => [
         ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
-        ...[...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+        ...[...(policy?.remarks() ?? []), ...(tls?.remarks(time.now()) ?? [])],
         ...(config.profile === "prod" ? heads.remarks() : []),
         ...backups.remarks(),
       ],
@@ -148,29 +149,29 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   );
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
-    startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
-    closeInBackground,
+    startBackground({ due, lifecycle, keyring, store, witness, providers, time, log, config }),
+    (part) => closeInBackground(part, time),
   );
-  const rewriting = parts.adopt(startRewriting({ store, clock, log }), closeInBackground);
-  const [loopLag, gcTime] = [parts.adopt(startLoopLag(), close), parts.adopt(startGcTime(), close)];
+  const rewriting = parts.adopt(startRewriting({ store, time, log }), (part) => closeInBackground(part, time));
+  const [loopLag, gcTime] = [parts.adopt(startLoopLag(time), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
-    ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
+    ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, time },
     ...{ audit, witness, pool, budget, maxEntries: config.cache.maxEntries, backupIntervalMs: config.backupIntervalMs },
     ...{ backups, loopLag, gcTime, failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read") },
   });
 
   const services = createServices({
     ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
-    ...{ health, integrity, heads, policy, tls, config, instruments, alarm, clock, log, startedAt },
+    ...{ health, integrity, heads, policy, tls, config, instruments, alarm, time, log, startedAt },
   });
-  await warmAhead({ keyring, store, log, ...config.cache });
+  await warmAhead({ keyring, store, log, time, ...config.cache });
 
-  const door = policy && policyDoor({ ...policy, ...config, policySha256: () => policy.inForce().sha256 });
+  const door = policy && policyDoor({ ...policy, ...config, time, policySha256: () => policy.inForce().sha256 });
   const servers = parts.adopt(
-    await startServers(config, { budget, connections, services, observer, health, telemetry, log, door, tls }),
+    await startServers(config, { budget, connections, services, observer, health, telemetry, log, time, door, tls }),
     close,
   );
-  log.info({ start_ms: Math.round(performance.now()) }, "serving");
+  log.info({ start_ms: Math.round(time.monotonicMs()) }, "serving");
   integrity.start();
   return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
 }
@@ -178,26 +179,33 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
 /** What bounds callers and connections, and tells what that did. */
 function startBounds(
   { connections: settings }: Config,
-  { log, alarm }: Pick<StoreParts, "log" | "alarm">,
+  { log, alarm, time }: Pick<StoreParts, "log" | "alarm" | "time">,
   parts: AsyncDisposableStack,
 ) {
-  const told = toldLimits({ log: (line) => log.warn(line, "a limit acted"), changed: alarm.changed });
+  const told = toldLimits({
+    log: (line) => log.warn(line, "a limit acted"),
+    changed: alarm.changed,
+    now: time.monotonicMs,
+  });
   const acted: ConnectionsParts["acted"] = (...closed) => told.acted(...closingOf(...closed));
-  const connections = parts.adopt(createConnections({ settings, acted }), close);
+  const connections = parts.adopt(createConnections({ settings, acted, time }), close);
   return { told, connections };
 }
 
 /** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
-  const { providers, telemetry, log, clock, alarm } = started;
+  const { providers, telemetry, log, time, alarm } = started;
   const { key, advice, ...opened } = parts.adopt(
-    await openUnlockedStore(config.store, { providerKeys: providers.keys, log, changed: alarm.changed }),
+    await openUnlockedStore(config.store, { providerKeys: providers.keys, log, time, changed: alarm.changed }),
     close,
   );
-  const { store, ...leases } = heldLeases(observedStore(opened.store, storeRecorder(telemetry.instruments)));
+  const { store, ...leases } = heldLeases(
+    observedStore(opened.store, storeRecorder(telemetry.instruments), time),
+    time.monotonicMs,
+  );
   const place = placeOf(config.store, config.heads);
   const heads = parts.adopt(
-    await startHeads({ store, storeKey: key, place, clock, log, changed: alarm.changed }),
+    await startHeads({ store, storeKey: key, place, time, log, changed: alarm.changed }),
     close,
   );
   const losses = createLosses();
@@ -205,19 +213,22 @@ async function openStore(config: Config, started: StoreParts, parts: AsyncDispos
   return { store: losses.refusedIn(store), leases, losses, heads, advice, problems };
 }
 
-interface StoreParts extends Pick<ServiceProcess, "log" | "clock" | "telemetry"> {
+interface StoreParts extends Pick<ServiceProcess, "log" | "time" | "telemetry"> {
   providers: StartedProviders;
   alarm: StartedAlarm;
 }
 
 /** Starts what proves who callers are, and who the service is. */
 async function startCredentials(config: Config, started: AuthenticationParts, parts: AsyncDisposableStack) {
-  const { log, alarm } = started;
+  const { log, alarm, time } = started;
   const policy = await startPolicy(config, started);
   if (policy) parts.adopt(policy, close);
   const tls =
     config.tls &&
-    parts.adopt(startTls({ files: config.tls, authorities: policy?.inForce(), log, changed: alarm.changed }), close);
+    parts.adopt(
+      startTls({ files: config.tls, authorities: policy?.inForce(), log, time, changed: alarm.changed }),
+      close,
+    );
   if (tls) policy?.trustBy(tls.trust);
   return { policy, tls };
 }

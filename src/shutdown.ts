@@ -2,7 +2,7 @@
  * The end of a running service: it is not ready at once, serves on for a while, drains, and closes what is left. A balancer that learns late
  * of the end thus sends nobody to a closed port.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import type { Time } from "./runtime/time.ts";
 import type { Logger } from "pino";
 import { withDeadline } from "./runtime/deadline.ts";
 
@@ -20,6 +20,7 @@ export interface ShutdownParts {
   log: Logger;
   /** Time from the start of the end to the drain. */
   delayMs: number;
+  time: Time;
 }
 
 interface Closing {
@@ -38,7 +39,7 @@ const backgroundMs = 4_000;
 
 /** Resolves at the latest `afterDrainMs` after the drain, whatever hangs then. */
 export async function shutDown(parts: ShutdownParts): Promise<void> {
-  const { health, background, rewriting, integrity, servers, audit, rest, log, delayMs } = parts;
+  const { health, background, rewriting, integrity, servers, audit, rest, log, delayMs, time } = parts;
   if (delayMs > 0) log.info({ delay_ms: delayMs }, "not ready any more: serving on before the drain");
   else log.info("draining");
   health.drain();
@@ -46,19 +47,19 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
   // None of them begins anything more, while calls are served and end. The rest waits for them.
   for (const each of [background, rewriting, integrity]) Promise.resolve(each.close()).catch(() => {});
   if (delayMs > 0) {
-    await delay(delayMs);
+    await time.sleep(delayMs);
     log.info("draining");
   }
   await servers.close();
   const late = () => new Error(`what follows the drain took more than ${afterDrainMs / 1_000} s`);
-  await withDeadline(afterDrainMs, late, async () => {
+  await withDeadline(time, afterDrainMs, late, async () => {
     await audit.close();
     await rest();
   }).catch((err) => log.error({ err }, "not everything was closed in order"));
 }
 
 /** Closes work in the background, and waits for it no longer than the end of the service can. */
-export async function closeInBackground(part: Closing): Promise<void> {
+export async function closeInBackground(part: Closing, time: Time): Promise<void> {
   const late = () => new Error("work in the background goes on");
-  await withDeadline(backgroundMs, late, () => part.close()).catch(() => {});
+  await withDeadline(time, backgroundMs, late, () => part.close()).catch(() => {});
 }

@@ -157,10 +157,21 @@ const mayImport: Record<string, readonly string[]> = {
     ...["transport", "transport/connections", "transport/grpc", "transport/http"],
     ...["service", "audit", "health", "telemetry"],
   ],
-  "transport/connections": ["limits", "runtime"],
+  "transport/connections": ["limits", "runtime", "runtime/turns"],
   transport: [
     "transport/connections",
-    ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "limits", "runtime", "telemetry"],
+    ...[
+      "service",
+      "service/*",
+      "audit",
+      "auth",
+      "auth/certificate",
+      "call",
+      "limits",
+      "runtime",
+      "runtime/turns",
+      "telemetry",
+    ],
     "encoding/json.ts",
   ],
   "transport/grpc/server.ts": [
@@ -170,7 +181,15 @@ const mayImport: Record<string, readonly string[]> = {
     "transport/grpc/http2",
     "transport/grpc/stream",
   ],
-  "transport/grpc": ["transport", "transport/connections", "transport/grpc/http2", "call", "health", "runtime"],
+  "transport/grpc": [
+    "transport",
+    "transport/connections",
+    "transport/grpc/http2",
+    "call",
+    "health",
+    "runtime",
+    "runtime/turns",
+  ],
   "transport/grpc/http2": ["transport", "limits", "runtime"],
   "transport/grpc/stream": ["transport", "transport/grpc", "transport/grpc/http2", "call", "runtime"],
   "transport/http": [
@@ -188,20 +207,31 @@ const mayImport: Record<string, readonly string[]> = {
   "service/compose.ts": [
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry", "version.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
-    ...["store", "store/heads", "runtime"],
+    ...["store", "store/heads", "runtime", "runtime/turns"],
   ],
   service: ["audit", "call", "encoding", "store", "telemetry"],
   "service/kms": [
-    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "telemetry"],
+    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "runtime/turns", "telemetry"],
     ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
     ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
   ],
   "service/kms/validate": [
-    ...["service/codec", "call", "keys", "provider-keys", "provider", "attestation", "envelope", "crypto", "runtime"],
+    ...[
+      "service/codec",
+      "call",
+      "keys",
+      "provider-keys",
+      "provider",
+      "attestation",
+      "envelope",
+      "crypto",
+      "runtime",
+      "runtime/turns",
+    ],
     "store/sqlite/memory.ts", // the throw-away store of its probe
   ],
-  "service/key-admin": ["service", "audit", "call", "keys", "keys/time", "store", "runtime"],
+  "service/key-admin": ["service", "audit", "call", "keys", "keys/time", "store", "runtime", "runtime/turns"],
   "service/log": ["service", "audit", "call", "tenant-log", "tlog"],
   "service/codec": ["attestation", "batch", "otlp", "encoding"],
 
@@ -304,12 +334,13 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "auth/policy": ["call", "crypto", "encoding"],
   "auth/certificate": ["auth/policy", "crypto", "encoding"],
-  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "limits", "runtime"],
+  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "limits", "runtime", "runtime/turns"],
 
   // Everybody's.
   call: [],
   limits: ["call"],
   runtime: [],
+  "runtime/turns": ["runtime"],
   "alarm.ts": [],
   "errors.ts": [],
   "failpoints.ts": [],
@@ -332,7 +363,7 @@ const packages: Record<string, readonly string[]> = {
   "pg-connection-string": ["store/postgres"],
   "sodium-native": ["crypto"],
   "lru-cache": ["auth", "keys", "tenant-log"],
-  croner: ["backup", "config", "keys/rotation"],
+  croner: ["config", "runtime"],
   "dot-properties": ["config"],
   jose: ["auth"],
   yaml: ["auth"],
@@ -374,6 +405,76 @@ const parsers: Readonly<Record<string, string>> = {
   "store/postgres/listen.ts": "notifications that replicas send",
   "store/sqlite/wal": "files that the service writes",
 };
+
+/** Files that read a clock or start a timer themselves, and why. Every other part is given `Time`. */
+const ownClocks: Readonly<Record<string, string>> = {
+  "runtime/time.ts": "is the time of this machine",
+  "metrics/process-use.ts": "asks Node since when the process runs",
+  "transport/call-context.ts": "compares with the deadline of a call, which grpc-js keeps by the system's clock",
+};
+
+/** Files and folders that take the time of this machine, and why. */
+const realTimeTakers: Readonly<Record<string, string>> = {
+  "server.ts": "composes the service, by the time of this machine unless another is given",
+  cli: "commands, each a process of its own",
+  "store/offline": "what commands do to a store",
+  "store/postgres/examined-server.ts": "a look for a command",
+  "store/sqlite/database-worker.ts": "a thread",
+};
+
+/** Files that wait for a turn of the event loop, in which no time passes, and why. */
+const turnTakers: Readonly<Record<string, string>> = {
+  "audit/heads-at-start.ts": "lets calls run between pages",
+  "audit/verify-trail.ts": "lets calls run between pages",
+  "keys/cache.ts": "destroys a value when its last user has run",
+  "keys/pace.ts": "lets calls run between keys",
+  "runtime/manual-time.ts": "lets what fell due run",
+  "runtime/turns/loop.ts": "counts the turns",
+  "store/offline": "commits what came in one turn",
+  "store/sql": "lets calls run between pages",
+  "store/sqlite": "commits what came in one turn",
+  "transport/grpc/run-after-parse.ts": "runs calls after all that one read brought is parsed",
+};
+
+/** Packages that keep time of their own, by this machine's clocks, and for what. */
+const ownTime: Readonly<Record<string, string>> = {
+  "@grpc": "deadlines of calls, keepalive and the age of connections",
+  "@connectrpc": "nothing on the server: the statuses of calls alone are used",
+  "@opentelemetry": "intervals of exports, and times of spans and samples",
+  "@aws-sdk": "dates of signatures and lives of credentials",
+  "@azure": "lives of tokens",
+  "google-auth-library": "lives of tokens",
+  cockatiel: "nothing that counts: a breaker of which no wait is asked",
+  croner: "whether an expression of the configuration ever comes about",
+  jose: "nothing that counts: the claims that are times are read by auth/token/jwt.ts",
+  "lru-cache": "nothing: no entry has a time to live there",
+  pg: "time limits of connections and statements",
+  pino: "nothing: times of lines are given to it",
+};
+
+const clockWords = new RegExp(
+  [
+    String.raw`\bset(?:Timeout|Interval)\b`,
+    String.raw`\bDate\s*(?:\??\.\s*|\[\s*["'])now\b`,
+    String.raw`\bDate\(\)`,
+    String.raw`\bperformance\s*(?:\??\.\s*|\[\s*["'])(?:now|timeOrigin|mark)\b`,
+    String.raw`\bnow\b[^{}=;]*\}\s*=\s*(?:performance|Date)\b`,
+    String.raw`\bAbortSignal\s*\.\s*timeout\b`,
+    String.raw`\bhrtime\b`,
+    String.raw`\buptime\s*\(`,
+    String.raw`\bscheduler\s*\.`,
+  ].join("|"),
+);
+
+/** Returns the files in which `word` occurs and that the table does not have, and the lines of the table that no file needs. */
+function unlisted(sources: readonly Source[], word: RegExp, table: Readonly<Record<string, string>>): string[] {
+  const users = sources.filter(({ code }) => word.test(code)).map(({ path }) => path);
+  const listed = Object.keys(table);
+  return [
+    ...users.filter((path) => !listed.some((each) => isIn(path, each))),
+    ...(sources.length > 1 ? listed.filter((each) => !users.some((path) => isIn(path, each))) : []),
+  ];
+}
 
 /** What each rule says, and what in the sources breaks it. */
 const rules: Record<string, (sources: readonly Source[]) => string[]> = {
@@ -449,6 +550,19 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
       })
       .map(({ path }) => `${path} parses JSON`),
 
+  "clocks are read and timers started by runtime/time.ts": (sources) =>
+    unlisted(sources, clockWords, ownClocks).map((path) => `${path} keeps time of its own`),
+
+  "the time of this machine is taken where the service, a command or a thread begins": (sources) =>
+    unlisted(
+      sources.filter(({ path }) => path !== "runtime/time.ts"),
+      /\brealTime\b/,
+      realTimeTakers,
+    ).map((path) => `${path} takes the time of this machine`),
+
+  "a turn of the event loop is waited for where the table says": (sources) =>
+    unlisted(sources, /\bsetImmediate\b/, turnTakers).map((path) => `${path} waits for a turn`),
+
   "nothing gives JSON.parse a reviver, by which V8 corrupts the memory of the process on some texts": (sources) =>
     sources.filter(({ code }) => parsesWithReviver(code)).map(({ path }) => `${path} gives JSON.parse a reviver`),
 };
@@ -479,6 +593,7 @@ const sourceFolders = new Set(Object.keys(mayImport).map((folder) => folder.spli
 function isAllowed(path: string, of: string): boolean {
   if (of.startsWith("../gen/")) return true;
   if (of === "errors.ts") return path !== of;
+  if (of === "runtime/time.ts") return !pure.includes(folderOf(path));
   const [folder, ofFolder] = [folderOf(path), folderOf(of)];
   const allowed = mayImport[path] ?? mayImport[folder] ?? mayImport[`${posix.dirname(folder)}/*`];
   if (allowed === undefined) return false;
@@ -558,6 +673,7 @@ const roles: Record<string, string> = {
 const longFunctions: Record<string, string> = {
   "audit/trail.ts createAuditTrail":
     "one state: rows that wait, the flush that is under way, and the problem that all are told",
+  "store/sqlite/embedded.ts embeddedDatabase": "one queue: reads, groups of writes and an opening never run at once",
   "health/monitor.ts startHealthMonitor": "one state: the last look at each part, from which every report is made",
   "keys/cache.ts createCache": "one state: what an entry may do depends on every other way in which it can change",
   "keys/lifecycle.ts createLifecycle": "seven changes of a key over the same two helpers, each of a few lines",
@@ -648,6 +764,10 @@ it("ARCHITECTURE.md has a line for each folder of src/, and for no other", () =>
   expect(unknownFolders(["keys/a.ts", "new/a.ts"], "| `keys/`, `old/` | what |")).toEqual(["old", "new"]);
 });
 
+it("a package that keeps time of its own is one that src/ imports", () => {
+  expect(Object.keys(ownTime).filter((name) => !Object.hasOwn(packages, name))).toEqual([]);
+});
+
 describe("the imports of src/", () => {
   const sources = readSources();
 
@@ -678,6 +798,9 @@ describe("a rule is broken by", () => {
     gen,
     environment,
     ownReader,
+    ownClock,
+    ownRealTime,
+    ownTurn,
     noReviver,
   ] = Object.values(rules);
 
@@ -713,6 +836,20 @@ describe("a rule is broken by", () => {
     [gen, "keys/a.ts", 'import { a } from "../../gen/ts/a_pb.ts";'],
     [gen, "keys/a.ts", 'export * from "../../gen/ts/a_pb.ts";'],
     [ownReader, "service/a.ts", "const a = JSON.parse(text);"],
+    [ownClock, "keys/a.ts", "const timer = setTimeout(run, 5).unref();"],
+    [ownClock, "keys/a.ts", 'import { setTimeout as delay } from "node:timers/promises";'],
+    [ownClock, "keys/a.ts", "globalThis.setInterval(run, 5);"],
+    [ownClock, "keys/a.ts", "const at = Date.now();"],
+    [ownClock, "keys/a.ts", 'const at = Date["now"]();'],
+    [ownClock, "keys/a.ts", "const clock = Date.now;"],
+    [ownClock, "keys/a.ts", "const { now } = performance;"],
+    [ownClock, "keys/a.ts", "const at = new Date();"],
+    [ownClock, "keys/a.ts", "const at = performance.now();"],
+    [ownClock, "keys/a.ts", "const late = AbortSignal.timeout(5);"],
+    [ownClock, "keys/a.ts", "const at = process.hrtime.bigint();"],
+    [ownClock, "keys/a.ts", "const at = os.uptime();"],
+    [ownRealTime, "keys/a.ts", 'import { realTime } from "../runtime/time.ts";'],
+    [ownTurn, "keys/a.ts", "setImmediate(run);"],
     [ownReader, "transport/a.ts", "const a = fromJsonString(desc, text);"],
     [ownReader, "cli/a.ts", "const { parse } = JSON;"],
     [noReviver, "cli/a.ts", 'const a = JSON.parse(textOf(b, "c"), (_key, value) => value);'],

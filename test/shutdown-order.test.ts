@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { closeInBackground, shutDown } from "../src/shutdown.ts";
+import { realTime } from "../src/runtime/time.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -19,6 +20,7 @@ function parts(rest: () => Promise<void>) {
   const lines: string[] = [];
   const log = pino({ level: "info", base: null }, { write: (line) => void lines.push(line) });
   const ended = shutDown({
+    time: realTime,
     ...{ health: { drain: () => void order.push("health") }, background: { close: never }, log, delayMs: 0 },
     ...{
       rewriting: part("rewriting"),
@@ -54,7 +56,7 @@ it("ends 10 s after the drain though a part never closes, and says so", async ()
 });
 
 it("waits 4 s for work in the background, so that the rest has time", async () => {
-  const closed = closeInBackground({ close: never });
+  const closed = closeInBackground({ close: never }, realTime);
   await vi.advanceTimersByTimeAsync(4_000);
   await closed;
 });

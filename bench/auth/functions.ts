@@ -2,6 +2,7 @@
  * The door's functions alone, in a process under the service's flags: who calls, by each kind of credential that was seen before, and
  * whether they may; and what the first sight of a token costs.
  */
+import { realTime } from "../../src/runtime/time.ts";
 import { X509Certificate } from "node:crypto";
 import pino from "pino";
 import { type Authenticator, type Connection, createAuthenticator } from "../../src/auth/authenticator.ts";
@@ -60,7 +61,7 @@ async function inForce(): Promise<InForce> {
   const { files, problems } = readPolicyFiles(world.policy.file, { nowMs: Date.now(), strict: false, tls: "own" });
   if (files === undefined) throw new Error(problems.map(({ text }) => text).join("; "));
   const settings = { jwksMaxStaleMs: 86_400_000, profile: "dev", proxies: {} };
-  const parts = { settings, log: pino({ level: "error" }), clock, changed() {} };
+  const parts = { settings, log: pino({ level: "error" }), time: realTime, changed() {} };
   const put = putInForce(files, undefined, parts);
   await Promise.all(put.issuers.all.map(({ keys }) => keys.reload()));
   return put;

@@ -10,6 +10,7 @@ import type { Store } from "../../src/store/store.ts";
 import { spread, textOf } from "../figures.ts";
 import { fill, openDatabase, type TenantProviderKeys } from "./fill.ts";
 import type { Place } from "./sizes.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface Counted {
   store: string;
@@ -30,7 +31,7 @@ export async function measureCounts(place: Place): Promise<Counted[]> {
   const provider = await openLocal({ name: "local" });
   await fill(settings, provider, tenants());
   const db = openDatabase(settings);
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   const counted: Counted[] = [];
   for (const [index, upTo] of copies.entries()) {
     for (let copy = index === 0 ? 1 : copies[index - 1]!; copy < upTo; copy += 1) await copyKeys(db, copy);

@@ -18,6 +18,7 @@ import { insertCopies } from "../../src/store/offline/copy.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { keyRow, valuesOf } from "../../src/store/sql/rows/rows.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface TenantProviderKeys {
   tenantId: string;
@@ -70,15 +71,15 @@ export async function fill(
 }
 
 export function openDatabase(settings: StoreSettings): Database {
-  if (settings.name === "sqlite") return embeddedDatabase({ file: settings.file, soon: setImmediate });
-  if (settings.name === "postgres") return postgresDatabase(settings, 2);
+  if (settings.name === "sqlite") return embeddedDatabase({ time: realTime, file: settings.file, soon: setImmediate });
+  if (settings.name === "postgres") return postgresDatabase(settings, 2, realTime);
   throw new Error("a store in memory cannot be filled from outside");
 }
 
 /** Its tables and its store key. */
 async function makeStore(settings: StoreSettings, provider: Provider): Promise<RowMac> {
-  const locked = await openStore(settings);
-  const store = await unlockStore(locked, providerKeys({ current: provider }));
+  const locked = await openStore(settings, realTime);
+  const store = await unlockStore(locked, providerKeys({ current: provider }), realTime);
   const key = await unwrapStoreKey((await locked.storeKey())!, providerKeys({ current: provider }));
   await store.close();
   return rowMac(key);

@@ -20,6 +20,9 @@ import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { auditedHandlers } from "../../test/support/audited-handlers.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { createTurns } from "../../src/runtime/turns/one-at-a-time.ts";
+import { wallTime } from "../../test/support/wall-time.ts";
 
 export interface GrownService {
   kms: KmsHandlers;
@@ -35,13 +38,13 @@ export const call: CallContext = { caller: anyone, signal: new AbortController()
 const counter = { add() {} };
 
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   const clock = () => new Date();
-  const keyring = wholeKeyring({ store, provider, clock });
-  const audit = createAuditTrail({ store, clock });
-  const watches = [await watchProvider({ provider })];
+  const keyring = wholeKeyring({ store, provider, time: wallTime(clock) });
+  const audit = createAuditTrail({ store, time: wallTime(clock) });
+  const watches = [await watchProvider({ time: realTime, provider })];
   const alarm = createAlarm();
-  const health = await startHealthMonitor({ alarm, watches, store, notices: [] });
+  const health = await startHealthMonitor({ time: realTime, alarm, watches, store, notices: [] });
   const observer = createAuditObserver({ audit, alarm, dataLoss: counter });
   const kms = kmsHandlers({
     observer,
@@ -53,7 +56,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
     tenantProviderKeys: { all: () => [], keyOf: () => undefined },
-    clock,
+    time: wallTime(clock),
     health,
     integrity: {
       status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
@@ -84,6 +87,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   return {
     kms: auditedHandlers(kms, kmsMethods, observer),
     admin: keyAdminHandlers({
+      auditTurns: createTurns({ time: realTime }),
       lifecycle: keyring,
       rewrap: keyring,
       current: wrappedBy(provider),

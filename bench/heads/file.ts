@@ -1,4 +1,5 @@
 /** What one heads file costs: filled with as much as it holds, of a store with many logs and many writers that ended. */
+import { realTime } from "../../src/runtime/time.ts";
 import { createSecretKey, randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
@@ -52,7 +53,7 @@ export async function fileCosts({ locked, fillBy, place }: Costed): Promise<File
   await db.close();
   const store = await locked.unlock(storeKey);
   try {
-    const parts = { store, key: headsKey(storeKey), place, clock: () => new Date() };
+    const parts = { store, key: headsKey(storeKey), place, time: realTime };
     const first = keptHeads(parts);
     await first.judge();
     const beginMs = await timed(() => first.write());

@@ -9,6 +9,7 @@ import { temporaryDirectory } from "../temporary.ts";
 import { join } from "node:path";
 import { type FileFigures, fileCosts } from "./file.ts";
 import { type SyncFigures, syncsOf } from "./syncs.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface HeadsResults {
   files: (FileFigures & { store: string })[];
@@ -19,8 +20,8 @@ export async function heads(): Promise<HeadsResults> {
   const dir = temporaryDirectory();
   const file = join(dir, "kms.db");
   const sqlite = await fileCosts({
-    locked: await openSqlite({ name: "sqlite", file }),
-    fillBy: () => embeddedDatabase({ file, soon: setImmediate }),
+    locked: await openSqlite({ name: "sqlite", file }, realTime),
+    fillBy: () => embeddedDatabase({ time: realTime, file, soon: setImmediate }),
     place: { file: `${file}-heads`, required: false, lock: `${file}.heads.lock`, database: file },
   });
   const files = [{ store: "SQLite", ...sqlite }];
@@ -40,8 +41,8 @@ async function postgresCosts(dir: string): Promise<FileFigures> {
     const url = await server.createDatabase();
     const place = join(dir, "replica-heads");
     return await fileCosts({
-      locked: await openPostgres({ name: "postgres", url, maxConnections: 4 }),
-      fillBy: () => postgresDatabase({ url }, 2),
+      locked: await openPostgres({ name: "postgres", url, maxConnections: 4 }, realTime),
+      fillBy: () => postgresDatabase({ url }, 2, realTime),
       place: { file: place, required: false, lock: `${place}.lock`, database: undefined },
     });
   } finally {

@@ -16,6 +16,7 @@ import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { aligned } from "../figures.ts";
 import { temporaryDirectory } from "../temporary.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 interface PartFigures {
   part: string;
@@ -58,14 +59,16 @@ const longMs = 50;
 export async function integrity(): Promise<IntegrityResults> {
   const key = createSecretKey(randomBytes(32));
   const file = join(temporaryDirectory(), "kms.db");
-  const locked = await openSqlite({ name: "sqlite", file });
+  const locked = await openSqlite({ name: "sqlite", file }, realTime);
   const stored = { storeId: "00", provider: "local", providerKeyId: "local:00", wrapped: randomBytes(60) };
   await locked.insertStoreKey({ ...stored, createdAt: new Date() }, key);
   const store = await locked.unlock(key);
   await fill(file, rowMac(key));
   const { parts, memoryBytes } = await unpaced(store);
   const alone = await latency(store, async () => {});
-  const besidePass = await latency(store, (signal) => runPass({ store, found() {}, progress() {} }, signal));
+  const besidePass = await latency(store, (signal) =>
+    runPass({ time: realTime, store, found() {}, progress() {} }, signal),
+  );
   await store.close();
   const results = { keys: tenants, auditRows, parts, memoryBytes, alone, besidePass };
   print(results);
@@ -73,7 +76,7 @@ export async function integrity(): Promise<IntegrityResults> {
 }
 
 async function fill(file: string, mac: ReturnType<typeof rowMac>): Promise<void> {
-  const db = embeddedDatabase({ file, soon: setImmediate });
+  const db = embeddedDatabase({ time: realTime, file, soon: setImmediate });
   const chain = auditChain(mac, randomBytes(16).toString("hex"));
   for (let start = 0; start < tenants; start += tenantsAtOnce) {
     const records = Array.from({ length: tenantsAtOnce }, (_, at) => recordOf(`tenant-${start + at}`));

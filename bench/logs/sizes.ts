@@ -13,6 +13,7 @@ import { openStore } from "../../src/store/registry.ts";
 import { fill } from "../growth/fill.ts";
 import { type Service, startService } from "../server/server.ts";
 import { temporaryDirectory } from "../temporary.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface LogSize {
   leaves: number;
@@ -37,7 +38,7 @@ export async function startWithLogs(size: LogSize): Promise<Service> {
     return { tenantId, purposes: ["signing"] as const, versions: 1, activatedAt: new Date() };
   });
   await fill(settings, provider, keys);
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   for (const [index, tenantId] of tenants.entries()) {
     if (index === 0 && size.isWhole) await writeWhole(store, tenantId, size.leaves);
     else await store.createLog(headOf(tenantId, size.leaves));

@@ -20,6 +20,7 @@ import { generateDataKeyRequest, rpc, tenantId } from "../requests.ts";
 import { startRotating } from "../rotation/service.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { Question, Read, ReadCall } from "./callers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface ReadersRow extends Beside {
   store: string;
@@ -129,7 +130,7 @@ async function fillStore(
     return { tenantId: `tenant-${index}`, purposes: ["data", "signing"], versions: 1, activatedAt: new Date() };
   });
   await fill(settings, provider, tenants);
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   await fillTrail(store, trailRows, readTenant);
   await filledLog(store, logSize, { tenantId: readTenant });
   await store.close();

@@ -12,6 +12,7 @@ import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { piiFields, tenantId } from "../requests.ts";
 import { signSpanRequests } from "../spans.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const envelopeHeaderBytes = 18;
 /** As EncryptPii's calls have them by turns. */
@@ -48,7 +49,7 @@ export async function bareLoops(): Promise<BareLoops> {
   const { after: tree } = growTree(emptyTree, randomBytes(1000 * hashBytes));
   const provider = localProvider(createSecretKey(randomBytes(32)));
   // Not asked for longer than a record is believed while others are measured, it would have to look again.
-  const keyring = wholeKeyring({ store: memoryStore(), provider, stateTtlMs: hourMs });
+  const keyring = wholeKeyring({ time: realTime, store: memoryStore(realTime), provider, stateTtlMs: hourMs });
   const active = await keyring.activeSigningKey(tenantId);
   const map = new Map([[tenantId, active]]);
   let turn = 0;

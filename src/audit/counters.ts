@@ -2,6 +2,7 @@
  * What happened since the last rows of the audit trail were written: uses and looks, counted where they are alike, and refusals
  * (refusals.ts). A use of a key costs a few look-ups and no object, because every call that uses a key pays for it.
  */
+import type { Time } from "../runtime/time.ts";
 import type { Purpose } from "../store/key-record.ts";
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 import { type AuditRefusals, auditRefusals } from "./refusals.ts";
@@ -27,10 +28,10 @@ type Counted = Pick<AuditEvent, "actor" | "action" | "tenantId" | "purpose" | "k
 type Uses = Map<AuditAction, Map<string, Counted>>;
 
 /** `onDue` is called when there is something to be written. */
-export function auditCounters(onDue: () => void, clock: () => Date): AuditCounters {
+export function auditCounters(onDue: () => void, time: Time): AuditCounters {
   /** Counts by caller, then by rule. */
   let uses = new Map<string, Map<string | undefined, Uses>>();
-  const refusals = auditRefusals({ clock, onDue });
+  const refusals = auditRefusals({ time, onDue });
   // Most services have one caller, or one busy one, and it one rule.
   let lastActor: string | undefined;
   let lastRule: string | undefined;

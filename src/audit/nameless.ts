@@ -2,6 +2,7 @@
  * Refusals that have no row of their own, in one row a caller, action and code. The row says how many refusals and distinct names there were,
  * the tenant if all named the same one, and when the first and the last happened. It is due with its first refusal, and then every minute.
  */
+import type { Time } from "../runtime/time.ts";
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 
 /** Callers that are told apart. */
@@ -48,7 +49,7 @@ interface Tally {
   hasMore: boolean;
 }
 
-export function namelessRefusals(clock: () => Date): Nameless {
+export function namelessRefusals(time: Time): Nameless {
   /** Rows by caller, then by action and code. The empty name has the rows of callers past the first ones. */
   const rows = new Map<string, Map<string, Row>>();
   let remembered = 0;
@@ -73,7 +74,7 @@ export function namelessRefusals(clock: () => Date): Nameless {
   return {
     add(refusal) {
       const row = rowOf(refusal);
-      const at = clock();
+      const at = time.now();
       row.tally ??= emptyTally(refusal.tenantId, at, at);
       if (refusal.tenantId !== row.tally.tenantId) row.tally.tenantId = "";
       row.tally.lastAt = at;

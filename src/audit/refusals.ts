@@ -6,6 +6,7 @@
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 import { isCountable } from "./countable.ts";
 import { entry, maxActors, namelessRefusals } from "./nameless.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 /** Names that have rows of their own, a minute, caller, action and code. */
 export const maxNames = 16;
@@ -35,20 +36,20 @@ export interface AuditRefusals {
 }
 
 export interface AuditRefusalsOptions {
-  clock: () => Date;
+  time: Time;
   /** Called when there is something to be written. */
   onDue: () => void;
 }
 
 type Refusal = Omit<AuditEvent, "at" | "requestId">;
 
-export function auditRefusals({ clock, onDue }: AuditRefusalsOptions): AuditRefusals {
-  const nameless = namelessRefusals(clock);
+export function auditRefusals({ time, onDue }: AuditRefusalsOptions): AuditRefusals {
+  const nameless = namelessRefusals(time);
   /** Rows by caller, then by all that tells them apart. */
   let rows = new Map<string, Map<string, Refusal>>();
   let rowCount = 0;
   let first = firstNames();
-  let minute: NodeJS.Timeout | undefined;
+  let minute: Timer | undefined;
 
   /** Tells whether there was room for it. */
   function keep(refusal: Refusal): boolean {
@@ -69,7 +70,7 @@ export function auditRefusals({ clock, onDue }: AuditRefusalsOptions): AuditRefu
   }
 
   function endMinute(): void {
-    clearTimeout(minute);
+    time.clear(minute);
     minute = undefined;
     first = firstNames();
     if (!nameless.endMinute()) return;
@@ -78,7 +79,7 @@ export function auditRefusals({ clock, onDue }: AuditRefusalsOptions): AuditRefu
   }
 
   function beginMinute(): void {
-    minute ??= setTimeout(endMinute, minuteMs).unref();
+    minute ??= time.after(minuteMs, endMinute);
   }
 
   return {

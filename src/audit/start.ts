@@ -5,19 +5,20 @@ import { step } from "../failpoints.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry/instruments.ts";
 import { type AuditTrail, createAuditTrail } from "./trail.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface AuditTrailParts {
   store: Pick<Store, "appendAudit" | "auditHead">;
   log: Logger;
-  clock: () => Date;
+  time: Time;
   instruments: Pick<Instruments, "auditRows">;
   alarm: Pick<Alarm, "suspect">;
 }
 
-export function startAuditTrail({ store, log, clock, instruments, alarm }: AuditTrailParts): AuditTrail {
+export function startAuditTrail({ store, log, time, instruments, alarm }: AuditTrailParts): AuditTrail {
   const trail = createAuditTrail({
     store,
-    clock,
+    time,
     rowsWritten: instruments.auditRows,
     step,
     onProblem(problem, err) {

@@ -15,6 +15,7 @@ import type { Store } from "../store/store.ts";
 import { type AuditCounters, auditCounters } from "./counters.ts";
 import { inTime, withDeadline } from "../runtime/deadline.ts";
 import { afterScheduled } from "../runtime/scheduled-time.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface AuditTrail {
   /** AUDIT_UNAVAILABLE while rows cannot be written. For whoever is about to use a key. */
@@ -43,7 +44,7 @@ export interface AuditState {
 
 export interface AuditTrailOptions {
   store: Pick<Store, "appendAudit" | "auditHead">;
-  clock: () => Date;
+  time: Time;
   /** How long uses are gathered. */
   intervalMs?: number;
   /** Told when rows cannot be written, with the cause, and, with undefined, when they can again. */
@@ -62,25 +63,25 @@ const closeWithinMs = 2_000;
 const maxRows = 1_000;
 
 export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
-  const { store, clock, intervalMs = 500, onProblem = () => {}, step = () => {} } = options;
-  const counters = auditCounters(gather, clock);
+  const { store, time, intervalMs = 500, onProblem = () => {}, step = () => {} } = options;
+  const counters = auditCounters(gather, time);
   let problem: string | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   /** How late the uses are that are counted and not taken yet. */
   let gathered: Patience | undefined;
-  const ages = unwrittenAges();
+  const ages = unwrittenAges(time);
   let flushing: Promise<void> | undefined;
   let head: AuditState["head"];
 
   function gather(): void {
-    timer ??= setTimeout(flush, intervalMs).unref();
+    timer ??= time.after(intervalMs, flush);
     ages.gathered();
-    gathered ??= patience(() => setProblem("the store takes too long to write audit rows"));
+    gathered ??= patience(time, () => setProblem("the store takes too long to write audit rows"));
   }
 
   /** One at a time. Never rejects. */
   function flush(): Promise<void> {
-    clearTimeout(timer);
+    time.clear(timer);
     timer = undefined;
     const flushed = (flushing ?? Promise.resolve()).then(write).finally(() => {
       if (flushing === flushed) flushing = undefined;
@@ -90,7 +91,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   }
 
   async function write(): Promise<void> {
-    let rows = counters.take(clock());
+    let rows = counters.take(time.now());
     ages.taken();
     const waiting = gathered;
     gathered = undefined;
@@ -142,8 +143,8 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
 
   /** The store itself writes rows to the same chain: a head that is new to us is durable by now. */
   async function readHead(): Promise<void> {
-    const newest = await inTime(store.auditHead()).catch(() => undefined);
-    if (newest !== undefined && newest.sequence !== head?.sequence) head = { ...newest, durableAt: clock() };
+    const newest = await inTime(time, store.auditHead()).catch(() => undefined);
+    if (newest !== undefined && newest.sequence !== head?.sequence) head = { ...newest, durableAt: time.now() };
   }
 
   return {
@@ -160,20 +161,20 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
     },
     async close() {
       counters.endMinute();
-      await withDeadline(closeWithinMs, unavailable, flush);
-      clearTimeout(timer);
+      await withDeadline(time, closeWithinMs, unavailable, flush);
+      time.clear(timer);
       if (problem !== undefined) throw unavailable();
     },
   };
 }
 
 /** Notes since when the oldest use waits: among those that are gathered, and among those that are being written. */
-function unwrittenAges() {
+function unwrittenAges(time: Time) {
   let gatheredAt: number | undefined;
   let takenAt: number | undefined;
   return {
     gathered(): void {
-      gatheredAt ??= performance.now();
+      gatheredAt ??= time.monotonicMs();
     },
     taken(): void {
       [takenAt, gatheredAt] = [gatheredAt, undefined];
@@ -187,7 +188,7 @@ function unwrittenAges() {
     },
     oldestMs(): number {
       const since = takenAt ?? gatheredAt;
-      return since === undefined ? 0 : performance.now() - since;
+      return since === undefined ? 0 : time.monotonicMs() - since;
     },
   };
 }
@@ -197,9 +198,9 @@ interface Patience {
   end(): void;
 }
 
-function patience(over: () => void): Patience {
+function patience(time: Time, over: () => void): Patience {
   let isOver = false;
-  const end = afterScheduled(stopsWithinMs, () => {
+  const end = afterScheduled(time, stopsWithinMs, () => {
     isOver = true;
     over();
   });

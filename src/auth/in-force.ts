@@ -10,6 +10,7 @@ import { keyUseOf } from "./token/jwks.ts";
 import { fileSource } from "./token/key-file.ts";
 import { keySource } from "./token/key-source.ts";
 import { staticTokens } from "./token/static-token.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface InForce {
   readonly files: PolicyFiles;
@@ -29,7 +30,7 @@ export interface KeySourceSettings {
 export interface InForceParts {
   settings: KeySourceSettings;
   log: Logger;
-  clock: () => Date;
+  time: Time;
   /** Told when the keys of an issuer cannot be had. */
   changed(): void;
 }
@@ -37,33 +38,36 @@ export interface InForceParts {
 /** Puts files into force. Keys of issuers that were in force before are carried over, so that no issuer is needed. */
 export function putInForce(files: PolicyFiles, former: InForce | undefined, parts: InForceParts): InForce {
   const { policy, authorities } = files;
-  const { clock } = parts;
+  const { time } = parts;
   return {
     files,
     issuers: issuersOf(policy, former?.issuers, (entry) => openKeys(entry, parts)),
     loaded: {
       ...{ separation: policy.separation, authorities, grantsOf: createMatcher(policy.rules) },
       tokenDemandOn: createDemands(policy.rules),
-      staticTokens: staticTokens(policy.tokens, () => clock().getTime()),
+      staticTokens: staticTokens(policy.tokens, () => time.now().getTime()),
     },
-    since: clock(),
+    since: time.now(),
   };
 }
 
 /** What is loaded as the keys of an issuer, and from where. */
-export function keysOf(entry: IssuerEntry, { profile, proxies }: Omit<KeySourceSettings, "jwksMaxStaleMs">) {
+export function keysOf(
+  entry: IssuerEntry,
+  { profile, proxies, time }: Omit<KeySourceSettings, "jwksMaxStaleMs"> & { time: Time },
+) {
   const { name, keys } = entry;
   const load =
     keys.from === "file"
       ? fileSource(keys.at)
-      : keySource(entry, { environment: proxies, plainLoopback: profile !== "prod" });
-  return { name, use: keyUseOf(entry), load, now: () => performance.now() };
+      : keySource(entry, { environment: proxies, plainLoopback: profile !== "prod", time });
+  return { name, use: keyUseOf(entry), load, time };
 }
 
-function openKeys(entry: IssuerEntry, { settings, log, changed }: InForceParts): KeySet {
+function openKeys(entry: IssuerEntry, { settings, log, time, changed }: InForceParts): KeySet {
   const { name } = entry;
   return openKeySet({
-    ...{ ...keysOf(entry, settings), maxStaleMs: settings.jwksMaxStaleMs },
+    ...{ ...keysOf(entry, { ...settings, time }), maxStaleMs: settings.jwksMaxStaleMs },
     warn: (text) => log.warn({ issuer: name }, `the key set ${text}`),
     failed(error) {
       log.warn({ issuer: name, cause: String(error) }, "the keys of an issuer cannot be had; the former ones stay");

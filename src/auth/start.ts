@@ -25,6 +25,7 @@ import {
 } from "./policy-files.ts";
 import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
 import { rememberTokens } from "./token/remembered.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface AuthenticationSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
@@ -36,7 +37,7 @@ export interface AuthenticationSettings extends KeySourceSettings, PolicySetting
 
 export interface AuthenticationParts {
   log: Logger;
-  clock: () => Date;
+  time: Time;
   /** Store in whose audit trail a policy is noted before it is in force. */
   store: Pick<AuditStore, "appendAudit">;
   alarm: Pick<Alarm, "changed">;
@@ -91,20 +92,20 @@ export async function startAuthentication(
   settings: AuthenticationSettings,
   parts: AuthenticationParts,
 ): Promise<Authentication> {
-  const { log, clock, alarm, told } = parts;
+  const { log, time, alarm, told } = parts;
   const policy = await startPolicy(settings, parts);
   const { current } = policy;
   const mixed = new Map<string, Role>();
   policy.subscribe(() => mixed.clear());
-  const now = () => clock().getTime();
+  const now = () => time.now().getTime();
   const isNamed = (identity: Identity) => current().loaded.grantsOf(identity).length > 0;
-  const failures = createFailureLimit({ ...settings.limits, told });
+  const failures = createFailureLimit({ ...settings.limits, told, now: time.monotonicMs });
   const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now, failures });
-  const watched = watchFiles({ paths: () => current().files.paths, changed: () => void policy.reload() });
+  const watched = watchFiles({ paths: () => current().files.paths, changed: () => void policy.reload(), time });
 
   const authenticator = createAuthenticator({
     ...{ loaded: () => current().loaded, tokens, now },
-    limiter: createCallLimiter({ ...settings.limits, told }),
+    limiter: createCallLimiter({ ...settings.limits, told, now: time.monotonicMs }),
     mixed(name, role) {
       if (mixed.has(name) || mixed.size === maxMixed) return;
       mixed.set(name, role);
@@ -117,7 +118,7 @@ export async function startAuthentication(
     ...policy,
     ...{ authenticator, failures },
     seen: countCallers(),
-    remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, clock())],
+    remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, time.now())],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;
@@ -167,16 +168,16 @@ interface StartedPolicy extends PolicyReloads {
 }
 
 async function startPolicy(settings: AuthenticationSettings, parts: AuthenticationParts): Promise<StartedPolicy> {
-  const { log, clock, alarm, store } = parts;
+  const { log, time, alarm, store } = parts;
   const { policyFile } = settings;
-  const inForceParts: InForceParts = { settings, log, clock, changed: alarm.changed };
-  const options = () => policyOptions(settings, clock().getTime());
+  const inForceParts: InForceParts = { settings, log, time, changed: alarm.changed };
+  const options = () => policyOptions(settings, time.now().getTime());
   const trusting: ((files: PolicyFiles) => void)[] = [];
   const subscribers: (() => void)[] = [];
   let [problems, unnoted, failures]: [readonly string[], boolean, number] = [[], false, 0];
 
   async function note({ sha256 }: PolicyFiles): Promise<void> {
-    unnoted = await store.appendAudit([loadedRow(sha256, clock())]).then(
+    unnoted = await store.appendAudit([loadedRow(sha256, time.now())]).then(
       () => false,
       () => true,
     );

@@ -5,7 +5,7 @@
  */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { Cron } from "croner";
+import { planRuns } from "../runtime/planned-runs.ts";
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import { step } from "../failpoints.ts";
@@ -15,6 +15,7 @@ import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import { backUpInProcess } from "./backup-process.ts";
 import type { SqliteSettings } from "./ordered-backup.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface BackupPlan {
   /** Weekdays are Quartz's: 1 is Sunday. Undefined for no backups. */
@@ -29,7 +30,7 @@ export interface BackupParts {
   plannedBackups: BackupPlan;
   settings: StoreSettings;
   store: Leases;
-  clock: () => Date;
+  time: Time;
   log: Pick<Logger, "info" | "warn" | "error">;
   alarm: Pick<Alarm, "changed">;
   times?: Partial<typeof standardTimes>;
@@ -75,15 +76,15 @@ interface Planned {
 }
 
 function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
-  const { log, alarm } = parts;
+  const { log, alarm, time } = parts;
   const times = { ...standardTimes, ...parts.times };
   const stopped = new AbortController();
   const seen = { failures: 0, failed: "", unremoved: "", shared: false, since: undefined as number | undefined };
   let running: Promise<void> | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
 
-  const job = new Cron(planned.cron, { timezone: "UTC", alternativeWeekdays: true, unref: true }, look);
-  const runs = backupRuns(parts, planned, (date) => job.nextRun(date) ?? undefined, times.leaseTtlMs);
+  const plan = planRuns(planned.cron, time, look);
+  const runs = backupRuns(parts, planned, plan.next, times.leaseTtlMs);
 
   /** A run that is under way does what one more would do. */
   function look(): void {
@@ -95,7 +96,7 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
 
   async function run(): Promise<void> {
     let again = times.lookEveryMs;
-    seen.since = performance.now();
+    seen.since = time.monotonicMs();
     try {
       const done = await runs.runIfMissed(stopped.signal);
       if (done === "held") again = times.lookAgainMs;
@@ -119,8 +120,8 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
   }
 
   function lookIn(ms: number): void {
-    clearTimeout(timer);
-    if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+    time.clear(timer);
+    if (!stopped.signal.aborted) timer = time.after(ms, look);
   }
 
   void isOnStoresDisk(planned).then((shared) => {
@@ -130,15 +131,15 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
   lookIn(times.firstLookMs);
 
   return {
-    problems: () => noticesOf(seen, times).map((notice) => ({ status: "degraded", notice })),
+    problems: () => noticesOf(seen, times, time.monotonicMs()).map((notice) => ({ status: "degraded", notice })),
     remarks: () => (seen.shared ? [sharing] : []),
     failures: () => seen.failures,
     async close() {
       stopped.abort();
-      job.stop();
-      clearTimeout(timer);
+      plan.stop();
+      time.clear(timer);
       const late = () => new Error("the process of a backup, or its lease, hangs");
-      await withDeadline(times.closeMs, late, () => running).catch((err) => log.warn({ err }, err.message));
+      await withDeadline(time, times.closeMs, late, () => running).catch((err) => log.warn({ err }, err.message));
     },
   };
 }
@@ -152,11 +153,11 @@ interface Seen {
   since: number | undefined;
 }
 
-function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes): string[] {
+function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes, nowMs: number): string[] {
   const notices: string[] = [];
   if (failed !== "") notices.push(`The last backup failed, and is tried again within 5 minutes: ${failed}.`);
   if (unremoved !== "") notices.push(`Backups are made, and not all could go that should: ${unremoved}.`);
-  if (since !== undefined && performance.now() - since > longMs) {
+  if (since !== undefined && nowMs - since > longMs) {
     notices.push("A backup has been under way for more than an hour: the store or the directory of backups hangs.");
   }
   return notices;
@@ -173,7 +174,7 @@ async function isOnStoresDisk({ directory, settings }: Planned): Promise<boolean
 type Made = Awaited<ReturnType<typeof backUpInProcess>>;
 
 function backupRuns(
-  { store, clock }: BackupParts,
+  { store, time }: BackupParts,
   { settings, directory, keep }: Planned,
   plannedAfter: (date: Date) => Date | undefined,
   ttlMs: number,
@@ -183,7 +184,7 @@ function backupRuns(
   let finishedAt: Date | undefined;
 
   function isMissed(): boolean {
-    const now = clock();
+    const now = time.now();
     // One that is yet to come was noted by a clock that was wrong.
     if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + replicaClockSkewMs) return true;
     const planned = plannedAfter(finishedAt);
@@ -192,8 +193,8 @@ function backupRuns(
 
   /** Without a fence, nothing is noted: somebody altered the lease's row. */
   async function run(fence: Fence | undefined, signal: AbortSignal): Promise<Made> {
-    const at = clock(); // what is made later is not in it
-    const renewing = fence && keepRenewing(store, { ...fence, holder, ttlMs });
+    const at = time.now(); // what is made later is not in it
+    const renewing = fence && keepRenewing(store, { ...fence, holder, ttlMs }, time);
     const ends = renewing === undefined ? signal : AbortSignal.any([signal, renewing.lost]);
     let made: Made;
     try {

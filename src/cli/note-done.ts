@@ -2,6 +2,7 @@
  * Notes in the configured store that work on it was done. A service that uses the store meanwhile reads the note with
  * its next look, and its metrics tell it.
  */
+import { realTime } from "../runtime/time.ts";
 import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { openUnlockedStore } from "../keys/store-key/unlocked-store.ts";
@@ -34,7 +35,7 @@ export async function noteDone(config: Config, done: DoneWork): Promise<Date> {
   const name = storeName(config.store);
   if (stored === undefined) throw new Failure(`${name} has no store key yet: no service has used it`);
   return using(presentProviderKeys(config), (providerKeys) =>
-    using(openUnlockedStore(config.store, { providerKeys, log: silent }), async ({ store }) => {
+    using(openUnlockedStore(config.store, { providerKeys, log: silent, time: realTime }), async ({ store }) => {
       const { storeId } = await store.storeKey();
       if (done.storeId !== undefined && done.storeId !== storeId)
         throw new Failure(`${name} is ${storeId}, and the ${done.work} was one of ${done.storeId}`);
@@ -62,5 +63,5 @@ async function note(store: Store, { work, at }: DoneWork): Promise<Date> {
 
 /** Whether a time is in the future, so that a wrong clock noted it. */
 export function isToCome(at: Date): boolean {
-  return at.getTime() > Date.now() + replicaClockSkewMs;
+  return at.getTime() > realTime.now().getTime() + replicaClockSkewMs;
 }

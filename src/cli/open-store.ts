@@ -22,6 +22,7 @@ import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.t
 import { configFrom } from "./configuration.ts";
 import { countsText, oneLine, printJson } from "./print.ts";
 import { withAdvice } from "./failures.ts";
+import { realTime } from "../runtime/time.ts";
 
 /** Runs `work` under the configuration. A setting that cannot be used is exit 2, any other error of ours exit 1. */
 export async function withConfig(
@@ -71,7 +72,7 @@ export async function told(opening: Promise<Tables>): Promise<Tables> {
 /** A key file that is not there is not made: what is stored was wrapped by another. */
 export async function presentProviderKeys(config: Config): Promise<ProviderKeys> {
   refuseAbsentFiles([config.provider, ...(config.otherProvider === undefined ? [] : [config.otherProvider])]);
-  const [current, ...others] = await openProviders(config);
+  const [current, ...others] = await openProviders(config, { time: realTime });
   return providerKeys({ current, others, storeKeyPin: config.storeKeyPin });
 }
 
@@ -82,9 +83,9 @@ export async function everyProviderKey(config: Config): Promise<ProviderKeys> {
   const tenantProviderKeys = await startTenantProviderKeys({
     settings: config.tenantProviderKeys,
     own: ownKeys(config, shared),
-    open: openProviderKey,
-    watch: (provider) => watchProvider({ provider }),
-    clock: () => new Date(),
+    open: (settings) => openProviderKey(settings, { time: realTime }),
+    watch: (provider) => watchProvider({ provider, time: realTime }),
+    time: realTime,
     opened() {},
     failed(name, error) {
       const why = error instanceof KmsError ? error.message : "internal error";

@@ -1,4 +1,5 @@
 /** What a long command has done so far, on standard error. */
+import { realTime } from "../runtime/time.ts";
 export interface Progress {
   show(text: string): void;
   end(): void;
@@ -9,11 +10,11 @@ const progressMs = 200;
 /** On a terminal a line that is overwritten; elsewhere nothing, or, where `linesEveryMs` is given, a line now and then. */
 export function progressLine(linesEveryMs = Number.POSITIVE_INFINITY): Progress {
   const { isTTY } = process.stderr;
-  let shownAt = performance.now() - progressMs;
+  let shownAt = realTime.monotonicMs() - progressMs;
   let isShown = false;
   return {
     show(text) {
-      const now = performance.now();
+      const now = realTime.monotonicMs();
       if (now - shownAt < (isTTY ? progressMs : linesEveryMs)) return;
       shownAt = now;
       isShown = true;

@@ -1,4 +1,5 @@
 /** Destructions that wait for a second caller, for an operator: whose they are, and since when. Somebody may have stolen a credential. */
+import type { Time } from "../runtime/time.ts";
 import { waitingSince } from "../keys/destruction.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import type { Store } from "../store/store.ts";
@@ -12,12 +13,12 @@ export interface DestructionWatch {
 
 const named = 5;
 
-export function watchDestructions(store: Pick<Store, "destructionRequests">, clock: () => Date): DestructionWatch {
+export function watchDestructions(store: Pick<Store, "destructionRequests">, time: Time): DestructionWatch {
   let waiting = 0;
   return {
     waiting: () => waiting,
     async remarks() {
-      const { records, total } = await store.destructionRequests({ ...waitingSince(clock()), limit: named });
+      const { records, total } = await store.destructionRequests({ ...waitingSince(time.now()), limit: named });
       waiting = total;
       if (total === 0) return [];
       const more = total > records.length ? [`${(total - records.length).toLocaleString("en")} more`] : [];

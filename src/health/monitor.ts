@@ -9,6 +9,7 @@ import type { KeyCounts } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
 import type { StartedAlarm } from "../alarm.ts";
 import { inTime } from "../runtime/deadline.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export type Condition = "operational" | "degraded" | "down";
 
@@ -52,7 +53,7 @@ export interface HealthParts {
   accessRemarks?: () => readonly string[];
   /** Standing remarks, such as keys that a restart loses. */
   notices: readonly string[];
-  clock?: () => Date;
+  time: Time;
   intervalMs?: number;
   /** Between looks while something is wrong. */
   retryMs?: number;
@@ -90,14 +91,7 @@ const lossesKept = 1_000;
 const tenantKeysNamed = 5;
 
 export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor> {
-  const {
-    watches,
-    breakers = () => [],
-    tenantProviderKeys = () => [],
-    store,
-    notices,
-    clock = () => new Date(),
-  } = parts;
+  const { watches, breakers = () => [], tenantProviderKeys = () => [], store, notices, time } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;
   const { accessRemarks = () => [], intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
@@ -108,18 +102,18 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   const unseen = `The store ${store.name} has not been looked at yet.`;
   let sight: Sight = { counts: noCounts, problem: { status: "down", notice: unseen } };
   let report: HealthReport = { status: "down", latencyMs: 0, counts: noCounts, notices };
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let lookedAtMs = 0;
   let suspected = false;
   let unaudited: string | undefined;
   let remarked: readonly string[] = [];
 
   async function lookAtStore(): Promise<HealthReport> {
-    lookedAtMs = performance.now();
+    lookedAtMs = time.monotonicMs();
     const [counts, head, found] = await Promise.allSettled([
-      inTime(store.counts()),
-      inTime(store.auditHead()),
-      inTime(remarks()),
+      inTime(time, store.counts()),
+      inTime(time, store.auditHead()),
+      inTime(time, remarks()),
     ]);
     if (found.status === "fulfilled") remarked = found.value;
     const [countsFailure, headFailure] = [counts, head, found].map(failureOf);
@@ -151,11 +145,11 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
 
   function noteLoss(what: string): void {
     if (losses.size < lossesKept) losses.add(what);
-    lastLossMs = clock().getTime();
+    lastLossMs = time.now().getTime();
   }
 
   function publish(): HealthReport {
-    if (losses.size > 0 && clock().getTime() - lastLossMs >= lossRememberedMs) losses.clear();
+    if (losses.size > 0 && time.now().getTime() - lastLossMs >= lossRememberedMs) losses.clear();
     const before = report.status;
     const found = problems();
     unaudited = auditProblem();
@@ -194,15 +188,15 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   }
 
   function lookIn(ms: number): void {
-    clearTimeout(timer);
-    if (!stopped.signal.aborted) timer = setTimeout(lookAgain, ms).unref();
+    time.clear(timer);
+    if (!stopped.signal.aborted) timer = time.after(ms, lookAgain);
   }
 
   function suspect(): void {
     if (auditProblem() !== unaudited) publish(); // a store that hangs may be why: no look is waited for
     if (suspected) return;
     suspected = true;
-    if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
+    if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - time.monotonicMs()));
   }
 
   function lost(what: string): void {
@@ -228,7 +222,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     close() {
       unlisten?.();
       stopped.abort();
-      clearTimeout(timer);
+      time.clear(timer);
     },
   };
 }

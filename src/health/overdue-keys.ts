@@ -1,5 +1,6 @@
 /** ACTIVE keys that the schedule should have replaced a week ago. */
 import type { Store } from "../store/store.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface OverdueKeys {
   /** Keys under the service's own provider key; with them those behind the first 1,000, if one of these is. */
@@ -21,7 +22,7 @@ export interface OverdueParts {
   rotation: { readonly enabled: boolean; readonly maxAgeDays: number };
   /** Whether a tenant has a provider key of its own. */
   hasOwnKey(tenantId: string): boolean;
-  clock: () => Date;
+  time: Time;
 }
 
 const dayMs = 86_400_000;
@@ -29,11 +30,11 @@ const graceDays = 7;
 /** Number of keys that are told apart by their tenants, the oldest first. */
 const named = 1_000;
 
-export function watchOverdueKeys({ store, rotation, hasOwnKey, clock }: OverdueParts): OverdueWatch {
+export function watchOverdueKeys({ store, rotation, hasOwnKey, time }: OverdueParts): OverdueWatch {
   let seen: OverdueKeys = { service: 0, tenant: 0 };
 
   async function read(): Promise<OverdueKeys> {
-    const before = new Date(clock().getTime() - (rotation.maxAgeDays + graceDays) * dayMs);
+    const before = new Date(time.now().getTime() - (rotation.maxAgeDays + graceDays) * dayMs);
     const { keys, total } = await store.due(before, named);
     const tenant = keys.filter(({ tenantId }) => hasOwnKey(tenantId)).length;
     // If all that were told apart are tenants' own, the rest is taken for theirs: it must not page the operator.

@@ -12,6 +12,7 @@ import { watchNotedWork } from "./noted-work.ts";
 import { type OverdueKeys, type OverdueParts, watchOverdueKeys } from "./overdue-keys.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
 import { watchWaits } from "./wait-remarks.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface HealthStart {
   providers: StartedProviders;
@@ -28,7 +29,7 @@ export interface HealthStart {
   notices: readonly string[];
   /** Settings of the schedule that rotates keys. No key is overdue without them. */
   rotation?: OverdueParts["rotation"];
-  clock?: () => Date;
+  time: Time;
 }
 
 export interface StartedHealth extends HealthMonitor {
@@ -47,15 +48,16 @@ export interface StartedHealth extends HealthMonitor {
 }
 
 export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
-  const { providers, store, audit, problems, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
+  const { providers, store, audit, problems, accessRemarks, alarm, log, notices, time } = parts;
   const { rotation = { enabled: false, maxAgeDays: 0 } } = parts;
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
-  const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, clock });
+  const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, time });
   const noted = watchNotedWork(store, alarm.lost);
-  const destructions = watchDestructions(store, clock);
+  const destructions = watchDestructions(store, time);
   const waits = watchWaits(store, parts.witness, alarm.lost);
   const monitor = await startHealthMonitor({
     alarm,
+    time,
     watches: providers.watches,
     breakers: providers.breakers,
     tenantProviderKeys: providers.tenantProviderKeys.all,

@@ -3,10 +3,11 @@ import type { StartedAlarm } from "../alarm.ts";
 import { replicaClockSkewMs } from "../store/held-lease.ts";
 import { createFindings, type Findings, type FindingsParts } from "./findings.ts";
 import { createMetLosses } from "./met-losses.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface DamageParts extends FindingsParts {
   alarm: Pick<StartedAlarm, "changed" | "listen">;
-  clock: () => Date;
+  time: Time;
 }
 
 export interface Damage extends Findings {
@@ -18,7 +19,7 @@ export interface Damage extends Findings {
 
 export function createDamage(parts: DamageParts): Damage {
   const findings = createFindings(parts);
-  const losses = createMetLosses(parts.clock);
+  const losses = createMetLosses(parts.time);
   const unlisten = parts.alarm.listen({ lost: losses.met, suspect() {}, changed() {} });
   return {
     ...findings,

@@ -2,6 +2,7 @@
  * Damage that uses and looks met. It stands until a pass shows that it is gone: a whole one, of any replica, that began
  * after the damage was met last. Between two passes a week goes by, and a use may meet what the last one did not find.
  */
+import type { Time } from "../runtime/time.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import { mostCharacters } from "./findings.ts";
 
@@ -23,7 +24,7 @@ export interface MetLosses {
 /** Most damaged things that are kept. */
 const mostKept = 1_000;
 
-export function createMetLosses(clock: () => Date): MetLosses {
+export function createMetLosses(time: Time): MetLosses {
   /** Time at which each thing was met last, in milliseconds since 1970. */
   const losses = new Map<string, number>();
   /** Things that were not met again since the pass that runs began. */
@@ -32,7 +33,7 @@ export function createMetLosses(clock: () => Date): MetLosses {
     met(what) {
       const thing = thingIn(what);
       before.delete(thing);
-      if (losses.size < mostKept || losses.has(thing)) losses.set(thing, clock().getTime());
+      if (losses.size < mostKept || losses.has(thing)) losses.set(thing, time.now().getTime());
     },
     passBegins() {
       before = new Set(losses.keys());

@@ -2,7 +2,7 @@
  * One pass over everything that is stored, which works a twentieth of the time: after each piece it rests 19 times as long as the piece took,
  * the wait for its turn included, but at most 2 s. What a piece finds is told only if a second look finds it too.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import type { Time } from "../runtime/time.ts";
 import { hasCode, KmsError } from "../errors.ts";
 import type { ExamineCursor, ExaminedPiece } from "../store/integrity-store.ts";
 import type { RowProblem } from "../store/row-problem.ts";
@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 
 export interface PassParts {
   store: Pick<Store, "examine" | "examinedRows">;
+  time: Time;
   /** Called with what two looks found. */
   found(problems: readonly RowProblem[]): void;
   /** Called after each piece with the rows that were examined, of about how many. */
@@ -27,20 +28,20 @@ const retryMs = 10_000;
 
 /** Rejects when the signal aborts. A store that does not answer is waited for. */
 export async function runPass(parts: PassParts, signal: AbortSignal): Promise<void> {
-  const { store, found, progress } = parts;
+  const { store, time, found, progress } = parts;
   const patiently = insisting(parts, signal);
   const total = await patiently(() => rowsOf(store));
   let rows = 0;
   let from: ExamineCursor | undefined;
   do {
-    const began = performance.now();
+    const began = time.monotonicMs();
     const first = await patiently(() => store.examine(from));
-    const took = performance.now() - began;
+    const took = time.monotonicMs() - began;
     const piece = first.problems.length === 0 ? first : await confirmed(first, from);
     if (piece.problems.length > 0) found(piece.problems);
     rows += piece.rows;
     progress(rows, total);
-    await rest(Math.min(longestRestMs, took * restFactor), signal);
+    await rest(time, Math.min(longestRestMs, took * restFactor), signal);
     from = piece.next;
   } while (from !== undefined);
 
@@ -51,7 +52,7 @@ export async function runPass(parts: PassParts, signal: AbortSignal): Promise<vo
   async function confirmed(first: ExaminedPiece, at: ExamineCursor | undefined): Promise<ExaminedPiece> {
     const before = new Set(first.problems.map(nameOf));
     for (;;) {
-      await rest(secondLookMs, signal);
+      await rest(time, secondLookMs, signal);
       const piece = await patiently(() => store.examine(at));
       const names = piece.problems.map(nameOf);
       if (names.every((name) => before.has(name))) return piece;
@@ -73,7 +74,7 @@ export function nameOf({ kind, tenantId, keyId, log = 0 }: RowProblem): string {
   return `${kind}/${tenantId}/${keyId}/${log}`;
 }
 
-function insisting({ failed = () => {} }: Pick<PassParts, "failed">, signal: AbortSignal) {
+function insisting({ failed = () => {}, time }: Pick<PassParts, "failed" | "time">, signal: AbortSignal) {
   return async <T>(read: () => Promise<T>): Promise<T> => {
     for (;;) {
       signal.throwIfAborted();
@@ -82,12 +83,12 @@ function insisting({ failed = () => {} }: Pick<PassParts, "failed">, signal: Abo
       } catch (error) {
         if (!(error instanceof KmsError)) throw error;
         failed(error);
-        await rest(retryMs, signal);
+        await rest(time, retryMs, signal);
       }
     }
   };
 }
 
-function rest(ms: number, signal: AbortSignal): Promise<void> {
-  return delay(ms, undefined, { signal, ref: false });
+function rest(time: Time, ms: number, signal: AbortSignal): Promise<void> {
+  return time.sleep(ms, { signal, ref: false });
 }

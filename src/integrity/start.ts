@@ -1,5 +1,4 @@
 /** The passes over the store in the background, from the start of the service to its end. */
-import { setTimeout as delay } from "node:timers/promises";
 import type { KmsError } from "../errors.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
@@ -55,10 +54,10 @@ const heldUpAfterMs = 60_000;
 const remarkedAfterMs = 60_000;
 
 export function createIntegrity(parts: IntegrityParts): Integrity {
-  const { store, log, clock } = parts;
+  const { store, log, time } = parts;
   const damage = createDamage(parts);
-  const turns: Turns = store.name === "postgres" ? sharedTurns(store, clock) : ownTurns(clock);
-  const startedAt = clock();
+  const turns: Turns = store.name === "postgres" ? sharedTurns(store, time) : ownTurns(time);
+  const startedAt = time.now();
   const stopped = new AbortController();
   let running: Running | undefined;
   let beganAt: Date | undefined;
@@ -70,22 +69,22 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
   async function pass(signal: AbortSignal): Promise<boolean> {
     const own: Running = { percent: 0 };
     running = own;
-    beganAt = clock();
+    beganAt = time.now();
     damage.begin();
     const progress = (rows: number, total: number) => goOn(own, rows / Math.max(total, 1));
     const failed = (err: KmsError) => {
       if (!own.heldUp) log.warn({ err }, "the examination of the store is held up: a read of it is tried every 10 s");
-      own.heldUp = { since: own.heldUp?.since ?? clock().getTime(), why: err.message };
+      own.heldUp = { since: own.heldUp?.since ?? time.now().getTime(), why: err.message };
     };
     try {
-      await runPass({ store, found: damage.add, progress, failed }, signal);
+      await runPass({ store, time, found: damage.add, progress, failed }, signal);
     } catch (error) {
       running = undefined;
       damage.end("early");
       throw error;
     }
     running = undefined;
-    endedAt = clock();
+    endedAt = time.now();
     const found = damage.end("whole");
     log.info({ findings: found }, "the store was examined to its end");
     return found === 0;
@@ -97,7 +96,7 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
         if (!stopped.signal.aborted) log.warn({ err }, "the examination of the store is tried again in a minute");
         return retryMs;
       });
-      await delay(waitMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+      await time.sleep(waitMs, { signal: stopped.signal, ref: false }).catch(() => {});
     }
   }
 
@@ -114,23 +113,20 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
 
     damaged: () => damage.count(turns.cleanAt()),
 
-    passAgeMs: () => Math.max(0, clock().getTime() - (finished() ?? startedAt).getTime()),
+    passAgeMs: () => Math.max(0, time.now().getTime() - (finished() ?? startedAt).getTime()),
 
-    problems: () => [...damage.problems(), ...heldUp(running, clock().getTime())],
+    problems: () => [...damage.problems(), ...heldUp(running, time.now().getTime())],
 
     remarks() {
-      const isLong = beganAt !== undefined && clock().getTime() - beganAt.getTime() >= remarkedAfterMs;
+      const isLong = beganAt !== undefined && time.now().getTime() - beganAt.getTime() >= remarkedAfterMs;
       return endedAt === undefined && running !== undefined && isLong ? [checking(running)] : [];
     },
 
     async close() {
       stopped.abort();
       damage.close();
-      await withDeadline(
-        closeMs,
-        () => new Error("the piece takes too long"),
-        () => loop,
-      ).catch(() => {});
+      const late = () => new Error("the piece takes too long");
+      await withDeadline(time, closeMs, late, () => loop).catch(() => {});
     },
   };
 }

@@ -6,6 +6,7 @@
  * starts later may have found a database that was put back, so it wants another pass; one is enough for all that start while a pass runs. A
  * pass that found something takes the note back, so that every replica makes a pass and finds it too.
  */
+import type { Time } from "../runtime/time.ts";
 import { hasCode } from "../errors.ts";
 import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type LeaseStore, orAltered } from "../store/lease-store.ts";
@@ -38,11 +39,11 @@ const idleMs = 600_000;
 /** Noted in the place of a time, before any start. */
 const nothingClean = new Date(0);
 
-export function ownTurns(clock: () => Date): Turns {
+export function ownTurns(time: Time): Turns {
   let cleanAt: Date | undefined;
   return {
     async take(pass, signal) {
-      const beganAt = clock();
+      const beganAt = time.now();
       const isClean = await pass(signal);
       if (isClean) cleanAt = beganAt;
       return isClean ? weekMs : dayMs;
@@ -51,14 +52,14 @@ export function ownTurns(clock: () => Date): Turns {
   };
 }
 
-export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
+export function sharedTurns(store: LeaseStore, time: Time): Turns {
   const holder = newHolder();
-  const startedAt = clock();
+  const startedAt = time.now();
   let cleanAt: Date | undefined;
   let own: OwnPass | undefined;
 
   function isDue(): boolean {
-    const now = clock().getTime();
+    const now = time.now().getTime();
     // A replica that found something looks for it once a day, and when another says that it is gone.
     const isFound = own !== undefined && !own.isClean;
     if (isFound && (cleanAt === undefined || cleanAt <= own!.beganAt)) return now - own!.finishedAt.getTime() >= dayMs;
@@ -82,15 +83,15 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
       let isNoted = false;
       try {
         if (!isDue()) return idleMs;
-        const beganAt = clock();
-        const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs });
+        const beganAt = time.now();
+        const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs }, time);
         let isClean: boolean;
         try {
           isClean = await pass(AbortSignal.any([signal, renewing.lost]));
         } finally {
           await renewing.stop();
         }
-        own = { beganAt, finishedAt: clock(), isClean };
+        own = { beganAt, finishedAt: time.now(), isClean };
         cleanAt = isClean ? beganAt : undefined;
         await store.finishLease({ name: leaseName, generation }, cleanAt ?? nothingClean);
         isNoted = true;

@@ -8,6 +8,7 @@ import type { Rotation } from "./rotation/rotation.ts";
 import { type RotationSchedule, scheduleRotation } from "./rotation/schedule.ts";
 import { destructionRounds } from "./time/destruction-rounds.ts";
 import type { TimeWitness } from "./time/time-witness.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface BackgroundParts {
   /** Rotates the keys that are due. */
@@ -18,7 +19,7 @@ export interface BackgroundParts {
   witness: TimeWitness;
   providers: { readonly tenantProviderKeys: { keyOf(tenantId: string): unknown } };
   config: { readonly rotation: { readonly enabled: boolean; readonly checkCron: string } };
-  clock: () => Date;
+  time: Time;
   log: Logger;
 }
 
@@ -30,13 +31,14 @@ export interface Background {
 }
 
 export function startBackground(parts: BackgroundParts): Background {
-  const { lifecycle, keyring, store, clock, log } = parts;
+  const { lifecycle, keyring, store, time, log } = parts;
   const { enabled, checkCron } = parts.config.rotation;
   const schedule = enabled
     ? scheduleRotation({
         cron: checkCron,
         rotation: parts.due,
         store,
+        time,
         hasOwnKey: (tenantId) => parts.providers.tenantProviderKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
           log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
@@ -52,7 +54,7 @@ export function startBackground(parts: BackgroundParts): Background {
       destroyDue: lifecycle.destroyDue,
       destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
     }),
-    clock,
+    time,
     fail: (err) => log.warn({ err }, "maintenance of keys is tried again in a minute"),
   });
   return {

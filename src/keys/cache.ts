@@ -7,6 +7,7 @@
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
  * returned it or an `await` gave it, and take it again after the next `await`.
  */
+import type { Time } from "../runtime/time.ts";
 import { LRUCache } from "lru-cache";
 import { createFlights, type Flight } from "./flights.ts";
 import {
@@ -32,8 +33,7 @@ export interface Destroyable {
 
 export interface CacheOptions extends StaleLimits {
   maxEntries: number;
-  /** Monotonic milliseconds. */
-  now: () => number;
+  time: Time;
   /** In [0, 1). */
   random: () => number;
 }
@@ -86,7 +86,8 @@ interface Denial {
 }
 
 export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
-  const { maxEntries, now, random } = options;
+  const { maxEntries, time, random } = options;
+  const now = time.monotonicMs;
   let hits = 0;
   let misses = 0;
   let evictions = 0;
@@ -172,7 +173,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   function patiently(key: string, { promise: loading, beganAt }: Flight<V>): Promise<V> {
     const entry = entries.peek(key);
     if (entry === undefined || now() >= entry.staleUntil) return loading;
-    return orAfter(Math.max(0, beganAt + patienceMs - now()), loading, () => {
+    return orAfter(time, Math.max(0, beganAt + patienceMs - now()), loading, () => {
       const at = now();
       if (entries.peek(key) !== entry || at >= entry.staleUntil) return undefined; // told no meanwhile, or too old: waits on
       return serveStale(entry, at);
@@ -244,13 +245,15 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 }
 
 /** What `loading` gives; or what `other` gives, if anything, once `ms` have passed. */
-function orAfter<V>(ms: number, loading: Promise<V>, other: () => V | undefined): Promise<V> {
+function orAfter<V>(time: Time, ms: number, loading: Promise<V>, other: () => V | undefined): Promise<V> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      const value = other();
-      if (value !== undefined) resolve(value);
-    }, ms);
-    loading.then(resolve, reject).finally(() => clearTimeout(timer));
+    const timer = time
+      .after(ms, () => {
+        const value = other();
+        if (value !== undefined) resolve(value);
+      })
+      .ref();
+    loading.then(resolve, reject).finally(() => time.clear(timer));
   });
 }
 

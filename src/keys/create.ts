@@ -14,13 +14,14 @@ import type { KeyRecord, Purpose } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
 import { secretBytes, unwrapUnchecked } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable-key.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface Creation {
   store: Store;
   /** The tenant's own, or the current one, wraps the new key. */
   providerKeys: ProviderKeys;
   /** Wall clock, for the record's dates. */
-  clock: () => Date;
+  time: Time;
   newKeyId: () => string;
 }
 
@@ -40,7 +41,7 @@ export interface CreatedKey<P extends Purpose> {
 
 /** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
 export async function createKey<P extends Purpose>(
-  { store, providerKeys, clock, newKeyId }: Creation,
+  { store, providerKeys, time, newKeyId }: Creation,
   { importKey, announce, ...wish }: Wish<P>,
   signal?: AbortSignal,
 ): Promise<CreatedKey<P>> {
@@ -51,7 +52,7 @@ export async function createKey<P extends Purpose>(
   step("key.made");
   let usable: Usable[P] | undefined;
   try {
-    await store.insertPending(pendingRecord(identity, provider, fresh, clock()));
+    await store.insertPending(pendingRecord(identity, provider, fresh, time.now()));
     step("key.inserted");
     const stored = await store.get(tenantId, identity.keyId);
     if (stored === undefined)
@@ -59,7 +60,7 @@ export async function createKey<P extends Purpose>(
     usable = await proveKey({ providerKeys, stored, fresh, importKey }, signal);
     step("key.proven");
     const { keyId } = identity;
-    const activate = (handover: Activation["handover"]) => store.activate({ ...wish, keyId, at: clock(), handover });
+    const activate = (handover: Activation["handover"]) => store.activate({ ...wish, keyId, at: time.now(), handover });
     const record = await announcedFirst(activate, announce && (() => announce(usable!)));
     step("key.activated");
     return { record, usable };

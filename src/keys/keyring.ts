@@ -18,6 +18,7 @@ import { type Publish, publisher } from "./published.ts";
 import { purposeKeys } from "./purpose-keys.ts";
 import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable-key.ts";
 import type { Waiter } from "./waiter.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface KeyringSettings {
   /** How long an unwrapped key is used before the provider is asked again: `kms.cache.ttl`. */
@@ -49,10 +50,7 @@ export interface KeyringOptions extends Partial<KeyringSettings> {
   providerKeys: ProviderKeys;
   /** Tenants that one caller brings in a second, at most: `fluo.kms.limit.new-tenants`. 0 for any number. */
   newTenantsPerSecond?: number | undefined;
-  /** Wall clock, for dates in records. */
-  clock?: () => Date;
-  /** Monotonic milliseconds, for the caches. */
-  now?: () => number;
+  time: Time;
   random?: () => number;
   newKeyId?: () => string;
 }
@@ -105,28 +103,28 @@ export interface Keyring {
 const keyIdBytes = 16;
 
 /** RATE_LIMITED, with the time until it fits, for a caller that brings more in a second. */
-function admitTenants(perSecond: number, now?: () => number): (caller: string) => void {
+function admitTenants(perSecond: number, now: Time["monotonicMs"]): (caller: string) => void {
   const buckets = keyedBuckets(rateOf(perSecond, perSecond), { now });
   return (caller) => admit(buckets.of(caller));
 }
 
 export function createKeyring(options: KeyringOptions): Keyring {
-  const { store, providerKeys, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const { store, providerKeys, time, newKeyId = randomKeyId } = options;
   const settings = { ...defaultKeyring, ...options };
   const { newTenantsPerSecond = 0 } = options;
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
     ttlMs,
     maxStaleMs,
     maxEntries: settings.maxEntries,
-    now: options.now ?? (() => performance.now()),
+    time,
     random: options.random ?? Math.random,
   });
   const shared = {
     store,
     providerKeys,
-    clock,
+    time,
     newKeyId,
-    admitTenant: newTenantsPerSecond > 0 ? admitTenants(newTenantsPerSecond, options.now) : undefined,
+    admitTenant: newTenantsPerSecond > 0 ? admitTenants(newTenantsPerSecond, time.monotonicMs) : undefined,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),
     recordCache: caching(settings.stateTtlMs, 0),
   };

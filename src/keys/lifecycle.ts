@@ -23,6 +23,7 @@ import {
 } from "./states.ts";
 import { destructionDays } from "./time/destruction-waits.ts";
 import type { TimeWitness } from "./time/time-witness.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface ChangeRequest {
   tenantId: string;
@@ -65,7 +66,7 @@ export interface LifecycleOptions {
   /** Makes what takes the place of a compromised key, which vouches for no other: no log names it. */
   keyring: Pick<Keyring, "renew" | "invalidate" | "noticed">;
   witness: Pick<TimeWitness, "noteAgreed">;
-  clock?: () => Date;
+  time: Time;
   /** Whether a destruction takes two callers now. */
   needsTwo?: () => boolean;
 }
@@ -78,7 +79,7 @@ export const replacementMs = 2_000;
 const requests: readonly StateAction[] = ["request_destruction", "cancel_destruction_request"];
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { store, keyring, witness, clock = () => new Date(), needsTwo = () => false } = options;
+  const { store, keyring, witness, time, needsTwo = () => false } = options;
 
   async function find({ tenantId, keyId }: Pick<ChangeRequest, "tenantId" | "keyId">): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
@@ -90,7 +91,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   async function replace(present: KeyRecord, next: KeyRecord, change: Omit<StateChange, "at">): Promise<KeyRecord> {
     if (next === present) return present;
     try {
-      await store.update(present, next, { ...change, at: clock() });
+      await store.update(present, next, { ...change, at: time.now() });
       step("state.changed");
       return next;
     } finally {
@@ -109,19 +110,21 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   async function tryEnable(request: ChangeRequest): Promise<KeyRecord> {
     const present = await find(request);
     const active = await store.active(present.tenantId, present.purpose);
-    return replace(present, enabled(present, active !== undefined, clock()), { ...request.by, action: "enable" });
+    return replace(present, enabled(present, active !== undefined, time.now()), { ...request.by, action: "enable" });
   }
 
   async function replaceCompromised(present: KeyRecord, by: Attribution, signal?: AbortSignal) {
     const { tenantId, purpose, keyId } = present;
     const wish = { tenantId, purpose, expect: { active: keyId }, outgoing: "COMPROMISED", by } as const;
-    const tooLate = AbortSignal.timeout(replacementMs);
+    const tooLate = new AbortController();
+    const timer = time.after(replacementMs, () => tooLate.abort());
     const replacement = await keyring
-      .renew(wish, signal ? AbortSignal.any([signal, tooLate]) : tooLate)
+      .renew(wish, signal ? AbortSignal.any([signal, tooLate.signal]) : tooLate.signal)
       .catch((error) => {
         keyring.invalidate(tenantId, keyId); // it may have been stored nevertheless
         throw error;
-      });
+      })
+      .finally(() => time.clear(timer));
     step("state.changed");
     return { record: await find({ tenantId, keyId }), replacement };
   }
@@ -135,7 +138,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 
   async function destroy(name: KeyName, witnessedMs: number): Promise<boolean> {
     const present = await find(name);
-    const at = clock();
+    const at = time.now();
     const next = destroyed(present, at, witnessedMs);
     if (next === undefined) return false;
     const leastWitnessedMs = waitEnd(present.destroyWait!, present.destroyAt, at);
@@ -171,7 +174,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
           if (!hasCode(error, ...noReplacement)) throw error;
         }
       }
-      const marked = compromised(present, clock());
+      const marked = compromised(present, time.now());
       if (marked === present) return { record: present, replacement: await replacementOf(store, present) };
       const record = await replace(present, marked, { ...request.by, action: "mark_compromised" });
       return { record, replacement: undefined };
@@ -180,7 +183,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     async scheduleDestruction({ days, orAsRequested = false, ...request }) {
       const { least, most } = destructionDays;
       if (!Number.isInteger(days) || days < least || days > most) throw invalidField("days", `is ${least} to ${most}`);
-      const at = clock();
+      const at = time.now();
       const { actor, rule } = request.by;
       const present = await find(request);
       const { next, action } = needsTwo()
@@ -202,7 +205,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     async destroyDue(limit = defaultDestroyLimit) {
       const { noted } = await store.witnessedTime();
       if (noted === undefined) return 0;
-      const due = await store.destroyable(destructionDue(clock(), noted.witnessedMs), limit);
+      const due = await store.destroyable(destructionDue(time.now(), noted.witnessedMs), limit);
       // Together, so that a store that reads its file to erase them reads it once.
       const outcomes = await Promise.allSettled(due.map((name) => destroy(name, noted.witnessedMs)));
       const failed = outcomes.find(({ status }) => status === "rejected");

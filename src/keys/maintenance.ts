@@ -5,6 +5,7 @@ import { requestRetentionMs } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import type { DestructionRounds } from "./time/destruction-rounds.ts";
+import type { Time } from "../runtime/time.ts";
 
 type PrunedStore = Pick<Store, "deleteRequestsBefore" | "deleteLogRequestsBefore" | "deletePendingBefore">;
 
@@ -12,7 +13,7 @@ export interface MaintenanceOptions {
   store: PrunedStore;
   keyring: Pick<Keyring, "dropExpired">;
   destructions: DestructionRounds;
-  clock?: () => Date;
+  time: Time;
   /** Told of what failed; the next minute tries again. */
   fail(error: unknown): void;
 }
@@ -26,26 +27,26 @@ const everyMs = 60_000;
 const abandonedAfterMs = 600_000;
 
 export function startMaintenance(options: MaintenanceOptions): Maintenance {
-  const { store, keyring, destructions, clock = () => new Date(), fail } = options;
+  const { store, keyring, destructions, time, fail } = options;
   const stopped = new AbortController();
 
   async function work(): Promise<void> {
     if (stopped.signal.aborted) return;
     keyring.dropExpired();
-    const tasks = [() => pruneAbandoned(store, clock()), () => destructions.run(stopped.signal)];
+    const tasks = [() => pruneAbandoned(store, time.now()), () => destructions.run(stopped.signal)];
     for (const task of tasks) await task().catch(fail);
   }
 
   let working = work();
-  const timer = setInterval(() => {
+  const timer = time.every(everyMs, () => {
     working = working.then(work);
-  }, everyMs).unref();
+  });
   return {
     async stop() {
       if (stopped.signal.aborted) return working;
       stopped.abort();
-      clearInterval(timer);
-      working = working.then(() => inTime(destructions.end()).catch(fail));
+      time.clear(timer);
+      working = working.then(() => inTime(time, destructions.end()).catch(fail));
       await working;
     },
   };

@@ -1,29 +1,24 @@
 /** Work on many things in a service that answers calls meanwhile: a few at once, so many a second, and a turn of the loop in between. */
-import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import type { Time } from "../runtime/time.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 export interface PaceOptions {
   perSecond: number;
-  /** Monotonic milliseconds. */
-  now: () => number;
-  pause?: (ms: number, signal?: AbortSignal) => Promise<void>;
+  time: Time;
 }
 
 /** Resolves when the next piece of work may begin, in order of the calls; or when the signal aborts, for the caller to look at. */
 export type Pace = (signal?: AbortSignal) => Promise<void>;
 
-export function createPace({ perSecond, now, pause = delayed }: PaceOptions): Pace {
+export function createPace({ perSecond, time }: PaceOptions): Pace {
   let freeAt = Number.NEGATIVE_INFINITY;
   return async (signal) => {
-    const at = now();
+    const at = time.monotonicMs();
     const startAt = Math.max(freeAt, at);
     freeAt = startAt + 1000 / perSecond;
-    if (startAt > at) await pause(startAt - at, signal);
+    if (startAt > at) await time.sleep(startAt - at, { ref: false, signal }).catch(() => {});
     else await nextTurn();
   };
-}
-
-async function delayed(ms: number, signal?: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { ref: false, ...(signal && { signal }) }).catch(() => {});
 }
 
 /** Results in the order of `items`. After an error nothing more begins, and it is thrown when all that had begun has ended. */

@@ -112,7 +112,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   async function findOrCreate(tenantId: string, user?: KeyUser, role?: Role): Promise<Known> {
-    const { now } = options.recordCache;
+    const now = options.time.monotonicMs;
     if (now() < (refusals.get(tenantId)?.until ?? 0)) throw noActive(tenantId, purpose);
     const refusal: Refusal = { until: 0 };
     refusals.set(tenantId, refusal); // before the look: what is forgotten meanwhile stays forgotten

@@ -22,6 +22,7 @@ import type { KeyRecord } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
 import { rewrapStoreKey, storeKeyContext } from "./store-key/unlock.ts";
 import { unwrap } from "./unwrap.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface Rewrap {
   /** Re-wraps the store key, where it needs it, and a page of keys. */
@@ -63,7 +64,7 @@ export interface RewrapOptions {
   /** The current one is the target, or the tenant's own. */
   providerKeys: ProviderKeys;
   keyring: Pick<Keyring, "noticed">;
-  clock?: () => Date;
+  time: Time;
 }
 
 /** Leaves room for callers among the calls that a provider takes at once. */
@@ -73,7 +74,7 @@ const attempts = 3;
 
 type Outcome = "rewrapped" | "not needed" | "not begun" | KmsError;
 
-export function createRewrap({ store, providerKeys, keyring, clock = () => new Date() }: RewrapOptions): Rewrap {
+export function createRewrap({ store, providerKeys, keyring, time }: RewrapOptions): Rewrap {
   const { current, shared } = providerKeys;
 
   async function rewrapKey({ tenantId, keyId }: WrappedName, by: Attribution, signal?: AbortSignal): Promise<Outcome> {
@@ -87,7 +88,7 @@ export function createRewrap({ store, providerKeys, keyring, clock = () => new D
         await store.update(
           present,
           { ...present, ...wrappedBy(target), wrapped },
-          { ...by, action: "rewrap", at: clock() },
+          { ...by, action: "rewrap", at: time.now() },
         );
         step("rewrap.stored");
         return "rewrapped";
@@ -131,7 +132,7 @@ export function createRewrap({ store, providerKeys, keyring, clock = () => new D
   async function rewrapStore({ by, dryRun }: RewrapRequest): Promise<Outcome> {
     try {
       if (!dryRun)
-        return (await rewrapStoreKey(store, providerKeys, { ...by, at: clock() })) ? "rewrapped" : "not needed";
+        return (await rewrapStoreKey(store, providerKeys, { ...by, at: time.now() })) ? "rewrapped" : "not needed";
       const present = await store.storeKey();
       return providerKeys.ofStore(present) === current ? "not needed" : "rewrapped";
     } catch (error) {

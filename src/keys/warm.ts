@@ -2,6 +2,7 @@
  * Loads tenants' keys before the service is ready, so that its first callers do not wait for the provider: `kms.cache.warm`. It makes no
  * keys, and nothing that goes wrong keeps the service from its start: who is not warm is loaded when called for.
  */
+import type { Time } from "../runtime/time.ts";
 import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
@@ -14,22 +15,22 @@ export interface WarmOptions {
   tenants: "recent" | readonly string[];
   /** As many as the caches hold. */
   maxTenants: number;
-  /** Monotonic milliseconds. */
-  now?: () => number;
+  time: Time;
 }
 
 export interface WarmAhead {
   keyring: Pick<Keyring, "warm">;
   store: Pick<Store, "recentTenants">;
   log: Logger;
+  time: Time;
   warm: WarmOptions["tenants"];
   maxEntries: number;
 }
 
 /** Loads the keys of the tenants that the configuration names, if any, and logs what came of it. */
-export async function warmAhead({ keyring, store, log, warm: tenants, maxEntries }: WarmAhead): Promise<void> {
+export async function warmAhead({ keyring, store, log, time, warm: tenants, maxEntries }: WarmAhead): Promise<void> {
   if (tenants.length === 0) return;
-  const { error, ...warmed } = await warmCaches({ keyring, store, tenants, maxTenants: maxEntries });
+  const { error, ...warmed } = await warmCaches({ keyring, store, time, tenants, maxTenants: maxEntries });
   if (error === undefined) log.info(warmed, "keys were loaded ahead of their use");
   else log.warn({ ...warmed, err: error }, "some keys could not be loaded ahead of their use");
 }
@@ -53,8 +54,8 @@ const tenantsAtOnce = 10;
 const longestMs = 30_000;
 
 export async function warmCaches(options: WarmOptions): Promise<Warmed> {
-  const { keyring, now = () => performance.now() } = options;
-  const startedMs = now();
+  const { keyring, time } = options;
+  const startedMs = time.monotonicMs();
   const warmed: Warmed = { tenants: 0, keys: 0, failed: 0, left: 0, seconds: 0, error: undefined };
   const fail = (error: unknown) => {
     warmed.error ??= error;
@@ -65,7 +66,7 @@ export async function warmCaches(options: WarmOptions): Promise<Warmed> {
   });
   warmed.tenants = tenantIds.length;
   await eachOf(tenantIds, tenantsAtOnce, async (tenantId) => {
-    if (now() - startedMs >= longestMs) {
+    if (time.monotonicMs() - startedMs >= longestMs) {
       warmed.left += 1;
       return;
     }
@@ -77,7 +78,7 @@ export async function warmCaches(options: WarmOptions): Promise<Warmed> {
       fail(error);
     }
   });
-  return { ...warmed, seconds: (now() - startedMs) / 1000 };
+  return { ...warmed, seconds: (time.monotonicMs() - startedMs) / 1000 };
 }
 
 async function wanted({ store, tenants, maxTenants }: WarmOptions): Promise<readonly string[]> {

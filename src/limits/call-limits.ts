@@ -34,7 +34,7 @@ export interface CallerLimits extends CallLimits {
 
 interface CallLimiterParts extends CallLimitSettings {
   told: Pick<ToldLimits, "acted">;
-  now?: Monotonic;
+  now: Monotonic;
 }
 
 export const itemsAUnit = 100;

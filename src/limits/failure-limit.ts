@@ -19,7 +19,7 @@ interface FailureLimitParts {
   /** Failures a second; 0 for any number. */
   failuresPerSecond: number;
   told: Pick<ToldLimits, "acted">;
-  now?: Monotonic | undefined;
+  now: Monotonic;
 }
 
 /** Seconds of the rate that may come at once. */

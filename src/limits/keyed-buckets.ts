@@ -10,7 +10,7 @@ export interface KeyedBuckets {
 
 export const maxBuckets = 10_000;
 
-export function keyedBuckets(rate: Rate, options?: BucketOptions): KeyedBuckets {
+export function keyedBuckets(rate: Rate, options: BucketOptions): KeyedBuckets {
   const buckets = new Map<string, TokenBucket>();
   return {
     of(key) {

@@ -33,7 +33,7 @@ export interface TokenBucket {
 export type Monotonic = () => number;
 
 export interface BucketOptions {
-  now?: Monotonic | undefined;
+  now: Monotonic;
   /** Longest wait for one unit that debt may come to; the default is {@link maxDebtMs}. */
   debtMs?: number;
 }
@@ -41,10 +41,7 @@ export interface BucketOptions {
 /** Error of sums of fractions. */
 const roundingMs = 0.001;
 
-export function tokenBucket(
-  own: Rate,
-  { now = () => performance.now(), debtMs = maxDebtMs }: BucketOptions = {},
-): TokenBucket {
+export function tokenBucket(own: Rate, { now, debtMs = maxDebtMs }: BucketOptions): TokenBucket {
   let fullMs = Number.NEGATIVE_INFINITY;
   const waitAt = (at: number, { perSecond, burst }: Rate) => {
     const waitMs = fullMs - at - ((burst - 1) * 1_000) / perSecond;

@@ -45,7 +45,7 @@ export interface ToldLimitsParts {
   /** Told when a limit acts on somebody on whom it did not in the last 10 min. */
   changed?: () => void;
   /** Monotonic, in milliseconds. */
-  now?: () => number;
+  now: () => number;
 }
 
 export interface LimitLine {
@@ -67,7 +67,7 @@ interface SinceLine {
   readonly who: Map<string, number>;
 }
 
-export function toldLimits({ log, changed = () => {}, now = () => performance.now() }: ToldLimitsParts): ToldLimits {
+export function toldLimits({ log, changed = () => {}, now }: ToldLimitsParts): ToldLimits {
   const counts = Object.fromEntries([...callLimits, ...connectionLimits].map((limit) => [limit, 0])) as Record<
     LimitName,
     number

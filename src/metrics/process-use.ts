@@ -1,4 +1,5 @@
 /** The process: its event loop, memory, processor time and descriptors. */
+import type { Time } from "../runtime/time.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import type { GcTime } from "../runtime/gc-time.ts";
@@ -8,9 +9,10 @@ import type { Observer } from "./read-metrics.ts";
 export interface ProcessParts {
   loopLag: Pick<LoopLag, "quantiles" | "utilization">;
   gcTime: Pick<GcTime, "seconds">;
+  time: Time;
 }
 
-export function observeProcess(observer: Observer, { loopLag, gcTime }: ProcessParts): void {
+export function observeProcess(observer: Observer, { loopLag, gcTime, time }: ProcessParts): void {
   const { gauge, seconds, counter } = observer;
   seconds("nodejs_eventloop_lag_seconds", "Delay of the event loop in the last half minute, by quantile", () =>
     loopLag.quantiles().map(({ quantile, seconds: late }) => [late, { quantile: String(quantile) }] as const),
@@ -25,7 +27,7 @@ export function observeProcess(observer: Observer, { loopLag, gcTime }: ProcessP
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   });
-  const startedAt = Date.now() / 1_000 - process.uptime();
+  const startedAt = time.now().getTime() / 1_000 - process.uptime();
   seconds("process_start_time_seconds", "When the process started", () => startedAt);
   observeMemory(observer);
   observeDescriptors(observer);

@@ -6,6 +6,7 @@ import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Budget } from "../transport/budget.ts";
 import { flag, type Observer } from "./read-metrics.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface QueueParts {
   store: Pick<Store, "load" | "volume" | "log">;
@@ -14,14 +15,14 @@ export interface QueueParts {
   witness: Pick<TimeWitness, "differenceMs">;
   pool: Pick<BatchPool, "queued">;
   budget: Pick<Budget, "heldBytes" | "limit">;
-  clock: () => Date;
+  time: Time;
 }
 
 export function observeQueues(observer: Observer, parts: QueueParts): void {
   const { gauge, seconds } = observer;
   const { audit, witness, pool, budget } = parts;
   observeStore(observer, parts.store);
-  observeHeads(observer, parts.heads, parts.clock);
+  observeHeads(observer, parts.heads, parts.time);
   gauge("kms_pool_queue", "Batches in the threads of the pool, or before them", () => pool.queued());
   gauge("kms_requests_held_bytes", "Bytes of requests that are not answered", () => budget.heldBytes());
   gauge("kms_requests_held_max_bytes", "How many there may be", () => budget.limit);
@@ -51,10 +52,10 @@ function observeStore({ gauge }: Observer, { load, volume, log }: QueueParts["st
   }
 }
 
-function observeHeads({ seconds, counter }: Observer, heads: QueueParts["heads"], clock: () => Date): void {
+function observeHeads({ seconds, counter }: Observer, heads: QueueParts["heads"], time: Time): void {
   if (heads.status().file === "") return;
   seconds("kms_heads_age_seconds", "Time since the heads file was as the store is", () =>
-    Math.max(0, (clock().getTime() - heads.status().currentAtMs) / 1_000),
+    Math.max(0, (time.now().getTime() - heads.status().currentAtMs) / 1_000),
   );
   counter("kms_heads_file_failures_total", "Writes of the heads file that failed", () => heads.status().failures);
 }

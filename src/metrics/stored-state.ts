@@ -4,6 +4,7 @@ import type { Integrity } from "../integrity/start.ts";
 import type { KeyState } from "../store/key-record.ts";
 import { scopes } from "../telemetry/instruments.ts";
 import { type Observer, type Sample, unixSeconds } from "./read-metrics.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface StoredParts {
   health: Pick<
@@ -15,7 +16,7 @@ export interface StoredParts {
   backupIntervalMs: number;
   /** Backups that the service makes itself. */
   backups: { failures(): number };
-  clock: () => Date;
+  time: Time;
 }
 
 /** Names as keys, so that the compiler refuses a list that lacks one. */
@@ -31,7 +32,7 @@ export function observeStored(observer: Observer, parts: StoredParts): void {
   observeBackups(observer, parts);
 }
 
-function observeKeys({ gauge, seconds }: Observer, { health, clock }: StoredParts): void {
+function observeKeys({ gauge, seconds }: Observer, { health, time }: StoredParts): void {
   const counts = () => health.current().counts;
   gauge("kms_keys", "Keys by purpose and state", () =>
     Object.entries(counts().byPurpose).flatMap(([purpose, states]) =>
@@ -42,7 +43,7 @@ function observeKeys({ gauge, seconds }: Observer, { health, clock }: StoredPart
   gauge("kms_destructions_waiting", "Keys that wait for their destruction", health.destructionsWaiting);
   seconds("kms_oldest_active_key_age_seconds", "Age of the oldest active key", () => {
     const { oldestActiveAt } = counts();
-    return oldestActiveAt ? Math.max(0, (clock().getTime() - oldestActiveAt.getTime()) / 1_000) : 0;
+    return oldestActiveAt ? Math.max(0, (time.now().getTime() - oldestActiveAt.getTime()) / 1_000) : 0;
   });
   seconds("kms_last_rotation_timestamp_seconds", "When a key was last rotated; 0 for never", () =>
     unixSeconds(counts().lastRotationAt),

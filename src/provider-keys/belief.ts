@@ -3,6 +3,7 @@
  * its provider describes it as well says nothing. While it is not believed it is probed again every 10 s.
  */
 import { ProviderLie } from "../provider/distrust.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface Caught {
   lie: ProviderLie;
@@ -30,11 +31,11 @@ export interface BeliefOptions {
   probe(signal: AbortSignal): Promise<void>;
   /** Called when the key is believed no more, or again, or was caught in another lie. */
   changed(): void;
-  clock: () => Date;
+  time: Time;
   retryMs: number;
 }
 
-export function createBelief({ probe, changed, clock, retryMs }: BeliefOptions): Belief {
+export function createBelief({ probe, changed, time, retryMs }: BeliefOptions): Belief {
   const stopped = new AbortController();
   let caught: Caught | undefined;
   let passedAt: Date | undefined;
@@ -42,27 +43,27 @@ export function createBelief({ probe, changed, clock, retryMs }: BeliefOptions):
   let accusations = 0;
   let probing: Promise<ProbeOutcome> | undefined;
   let beganMs = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
 
   function accuse(lie: ProviderLie): void {
     accusations += 1;
     const isKnown = caught?.lie.lie === lie.lie;
-    if (!isKnown) caught = { lie, since: caught?.since ?? clock(), believedUntil: passedAt };
+    if (!isKnown) caught = { lie, since: caught?.since ?? time.now(), believedUntil: passedAt };
     probeIn(retryMs);
     if (!isKnown) changed();
   }
 
   function probeIn(ms: number): void {
     if (stopped.signal.aborted) return;
-    timer ??= setTimeout(() => {
+    timer ??= time.after(ms, () => {
       timer = undefined;
       void probeNow();
-    }, ms).unref();
+    });
   }
 
   function probeNow(): Promise<ProbeOutcome> {
     if (probing !== undefined) return probing;
-    clearTimeout(timer);
+    time.clear(timer);
     timer = undefined;
     probing = probeOnce().finally(() => {
       probing = undefined;
@@ -73,8 +74,8 @@ export function createBelief({ probe, changed, clock, retryMs }: BeliefOptions):
 
   async function probeOnce(): Promise<ProbeOutcome> {
     const before = accusations;
-    beganMs = performance.now();
-    const beganAt = clock();
+    beganMs = time.monotonicMs();
+    const beganAt = time.now();
     try {
       await probe(stopped.signal);
     } catch (error) {
@@ -96,10 +97,10 @@ export function createBelief({ probe, changed, clock, retryMs }: BeliefOptions):
     caught: () => caught,
     accuse,
     probe: probeNow,
-    doubt: () => probeIn(Math.max(0, beganMs + retryMs - performance.now())),
+    doubt: () => probeIn(Math.max(0, beganMs + retryMs - time.monotonicMs())),
     stop() {
       stopped.abort();
-      clearTimeout(timer);
+      time.clear(timer);
     },
   };
 }

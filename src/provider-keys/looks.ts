@@ -4,6 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import type { Provider, ProviderKeyState } from "../provider/provider.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface Sight {
   readonly condition: "answering" | "unavailable" | "denied";
@@ -16,7 +17,7 @@ export interface Sight {
   readonly latencyMs: number;
   /** See ProviderKeyState. */
   readonly clockSkewMs: number | undefined;
-  /** The provider's clock at the last look, if that told it, and when that was by performance.now(). */
+  /** The provider's clock at the last look, if that told it, and when that was in monotonic milliseconds. */
   readonly providerTime?: { readonly at: Date; readonly monotonicMs: number } | undefined;
 }
 
@@ -34,7 +35,7 @@ export interface LooksOptions {
   provider: Provider;
   intervalMs: number;
   retryMs: number;
-  clock: () => Date;
+  time: Time;
   random: () => number;
   /** Called after each look that found something. */
   looked(): void;
@@ -42,15 +43,15 @@ export interface LooksOptions {
 
 const jitter = 0.1;
 
-export function createLooks({ provider, intervalMs, retryMs, clock, random, looked }: LooksOptions): Looks {
+export function createLooks({ provider, intervalMs, retryMs, time, random, looked }: LooksOptions): Looks {
   const stopped = new AbortController();
   let seen: Sight | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let looking: Promise<void> | undefined;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
 
   function look(): Promise<void> {
-    clearTimeout(timer);
+    time.clear(timer);
     looking ??= lookOnce().finally(() => {
       looking = undefined;
       lookIn(seen?.condition === "answering" ? intervalMs * (1 - jitter + 2 * jitter * random()) : retryMs);
@@ -59,22 +60,27 @@ export function createLooks({ provider, intervalMs, retryMs, clock, random, look
   }
 
   function lookIn(ms: number): void {
-    clearTimeout(timer);
-    if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+    time.clear(timer);
+    if (!stopped.signal.aborted) timer = time.after(ms, look);
   }
 
   async function lookOnce(): Promise<void> {
-    lookedAtMs = performance.now();
+    lookedAtMs = time.monotonicMs();
     const found = await provider.describe(stopped.signal).then(conditionOf, conditionOfFailure);
-    const latencyMs = performance.now() - lookedAtMs;
+    const latencyMs = time.monotonicMs() - lookedAtMs;
     if (stopped.signal.aborted && seen !== undefined) return;
     if (seen?.condition === "denied" && found.condition === "unavailable") {
       seen = { ...seen, latencyMs };
       return;
     }
     const isNew = seen === undefined || seen.condition !== found.condition || seen.detail !== found.detail;
-    const now = clock();
-    seen = { ...found, latencyMs, since: isNew ? now : seen!.since, providerTime: timeIn(found, now) };
+    const now = time.now();
+    seen = {
+      ...found,
+      latencyMs,
+      since: isNew ? now : seen!.since,
+      providerTime: timeIn(found, now, time.monotonicMs()),
+    };
     looked();
   }
 
@@ -82,23 +88,23 @@ export function createLooks({ provider, intervalMs, retryMs, clock, random, look
     seen: () => seen,
     look,
     async lookAnew() {
-      const restMs = lookedAtMs + retryMs - performance.now();
+      const restMs = lookedAtMs + retryMs - time.monotonicMs();
       if (looking === undefined && restMs <= 0) return look();
       await looking; // began before it was asked for, and may not have seen why
-      lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
+      lookIn(Math.max(0, lookedAtMs + retryMs - time.monotonicMs()));
     },
     stop() {
       stopped.abort();
-      clearTimeout(timer);
+      time.clear(timer);
     },
   };
 }
 
 type Found = Omit<Sight, "since" | "latencyMs" | "providerTime">;
 
-function timeIn({ clockSkewMs }: Found, wallAt: Date): Sight["providerTime"] {
+function timeIn({ clockSkewMs }: Found, wallAt: Date, monotonicMs: number): Sight["providerTime"] {
   if (clockSkewMs === undefined) return undefined;
-  return { at: new Date(wallAt.getTime() - clockSkewMs), monotonicMs: performance.now() };
+  return { at: new Date(wallAt.getTime() - clockSkewMs), monotonicMs };
 }
 
 function conditionOf({ state, detail, clockSkewMs }: ProviderKeyState): Found {

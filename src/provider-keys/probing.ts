@@ -13,6 +13,7 @@ import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type Leases, orAltered } from "../store/lease-store.ts";
 import type { ProbeOutcome } from "./belief.ts";
 import type { ProviderWatch } from "./watch.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface ProbedKey {
   watch: Pick<ProviderWatch, "provider" | "current" | "probe" | "usedAtMs">;
@@ -31,7 +32,7 @@ export interface ProbingOptions {
   /** The keys that are open now. */
   keys(): readonly ProbedKey[];
   store: Leases;
-  clock: () => Date;
+  time: Time;
   log: Pick<Logger, "warn">;
   /** A number in [0, 1). */
   random?: () => number;
@@ -47,19 +48,19 @@ const lookEveryMs = 30_000;
 const leaseTtlMs = 60_000;
 const atOnce = 4;
 
-export function scheduleProbes({ keys, store, clock, log, random = Math.random }: ProbingOptions): Probing {
+export function scheduleProbes({ keys, store, time, log, random = Math.random }: ProbingOptions): Probing {
   const holder = newHolder();
   const dueAtMs = new WeakMap<ProbedKey["watch"], number>();
   const unshown = unshownKeys();
   let isClosed = false;
-  let timer: NodeJS.Timeout | undefined;
-  const within = (ms: number) => performance.now() + ms + jitterMs * random();
+  let timer: Timer | undefined;
+  const within = (ms: number) => time.monotonicMs() + ms + jitterMs * random();
   // The service's own were probed just now.
   for (const { watch, ifUsed } of keys()) if (!ifUsed) dueAtMs.set(watch, within(againMs));
 
   function isDue({ watch, ifUsed }: ProbedKey): boolean {
     if (watch.current().condition !== "answering") return false; // refused, or away: a probe would show nothing
-    const now = performance.now();
+    const now = time.monotonicMs();
     const usedAtMs = watch.usedAtMs();
     if (ifUsed && (usedAtMs === undefined || usedAtMs < now - everyMs)) return false;
     return (dueAtMs.get(watch) ?? now) <= now;
@@ -71,13 +72,13 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
     const lease = await orAltered(store.lease(name, holder, leaseTtlMs));
     if (lease === "altered") return told(watch, await watch.probe());
     const { generation, finishedAt } = lease;
-    if (generation === undefined) return performance.now() + leaseTtlMs;
-    const beganAt = clock();
+    if (generation === undefined) return time.monotonicMs() + leaseTtlMs;
+    const beganAt = time.now();
     const passedMs = finishedAt === undefined ? everyMs : beganAt.getTime() - finishedAt.getTime();
     // One that is yet to come was noted by a clock that was wrong.
     const isDone = passedMs < everyMs && passedMs > -replicaClockSkewMs;
     const outcome = isDone || isClosed ? undefined : await watch.probe();
-    if (isClosed) return performance.now();
+    if (isClosed) return time.monotonicMs();
     await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));
     if (outcome !== undefined) return told(watch, outcome);
     unshown.note(watch, "passed"); // another replica has probed it
@@ -86,7 +87,7 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
 
   /** Gives when a key is due again that was just probed. */
   function told(watch: ProbedKey["watch"], outcome: ProbeOutcome): number {
-    if (isClosed) return performance.now();
+    if (isClosed) return time.monotonicMs();
     unshown.note(watch, outcome);
     logUnshown(log, watch.provider, outcome);
     return within(mayPass(outcome) ? againMs : everyMs);
@@ -108,7 +109,7 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
 
   function lookLater(): void {
     if (isClosed) return;
-    timer = setTimeout(() => void look().finally(lookLater), lookEveryMs).unref();
+    timer = time.after(lookEveryMs, () => void look().finally(lookLater));
   }
 
   lookLater();
@@ -116,7 +117,7 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
     remarks: () => keys().flatMap(({ watch }) => unshown.remarks(watch)),
     close() {
       isClosed = true;
-      clearTimeout(timer);
+      time.clear(timer);
     },
   };
 }

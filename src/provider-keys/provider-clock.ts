@@ -1,5 +1,6 @@
 /** The clock of a provider, as its answers to looks at the key tell it: a second clock beside this machine's. */
 import type { ProviderCondition, ProviderWatch } from "./watch.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface ProviderClock {
   readonly name: string;
@@ -14,11 +15,11 @@ const mayDifferMs = 60_000;
 
 export function providerClock(
   watch: Pick<ProviderWatch, "provider" | "current" | "look">,
-  { clock, monotonicMs = () => performance.now() }: { clock: () => Date; monotonicMs?: () => number },
+  { time }: { time: Time },
 ): ProviderClock {
   const now = ({ providerTime }: ProviderCondition) => {
     if (providerTime === undefined) return undefined;
-    const sinceMs = monotonicMs() - providerTime.monotonicMs;
+    const sinceMs = time.monotonicMs() - providerTime.monotonicMs;
     return { at: new Date(providerTime.at.getTime() + sinceMs), isFresh: sinceMs <= carriedMs };
   };
   return {
@@ -26,7 +27,7 @@ export function providerClock(
     async read() {
       const known = now(watch.current());
       if (known === undefined) return undefined;
-      const apartMs = Math.abs(known.at.getTime() - clock().getTime());
+      const apartMs = Math.abs(known.at.getTime() - time.now().getTime());
       if (known.isFresh && apartMs <= mayDifferMs) return known.at;
       const seen = now(await watch.look());
       return seen?.isFresh ? seen.at : undefined;

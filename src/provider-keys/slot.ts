@@ -8,6 +8,7 @@ import type { ProviderSettings } from "../provider/registry.ts";
 import type { ResilientProvider } from "../provider/resilience.ts";
 import type { KeyNames } from "./name-claims.ts";
 import type { ProviderCondition, ProviderWatch } from "./watch.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 export interface OpenKey {
   readonly watch: ProviderWatch;
@@ -32,7 +33,7 @@ export interface SlotParts {
   names: KeyNames;
   open(settings: ProviderSettings): Promise<ResilientProvider>;
   watch(provider: Provider): Promise<ProviderWatch>;
-  clock: () => Date;
+  time: Time;
   /** Hears of each key that was opened, before it is used. */
   opened(name: string, key: OpenKey): void;
   /** Hears of each key that could not be opened, on the first try and when the reason changes. */
@@ -44,13 +45,13 @@ export interface SlotParts {
 
 /** Begins to open the key at once. */
 export function slot(name: string, settings: ProviderSettings, parts: SlotParts): Slot {
-  const { retryMs = 1_000, longestRetryMs = 30_000 } = parts;
+  const { time, retryMs = 1_000, longestRetryMs = 30_000 } = parts;
   let open: OpenKey | undefined;
   let giveNameBack = () => {};
   let failure: KmsError | undefined;
-  let since = parts.clock();
+  let since = time.now();
   let isClosed = false;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
 
   async function tryToOpen(nextMs: number): Promise<void> {
     try {
@@ -69,11 +70,11 @@ export function slot(name: string, settings: ProviderSettings, parts: SlotParts)
 
   function fail(error: unknown, nextMs: number): void {
     if (failure?.message !== messageOf(error)) {
-      since = parts.clock();
+      since = time.now();
       parts.failed(name, error);
     }
     failure = asFailure(error);
-    timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
+    timer = time.after(nextMs, () => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)));
   }
 
   /** Nothing of a key whose name is another's is used: neither it nor what its watch sees. */
@@ -108,7 +109,7 @@ export function slot(name: string, settings: ProviderSettings, parts: SlotParts)
     },
     async close() {
       isClosed = true;
-      clearTimeout(timer); // a try that is under way closes what it opened
+      time.clear(timer); // a try that is under way closes what it opened
       giveNameBack();
       if (open !== undefined) await closeOpen(open);
     },

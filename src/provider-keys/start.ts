@@ -21,6 +21,7 @@ import {
   startTenantProviderKeys,
   type TenantProviderKeyParts,
 } from "./tenant-provider-keys.ts";
+import type { Time } from "../runtime/time.ts";
 
 /** What uses secrets that provider keys wrapped. */
 export interface SecretUser {
@@ -71,7 +72,7 @@ export interface StartedProviders extends ProviderState {
 export interface ProviderParts {
   instruments: Pick<Instruments, "providerCall" | "providerRequests" | "providerLies">;
   log: Logger;
-  clock: () => Date;
+  time: Time;
   /** Raised when a breaker or a provider key is in another condition. */
   alarm: Pick<Alarm, "changed" | "suspect">;
   /** Time between probes of a provider that was caught in a lie, in milliseconds. */
@@ -83,14 +84,14 @@ export interface ProviderParts {
  * no store opens under it.
  */
 export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {
-  const { log, clock, alarm } = parts;
+  const { log, time, alarm } = parts;
   const { observe, attempting, ...counted } = callCounts(parts);
   const { follow, forget, subscribe } = secretUsers(parts);
   await using started = new AsyncDisposableStack();
-  const options = { observe, attempting, observeBreaker: alarm.changed };
+  const options = { time, observe, attempting, observeBreaker: alarm.changed };
   const watching = {
     intervalMs: settings.providerCheckMs,
-    clock,
+    time,
     ...(parts.reprobeMs && { reprobeMs: parts.reprobeMs }),
   };
   const watch = (provider: Provider, more: Pick<WatchOptions, "probe" | "tenantsOwn">) =>
@@ -113,7 +114,7 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
     own: ownKeys(settings, opened),
     open: (one) => openProviderKey(one, options),
     watch: (provider) => watch(provider, { tenantsOwn: true }),
-    clock,
+    time,
     ...newsOfTenantKeys(parts, { follow, forget }),
   });
   open.push(tenantProviderKeys);

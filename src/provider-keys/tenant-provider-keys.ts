@@ -55,7 +55,7 @@ export interface TenantProviderKeyParts extends Omit<SlotParts, "names"> {
 
 /** Opens all of them at once, and waits for each a little: a provider that is away keeps nobody from the start. */
 export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Promise<StartedTenantProviderKeys> {
-  const { patienceMs = 3_000, graceMs = 15_000 } = parts;
+  const { time, patienceMs = 3_000, graceMs = 15_000 } = parts;
   const names = keyNames(parts.own);
   const inEffect: InEffect = {
     slots: new Map(),
@@ -77,7 +77,7 @@ export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Pr
     const renewed = new Set(fresh.map(([name]) => name));
     const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
     const tried = Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]);
-    await withDeadline(patienceMs, stillTrying, () => tried).catch(() => {}); // those that are not open are tried on
+    await withDeadline(time, patienceMs, stillTrying, () => tried).catch(() => {}); // those that are not open are tried on
     if (isClosed) return void (await Promise.all(added.map((each) => each.close())));
     const replaced = [...slots.values()].filter(({ name }) => !next.providerKeys.has(name) || renewed.has(name));
     for (const old of replaced) slots.delete(old.name);
@@ -96,7 +96,7 @@ export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Pr
 
   function leave(old: Slot): void {
     leaving.add(old);
-    setTimeout(() => void end(old), graceMs).unref();
+    time.after(graceMs, () => void end(old));
   }
 
   async function end(old: Slot): Promise<void> {
@@ -110,7 +110,7 @@ export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Pr
     const { open } = old;
     if (isClosed || open === undefined || keys.find(wrappedBy(open.watch.provider)) !== undefined) return;
     const successor = slots.get(old.name);
-    if (successor !== undefined && successor.open === undefined) setTimeout(() => tellOfEnd(old), graceMs).unref();
+    if (successor !== undefined && successor.open === undefined) time.after(graceMs, () => tellOfEnd(old));
     else parts.ended(open.watch.provider);
   }
 

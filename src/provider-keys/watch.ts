@@ -16,6 +16,7 @@ import type { DataKey, Provider } from "../provider/provider.ts";
 import { type Belief, createBelief } from "./belief.ts";
 import { createLooks, type Sight } from "./looks.ts";
 import { probeName, probeWrapping, type Sample } from "./lie-probe.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface ProviderCondition extends Sight {
   /** What the provider was caught in; its key is `denied` then, until a probe passes. */
@@ -57,7 +58,7 @@ export interface WatchOptions {
   probe?: (signal: AbortSignal, tenantId: string | undefined) => Promise<void>;
   /** Whether the key is a tenant's own: its failures are the tenant's affair, and say so. */
   tenantsOwn?: boolean;
-  clock?: () => Date;
+  time: Time;
   /** In [0, 1). */
   random?: () => number;
 }
@@ -67,18 +68,18 @@ const longestDoubtMs = 3_600_000;
 
 /** Looks once before it resolves. */
 export async function watchProvider(options: WatchOptions): Promise<ProviderWatch> {
-  const { provider, intervalMs = 30_000, retryMs = 1_000, clock = () => new Date(), random = Math.random } = options;
+  const { provider, intervalMs = 30_000, retryMs = 1_000, time, random = Math.random } = options;
   const { reprobeMs = 10_000, probe = (signal, tenantId = probeName) => probeWrapping(provider, tenantId, signal) } =
     options;
   const listeners: ProviderListener[] = [];
   let told: ProviderCondition | undefined;
   let used: { atMs: number; tenantId: string | undefined } | undefined;
-  const isDoubtDue = doubts(intervalMs);
-  const looks = createLooks({ provider, intervalMs, retryMs, clock, random, looked: tell });
+  const isDoubtDue = doubts(intervalMs, time);
+  const looks = createLooks({ provider, intervalMs, retryMs, time, random, looked: tell });
   const belief = createBelief({
     probe: (signal) => probe(signal, used?.tenantId),
     changed: tell,
-    clock,
+    time,
     retryMs: reprobeMs,
   });
 
@@ -109,7 +110,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   const allowed: Allowed = async (context, call, overwrite) => {
     const before = current();
     if (before.condition === "denied") throw refusal(before);
-    used = { atMs: performance.now(), tenantId: context.tenant_id ?? used?.tenantId };
+    used = { atMs: time.monotonicMs(), tenantId: context.tenant_id ?? used?.tenantId };
     let answer: Awaited<ReturnType<typeof call>>;
     try {
       answer = await call();
@@ -176,14 +177,14 @@ function refusal({ detail, advice, lie }: ProviderCondition): KmsError {
 }
 
 /** Says when others may be doubted, and counts that as a doubt: see the head of this file. */
-function doubts(intervalMs: number): () => boolean {
+function doubts(intervalMs: number, time: Time): () => boolean {
   let doubtedAtMs = Number.NEGATIVE_INFINITY;
   let restMs = intervalMs;
   return () => {
-    const sinceMs = performance.now() - doubtedAtMs;
+    const sinceMs = time.monotonicMs() - doubtedAtMs;
     if (sinceMs < restMs) return false;
     restMs = sinceMs < 2 * restMs ? Math.min(2 * restMs, longestDoubtMs) : intervalMs;
-    doubtedAtMs = performance.now();
+    doubtedAtMs = time.monotonicMs();
     return true;
   };
 }

@@ -1,6 +1,6 @@
 /**
- * How long, how often and how many at once a provider is called, by cockatiel: total timeout > retry > bulkhead >
- * breaker > attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker.
+ * How long, how often and how many at once a provider is called: total timeout > retry > bulkhead > breaker > attempt
+ * timeout > call. Bulkhead and breaker are cockatiel's. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker.
  */
 import {
   BrokenCircuitError,
@@ -12,13 +12,12 @@ import {
   fullJitterGenerator,
   handleWhen,
   type IBreaker,
-  retry,
   TaskCancelledError,
-  TimeoutStrategy,
-  timeout,
 } from "cockatiel";
 import { hasCode, KmsError } from "../errors.ts";
 import { refuseAborted } from "../runtime/deadline.ts";
+import type { Time } from "../runtime/time.ts";
+import { type RetryOptions, retried, timeLimited } from "./tries.ts";
 
 export interface ResilienceSettings {
   /** Calls at the provider at once; others wait in order of arrival. */
@@ -70,30 +69,26 @@ export interface CallPolicies {
 const budgetPerSuccess = 0.1;
 
 /** Policies of one provider, whose name errors have. */
-export function callPolicies(name: string, settings: ResilienceSettings): CallPolicies {
+export function callPolicies(name: string, settings: ResilienceSettings, time: Time): CallPolicies {
   let budget = settings.retryBudget;
-  const total = timeout(settings.totalTimeoutMs, TimeoutStrategy.Aggressive);
-  const retries = retry(
-    handleWhen((error) => budget >= 1 && isUnavailable(error)),
-    {
-      maxAttempts: settings.maxRetries,
-      backoff: new ExponentialBackoff({
-        generator: fullJitterGenerator,
-        initialDelay: settings.firstPauseMs,
-        maxDelay: settings.maxPauseMs,
-      }),
+  const retries: RetryOptions = {
+    time,
+    maxRetries: settings.maxRetries,
+    backoff: new ExponentialBackoff({
+      generator: fullJitterGenerator,
+      initialDelay: settings.firstPauseMs,
+      maxDelay: settings.maxPauseMs,
+    }),
+    takeRetry(error) {
+      if (budget < 1 || !isUnavailable(error)) return false;
+      budget -= 1;
+      return true;
     },
-  );
+  };
   const slots = bulkhead(settings.maxInFlight, Number.POSITIVE_INFINITY);
   const breaker = circuitBreaker(handleWhen(isUnavailable), {
     breaker: consecutiveFailures(settings.breakAfter),
-    halfOpenAfter: 0, // only a probe comes through, and it has its own clock
-  });
-  // Not aborted on return, so that an aborted signal means that the time was up or the call abandoned.
-  const single = timeout(settings.attemptTimeoutMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-
-  retries.onRetry(() => {
-    budget -= 1;
+    halfOpenAfter: Number.NEGATIVE_INFINITY, // only a probe comes through, and it has its own clock: the wall clock may be set back
   });
 
   function refuseWhilePaused(): void {
@@ -106,11 +101,12 @@ export function callPolicies(name: string, settings: ResilienceSettings): CallPo
     /** What is thrown once the signal is aborted (CANCELLED, by contract) depends on who aborted it. */
     async attempt(call, within, caller) {
       let timer: AbortSignal | undefined;
+      const timed: typeof call = (signal) => {
+        timer = signal;
+        return call(signal);
+      };
       try {
-        return await single.execute(({ signal }) => {
-          timer = signal;
-          return call(signal);
-        }, within);
+        return await timeLimited(time, settings.attemptTimeoutMs, timed, within);
       } catch (error) {
         refuseAborted(caller);
         if (within?.aborted) throw new TaskCancelledError(); // it had waited for its turn: what time was left says nothing of the provider
@@ -124,7 +120,8 @@ export function callPolicies(name: string, settings: ResilienceSettings): CallPo
           refuseWhilePaused();
           return breaker.execute(() => once(signal), signal);
         }, signal);
-      const answer = await total.execute(({ signal }) => retries.execute(() => inTurn(signal), signal), caller);
+      const tried: typeof once = (signal) => retried(retries, () => inTurn(signal), signal);
+      const answer = await timeLimited(time, settings.totalTimeoutMs, tried, caller);
       budget = Math.min(settings.retryBudget, budget + budgetPerSuccess);
       return answer;
     },

@@ -15,7 +15,7 @@ const hastyAttemptMs = 1_000;
 const hastyBreakAfter = 3;
 
 /** The places behind one Provider, each with a resilience layer of its own. */
-export function dependable(places: Regions, options: ResilienceOptions = {}): ResilientProvider {
+export function dependable(places: Regions, options: ResilienceOptions): ResilientProvider {
   if (places.length === 1) return resilient(places[0], options);
   const { attemptTimeoutMs, breakAfter } = { ...defaultResilience, ...options };
   const hasty = {

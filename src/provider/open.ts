@@ -1,10 +1,12 @@
 /** The provider keys that the configuration names, each behind its resilience layer. */
-import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
+import { ExponentialBackoff } from "cockatiel";
 import { hasCode, invalidField } from "../errors.ts";
+import type { Time } from "../runtime/time.ts";
 import { dependable } from "./failover.ts";
 import type { Regions } from "./provider.ts";
 import { openProvider, type ProviderSettings } from "./registry.ts";
 import type { ResilienceOptions, ResilientProvider } from "./resilience.ts";
+import { retried } from "./tries.ts";
 
 export interface NamedProviders {
   provider: ProviderSettings;
@@ -15,7 +17,7 @@ export interface NamedProviders {
 /** The current one first. Throws INVALID_ARGUMENT where the two are one key. */
 export async function openProviders(
   { provider, otherProvider }: NamedProviders,
-  options: ResilienceOptions = {},
+  options: ResilienceOptions,
 ): Promise<[ResilientProvider, ...ResilientProvider[]]> {
   const opened: ResilientProvider[] = [];
   try {
@@ -35,14 +37,14 @@ export async function openProviders(
 /** One key behind its resilience layer. Throws as its provider's `open…` does. */
 export async function openProviderKey(
   settings: ProviderSettings,
-  options: ResilienceOptions = {},
+  options: ResilienceOptions,
 ): Promise<ResilientProvider> {
-  return dependable(await open(settings), options);
+  return dependable(await open(settings, options.time), options);
 }
 
 /** One request that is throttled or lost must not end a start. */
-function open(settings: ProviderSettings): Promise<Regions> {
-  const isUnavailable = (error: unknown) => hasCode(error, "PROVIDER_UNAVAILABLE");
+function open(settings: ProviderSettings, time: Time): Promise<Regions> {
+  const takeRetry = (error: unknown) => hasCode(error, "PROVIDER_UNAVAILABLE");
   const backoff = new ExponentialBackoff({ initialDelay: 200, maxDelay: 1_000 });
-  return retry(handleWhen(isUnavailable), { maxAttempts: 2, backoff }).execute(() => openProvider(settings));
+  return retried({ time, maxRetries: 2, backoff, takeRetry }, () => openProvider(settings, time));
 }

@@ -3,6 +3,7 @@
  * A new provider is a folder with `settings.ts` and `open.ts`, a member of the union and a line in the table.
  */
 import { invalidField } from "../errors.ts";
+import type { Time } from "../runtime/time.ts";
 import type { AwsSettings } from "./aws/settings.ts";
 import type { AzureSettings } from "./azure/settings.ts";
 import type { GcpSettings } from "./gcp/settings.ts";
@@ -13,26 +14,29 @@ import type { VaultSettings } from "./vault/settings.ts";
 export type ProviderSettings = AwsSettings | AzureSettings | GcpSettings | LocalSettings | VaultSettings;
 
 type Openers = {
-  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Regions>;
+  [Name in ProviderSettings["name"]]: (
+    settings: Extract<ProviderSettings, { name: Name }>,
+    time: Time,
+  ) => Promise<Regions>;
 };
 
 const openers: Openers = {
   local: async (settings) => [await (await import("./local/open.ts")).openLocal(settings)],
-  aws: async (settings) => (await import("./aws/open.ts")).openAws(settings),
-  azure: async (settings) => [await (await import("./azure/open.ts")).openAzure(settings)],
-  gcp: async (settings) => [await (await import("./gcp/open.ts")).openGcp(settings)],
-  vault: async (settings) => [await (await import("./vault/open.ts")).openVault(settings)],
+  aws: async (settings, time) => (await import("./aws/open.ts")).openAws(settings, time),
+  azure: async (settings, time) => [await (await import("./azure/open.ts")).openAzure(settings, time)],
+  gcp: async (settings, time) => [await (await import("./gcp/open.ts")).openGcp(settings, time)],
+  vault: async (settings, time) => [await (await import("./vault/open.ts")).openVault(settings, time)],
 };
 
 export const providerNames: readonly string[] = Object.keys(openers);
 
 /** Opens the provider that `settings.name` names. Throws INVALID_ARGUMENT for settings that cannot be used. */
-export async function openProvider(settings: ProviderSettings): Promise<Regions> {
+export async function openProvider(settings: ProviderSettings, time: Time): Promise<Regions> {
   if (!Object.hasOwn(openers, settings.name)) {
     throw invalidField("fluo.kms.provider", `must be one of ${providerNames.join(", ")}, not ${settings.name}`);
   }
-  const open = openers[settings.name] as (settings: ProviderSettings) => Promise<Regions>;
-  return open(settings);
+  const open = openers[settings.name] as (settings: ProviderSettings, time: Time) => Promise<Regions>;
+  return open(settings, time);
 }
 
 /**

@@ -8,6 +8,7 @@
 import { type CircuitBreakerPolicy, CircuitState } from "cockatiel";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, refuseAborted } from "../runtime/deadline.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 import { answerChecks } from "./answer-checks.ts";
 import {
   type Call,
@@ -32,6 +33,7 @@ export interface ProviderCall {
 }
 
 export interface ResilienceOptions extends Partial<ResilienceSettings> {
+  time: Time;
   /** Called once when a call ends, whatever its end. */
   observe?: (call: ProviderCall) => void;
   /** Called with 1 when an attempt at the provider begins, and with -1 when it ends. */
@@ -52,14 +54,10 @@ export interface ResilientProvider extends Provider {
 }
 
 /** `checks` are shared by the places that serve one key: a key that two of them made is a repeated one. */
-export function resilient(
-  provider: Provider,
-  options: ResilienceOptions = {},
-  checks = answerChecks(),
-): ResilientProvider {
+export function resilient(provider: Provider, options: ResilienceOptions, checks = answerChecks()): ResilientProvider {
   const settings = { ...defaultResilience, ...options };
   const { name, keyId, region, wrapsForAnyone } = provider;
-  const policies = callPolicies(name, settings);
+  const policies = callPolicies(name, settings, options.time);
   const { breaker } = policies;
   const run = observedRuns(provider, policies, options);
   const breakerNow = () => breakerOf(provider, breaker);
@@ -67,7 +65,7 @@ export function resilient(
   breaker.onStateChange(() => options.observeBreaker?.(breakerNow()));
 
   /** Closes the breaker, or opens it again, by the answer of `describe`: "no" is an answer too. */
-  const probing = whileOpen(breaker, settings.probeMs, (signal) =>
+  const probing = whileOpen(breaker, settings, (signal) =>
     run(
       "describe",
       (inner) => provider.describe(inner),
@@ -136,10 +134,10 @@ type Run = <T>(
 function observedRuns(
   { name, region }: Provider,
   { attempt }: Pick<CallPolicies, "attempt">,
-  { observe, attempting = () => {} }: Pick<ResilienceOptions, "observe" | "attempting">,
+  { time, observe, attempting = () => {} }: Pick<ResilienceOptions, "time" | "observe" | "attempting">,
 ): Run {
   return async (operation, call, caller, how) => {
-    const startedAt = performance.now();
+    const startedAt = time.monotonicMs();
     let attempts = 0;
     let outcome: ProviderCall["outcome"] = "OK";
     let error: unknown;
@@ -160,7 +158,7 @@ function observedRuns(
       outcome = error instanceof KmsError ? error.code : "INTERNAL";
       throw error;
     } finally {
-      observe?.({ operation, outcome, region, error, attempts, seconds: (performance.now() - startedAt) / 1000 });
+      observe?.({ operation, outcome, region, error, attempts, seconds: (time.monotonicMs() - startedAt) / 1000 });
     }
   };
 }
@@ -168,19 +166,23 @@ function observedRuns(
 const probeSpread = 0.2;
 
 /** Probes a while after each time that the breaker opens. Stopping ends a probe that is under way. */
-function whileOpen(breaker: CircuitBreakerPolicy, probeMs: number, probe: (signal: AbortSignal) => Promise<unknown>) {
+function whileOpen(
+  breaker: CircuitBreakerPolicy,
+  { time, probeMs }: { time: Time; probeMs: number },
+  probe: (signal: AbortSignal) => Promise<unknown>,
+) {
   const stopped = new AbortController();
-  let next: NodeJS.Timeout | undefined;
+  let next: Timer | undefined;
   breaker.onBreak(() => {
     if (stopped.signal.aborted) return;
-    clearTimeout(next);
+    time.clear(next);
     const delayMs = probeMs * (1 + probeSpread * Math.random());
-    next = setTimeout(() => void probe(stopped.signal).catch(() => {}), delayMs).unref();
+    next = time.after(delayMs, () => void probe(stopped.signal).catch(() => {}));
   });
   return {
     stop(): void {
       stopped.abort();
-      clearTimeout(next);
+      time.clear(next);
     },
   };
 }

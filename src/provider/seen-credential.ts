@@ -1,4 +1,5 @@
 /** The credential in use at a provider, with the time at which it was seen first. */
+import type { Time } from "../runtime/time.ts";
 import type { ProviderCredential } from "./provider.ts";
 
 export interface SeenCredential {
@@ -10,14 +11,14 @@ export interface SeenCredential {
   note(untilMs: number | undefined): void;
 }
 
-export function seenCredential(): SeenCredential {
+export function seenCredential(time: Time): SeenCredential {
   let seen: ProviderCredential | undefined;
   return {
     current: () => seen,
     note(untilMs) {
       const until = new Date(untilMs ?? Number.NaN);
       if (Number.isNaN(until.getTime())) seen = undefined;
-      else if (seen?.until.getTime() !== until.getTime()) seen = { since: new Date(), until };
+      else if (seen?.until.getTime() !== until.getTime()) seen = { since: time.now(), until };
     },
   };
 }

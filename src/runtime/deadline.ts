@@ -1,6 +1,7 @@
 /** Waiting with an end: after some time, or when a caller goes away. Work that others share goes on. */
 import { KmsError } from "../errors.ts";
 import { afterScheduled } from "./scheduled-time.ts";
+import type { Time } from "./time.ts";
 
 /**
  * Rejects with `error()` unless `work` ends within `ms`. Its signal then aborts with the same error, so that work which
@@ -8,6 +9,7 @@ import { afterScheduled } from "./scheduled-time.ts";
  * alive.
  */
 export async function withDeadline<T>(
+  time: Time,
   ms: number,
   error: () => Error,
   work: (signal: AbortSignal) => T | Promise<T>,
@@ -19,11 +21,11 @@ export async function withDeadline<T>(
     late.reject(reason); // before the work can say it in its own words
     controller.abort(reason);
   };
-  const timer = setTimeout(expire, ms).unref();
+  const timer = time.after(ms, expire);
   try {
     return await Promise.race([late.promise, work(controller.signal)]);
   } finally {
-    clearTimeout(timer);
+    time.clear(timer);
   }
 }
 
@@ -53,9 +55,9 @@ export function cancelled(signal: AbortSignal): KmsError {
 const queryMs = 3_000;
 
 /** Time limit for a store query of health and status, so that a hung store cannot hang them: STORE_UNAVAILABLE. A late loop is no hung store. */
-export async function inTime<T>(query: Promise<T>): Promise<T> {
+export async function inTime<T>(time: Time, query: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const callOff = afterScheduled(queryMs, () =>
+  const callOff = afterScheduled(time, queryMs, () =>
     late.reject(new KmsError("STORE_UNAVAILABLE", `no answer within ${queryMs / 1_000} s`)),
   );
   try {

@@ -1,5 +1,6 @@
 /** How late and how busy the event loop is: what a stall of it, or a flood of work, does to every call. */
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import type { Time } from "./time.ts";
 
 export interface LoopLag {
   /** Delays in the last 15 to 30 s; the quantile 1 is the longest. */
@@ -13,7 +14,7 @@ const resolutionMs = 20;
 const windowMs = 15_000;
 const quantiles = [0.5, 0.99, 1];
 
-export function startLoopLag(): LoopLag {
+export function startLoopLag(time: Time): LoopLag {
   // Two in turn, so that what is read never began a moment ago.
   const histograms = [
     monitorEventLoopDelay({ resolution: resolutionMs }),
@@ -21,12 +22,12 @@ export function startLoopLag(): LoopLag {
   ];
   for (const histogram of histograms) histogram.enable();
   const worked = [performance.eventLoopUtilization(), performance.eventLoopUtilization()];
-  const timer = setInterval(() => {
+  const timer = time.every(windowMs, () => {
     histograms.push(histograms.shift()!);
     histograms[1]!.reset();
     worked.shift();
     worked.push(performance.eventLoopUtilization());
-  }, windowMs).unref();
+  });
   return {
     quantiles: () =>
       quantiles.map((quantile) => {
@@ -36,7 +37,7 @@ export function startLoopLag(): LoopLag {
       }),
     utilization: () => performance.eventLoopUtilization(worked[0]).utilization,
     close() {
-      clearInterval(timer);
+      time.clear(timer);
       for (const histogram of histograms) histogram.disable();
     },
   };

@@ -1,4 +1,5 @@
 /** Work that is done again and again while there is something to do, so that an idle process is not woken. */
+import type { Time, Timer } from "./time.ts";
 
 export interface Repeated {
   start(): void;
@@ -6,9 +7,9 @@ export interface Repeated {
 }
 
 /** Calls `work` every so many milliseconds, from a start until it gives false. */
-export function repeatWhile(everyMs: number, work: () => boolean): Repeated {
-  let timer: NodeJS.Timeout | undefined;
-  const next = () => setTimeout(again, everyMs).unref();
+export function repeatWhile(time: Time, everyMs: number, work: () => boolean): Repeated {
+  let timer: Timer | undefined;
+  const next = () => time.after(everyMs, again);
   const again = () => {
     const goesOn = work();
     // It may have been stopped meanwhile.
@@ -19,7 +20,7 @@ export function repeatWhile(everyMs: number, work: () => boolean): Repeated {
       timer ??= next();
     },
     stop() {
-      clearTimeout(timer);
+      time.clear(timer);
       timer = undefined;
     },
   };

@@ -4,11 +4,13 @@
  */
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { dirname } from "node:path";
+import type { Time, Timer } from "./time.ts";
 
 export interface WatchFilesParts {
   /** Asked again after each change. */
   paths(): readonly string[];
   changed(): void;
+  time: Time;
   /** Time from the last event to the look, as a change is often several. */
   settleMs?: number;
   lookMs?: number;
@@ -20,15 +22,15 @@ export interface WatchedFiles {
   close(): void;
 }
 
-export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }: WatchFilesParts): WatchedFiles {
+export function watchFiles({ paths, changed, time, settleMs = 1_000, lookMs = 60_000 }: WatchFilesParts): WatchedFiles {
   const watchers = new Map<string, FSWatcher>();
-  let settling: NodeJS.Timeout | undefined;
+  let settling: Timer | undefined;
   let seen = stampsOf(paths());
-  const looking = setInterval(look, lookMs).unref();
+  const looking = time.every(lookMs, look);
   watchFolders();
 
   function look(): void {
-    clearTimeout(settling);
+    time.clear(settling);
     settling = undefined;
     const now = stampsOf(paths());
     if (now === seen) return;
@@ -51,7 +53,7 @@ export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }
   function watchFolder(folder: string): void {
     try {
       const watcher = watch(folder, { persistent: false }, () => {
-        settling ??= setTimeout(look, settleMs).unref();
+        settling ??= time.after(settleMs, look);
         settling.refresh();
       });
       // The folder is gone, say; the look once a minute finds what comes in its place.
@@ -70,8 +72,8 @@ export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }
       seen = stampsOf(paths());
     },
     close() {
-      clearTimeout(settling);
-      clearInterval(looking);
+      time.clear(settling);
+      time.clear(looking);
       for (const watcher of watchers.values()) watcher.close();
       watchers.clear();
     },

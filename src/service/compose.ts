@@ -15,7 +15,7 @@ import { createRewrap } from "../keys/rewrapping.ts";
 import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
-import { createTurns } from "../runtime/one-at-a-time.ts";
+import { createTurns } from "../runtime/turns/one-at-a-time.ts";
 import { misreadNotice } from "../runtime/misread-names.ts";
 import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
@@ -32,6 +32,7 @@ import { signSpans } from "./kms/sign-spans.ts";
 import { localAdvice, type RecommendationParts } from "./kms/validate/recommendations.ts";
 import { probeKeyrings } from "./kms/validate/probe-keyrings.ts";
 import { type LogHandlers, logHandlers } from "./log/handlers.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface ServicesParts {
   providers: StartedProviders;
@@ -48,7 +49,7 @@ export interface ServicesParts {
   integrity: Pick<Integrity, "status">;
   instruments: Instruments;
   alarm: Alarm;
-  clock: () => Date;
+  time: Time;
   log: Logger;
   startedAt: Date;
   /** What to set about the store's key, one sentence each. */
@@ -85,12 +86,12 @@ export interface Services {
 }
 
 export function createServices(parts: ServicesParts): Services {
-  const { providers, store, audit, observer, keyring, rotation, pool, logs, background, health, clock, config } = parts;
+  const { providers, store, audit, observer, keyring, rotation, pool, logs, background, health, time, config } = parts;
   const { issuer, cache, cost: prices, providerCheckMs: checkMs } = config;
   const { spansSigned, piiFields } = parts.instruments;
   const { current } = providers.keys;
-  const timer = keyTimer(parts.instruments);
-  const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, clock };
+  const timer = keyTimer(parts.instruments, time);
+  const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, time };
   return {
     providerName: current.name,
     kms: bounded(
@@ -126,9 +127,9 @@ export function createServices(parts: ServicesParts): Services {
         integrity: parts.integrity,
         authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
         countProviderCalls: providers.countCalls,
-        probeKeyrings,
+        probeKeyrings: (provider) => probeKeyrings(provider, time),
         unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
-        validateTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
+        validateTurns: createTurns({ everyMs: config.limits.checksEveryMs, time }),
         recommendations: [...parts.heads.remarks(), ...recommendationsFor(config, current.name)],
         faults: [...config.faults, ...parts.advice],
         policyAdvice: parts.policy?.advice,
@@ -138,7 +139,7 @@ export function createServices(parts: ServicesParts): Services {
       keyAdminHandlers({
         lifecycle: parts.lifecycle,
         rewrap: observedRewrap(
-          createRewrap({ store, providerKeys: providers.keys, keyring, clock }),
+          createRewrap({ store, providerKeys: providers.keys, keyring, time }),
           observer,
           parts.alarm.suspect,
         ),
@@ -146,7 +147,7 @@ export function createServices(parts: ServicesParts): Services {
         store,
         heads: parts.heads,
         verifyAudit: (asked) => verifyAudit(store, asked),
-        auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
+        auditTurns: createTurns({ everyMs: config.limits.checksEveryMs, time }),
       }),
     ),
     log: bounded(logHandlers({ logs: logs.reader })),

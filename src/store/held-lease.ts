@@ -1,4 +1,5 @@
 /** Work under a lease of the store: a holder's name, and the renewals while the work lasts. */
+import type { Time } from "../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Fence, LeaseStore } from "./lease-store.ts";
@@ -29,7 +30,7 @@ export async function renewLease(store: Pick<LeaseStore, "lease">, lease: HeldLe
  * Renews the lease every third of its time until `stop`, which waits for the renewal that is under way. `lost` aborts with LEASE_LOST.
  * A store that does not answer is asked again: the lease may end, and then its fence refuses what is written under it.
  */
-export function keepRenewing(store: Pick<LeaseStore, "lease">, lease: HeldLease) {
+export function keepRenewing(store: Pick<LeaseStore, "lease">, lease: HeldLease, time: Time) {
   const lost = new AbortController();
   let renewal: Promise<void> | undefined;
   const renew = async () => {
@@ -38,13 +39,13 @@ export function keepRenewing(store: Pick<LeaseStore, "lease">, lease: HeldLease)
     });
     renewal = undefined;
   };
-  const timer = setInterval(() => {
+  const timer = time.every(lease.ttlMs / 3, () => {
     renewal ??= renew();
-  }, lease.ttlMs / 3).unref();
+  });
   return {
     lost: lost.signal,
     async stop() {
-      clearInterval(timer);
+      time.clear(timer);
       await renewal;
     },
   };

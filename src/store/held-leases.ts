@@ -1,4 +1,5 @@
 /** Leases that this process holds now, by the names that metrics have for their work. */
+import type { Time } from "../runtime/time.ts";
 import { hasCode } from "../errors.ts";
 import type { Leases } from "./lease-store.ts";
 
@@ -33,7 +34,7 @@ export interface HeldLeases<S> {
  * Watches the leases that are taken through a store. A lease is held from the answer that gives it. It is held until it
  * is finished, taken for 0 ms, or found to be another's, and no longer than its time. `now` gives monotonic milliseconds.
  */
-export function heldLeases<S extends Leases>(store: S, now = () => performance.now()): HeldLeases<S> {
+export function heldLeases<S extends Leases>(store: S, now: Time["monotonicMs"]): HeldLeases<S> {
   /** End of each lease that was not finished yet, by its name. */
   const ends = new Map<string, number>();
 

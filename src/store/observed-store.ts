@@ -1,4 +1,5 @@
 /** Store whose calls are timed: it tells of each call what it did, how it ended and how long that took. */
+import type { Time } from "../runtime/time.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { type LongRead, longReads } from "./long-reads.ts";
 import type { Store } from "./store.ts";
@@ -94,8 +95,11 @@ export type StoreTold = (operation: StoreOperation, outcome: StoreOutcome, secon
 type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** Wraps a store. Members that ask it nothing, such as `watch` and `log`, stay as they are. */
-export function observedStore(store: Store, told: StoreTold): Store {
-  const timed = (name: Asked, operation: StoreOperation) => [name, observed(store[name] as Method, operation, told)];
+export function observedStore(store: Store, told: StoreTold, time: Time): Store {
+  const timed = (name: Asked, operation: StoreOperation) => [
+    name,
+    observed(store[name] as Method, operation, told, time),
+  ];
   return {
     ...store,
     ...Object.fromEntries(Object.entries(operations).map(([name, operation]) => timed(name as Asked, operation))),
@@ -103,9 +107,9 @@ export function observedStore(store: Store, told: StoreTold): Store {
   };
 }
 
-function observed(method: Method, operation: StoreOperation, told: StoreTold): Method {
+function observed(method: Method, operation: StoreOperation, told: StoreTold, time: Time): Method {
   return async (...args) => {
-    const beganAt = performance.now();
+    const beganAt = time.monotonicMs();
     let outcome: StoreOutcome = "other";
     try {
       const answer = await method(...args);
@@ -115,7 +119,7 @@ function observed(method: Method, operation: StoreOperation, told: StoreTold): M
       outcome = outcomeOf(error);
       throw error;
     } finally {
-      told(operation, outcome, (performance.now() - beganAt) / 1_000);
+      told(operation, outcome, (time.monotonicMs() - beganAt) / 1_000);
     }
   };
 }

@@ -1,4 +1,5 @@
 /** The stores by name. Each is imported when it is chosen. */
+import type { Time } from "../runtime/time.ts";
 import { invalidField } from "../errors.ts";
 import type { MemorySettings } from "./sqlite/memory.ts";
 import type { ExaminedServer } from "./postgres/examined-server.ts";
@@ -11,7 +12,7 @@ import type { LockedStore } from "./store.ts";
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
 
 interface Openers<Settings> {
-  store(settings: Settings): Promise<LockedStore>;
+  store(settings: Settings, time: Time): Promise<LockedStore>;
   /** Of a store that exists, to be read. */
   tables(settings: Settings): Promise<Tables>;
   /** Of a store that is made if need be, to be filled. */
@@ -21,19 +22,19 @@ interface Openers<Settings> {
 
 const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings, { name: Name }>> } = {
   memory: {
-    store: async () => (await import("./sqlite/memory.ts")).openMemory(),
+    store: async (_settings, time) => (await import("./sqlite/memory.ts")).openMemory(time),
     tables: keptNowhere,
     emptyTables: keptNowhere,
     migrate: keptNowhere,
   },
   sqlite: {
-    store: async (settings) => (await import("./sqlite/open.ts")).openSqlite(settings),
+    store: async (settings, time) => (await import("./sqlite/open.ts")).openSqlite(settings, time),
     tables: async (settings) => (await import("./offline/sqlite.ts")).openSqliteTables(settings),
     emptyTables: async (settings) => (await import("./offline/sqlite.ts")).makeSqliteTables(settings),
     migrate: async (settings) => (await import("./offline/sqlite.ts")).migrateSqlite(settings),
   },
   postgres: {
-    store: async (settings) => (await import("./postgres/open.ts")).openPostgres(settings),
+    store: async (settings, time) => (await import("./postgres/open.ts")).openPostgres(settings, time),
     tables: async (settings) => (await import("./offline/postgres.ts")).openPostgresTables(settings),
     emptyTables: async (settings) => (await import("./offline/postgres.ts")).makePostgresTables(settings),
     migrate: async (settings, held) => (await import("./offline/postgres.ts")).migratePostgres(settings, held),
@@ -41,8 +42,8 @@ const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings,
 };
 
 /** Opens the store that `settings.name` names and brings its schema up to date. STORE_UNAVAILABLE where that cannot be. */
-export async function openStore(settings: StoreSettings): Promise<LockedStore> {
-  return openersOf(settings).store(settings);
+export async function openStore(settings: StoreSettings, time: Time): Promise<LockedStore> {
+  return openersOf(settings).store(settings, time);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Free bytes of the file system that holds a folder. Reading them blocks neither the event loop nor the caller. */
+import type { Time } from "../runtime/time.ts";
 import { statfs } from "node:fs/promises";
 
 export interface Volume {
@@ -13,7 +14,7 @@ const freshMs = 15_000;
  * Gives what answers by what was read last, and reads again behind the answer if that is 15 s old. The answer is
  * undefined until the first read has ended, and if the last one failed.
  */
-export function volumeOf(folder: string, now = () => performance.now()): () => Volume | undefined {
+export function volumeOf(folder: string, now: Time["monotonicMs"]): () => Volume | undefined {
   let seen: Volume | undefined;
   let readAtMs = Number.NEGATIVE_INFINITY;
   let isReading = false;

@@ -1,4 +1,5 @@
 /** The service's telemetry: metrics in Prometheus' form, and by OTLP, with traces, if an endpoint is configured. */
+import type { Time } from "../runtime/time.ts";
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
@@ -37,7 +38,7 @@ export interface Telemetry {
 
 const lastExportMs = 3_000;
 
-export async function startTelemetry({ version, otlp }: TelemetrySettings): Promise<Telemetry> {
+export async function startTelemetry({ version, otlp }: TelemetrySettings, time: Time): Promise<Telemetry> {
   const prometheus = new PrometheusExporter({
     preventServerStart: true,
     withoutScopeInfo: true,
@@ -62,7 +63,7 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
     meter,
     tracer: sdk && trace.getTracer("fluo-kms", version),
     servePrometheus: (request, response) => prometheus.getMetricsRequestHandler(request, response),
-    shutdown: () => inTime(sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown()),
+    shutdown: () => inTime(sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown(), time),
   };
 }
 
@@ -89,10 +90,10 @@ function collectInTurn(reader: IMetricReader): void {
 }
 
 /** The exporters try again for ten seconds, which a process that is told to stop does not have. */
-async function inTime(exported: Promise<void>): Promise<void> {
+async function inTime(exported: Promise<void>, time: Time): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error("the last export took too long")), lastExportMs);
-  await Promise.race([exported, late]).finally(() => clearTimeout(timer));
+  const timer = time.after(lastExportMs, () => reject(new Error("the last export took too long"))).ref();
+  await Promise.race([exported, late]).finally(() => time.clear(timer));
 }
 
 /** The SDK reads the other OTEL_* variables by itself. */

@@ -9,6 +9,7 @@ import { isConsistent } from "../tlog/verify-proof.ts";
 import { storedTree } from "../tlog/stored-tree.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface Heads {
   /**
@@ -26,7 +27,7 @@ export interface HeadsOptions {
   store: Pick<Store, "logHead" | "nextLogNumber" | "createLog" | "logHashes" | "active">;
   /** `fluo.kms.issuer`: a log is named `<issuer>/<tenant_id>` when it is born. */
   issuer: string;
-  clock: () => Date;
+  time: Time;
 }
 
 interface Known {
@@ -38,7 +39,7 @@ interface Known {
 
 const maxHeads = 10_000;
 
-export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
+export function createHeads({ store, issuer, time }: HeadsOptions): Heads {
   const known = new LRUCache<string, Known>({ max: maxHeads });
 
   function stored(head: LogHead): void {
@@ -67,7 +68,7 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
   async function create(tenantId: string): Promise<void> {
     const number = await store.nextLogNumber(tenantId);
     const origin = originOf(issuer, tenantId, number);
-    const at = clock();
+    const at = time.now();
     const head: LogHead = {
       ...{ tenantId, number, origin, size: 0, root: emptyRoot, frontier: new Uint8Array() },
       ...{ state: "open", createdAt: at, changedAt: at },

@@ -20,21 +20,22 @@ import { verifierKey } from "../tlog/verifier-key.ts";
 import { step } from "../failpoints.ts";
 import type { LogHead, LogStore } from "../store/log-store.ts";
 import type { Sequencer } from "./sequencer.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface HandoverOptions {
   store: Pick<LogStore, "logHead">;
   sequencer: Pick<Sequencer, "announce">;
   keys: Pick<Keyring, "activeSigningKey">;
-  clock: () => Date;
+  time: Time;
 }
 
 /** Nothing for a tenant without a log, or whose log ended with a backup. CONFLICT where the old key is not ACTIVE any more. */
 export function createHandovers(options: HandoverOptions): Handover {
-  const { store, sequencer, keys, clock } = options;
+  const { store, sequencer, keys, time } = options;
   return async (tenantId, fromKeyId, successor) => {
     const log = await store.logHead(tenantId);
     if (log?.state !== "open") return undefined;
-    const signedAtMs = clock().getTime();
+    const signedAtMs = time.now().getTime();
     const entry = entryFor(log, fromKeyId, successor, signedAtMs);
     const announces = { fromKeyId, toKeyId: successor.keyId };
     const { head, growth, index } = await whileActive(fromKeyId, () =>

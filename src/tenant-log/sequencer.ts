@@ -3,7 +3,6 @@
  * Only a head that is stored is signed. Other replicas append to the same log: whoever stores first wins, and the others grow their group
  * from the head that then is.
  */
-import { setTimeout } from "node:timers/promises";
 import type { LogBatch } from "../batch/enter.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
 import type { LogPosition, ProvenBatch } from "../batch/prove.ts";
@@ -19,6 +18,7 @@ import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
 import type { Heads } from "./believed-head.ts";
 import { placeRemembered } from "./replayed-batch.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface Sequencer {
   /**
@@ -55,9 +55,7 @@ export interface SequencerOptions {
   heads: Heads;
   keys: Pick<Keyring, "activeSigningKey" | "invalidate">;
   pool: Pick<BatchPool, "grow">;
-  clock: () => Date;
-  /** Before the next attempt. */
-  pause?: (ms: number) => Promise<void>;
+  time: Time;
   /** In [0, 1). */
   random?: () => number;
 }
@@ -88,8 +86,8 @@ const maxGroupEntries = 5_000;
 const maxAttempts = 50;
 const longestPauseMs = 50;
 
-export function createSequencer({ store, heads, keys, pool, clock, ...options }: SequencerOptions): Sequencer {
-  const { pause = (ms) => setTimeout(ms), random = Math.random } = options;
+export function createSequencer({ store, heads, keys, pool, time, ...options }: SequencerOptions): Sequencer {
+  const { random = Math.random } = options;
   /** By tenant, while any wait or are being stored. */
   const lines = new Map<string, Waiting[]>();
 
@@ -132,7 +130,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
         if (stored !== undefined) return answer(stored, head.size, fresh);
         heads.doubt(tenantId);
       }
-      await pause(random() * Math.min(attempt * 5, longestPauseMs));
+      await time.sleep(random() * Math.min(attempt * 5, longestPauseMs));
     }
     throw new KmsError("CONFLICT", `other replicas were always first to append to the log of ${tenantId}: try again`);
   }
@@ -147,7 +145,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
   /** Undefined where another was first, or a request is remembered. */
   async function tryAppend(head: LogHead, group: readonly Waiting[]): Promise<Stored | undefined> {
     const growth = await pool.grow(head, leavesOf(group));
-    const append = appendOf(head, group, growth, clock());
+    const append = appendOf(head, group, growth, time.now());
     if (growth.after.size === head.size && append.requests.length === 0) return { head, growth };
     try {
       await store.appendLog(append);

@@ -7,6 +7,7 @@ import { createHeads } from "./believed-head.ts";
 import { createHandovers } from "./handover.ts";
 import { type LogReader, logReader } from "./log-reader.ts";
 import { createSequencer, type Sequencer } from "./sequencer.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface TenantLogs {
   sequencer: Sequencer;
@@ -20,15 +21,15 @@ export interface TenantLogsParts {
   pool: BatchPool;
   /** Origin of the logs. */
   issuer: string;
-  clock: () => Date;
+  time: Time;
 }
 
-export function createTenantLogs({ store, keyring: keys, pool, issuer, clock }: TenantLogsParts): TenantLogs {
-  const heads = createHeads({ store, issuer, clock });
-  const sequencer = createSequencer({ store, heads, keys, pool, clock });
+export function createTenantLogs({ store, keyring: keys, pool, issuer, time }: TenantLogsParts): TenantLogs {
+  const heads = createHeads({ store, issuer, time });
+  const sequencer = createSequencer({ store, heads, keys, pool, time });
   return {
     sequencer,
-    handover: createHandovers({ store, sequencer, keys, clock }),
+    handover: createHandovers({ store, sequencer, keys, time }),
     reader: logReader({ store, keys }),
   };
 }

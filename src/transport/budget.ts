@@ -4,6 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import { endingWith, type MaybePromise } from "../call/maybe-promise.ts";
+import type { Time } from "../runtime/time.ts";
 import { createStreamShare, type StreamShare } from "./stream-share.ts";
 
 export interface Budget {
@@ -30,11 +31,11 @@ export const maxHeldBytes = 64 * 1024 * 1024;
 /** What all streams together may hold of it. */
 export const streamsShare = 0.5;
 
-export function createBudget(limit = maxHeldBytes): Budget {
+export function createBudget(time: Time, limit = maxHeldBytes): Budget {
   let held = 0;
   let calls = 0;
   const forStreams = limit * streamsShare;
-  const streams = createStreamShare({ limit: forStreams, room: () => limit - held });
+  const streams = createStreamShare({ limit: forStreams, room: () => limit - held, time });
   return {
     limit,
     streams,

@@ -16,6 +16,7 @@ import {
 import type { Logger } from "pino";
 import { endingWith, type MaybePromise } from "../call/maybe-promise.ts";
 import { hasCode, KmsError } from "../errors.ts";
+import type { Time } from "../runtime/time.ts";
 import { outcomeOf, RpcCode, rpcCode } from "../service/rpc-code.ts";
 import type { Instruments, Outcome } from "../telemetry/instruments.ts";
 import { rpcPath, type Served } from "./services.ts";
@@ -27,7 +28,7 @@ export interface CallRecorder {
   /**
    * Counts and logs a call that failed before it could run: its request does not parse, say. Returns what to answer.
    * Without a method it is counted as unknown: a caller could make up any number of names. `arrivedMs` is when it came, by
-   * `performance.now()`, if that was not just now.
+   * `Time.monotonicMs()`, if that was not just now.
    */
   refuse(method: DescMethod | undefined, thrown: unknown, arrivedMs?: number): KmsError;
   /** The same for whoever is refused at the door: at most 10 are logged in a second, and how many were not. */
@@ -43,29 +44,30 @@ export interface CallParts {
   instruments: Instruments;
   tracer: Tracer | undefined;
   log: Logger;
+  time: Time;
   services: readonly Served[];
 }
 
 const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) => [code, name]));
 
-export function callRecorder({ instruments, tracer, log, services }: CallParts): CallRecorder {
+export function callRecorder({ instruments, tracer, log, time, services }: CallParts): CallRecorder {
   const debug = log.isLevelEnabled("debug");
   const metricsOf = callMetrics(instruments, services);
 
   function succeeded(method: DescMethod, startedMs: number): void {
     const { duration, ok, outcomes } = metricsOf(method);
-    const seconds = (performance.now() - startedMs) / 1000;
+    const seconds = (time.monotonicMs() - startedMs) / 1000;
     duration.record(seconds, ok);
     outcomes.ok += 1;
     if (debug) log.debug({ method: method.name, seconds }, "call answered");
   }
 
-  const tell = failureTeller(log);
+  const tell = failureTeller(log, time);
 
   function count(method: DescMethod | undefined, startedMs: number, error: KmsError) {
     const { name, isStream, duration, outcomes, errors } = metricsOf(method);
     const code = codeName[rpcCode[error.code]] as string;
-    const seconds = (performance.now() - startedMs) / 1000;
+    const seconds = (time.monotonicMs() - startedMs) / 1000;
     duration.record(seconds, { rpc_method: name, rpc_response_status_code: code });
     outcomes[outcomeOf(error, { seconds, isStream })] += 1;
     errors[code]! += 1;
@@ -81,7 +83,7 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
   }
 
   function run<T>(method: DescMethod, call: () => T | Promise<T>): T | Promise<T> {
-    const startedMs = performance.now();
+    const startedMs = time.monotonicMs();
     try {
       const answer = call();
       if (!(answer instanceof Promise)) {
@@ -102,8 +104,8 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     }
   }
 
-  const strangers = linesPerSecond(10);
-  const refuseStranger: CallRecorder["refuseStranger"] = (method, error, about, arrivedMs = performance.now()) => {
+  const strangers = linesPerSecond(10, time);
+  const refuseStranger: CallRecorder["refuseStranger"] = (method, error, about, arrivedMs = time.monotonicMs()) => {
     if (error.code === "INTERNAL") return failed(method, arrivedMs, error);
     const line = count(method, arrivedMs, error);
     const unlogged = strangers();
@@ -112,7 +114,7 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     return error;
   };
 
-  const refuse: CallRecorder["refuse"] = (method, thrown, arrivedMs = performance.now()) =>
+  const refuse: CallRecorder["refuse"] = (method, thrown, arrivedMs = time.monotonicMs()) =>
     failed(method, arrivedMs, thrown);
   const record = <T>(method: DescMethod, call: () => T | Promise<T>) =>
     method.methodKind === "unary" ? run(method, call) : whileOpen(instruments, () => run(method, call));
@@ -166,8 +168,8 @@ function whileOpen<T>({ streams }: Instruments, stream: () => MaybePromise<T>): 
 }
 
 /** Logs a call that failed, unless it is one of many that are refused for load: of those 10 a second, and how many were left out. */
-function failureTeller(log: Logger) {
-  const forLoad = linesPerSecond(10);
+function failureTeller(log: Logger, time: Time) {
+  const forLoad = linesPerSecond(10, time);
   return (error: KmsError, line: object): void => {
     const unlogged = hasCode(error, "OVERLOADED", "RATE_LIMITED") ? forLoad() : 0;
     if (unlogged === undefined) return;
@@ -176,10 +178,10 @@ function failureTeller(log: Logger) {
 }
 
 /** How many lines were left out before this one; undefined where it is left out itself. */
-function linesPerSecond(most: number): () => number | undefined {
-  let [sinceMs, lines, left] = [performance.now(), 0, 0];
+function linesPerSecond(most: number, time: Time): () => number | undefined {
+  let [sinceMs, lines, left] = [time.monotonicMs(), 0, 0];
   return () => {
-    if (performance.now() - sinceMs >= 1_000) [sinceMs, lines] = [performance.now(), 0];
+    if (time.monotonicMs() - sinceMs >= 1_000) [sinceMs, lines] = [time.monotonicMs(), 0];
     if (lines >= most) {
       left += 1;
       return undefined;

@@ -18,8 +18,8 @@ export interface CallsParts extends CallParts, Pick<PipelineParts, "observer"> {
   budget?: Budget;
 }
 
-export function createCalls({ observer, budget = createBudget(), ...parts }: CallsParts): Calls {
-  const recorder = callRecorder(parts);
+export function createCalls({ observer, time, budget = createBudget(time), ...parts }: CallsParts): Calls {
+  const recorder = callRecorder({ time, ...parts });
   return {
     services: parts.services,
     refuse: recorder.refuse,

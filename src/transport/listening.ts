@@ -1,4 +1,5 @@
 /** Where and how a server listens. */
+import type { Time } from "../runtime/time.ts";
 import type { Connections } from "./connections/connections.ts";
 import type { Tls } from "./tls.ts";
 
@@ -23,6 +24,7 @@ export interface Binding {
   connections: Connections;
   /** How long calls have to end when the server is disposed of. */
   graceMs: number;
+  time: Time;
 }
 
 export function listening({ host, graceMs }: Binding, port: number, close: Listening["close"]): Listening {

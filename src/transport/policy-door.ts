@@ -6,6 +6,7 @@ import type { CallersSeen } from "../auth/callers-seen.ts";
 import { presentedBy } from "../auth/certificate/peer.ts";
 import { andThen } from "../call/maybe-promise.ts";
 import type { FailureLimit } from "../limits/failure-limit.ts";
+import type { Time } from "../runtime/time.ts";
 import { type Door, kindShown, type Open, type Peering } from "./authenticate.ts";
 
 interface PolicyPeering extends Peering {
@@ -20,6 +21,7 @@ export interface PolicyDoorParts {
   open: readonly Open[];
   /** Age at which a connection is closed, give or take a tenth, so that those of one moment do not all come back in another. */
   connectionMaxAgeMs: number;
+  time: Time;
   /** As {@link Door.policySha256}. */
   policySha256(): string;
   /** As {@link Door.subscribe}. */
@@ -32,7 +34,7 @@ export const renewMs = 30_000;
 export const graceMs = 300_000;
 
 export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
-  const { authenticator, seen, failures, open, connectionMaxAgeMs, policySha256, subscribe } = parts;
+  const { authenticator, seen, failures, open, connectionMaxAgeMs, time, policySha256, subscribe } = parts;
   const { authenticate, demandsToken, peerOf } = authenticator;
   const named = (caller: PolicyCaller, { address }: Connection) => {
     if (caller.grants().length === 0) failures?.failed(address);
@@ -46,7 +48,7 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
   return {
     connect(socket) {
       const { remoteAddress = "" } = socket as TLSSocket;
-      const oldMs = Date.now() + connectionMaxAgeMs * (0.9 + 0.2 * Math.random());
+      const oldMs = time.now().getTime() + connectionMaxAgeMs * (0.9 + 0.2 * Math.random());
       const connection = authenticator.connect(presentedBy(socket as TLSSocket), remoteAddress, oldMs + graceMs);
       let wasAccepted = false;
       const peer = () => {

@@ -4,7 +4,7 @@ import type { Handler } from "../audit/audited.ts";
 import type { CallContext } from "../call/context.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
-import { heavyTurn } from "../runtime/loop-turns.ts";
+import { heavyTurn } from "../runtime/turns/loop.ts";
 import type { Budget } from "./budget.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, Carrier, Form, Grow, StreamCarrier, UnaryCarrier } from "./carrier.ts";

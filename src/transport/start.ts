@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
+import type { Time } from "../runtime/time.ts";
 import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry/start.ts";
 import type { Door } from "./authenticate.ts";
@@ -36,6 +37,7 @@ export interface ServerParts {
   health: HealthMonitor;
   telemetry: Telemetry;
   log: Logger;
+  time: Time;
   /** Undefined where nobody is authenticated. */
   door: Door | undefined;
   tls: Tls | undefined;
@@ -51,7 +53,7 @@ export interface StartedServers {
 }
 
 export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
-  const { budget, connections, services, observer, health, telemetry, log, door, tls } = parts;
+  const { budget, connections, services, observer, health, telemetry, log, time, door, tls } = parts;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
   const served = [
@@ -61,7 +63,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   ];
   const calls = createCalls({
     ...{ services: served, observer, budget },
-    ...{ instruments, tracer, log },
+    ...{ instruments, tracer, log, time },
   });
   const binding = {
     connections,
@@ -69,6 +71,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     tls,
     requestCert: door !== undefined,
     graceMs: settings.shutdownGraceMs,
+    time,
     door,
   };
 

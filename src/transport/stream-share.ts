@@ -2,6 +2,7 @@
  * What all streams together hold of the budget: messages from their first byte on, until they are answered. Where a call would be refused,
  * a stream waits for room, in the order of asking: so a large message is not kept waiting by small ones behind it.
  */
+import type { Time } from "../runtime/time.ts";
 
 /** Of the share, what streams hold together before each has to make do with one message: enough to keep every core busy. */
 const enough = 0.25;
@@ -34,9 +35,10 @@ interface ShareParts {
   limit: number;
   /** What calls leave of the whole budget. */
   room(): number;
+  time: Time;
 }
 
-export function createStreamShare({ limit, room }: ShareParts): StreamShare {
+export function createStreamShare({ limit, room, time }: ShareParts): StreamShare {
   /** With the time of asking. */
   const waiting = new Map<Wish, number>();
   let held = 0;
@@ -80,7 +82,7 @@ export function createStreamShare({ limit, room }: ShareParts): StreamShare {
         held += wish.bytes;
         return true;
       }
-      waiting.set(wish, performance.now());
+      waiting.set(wish, time.monotonicMs());
       return false;
     },
     withdraw(wish) {
@@ -89,7 +91,7 @@ export function createStreamShare({ limit, room }: ShareParts): StreamShare {
     admit,
     waitedMs() {
       const [since] = waiting.values();
-      return since === undefined ? 0 : performance.now() - since;
+      return since === undefined ? 0 : time.monotonicMs() - since;
     },
   };
 }

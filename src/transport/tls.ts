@@ -5,10 +5,10 @@
  */
 import { constants, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { Logger } from "pino";
 import { dueAt } from "../runtime/due-at.ts";
+import type { Time } from "../runtime/time.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
 
 /** PEM files. */
@@ -48,6 +48,7 @@ export interface TlsParts {
   /** Undefined where no client is believed by a certificate. */
   authorities: ClientAuthorities | undefined;
   log: Logger;
+  time: Time;
   /** Called when what is remarked is another than before. */
   changed?(): void;
 }
@@ -62,7 +63,7 @@ interface Pair {
 
 /** Throws if the files do not load. */
 export function startTls(parts: TlsParts): Tls {
-  const { files, authorities = { ca: [], crl: [] }, log, changed = () => {} } = parts;
+  const { files, authorities = { ca: [], crl: [] }, log, time, changed = () => {} } = parts;
   let pair = readPair(files);
   let trusted = authorities;
   let options = contextOptions(pair, trusted);
@@ -87,7 +88,7 @@ export function startTls(parts: TlsParts): Tls {
         problem = undefined;
         return changed();
       } catch (error) {
-        if (left > 1) await delay(tryAgainMs, undefined, { ref: false });
+        if (left > 1) await time.sleep(tryAgainMs, { ref: false });
         else {
           problem = `The certificate in ${files.certificate} or its key is not in force, and the former one is: ${(error as Error).message}.`;
           log.error(problem);
@@ -97,7 +98,7 @@ export function startTls(parts: TlsParts): Tls {
     }
   }
 
-  const watched = watchFiles({ paths: () => [files.certificate, files.key], changed: () => void reload() });
+  const watched = watchFiles({ paths: () => [files.certificate, files.key], changed: () => void reload(), time });
   return {
     options: () => options,
     subscribe: (use) => void subscribers.push(use),

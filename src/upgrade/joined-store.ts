@@ -3,6 +3,7 @@
  * start that is refused leaves the store as it was. When it could not for a minute it writes nothing before it has: by then an upgrade may have
  * been finished without it, and rows of its form may be read by nobody.
  */
+import type { Time } from "../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import type { KmsError } from "../errors.ts";
 import type { LongRead } from "../store/long-reads.ts";
@@ -25,10 +26,7 @@ export interface JoinParts {
   /** Called when `problems` has something else to say. */
   changed?: (() => void) | undefined;
   intervalMs?: number;
-  /** Monotonic milliseconds, which may stand still while the machine is suspended. */
-  now?: () => number;
-  /** Milliseconds since 1970, which go on then, and may jump. */
-  wallNow?: () => number;
+  time: Time;
 }
 
 /** Less than others hold a replica for running: see store/sql/upgrade/replicas.ts. */
@@ -84,8 +82,8 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 const finished = "The upgrade of the store was finished";
 
 /** Its writes throw STORE_UNAVAILABLE where the store is for newer releases alone. */
-export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
-  const { changed = () => {}, intervalMs = 30_000, now = () => performance.now(), wallNow = Date.now } = parts;
+export function joinStore(store: Store, parts: JoinParts): JoinedStore {
+  const { changed = () => {}, intervalMs = 30_000, time } = parts;
   const replica: Replica = { replicaId: randomBytes(replicaIdBytes).toString("hex"), release, version: newestSchema };
   const never = Number.NEGATIVE_INFINITY;
   let [notedAtMs, notedAtWallMs] = [never, never];
@@ -93,7 +91,7 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
   let noting: Promise<void> | undefined;
 
   async function note(): Promise<void> {
-    const [beganAtMs, beganAtWallMs] = [now(), wallNow()];
+    const [beganAtMs, beganAtWallMs] = [time.monotonicMs(), time.now().getTime()];
     const minReader = await store.noteReplica(replica);
     const was = refusal;
     refusal = forNewer(minReader);
@@ -109,9 +107,9 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
     return noting;
   }
 
-  /** The clock that went further counts: a wall clock that jumps costs a note. */
+  /** The clock that went further counts: the monotonic one may stand still while the machine is suspended, and a wall clock that jumps costs a note. */
   function sinceNotedMs(): number {
-    return Math.max(now() - notedAtMs, wallNow() - notedAtWallMs);
+    return Math.max(time.monotonicMs() - notedAtMs, time.now().getTime() - notedAtWallMs);
   }
 
   function fenced(method: Method): Method {
@@ -122,13 +120,13 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
     };
   }
 
-  const timer = setInterval(() => void noteOnce().catch(() => {}), intervalMs).unref(); // health sees that the store is away
+  const timer = time.every(intervalMs, () => void noteOnce().catch(() => {})); // health sees that the store is away
   const guarded = writes.map((name) => [name, fenced(store[name] as Method)]);
   return {
     store: { ...store, ...Object.fromEntries(guarded) },
     problems: () => (refusal === undefined ? [] : [{ status: "down", notice: `${finished}: ${refusal.message}.` }]),
     async leave() {
-      clearInterval(timer);
+      time.clear(timer);
       await noting?.catch(() => {});
       if (notedAtMs === never) return;
       await store.endReplica(replica.replicaId).catch(() => {});

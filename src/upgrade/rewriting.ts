@@ -4,16 +4,16 @@
  * the release before may write such rows as long as it runs. Once the upgrade is finished it is done once a day: a replica
  * that was halted in the middle of a write, and goes on after the finish, still does that write.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { keepRenewing, newHolder } from "../store/held-lease.ts";
 import { orAltered } from "../store/lease-store.ts";
 import { newestSchema } from "../store/sql/rows/schema.ts";
 import type { Store } from "../store/store.ts";
 import type { RewritePlace } from "../store/upgrade-store.ts";
+import type { Time } from "../runtime/time.ts";
 
 export interface RewritingParts {
   store: Pick<Store, "lease" | "finishLease" | "rewriteRows" | "upgradeState">;
-  clock: () => Date;
+  time: Time;
   log: { info(details: object, message: string): void; warn(details: object, message: string): void };
 }
 
@@ -24,18 +24,18 @@ const dayMs = 24 * hourMs;
 const retryMs = 60_000;
 const leastPauseMs = 20;
 
-export function startRewriting({ store, clock, log }: RewritingParts): { close(): Promise<void> } {
+export function startRewriting({ store, time, log }: RewritingParts): { close(): Promise<void> } {
   const stopped = new AbortController();
   const holder = newHolder();
 
   async function pass(signal: AbortSignal): Promise<number> {
     let rewritten = 0;
     for (let at: RewritePlace | "first" | undefined = "first"; at !== undefined; ) {
-      const beganAtMs = performance.now();
+      const beganAtMs = time.monotonicMs();
       const page = await store.rewriteRows(at === "first" ? undefined : at);
       rewritten += page.rewritten;
       at = page.next;
-      await delay(Math.max(leastPauseMs, performance.now() - beganAtMs), undefined, { signal, ref: false });
+      await time.sleep(Math.max(leastPauseMs, time.monotonicMs() - beganAtMs), { signal, ref: false });
     }
     return rewritten;
   }
@@ -62,13 +62,13 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
     }
     if (lease.generation === undefined) return retryMs;
     const { generation, finishedAt } = lease;
-    const ageMs = clock().getTime() - (finishedAt?.getTime() ?? 0);
+    const ageMs = time.now().getTime() - (finishedAt?.getTime() ?? 0);
     if (ageMs >= 0 && ageMs < everyMs) {
       await store.lease(leaseName, holder, 0);
       return everyMs - ageMs;
     }
-    const beganAt = clock();
-    const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs });
+    const beganAt = time.now();
+    const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs }, time);
     try {
       await tell(pass(AbortSignal.any([stopped.signal, renewing.lost])));
     } finally {
@@ -84,7 +84,7 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
         if (!stopped.signal.aborted) log.warn({ err }, "rows of an earlier release are written anew in a minute");
         return retryMs;
       });
-      await delay(waitMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+      await time.sleep(waitMs, { signal: stopped.signal, ref: false }).catch(() => {});
     }
   }
 

@@ -11,6 +11,7 @@ import { directory } from "../support/config-fixture.ts";
 import { fillTrail } from "../support/filled-trail.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -21,7 +22,7 @@ const callers = 40;
 /** A trail that a process wrote before. */
 async function fill(settings: StoreSettings, masterKeyFile: string): Promise<void> {
   const provider = await openLocal({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   await fillTrail(store, rows, "other");
   await store.close();
 }

@@ -22,6 +22,7 @@ import {
   type RunningService,
   startService,
 } from "../support/running-service.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const tenantId = "acme";
 const logSize = 300;
@@ -58,7 +59,7 @@ beforeAll(async () => {
   const masterKeyFile = join(own, "master.key");
   const provider = await openLocal({ name: "local", masterKeyFile });
   const settings = { name: "postgres", url, maxConnections: 2 } as const;
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   await filledLog(store, logSize, { tenantId });
   await store.close();
   service = await startService({

@@ -1,6 +1,7 @@
 /** What is counted together, and what is told apart. Refusals have tests of their own. */
 import { expect, it } from "vitest";
 import { auditCounters, maxTenants } from "../../src/audit/counters.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const at = new Date("2026-01-01T00:00:00.000Z");
 const key = (n: number) => n.toString(16).padStart(32, "0");
@@ -10,7 +11,13 @@ function setUp() {
   const onDue = () => {
     due += 1;
   };
-  return { ...auditCounters(onDue, () => at), due: () => due };
+  return {
+    ...auditCounters(
+      onDue,
+      wallTime(() => at),
+    ),
+    due: () => due,
+  };
 }
 
 it("counts uses together that are alike in caller, action and key", () => {

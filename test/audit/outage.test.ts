@@ -10,6 +10,8 @@ import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { call, setUp } from "../support/service-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -29,8 +31,9 @@ it("uses no key while the store fails, is down, and recovers without losing a us
     alarm,
   );
   const monitor = await startHealthMonitor({
+    time: realTime,
     alarm,
-    watches: [await watchProvider({ provider })],
+    watches: [await watchProvider({ time: realTime, provider })],
     store,
     auditProblem: trail.problem,
     notices: [],
@@ -65,7 +68,7 @@ it("uses no key while the store fails, is down, and recovers without losing a us
 it("has uses in the file without being told to write them, for whoever reads it besides", async () => {
   const door = sqliteBackdoor();
   const store = await unlocked(await door.open());
-  const trail = createAuditTrail({ store, clock: () => new Date() });
+  const trail = createAuditTrail({ store, time: wallTime(() => new Date()) });
   for (let n = 0; n < 1_000; n++) trail.used("ann", "sign_span", "acme", "0".repeat(32), "signing", 1);
   await expect.poll(() => door.sql("select count from kms_audit")).toEqual([{ count: 1_000 }]);
   await store.close();

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { manyCallers, maxActors, maxNamesOfRow, moreNames } from "../../src/audit/nameless.ts";
 import { auditRefusals, maxNames, maxRows, minuteMs } from "../../src/audit/refusals.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -20,7 +21,7 @@ function setUp() {
   const onDue = () => {
     due += 1;
   };
-  const refusals = auditRefusals({ clock, onDue });
+  const refusals = auditRefusals({ time: wallTime(clock), onDue });
   return {
     ...refusals,
     take: () => refusals.take(clock()),

@@ -14,6 +14,8 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -27,7 +29,7 @@ const start = Date.parse("2026-01-01T00:00:00.000Z");
 
 /** `answers` decides about each write in turn; without one more it is stored. */
 function setUp(options: Partial<AuditTrailOptions> = {}) {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const answers: ((write: () => Promise<void>) => Promise<void>)[] = [];
   const writes: number[] = [];
   const problems: (string | undefined)[] = [];
@@ -39,7 +41,7 @@ function setUp(options: Partial<AuditTrailOptions> = {}) {
   };
   const trail = createAuditTrail({
     store: { appendAudit, auditHead: () => store.auditHead() },
-    clock: () => new Date(nowMs),
+    time: wallTime(() => new Date(nowMs)),
     onProblem: (problem) => problems.push(problem),
     ...options,
   });
@@ -292,7 +294,7 @@ it("tells its place in the chain, rows of the store's own included, and when tha
 });
 
 it("tells its last place and its problem while the store does not answer", async () => {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   let isGone = false;
   const unlessGone = <T>(call: () => Promise<T>) => (isGone ? fails() : call()) as Promise<T>;
   const trail = createAuditTrail({
@@ -300,7 +302,7 @@ it("tells its last place and its problem while the store does not answer", async
       appendAudit: (events) => unlessGone(() => store.appendAudit(events)),
       auditHead: () => unlessGone(store.auditHead),
     },
-    clock: () => new Date(start),
+    time: wallTime(() => new Date(start)),
   });
   use(trail);
   await vi.advanceTimersByTimeAsync(500);

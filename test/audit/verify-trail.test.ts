@@ -8,6 +8,7 @@ import type { AuditVerdict } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const key = createSecretKey(randomBytes(32));
 const clock = () => new Date("2026-01-01T00:00:00.000Z");
@@ -16,7 +17,7 @@ let door: ReturnType<typeof sqliteBackdoor>;
 /** A process that used a key of `rows` tenants, and what it said of itself at its end. */
 async function process(rows: number) {
   const store = await unlocked(await door.open(), key);
-  const trail = createAuditTrail({ store, clock });
+  const trail = createAuditTrail({ store, time: wallTime(clock) });
   for (let n = 0; n < rows; n++) trail.used("ann", "sign_span", `tenant-${n}`, hex(n), "signing", n + 1);
   await trail.close();
   const { head } = await trail.status();

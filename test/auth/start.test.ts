@@ -10,6 +10,7 @@ import { directory } from "../support/config-fixture.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { testKey } from "../support/signed-tokens.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const hourMs = 3_600_000;
 /** More than a watch lets a change settle. */
@@ -28,7 +29,7 @@ const keys = JSON.stringify({ keys: [testKey("ES256", "k").jwk] });
 
 async function started(files: Record<string, string>) {
   const path = directory({ "sso.json": keys, ...files });
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const authentication = await startAuthentication(
     {
       ...{ policyFile: join(path, "policy.yaml"), profile: "dev", tls: {}, tlsTerminated: false },
@@ -36,8 +37,9 @@ async function started(files: Record<string, string>) {
       limits: { callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
     },
     {
-      ...{ log: pino({ level: "silent" }), clock: () => new Date(), store, alarm: { changed() {} } },
-      told: toldLimits({ log() {}, changed() {} }),
+      time: realTime,
+      ...{ log: pino({ level: "silent" }), store, alarm: { changed() {} } },
+      told: toldLimits({ log() {}, changed() {}, now: realTime.monotonicMs }),
     },
   );
   onTestFinished(async () => {

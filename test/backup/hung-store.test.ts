@@ -6,6 +6,7 @@ import { createAlarm } from "../../src/alarm.ts";
 import { startBackups } from "../../src/backup/start.ts";
 import { liveIn, sqlitePlace } from "../support/cli-store-fixture.ts";
 import { eventually } from "../support/eventually.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 it("is ended in time though a renewal of its lease hangs", async () => {
   const where = sqlitePlace();
@@ -16,10 +17,11 @@ it("is ended in time though a renewal of its lease hangs", async () => {
   const lease = vi.fn().mockResolvedValueOnce({ generation: 1, finishedAt: undefined }).mockImplementation(hangs);
   const warn = vi.fn();
   const backups = startBackups({
+    time: realTime,
     plannedBackups: { cron: "0 0 0 1 1 ?", directory, keep: 1 },
     settings: where.settings,
     store: { lease, finishLease: hangs },
-    ...{ clock: () => new Date(), alarm: createAlarm(), log: { info() {}, warn, error() {} } },
+    ...{ alarm: createAlarm(), log: { info() {}, warn, error() {} } },
     times: { firstLookMs: 0, leaseTtlMs: 3, closeMs: 100 },
   });
   await eventually(() => expect(hangs).toHaveBeenCalled());

@@ -13,6 +13,7 @@ import { awsEnvironment } from "../outage/service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { type Result, run } from "../support/cli-fixture.ts";
 import { liveIn, type Place, sqlitePlace } from "../support/cli-store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const movedKeys = 6;
 /** Not DESTROYED, PENDING with them: see liveIn. */
@@ -22,10 +23,14 @@ const allKeys = 16;
 async function halfMoved(where: Place) {
   await liveIn(where);
   const newFile = join(where.directory, "new.key");
-  const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
-  const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
-  const store = await unlockStore(await openStore(where.settings), providerKeys({ current: current, others: [other] }));
-  const keyring = wholeKeyring({ store, provider: current, otherProviders: [other] });
+  const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile }, realTime);
+  const [current] = await openProvider({ name: "local", masterKeyFile: newFile }, realTime);
+  const store = await unlockStore(
+    await openStore(where.settings, realTime),
+    providerKeys({ current: current, others: [other] }),
+    realTime,
+  );
+  const keyring = wholeKeyring({ time: realTime, store, provider: current, otherProviders: [other] });
   const by = { actor: "ann", requestId: "" };
   expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });
   keyring.close();
@@ -101,9 +106,13 @@ it("is not opened where the provider denies it, and what lets it is said", async
 it("is checked with the provider keys that tenants have of their own, each for itself", async () => {
   const where = sqlitePlace();
   const ownFile = join(where.directory, "own.key");
-  const [own] = await openProvider({ name: "local", masterKeyFile: ownFile });
-  const [shared] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
-  const store = await unlockStore(await openStore(where.settings), providerKeys({ current: shared }));
+  const [own] = await openProvider({ name: "local", masterKeyFile: ownFile }, realTime);
+  const [shared] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile }, realTime);
+  const store = await unlockStore(
+    await openStore(where.settings, realTime),
+    providerKeys({ current: shared }),
+    realTime,
+  );
   const tenantProviderKeys: TenantProviderKeys = {
     ofTenant: (tenantId) => (tenantId === "acme" ? own : undefined),
     openOf: (tenantId) => (tenantId === "acme" ? own : undefined),
@@ -111,7 +120,7 @@ it("is checked with the provider keys that tenants have of their own, each for i
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(own)]]),
   };
-  const keyring = wholeKeyring({ store, provider: shared, tenantProviderKeys });
+  const keyring = wholeKeyring({ time: realTime, store, provider: shared, tenantProviderKeys });
   for (const tenantId of ["acme", "other"]) await keyring.activeDataKey(tenantId);
   keyring.close();
   await store.close();

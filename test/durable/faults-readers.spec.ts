@@ -17,6 +17,7 @@ import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";
 import { newStoreDir, type StoreDir } from "./faults-store.ts";
 import { isStopped } from "./replicas.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const why = whyNotPreloaded();
 if (why !== undefined) console.warn(`SKIPPED unless CI is set: ${why}`);
@@ -29,7 +30,11 @@ const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 /** A trail that takes several pages to read. */
 async function fill({ file, env }: StoreDir): Promise<void> {
   const provider = await openLocal({ name: "local", masterKeyFile: env.FLUO_KMS_LOCAL_MASTER_KEY_FILE! });
-  const store = await unlockStore(await openStore({ name: "sqlite", file }), providerKeys({ current: provider }));
+  const store = await unlockStore(
+    await openStore({ name: "sqlite", file }, realTime),
+    providerKeys({ current: provider }),
+    realTime,
+  );
   await fillTrail(store, trailRows, "other");
   await store.close();
 }

@@ -14,6 +14,8 @@ import { type StepName, steps } from "../../src/failpoints.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Attribution } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 export interface ReplicaOptions {
   store: StoreSettings;
@@ -51,11 +53,11 @@ interface Stop {
 const by: Attribution = { actor: "ann", requestId: "" };
 
 async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: ReplicaOptions) {
-  const [provider] = await openProvider({ name: "local", masterKeyFile });
+  const [provider] = await openProvider({ name: "local", masterKeyFile }, realTime);
   const activations: TriedActivation[] = [];
   const gate = createGate();
   const store = watched(
-    await unlockStore(await openStore(settings), providerKeys({ current: provider })),
+    await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime),
     gate.pass,
     activations,
   );
@@ -113,7 +115,7 @@ async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: Repli
         store,
         plannedAfter: () => new Date(0),
         holder: `replica ${process.pid}`,
-        clock: () => new Date(),
+        time: wallTime(() => new Date()),
         leaseTtlMs,
         report: (batch) => batches.push(plain(batch)),
       });

@@ -17,6 +17,8 @@ import type { AuditCursor } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { fromNow } from "../support/from-now.ts";
 import type { Commands, Message, ReplicaOptions } from "./replica.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 export interface Replica {
   pid: number;
@@ -118,12 +120,12 @@ export interface Observer {
 }
 
 export async function openObserver(settings: StoreSettings, masterKeyFile: string): Promise<Observer> {
-  const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const [provider] = await openProvider({ name: "local", masterKeyFile }, realTime);
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {
-      const keyring = wholeKeyring({ store, provider, clock: () => fromNow(-ageMs) });
+      const keyring = wholeKeyring({ store, provider, time: wallTime(() => fromNow(-ageMs)) });
       const active = purpose === "data" ? keyring.activeDataKey : keyring.activeSigningKey;
       await Promise.all(tenantIds.map(async (tenantId) => active(tenantId)));
       keyring.close();

@@ -4,11 +4,13 @@ import { watchDestructions } from "../../src/health/destruction-remarks.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { addKey } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const start = new Date("2026-01-01T00:00:00.000Z");
 
 async function withRequests(count: number) {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const clock = { now: start };
   const ids: string[] = [];
   for (let n = 0; n < count; n += 1) {
@@ -18,7 +20,15 @@ async function withRequests(count: number) {
     await store.update(record, { ...record, destruction: { by: "token:ann", request, confirmedBy: undefined } }, by);
     ids.push(record.keyId);
   }
-  return { store, clock, ids, watch: watchDestructions(store, () => clock.now) };
+  return {
+    store,
+    clock,
+    ids,
+    watch: watchDestructions(
+      store,
+      wallTime(() => clock.now),
+    ),
+  };
 }
 
 it("is nothing where none waits", async () => {

@@ -9,6 +9,8 @@ import { createAlarm } from "../../src/alarm.ts";
 import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/health/monitor.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 let started: HealthMonitor | undefined;
 afterEach(() => {
@@ -20,9 +22,10 @@ async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {
   const changes: string[] = [];
   const alarm = createAlarm();
   const monitor = await startHealthMonitor({
+    time: realTime,
     alarm,
-    watches: [await watchProvider({ provider: { ...localProvider(randomMasterKey()), ...provider } })],
-    store: { ...memoryStore(), ...store },
+    watches: [await watchProvider({ time: realTime, provider: { ...localProvider(randomMasterKey()), ...provider } })],
+    store: { ...memoryStore(realTime), ...store },
     notices: ["Standing remark."],
     onChange: (status) => changes.push(status),
     ...parts,
@@ -267,7 +270,7 @@ describe("damage", () => {
 
   async function damaged() {
     const time = { ms: 0 };
-    const watched = await watch({}, {}, { clock: () => new Date(time.ms) });
+    const watched = await watch({}, {}, { time: wallTime(() => new Date(time.ms)) });
     return { ...watched, time };
   }
 

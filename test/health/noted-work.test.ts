@@ -7,6 +7,7 @@ import type { NotedWork } from "../../src/store/lease-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const at = (ms: number) => new Date(1_760_000_000_000 + ms);
 
@@ -16,7 +17,7 @@ async function note(store: Store, name: NotedWork, when: Date): Promise<void> {
 }
 
 it("is undefined before the first look, and of work that nobody did", async () => {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const watch = watchNotedWork(store, () => {});
   await note(store, "backup", at(1));
   expect(watch.seenAt("backup")).toBeUndefined();
@@ -26,7 +27,7 @@ it("is undefined before the first look, and of work that nobody did", async () =
 });
 
 it("is what each was noted with last, and stays while the store does not answer", async () => {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   let isAway = false;
   const lost: string[] = [];
   const watch = watchNotedWork(

@@ -6,13 +6,15 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { KmsError } from "../../src/errors.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { pendingKey } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const start = new Date("2026-01-01T00:00:00.000Z");
 const rotation = { enabled: true, maxAgeDays: 90 };
 
 /** A store in which each tenant has a key since `start`. */
 async function withKeys(...tenants: string[]) {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   for (const tenantId of tenants) {
     const record = pendingKey({ tenantId });
     await store.insertPending(record);
@@ -25,7 +27,7 @@ async function withKeys(...tenants: string[]) {
 function watching(store: Pick<Store, "due">, changes: Partial<Parameters<typeof watchOverdueKeys>[0]> = {}) {
   const clock = { now: start };
   const hasOwnKey = (tenantId: string) => tenantId.startsWith("own");
-  const watch = watchOverdueKeys({ store, rotation, hasOwnKey, clock: () => clock.now, ...changes });
+  const watch = watchOverdueKeys({ store, rotation, hasOwnKey, time: wallTime(() => clock.now), ...changes });
   return {
     ...watch,
     async after(days: number, ms = 0) {
@@ -37,7 +39,7 @@ function watching(store: Pick<Store, "due">, changes: Partial<Parameters<typeof 
 }
 
 it("are none before the first look, and none of a store without keys", async () => {
-  const watch = watching(memoryStore());
+  const watch = watching(memoryStore(realTime));
   expect(watch.seen()).toEqual({ service: 0, tenant: 0 });
   expect(await watch.after(1_000)).toEqual({ service: 0, tenant: 0 });
 });

@@ -12,6 +12,8 @@ import { directory } from "../support/config-fixture.ts";
 import { fromNow } from "../support/from-now.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { addKey } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const log = pino({ level: "silent" });
 
@@ -33,17 +35,18 @@ async function started(store: Store, changes: Partial<HealthStart> = {}) {
       warnings: [],
     },
     {
+      time: wallTime(clock),
       instruments: {
         providerCall: { record() {} },
         providerRequests: { add() {} },
         providerLies: { add() {} },
       } as never,
-      ...{ log, clock, alarm },
+      ...{ log, alarm },
     },
   );
   const health = await startHealth({
-    ...{ providers, store, alarm, log, clock, notices: [] },
-    witness: createTimeWitness({ store, clock }),
+    ...{ providers, store, alarm, log, time: wallTime(clock), notices: [] },
+    witness: createTimeWitness({ store, time: wallTime(clock) }),
     audit: { problem: () => undefined },
     problems: () => [],
     accessRemarks: () => [],
@@ -57,7 +60,7 @@ async function started(store: Store, changes: Partial<HealthStart> = {}) {
 }
 
 async function filled(): Promise<Store> {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   for (const tenantId of ["acme", "globex", "own"]) await addKey(store, { tenantId });
   const waiting = await addKey(store, { tenantId: "initech" });
   const next = { ...waiting, state: "DESTROY_SCHEDULED", previousState: "ACTIVE", destroyAt: new Date() } as const;
@@ -87,7 +90,7 @@ it("knows more after the next, and no key is overdue unless it is told how keys 
 });
 
 it("counts nothing of a store without keys", async () => {
-  const health = await started(memoryStore());
+  const health = await started(memoryStore(realTime));
   expect(health.destructionsWaiting()).toBe(0);
   expect(health.backupAt()).toBeUndefined();
 });

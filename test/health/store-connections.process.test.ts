@@ -5,6 +5,7 @@ import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { unlocked } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 let server: SharedPostgres;
 beforeAll(async () => {
@@ -15,8 +16,8 @@ afterAll(() => server.close());
 /** A store with one connection for calls, and another client of its database. */
 async function watched() {
   const url = await server.createDatabase();
-  const store = await unlocked(await openPostgres({ name: "postgres", url, maxConnections: 1 }));
-  const monitor = await startHealthMonitor({ watches: [], store, notices: [] });
+  const store = await unlocked(await openPostgres({ name: "postgres", url, maxConnections: 1 }, realTime));
+  const monitor = await startHealthMonitor({ time: realTime, watches: [], store, notices: [] });
   const other = new pg.Client({ connectionString: url });
   await other.connect();
   onTestFinished(async () => {

@@ -10,6 +10,7 @@ import type { RowProblem } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const start = Date.parse("2026-03-01T12:00:00.000Z");
 const [keyId, otherKeyId] = ["0a".repeat(16), "0b".repeat(16)];
@@ -27,7 +28,7 @@ function world() {
   const clock = { ms: start };
   const damage = createDamage({
     ...{ alarm, losses: createLosses(), keyring: { invalidate() {} }, log: pino({ level: "silent" }) },
-    clock: () => new Date(clock.ms),
+    time: wallTime(() => new Date(clock.ms)),
   });
   onTestFinished(() => damage.close());
   const pass = (...found: RowProblem[]) => {
@@ -126,8 +127,9 @@ describe("the examination of a store", () => {
     const alarm = createAlarm();
     const clock = { ms: start };
     const integrity = createIntegrity({
+      time: wallTime(() => new Date(clock.ms)),
       ...{ store: { ...store, ...over }, alarm, losses: createLosses(), keyring: { invalidate() {} } },
-      ...{ log: pino({ level: "silent" }), clock: () => new Date(clock.ms) },
+      ...{ log: pino({ level: "silent" }) },
     });
     onTestFinished(async () => {
       await integrity.close();
@@ -173,8 +175,9 @@ describe("the examination of a store", () => {
   it("counts another replica's later pass as its own", async () => {
     const { clock, integrity, store } = await running();
     const shared = createIntegrity({
+      time: wallTime(() => new Date(clock.ms)),
       ...{ store: { ...store, name: "postgres" }, alarm: createAlarm(), losses: createLosses() },
-      ...{ keyring: { invalidate() {} }, log: pino({ level: "silent" }), clock: () => new Date(clock.ms) },
+      ...{ keyring: { invalidate() {} }, log: pino({ level: "silent" }) },
     });
     onTestFinished(() => shared.close());
     clock.ms += 60_000;

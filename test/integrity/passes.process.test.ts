@@ -14,6 +14,8 @@ import { use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const never = new AbortController().signal;
 const problem = { purpose: undefined, what: "is not as it was" };
@@ -29,7 +31,10 @@ beforeEach(async () => {
 describe("a pass", () => {
   async function told(over: Partial<Store> = {}): Promise<RowProblem[]> {
     const all: RowProblem[] = [];
-    await runPass({ store: { ...store, ...over }, found: (each) => all.push(...each), progress() {} }, never);
+    await runPass(
+      { time: realTime, store: { ...store, ...over }, found: (each) => all.push(...each), progress() {} },
+      never,
+    );
     return all;
   }
 
@@ -81,7 +86,7 @@ describe("a pass", () => {
     const failed = vi.fn((_: KmsError) => stop.abort());
     const stop = new AbortController();
     const away = { ...store, examine: () => Promise.reject(failure) };
-    const pass = runPass({ store: away, found() {}, progress() {}, failed }, stop.signal);
+    const pass = runPass({ time: realTime, store: away, found() {}, progress() {}, failed }, stop.signal);
     await expect(pass).rejects.toThrow("aborted");
     expect(failed.mock.calls).toEqual([[failure]]);
   });
@@ -94,7 +99,7 @@ describe("a pass", () => {
       counted.push(rows);
       if (counted.length === 3) stop.abort();
     };
-    await expect(runPass({ store, found() {}, progress }, stop.signal)).rejects.toThrow();
+    await expect(runPass({ time: realTime, store, found() {}, progress }, stop.signal)).rejects.toThrow();
     expect(counted.length).toBe(3);
     expect(counted.at(-1)).toBeGreaterThan(0);
   });
@@ -109,7 +114,8 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   const info = vi.fn();
   const warn = vi.fn();
   const integrity = createIntegrity({
-    ...{ store: { ...store, examine }, clock: () => now, losses: createLosses(), keyring: { invalidate() {} } },
+    time: wallTime(() => now),
+    ...{ store: { ...store, examine }, losses: createLosses(), keyring: { invalidate() {} } },
     ...{ alarm: createAlarm(), log: { info, warn } as unknown as Logger },
   });
   integrity.start();
@@ -129,7 +135,7 @@ describe("the turns of replicas", () => {
   const clock = () => new Date();
 
   it("let one work at a time, and give the turn on when it was left", async () => {
-    const [one, other] = [sharedTurns(store, clock), sharedTurns(store, clock)];
+    const [one, other] = [sharedTurns(store, wallTime(clock)), sharedTurns(store, wallTime(clock))];
     const ran = vi.fn(async () => true);
     const waited: number[] = [];
     await one.take(async () => {
@@ -144,7 +150,16 @@ describe("the turns of replicas", () => {
 
   it("rely on a pass that found nothing for a week, and on none that found something", async () => {
     let now = new Date();
-    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    const [one, other] = [
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+    ];
     const ran = vi.fn(async () => true);
     await one.take(async () => false, never);
     await other.take(ran, never);
@@ -160,7 +175,10 @@ describe("the turns of replicas", () => {
     let now = new Date();
     const later = (ms: number) => {
       now = new Date(now.getTime() + ms);
-      return sharedTurns(store, () => now);
+      return sharedTurns(
+        store,
+        wallTime(() => now),
+      );
     };
     const ran = vi.fn(async () => true);
     const first = later(0);
@@ -184,13 +202,25 @@ describe("the turns of replicas", () => {
 
   it("have all others look too where one found something, whatever they relied on", async () => {
     let now = new Date();
-    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    const [one, other] = [
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+    ];
     await one.take(async () => true, never);
     const ran = vi.fn(async () => false);
     await other.take(ran, never);
     expect(ran).not.toHaveBeenCalled();
     now = new Date(now.getTime() + 1_000);
-    const third = sharedTurns(store, () => now);
+    const third = sharedTurns(
+      store,
+      wallTime(() => now),
+    );
     await third.take(async () => false, never);
     for (const each of [one, other]) await each.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(2);
@@ -200,7 +230,16 @@ describe("the turns of replicas", () => {
 
   it("have a replica that found something look again after a day, or when another finds nothing", async () => {
     let now = new Date();
-    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    const [one, other] = [
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+      sharedTurns(
+        store,
+        wallTime(() => now),
+      ),
+    ];
     const ran = vi.fn(async () => false);
     await one.take(ran, never);
     await one.take(ran, never);
@@ -215,7 +254,7 @@ describe("the turns of replicas", () => {
   });
 
   it("are not kept from it by a lease that was altered", async () => {
-    const turns = sharedTurns(store, clock);
+    const turns = sharedTurns(store, wallTime(clock));
     await turns.take(async () => true, never);
     await door.sql("update kms_leases set finished_at = 9007199254740991");
     const ran = vi.fn(async () => false);

@@ -1,4 +1,5 @@
 /** The cache on a clock that the test moves. */
+import { realTime } from "../../src/runtime/time.ts";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
@@ -27,7 +28,7 @@ function setUp(options: Partial<CacheOptions> = {}) {
     maxEntries: 3,
     ttlMs: 1_000,
     maxStaleMs: 10_000,
-    now: () => clock.ms,
+    time: { ...realTime, monotonicMs: () => clock.ms },
     random: () => 0,
     ...options,
   });

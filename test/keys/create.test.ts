@@ -12,6 +12,7 @@ import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { setUp } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const active = (keyring: Keyring, purpose: Purpose) =>
   purpose === "data" ? keyring.activeDataKey("acme") : keyring.activeSigningKey("acme");
@@ -21,7 +22,7 @@ type ProviderStep = "generateDataKey" | "encrypt" | "decrypt";
 
 /** The parts of a keyring, each step of which can be made to crash before or after it took effect. */
 function crashing() {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const provider = localProvider(randomMasterKey());
   const crash: { at: string | undefined } = { at: undefined };
   const crashAt = (point: string) => {
@@ -167,7 +168,7 @@ describe.each(purposes)("a %s key", (purpose) => {
   });
 
   it("is never activated when the store gives back another record than it was given", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const store: Store = {
       ...honest,
       async get(tenantId, keyId) {
@@ -182,7 +183,7 @@ describe.each(purposes)("a %s key", (purpose) => {
 });
 
 it.each(purposes)("refuses a %s key whose record is of another", async (purpose) => {
-  const honest = memoryStore();
+  const honest = memoryStore(realTime);
   const store: Store = {
     ...honest,
     async get(tenantId, keyId) {

@@ -6,6 +6,7 @@ import type { Store } from "../../src/store/store.ts";
 import { dayMs, setUp } from "../support/keys-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { wholeKeyring } from "../support/whole-keyring.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const ann = { actor: "token:ann", requestId: "r1", rule: "ops" };
 const bob = { actor: "token:bob", requestId: "r2", rule: "destroyers" };
@@ -282,7 +283,7 @@ describe("two replicas that race", () => {
     };
     const clock = () => new Date(time.start + time.ms);
     const replicas = [first, second].map((by) => {
-      const keyring = wholeKeyring({ store: together, provider, clock, needsTwo: () => true });
+      const keyring = wholeKeyring({ store: together, provider, time: wallTime(clock), needsTwo: () => true });
       return keyring.scheduleDestruction({ tenantId: "acme", keyId, by, days: 7 });
     });
     return { ...parts, outcomes: await Promise.allSettled(replicas) };

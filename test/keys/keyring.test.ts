@@ -16,6 +16,7 @@ import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { counting, countingStore, dayMs, disabling, setUp, turn } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const hourMs = 3_600_000;
 const aad = Buffer.from("test");
@@ -77,7 +78,7 @@ describe("a tenant's first call", () => {
       },
     };
     const { provider, calls } = counting(slow);
-    const hour = { attemptTimeoutMs: hourMs, totalTimeoutMs: hourMs }; // no call is late, however slow the machine is
+    const hour = { time: realTime, attemptTimeoutMs: hourMs, totalTimeoutMs: hourMs }; // no call is late, however slow the machine is
     const { keyring, store } = setUp({ provider: resilient(provider, hour) });
     const tenants = Array.from({ length: 1_000 }, (_, i) => `tenant-${i}`);
     await Promise.all(tenants.map((tenant) => keyring.activeDataKey(tenant)));
@@ -87,7 +88,7 @@ describe("a tenant's first call", () => {
   });
 
   it("and every later one wait for no long read, which may wait for those of others", async () => {
-    const { store, calls } = countingStore(memoryStore());
+    const { store, calls } = countingStore(memoryStore(realTime));
     const provider = localProvider(randomMasterKey());
     const first = setUp({ store, provider }).keyring;
     const { keyId } = await first.activeDataKey("acme");
@@ -101,7 +102,7 @@ describe("a tenant's first call", () => {
 
   it("says that an ACTIVE key is lost whose record is not found, which is unknown to whoever brings its id", async () => {
     const provider = localProvider(randomMasterKey());
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const { keyId } = await setUp({ store, provider }).keyring.activeDataKey("acme");
     const { keyring } = setUp({ store: { ...store, get: async () => undefined }, provider });
     expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("DATA_LOSS", keyId);
@@ -109,7 +110,7 @@ describe("a tenant's first call", () => {
   });
 
   it("uses the key that another replica made while it looked for one", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const other = setUp({ store, provider }).keyring;
     const late: Store = {
@@ -126,7 +127,7 @@ describe("a tenant's first call", () => {
   });
 
   it("is raced by replicas: one key wins, everyone uses it, and nothing is left of the others", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const replicas = Array.from({ length: 5 }, () => setUp({ store, provider }).keyring);
     const keys = await Promise.all(replicas.map((keyring) => keyring.activeDataKey("acme")));
@@ -157,7 +158,7 @@ describe("a tenant's first call", () => {
 
 describe("a tenant whose keys are all out of use", () => {
   async function refused() {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { store, calls } = countingStore(honest);
     const parts = setUp({ store });
     await parts.keyring.activeDataKey("acme");
@@ -194,7 +195,7 @@ describe("a tenant whose keys are all out of use", () => {
   });
 
   it("is looked at again where one was enabled during the look", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const listed = Promise.withResolvers<void>();
     const enabled = Promise.withResolvers<void>();
     const store: Store = {
@@ -219,7 +220,7 @@ describe("a tenant whose keys are all out of use", () => {
   });
 
   it("is looked at each time while a record is damaged", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let looks = 0;
     let damaged = false;
     const store: Store = {
@@ -333,7 +334,7 @@ describe("a cached key", () => {
   });
 
   it("sees within 30 seconds what another replica did", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const [here, there] = [setUp({ store, provider }), setUp({ store, provider })];
     const { keyId } = await here.keyring.activeDataKey("acme");
@@ -350,7 +351,7 @@ describe("a cached key", () => {
 
 describe("a key that another replica marked as compromised while its record was still believed", () => {
   async function meet() {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const here = setUp({ store, provider, ttlMs: 1_000, maxStaleMs: 0 });
     const there = setUp({ store, provider });
@@ -380,7 +381,7 @@ describe("a key that another replica marked as compromised while its record was 
 
 describe("a key for decryption", () => {
   it("is still there after three rotations, with every cache entry expired and after a restart", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const { keyring, time } = setUp({ store, provider });
     const first = await keyring.activeDataKey("acme");
@@ -525,7 +526,7 @@ describe("a provider in trouble", () => {
 
 describe("warming", () => {
   it("loads a tenant's ACTIVE keys, which are then there at once", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const before = setUp({ store, provider });
     const { keyId } = await before.keyring.activeDataKey("acme");
@@ -557,7 +558,7 @@ describe("warming", () => {
   });
 
   it("fails with the provider", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     await setUp({ store, provider }).keyring.activeDataKey("acme");
     const down = async () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
@@ -569,7 +570,7 @@ describe("warming", () => {
 describe("a provider key that is refused", () => {
   /** Tenant `old` under a provider key that wraps nothing any more, tenant `new` under the current one. */
   async function twoProviderKeys() {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const [current, other] = [counting(localProvider(randomMasterKey())), counting(localProvider(randomMasterKey()))];
     await setUp({ store, provider: other.provider }).keyring.activeDataKey("old");
     const { keyring } = setUp({ store, provider: current.provider, otherProviders: [other.provider] });
@@ -598,7 +599,7 @@ describe("a provider key that is refused", () => {
   });
 
   it("has no key kept that was being made meanwhile: it was opened before, and stored after", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const activating = Promise.withResolvers<void>();
     const refused = Promise.withResolvers<void>();
     const store: Store = {
@@ -622,7 +623,7 @@ describe("a provider key that is refused", () => {
 
 describe("another master key after a restart", () => {
   it("is named, and nothing is opened or made anew", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const [before, after] = [setUp({ store }), setUp({ store })];
     const { keyId } = await before.keyring.activeDataKey("acme");
     const error = await thrownBy(() => after.keyring.activeDataKey("acme"));

@@ -9,11 +9,13 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { cancelled } from "../../src/runtime/deadline.ts";
+import { manualTime } from "../../src/runtime/manual-time.ts";
 import { type StepName, steps } from "../../src/failpoints.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { dayMs, setUp, turn } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "r1" };
 const mallory = { name: "mallory", has: () => false };
@@ -299,7 +301,7 @@ describe("a compromised key", () => {
   });
 
   it("that break-glass opened is not encrypted with, though this replica missed that it is not ACTIVE any more", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const here = setUp({ store, provider, ttlMs: 1_000, maxStaleMs: 0 });
     const { keyId } = await here.keyring.activeDataKey("acme");
@@ -337,17 +339,17 @@ describe("a compromised key", () => {
               })
             : local.generateDataKey(context, signal),
       };
-      const { keyring, store, keyId } = await keyIn("ACTIVE", { provider });
+      const time = manualTime({ start: new Date("2026-01-01T00:00:00.000Z") });
+      const { keyring, store, keyId } = await keyIn("ACTIVE", { provider, time });
       hangs = true;
-      const time = new AbortController();
-      const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(time.signal);
       const caller = new AbortController();
-      const marking = keyring.markCompromised({ tenantId: "acme", keyId, by }, caller.signal);
+      const marked = vi.fn();
+      const marking = keyring.markCompromised({ tenantId: "acme", keyId, by }, caller.signal).finally(marked);
       await asked.promise;
-      expect(timeout).toHaveBeenCalledExactlyOnceWith(replacementMs);
-      timeout.mockRestore();
+      await time.advance(replacementMs - 1);
+      expect(marked).not.toHaveBeenCalled();
       if (end === "its caller hangs up") caller.abort();
-      else time.abort(new DOMException("timed out", "TimeoutError"));
+      else await time.advance(1);
       const { record, replacement } = await marking;
       expect(record).toMatchObject({ state: "COMPROMISED", previousState: "ACTIVE" });
       expect(replacement).toBeUndefined();
@@ -385,7 +387,7 @@ describe("a compromised key", () => {
   });
 
   it("is out of use where its mark was stored and only the answer was lost, and a retry says what is", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let answers = true;
     const store: Store = {
       ...honest,
@@ -488,7 +490,7 @@ describe("a destruction", () => {
   });
 
   it("is done once by replicas that see it due at the same time", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const replicas = Array.from({ length: 4 }, () => setUp({ store, provider }));
     const { keyId } = await replicas[0]!.keyring.activeDataKey("acme");
@@ -510,7 +512,7 @@ describe("a destruction", () => {
   });
 
   it("goes on past a record that is damaged, and says so", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let damaged = "";
     const store: Store = {
       ...honest,
@@ -531,7 +533,7 @@ describe("a destruction", () => {
 describe("changes at the same time", () => {
   /** A store that holds its n-th and further updates until the test lets them go. */
   function heldUpdates() {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { promise, resolve: release } = Promise.withResolvers<void>();
     let hold = false;
     const store: Store = {
@@ -633,7 +635,7 @@ describe("changes at the same time", () => {
 
 describe("a store that fails in the middle of a change", () => {
   it("leaves this replica asking the store again, whether the change was stored or not", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let answers = true;
     const store: Store = {
       ...honest,

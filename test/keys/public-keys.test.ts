@@ -7,10 +7,11 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { dayMs, disabling, setUp } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 describe("public keys", () => {
   it("are looked up one by one: a key costs one look-up, however many versions there are", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let lists = 0;
     let gets = 0;
     const store: Store = {
@@ -103,7 +104,7 @@ describe("public keys", () => {
   });
 
   it("include a new key at once, another replica's too", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const [here, there] = [setUp({ store, provider }).keyring, setUp({ store, provider }).keyring];
     await here.activeSigningKey("acme");
@@ -127,7 +128,7 @@ describe("public keys", () => {
   });
 
   it("are served for a day while the store gives no answer, but an unknown id is then nobody's to judge", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let down = false;
     const refuse = () => Promise.reject(new KmsError("STORE_UNAVAILABLE", "down"));
     const store: Store = {

@@ -9,6 +9,7 @@ import { replicas, tenant } from "../support/tenant-log-fixture.ts";
 import { filledLog, grownLog } from "../support/filled-log.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { setUp } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "" };
 const started = replicas();
@@ -36,7 +37,7 @@ describe("what is published of a tenant", () => {
   });
 
   it("has a handover at once with the key that it names, also where another replica rotated", async () => {
-    const [store, provider] = [memoryStore(), localProvider(randomMasterKey())];
+    const [store, provider] = [memoryStore(realTime), localProvider(randomMasterKey())];
     const [here, there] = [started({ store, provider }), started({ store, provider })];
     await here.append(0, 2);
     const { keyId: fromKeyId } = await here.keyring.activeSigningKey(tenant);
@@ -66,7 +67,7 @@ describe("what is published of a tenant", () => {
 
 describe("while the store gives no answer", () => {
   function setUpWithOutages() {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const outage = { code: undefined as undefined | "STORE_UNAVAILABLE" | "DATA_LOSS" };
     const refusing = Object.entries(honest).map(([name, member]) => {
       if (typeof member !== "function" || name === "watch") return [name, member];

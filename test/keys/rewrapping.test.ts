@@ -17,6 +17,7 @@ import { openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { counting, dayMs, disabling } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "r1" };
 const start = Date.parse("2026-01-01T00:00:00.000Z");
@@ -24,7 +25,7 @@ const start = Date.parse("2026-01-01T00:00:00.000Z");
 /** A store under `a`, and a service for which `b` is the current provider key and `a` the other. */
 async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = {}) {
   const [a, b] = [counting(oldKey), counting(newKey)];
-  const store = await unlockStore(openMemory(), providerKeys({ current: a.provider }));
+  const store = await unlockStore(openMemory(realTime), providerKeys({ current: a.provider }), realTime);
   const time = { ms: 0 };
   const open = (provider: Provider, otherProviders: Provider[], options: Partial<WholeKeyringOptions> = {}) =>
     wholeKeyring({
@@ -32,8 +33,7 @@ async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = 
         store,
         provider,
         otherProviders,
-        clock: () => new Date(start + time.ms),
-        now: () => time.ms,
+        time: { ...realTime, now: () => new Date(start + time.ms), monotonicMs: () => time.ms },
         random: () => 0,
       },
       ...options,
@@ -237,7 +237,7 @@ describe("re-wrapping", () => {
 
 /** A key that a provider key wrapped which nobody configured. */
 async function strangersKey(store: Store, tenantId: string, provider = newProvider()): Promise<KeyRecord> {
-  const keyring = wholeKeyring({ store, provider });
+  const keyring = wholeKeyring({ time: realTime, store, provider });
   await keyring.activeDataKey(tenantId);
   keyring.close();
   return (await store.active(tenantId, "data"))!;

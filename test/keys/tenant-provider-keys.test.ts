@@ -10,6 +10,7 @@ import { openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { counting, setUp } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const admin = { actor: "ann", requestId: "" };
 const request = { by: admin, limit: 100, dryRun: false };
@@ -17,7 +18,7 @@ const request = { by: admin, limit: 100, dryRun: false };
 /** Own provider keys by tenant, which change as the test says; an error in place of one that is not open. */
 async function house() {
   const shared = localProvider(randomMasterKey());
-  const store = await unlockStore(openMemory(), providerKeys({ current: shared }));
+  const store = await unlockStore(openMemory(realTime), providerKeys({ current: shared }), realTime);
   const [bank, shop] = [counting(localProvider(randomMasterKey())), counting(localProvider(randomMasterKey()))];
   const named: Provider[] = [bank.provider, shop.provider];
   const owns = new Map<string, Provider | KmsError>();

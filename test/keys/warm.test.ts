@@ -7,10 +7,11 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { counting, countingStore, setUp, turn } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 /** A cold keyring over a store with `count` tenants that have both keys. */
 async function filled(count: number) {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const local = localProvider(randomMasterKey());
   const filling = setUp({ store, provider: local }).keyring;
   const tenants = Array.from({ length: count }, (_, index) => `tenant-${index}`);
@@ -20,7 +21,13 @@ async function filled(count: number) {
 
 it("loads both keys of each tenant, once, and calls are then answered at once", async () => {
   const { keyring, store, tenants, calls } = await filled(30);
-  const warmed = await warmCaches({ keyring, store, tenants: [...tenants, "tenant-0"], maxTenants: 1_000 });
+  const warmed = await warmCaches({
+    time: realTime,
+    keyring,
+    store,
+    tenants: [...tenants, "tenant-0"],
+    maxTenants: 1_000,
+  });
   expect(warmed).toMatchObject({ tenants: 30, keys: 60, failed: 0, left: 0, error: undefined });
   expect(calls).toMatchObject({ decrypt: 60, total: 60 });
   for (const tenant of tenants) expect(keyring.activeDataKey(tenant)).not.toBeInstanceOf(Promise);
@@ -36,13 +43,19 @@ it("keeps 20 provider calls in flight, and no more", async () => {
     },
   };
   const { keyring, calls } = setUp({ store, provider: counting(slow).provider });
-  await warmCaches({ keyring, store, tenants, maxTenants: 1_000 });
+  await warmCaches({ time: realTime, keyring, store, tenants, maxTenants: 1_000 });
   expect(calls).toMatchObject({ mostInFlight: 20, total: 200 });
 });
 
 it("makes no key for a tenant that nobody knows", async () => {
   const { keyring, store, calls } = await filled(1);
-  const warmed = await warmCaches({ keyring, store, tenants: ["nobody", "tenant-0"], maxTenants: 1_000 });
+  const warmed = await warmCaches({
+    time: realTime,
+    keyring,
+    store,
+    tenants: ["nobody", "tenant-0"],
+    maxTenants: 1_000,
+  });
   expect(warmed).toMatchObject({ tenants: 2, keys: 2, failed: 0 });
   expect(calls.total).toBe(2);
   expect(await store.list("nobody", "data")).toEqual([]);
@@ -51,7 +64,7 @@ it("makes no key for a tenant that nobody knows", async () => {
 describe("recent", () => {
   it("is the tenants of the newest audit rows, as many as the caches hold", async () => {
     const { keyring, store, calls } = await filled(10);
-    const warmed = await warmCaches({ keyring, store, tenants: "recent", maxTenants: 3 });
+    const warmed = await warmCaches({ time: realTime, keyring, store, tenants: "recent", maxTenants: 3 });
     expect(warmed).toMatchObject({ tenants: 3, keys: 6 });
     for (const name of ["tenant-9", "tenant-8", "tenant-7"])
       expect(keyring.activeDataKey(name)).not.toBeInstanceOf(Promise);
@@ -60,7 +73,7 @@ describe("recent", () => {
 
   it("is nobody in a store that nobody used", async () => {
     const { keyring, store } = setUp();
-    expect(await warmCaches({ keyring, store, tenants: "recent", maxTenants: 3 })).toMatchObject({
+    expect(await warmCaches({ time: realTime, keyring, store, tenants: "recent", maxTenants: 3 })).toMatchObject({
       tenants: 0,
       keys: 0,
     });
@@ -70,7 +83,7 @@ describe("recent", () => {
     const down = new KmsError("STORE_UNAVAILABLE", "down");
     const { keyring } = setUp();
     const store = { recentTenants: () => Promise.reject(down) };
-    expect(await warmCaches({ keyring, store, tenants: "recent", maxTenants: 3 })).toMatchObject({
+    expect(await warmCaches({ time: realTime, keyring, store, tenants: "recent", maxTenants: 3 })).toMatchObject({
       tenants: 0,
       error: down,
     });
@@ -87,21 +100,26 @@ it("counts what cannot be loaded, and loads the others", async () => {
       context.tenant_id === "tenant-1" ? Promise.reject(down) : local.decrypt(wrapped, context, signal),
   };
   const cold = setUp({ store, provider: flaky }).keyring;
-  const warmed = await warmCaches({ keyring: cold, store, tenants, maxTenants: 1_000 });
+  const warmed = await warmCaches({ time: realTime, keyring: cold, store, tenants, maxTenants: 1_000 });
   expect(warmed).toMatchObject({ tenants: 3, keys: 4, failed: 1, error: down });
 });
 
 it("leaves the rest when it takes long, so that a slow provider does not put off the start", async () => {
   const { keyring, store, tenants } = await filled(30);
   let ms = 0;
-  const now = () => ms;
   const slow = {
     async warm(tenantId: string) {
       ms += 2_000;
       return keyring.warm(tenantId);
     },
   };
-  const warmed = await warmCaches({ keyring: slow, store, tenants, maxTenants: 1_000, now });
+  const warmed = await warmCaches({
+    keyring: slow,
+    store,
+    tenants,
+    maxTenants: 1_000,
+    time: { ...realTime, monotonicMs: () => ms },
+  });
   expect(warmed).toMatchObject({ tenants: 30, keys: 30, left: 15, failed: 0 });
 });
 
@@ -109,6 +127,6 @@ it("asks the store for names once", async () => {
   const { store } = await filled(2);
   const counted = countingStore(store);
   const { keyring } = setUp({ store });
-  await warmCaches({ keyring, store: counted.store, tenants: "recent", maxTenants: 10 });
+  await warmCaches({ time: realTime, keyring, store: counted.store, tenants: "recent", maxTenants: 10 });
   expect(counted.calls).toEqual(["recentTenants"]);
 });

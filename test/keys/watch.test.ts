@@ -8,12 +8,13 @@ import type { KeyChange } from "../../src/store/key-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { countingStore, setUp, turn } from "../support/keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "" };
 
 /** Two replicas; what `there` did reaches `here` when the test tells it. */
 async function replicas() {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const provider = localProvider(randomMasterKey());
   const listeners = new Set<(change: KeyChange) => void>();
   const watched: Store = {

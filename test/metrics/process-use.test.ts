@@ -6,13 +6,14 @@ import { startGcTime } from "../../src/runtime/gc-time.ts";
 import { startLoopLag } from "../../src/runtime/loop-lag.ts";
 import { exportedBy, linesOf, testObserver } from "../support/exported-metrics.ts";
 import { msFromNow } from "../support/from-now.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 async function valuesOf(): Promise<(name: string) => number> {
-  const parts = { loopLag: startLoopLag(), gcTime: startGcTime() };
+  const parts = { loopLag: startLoopLag(realTime), gcTime: startGcTime() };
   onTestFinished(() => {
     for (const part of Object.values(parts)) part.close();
   });
-  const lines = await exportedBy(({ meter }) => observeProcess(testObserver(meter), parts));
+  const lines = await exportedBy(({ meter }) => observeProcess(testObserver(meter), { ...parts, time: realTime }));
   return (name) => Number(linesOf(lines, name)[0]?.split(" ")[1]);
 }
 

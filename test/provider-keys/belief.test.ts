@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Belief, createBelief } from "../../src/provider-keys/belief.ts";
 import { type Lie, ProviderLie } from "../../src/provider/distrust.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -31,7 +32,7 @@ function setUp() {
       if (finds !== undefined) throw new ProviderLie(finds);
     },
     changed: () => told.push(belief.caught()?.lie.lie),
-    clock: () => new Date(1_000),
+    time: wallTime(() => new Date(1_000)),
     retryMs: 10_000,
   });
   return { world, told };

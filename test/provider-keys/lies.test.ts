@@ -12,6 +12,7 @@ import { type Lie, lies } from "../../src/provider/distrust.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import type { AwsKmsFaults } from "../fakes/aws-kms-faults.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
@@ -42,7 +43,7 @@ const local: ProviderSettings = { name: "local" };
 /** A replica. `reprobeMs` is an hour where the test probes by itself. */
 async function startReplica(
   settings: Partial<ProviderKeySettings> = {},
-  { reprobeMs = hourMs, store = memoryStore() }: { reprobeMs?: number; store?: Store } = {},
+  { reprobeMs = hourMs, store = memoryStore(realTime) }: { reprobeMs?: number; store?: Store } = {},
 ) {
   const lines: Record<string, unknown>[] = [];
   const counted = new Map<string, number>();
@@ -66,13 +67,13 @@ async function startReplica(
         },
       } as never,
       log: { error: write, warn: write, info: write, debug() {} } as never,
-      clock: () => new Date(),
+      time: realTime,
       alarm: { changed() {}, suspect() {} },
       reprobeMs,
     },
   );
   toClose.push(() => providers.close());
-  const keyring = createKeyring({ store, providerKeys: providers.keys });
+  const keyring = createKeyring({ store, providerKeys: providers.keys, time: realTime });
   toClose.push(() => keyring.close());
   providers.subscribe(keyring);
   return { providers, keyring, store, lines, counted, watch: providers.watches[0]! };

@@ -8,6 +8,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { startTenantProviderKeys } from "../../src/provider-keys/tenant-provider-keys.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { load, problemsOf } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
@@ -102,9 +103,12 @@ it("keeps a tenant's keys from another's server, and from what its refusals do, 
     settings: { providerKeys, tenants: new Map([["t1", "owner"]]) },
     own: [],
     open: async (settings) =>
-      resilient({ ...key, name: "vault", close: async () => void ends.push((settings as { addr: string }).addr) }),
-    watch: (provider) => watchProvider({ provider }),
-    clock: () => new Date(),
+      resilient(
+        { ...key, name: "vault", close: async () => void ends.push((settings as { addr: string }).addr) },
+        { time: realTime },
+      ),
+    watch: (provider) => watchProvider({ provider, time: realTime }),
+    time: realTime,
     opened: (name) => opened.push(name),
     failed: (name, error) => failed.push([name, error]),
     ended() {},

@@ -9,6 +9,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Leases } from "../../src/store/lease-store.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { fromNow } from "../support/from-now.ts";
 
 const [minute, hour] = [60_000, 3_600_000];
@@ -52,25 +53,28 @@ function newKey() {
         wraps.set(Buffer.from(wrapped).toString("hex"), Uint8Array.from(plaintext));
         return wrapped;
       };
-      return resilient({
-        ...local,
-        async describe(signal) {
-          if (key.isAway) throw new KmsError("PROVIDER_UNAVAILABLE", "away");
-          return local.describe(signal);
+      return resilient(
+        {
+          ...local,
+          async describe(signal) {
+            if (key.isAway) throw new KmsError("PROVIDER_UNAVAILABLE", "away");
+            return local.describe(signal);
+          },
+          generateDataKey: (given, signal) =>
+            call(async () => {
+              const made = await local.generateDataKey(given, signal);
+              return { ...made, wrapped: remember(made.wrapped, made.plaintext) };
+            }, given.tenant_id),
+          encrypt: (plaintext, given, signal) =>
+            call(async () => remember(await local.encrypt(plaintext, given, signal), plaintext), given.tenant_id),
+          decrypt: (wrapped, given, signal) =>
+            call(async () => {
+              const known = wraps.get(Buffer.from(wrapped).toString("hex"));
+              return key.lies && known !== undefined ? Uint8Array.from(known) : local.decrypt(wrapped, given, signal);
+            }, given.tenant_id),
         },
-        generateDataKey: (given, signal) =>
-          call(async () => {
-            const made = await local.generateDataKey(given, signal);
-            return { ...made, wrapped: remember(made.wrapped, made.plaintext) };
-          }, given.tenant_id),
-        encrypt: (plaintext, given, signal) =>
-          call(async () => remember(await local.encrypt(plaintext, given, signal), plaintext), given.tenant_id),
-        decrypt: (wrapped, given, signal) =>
-          call(async () => {
-            const known = wraps.get(Buffer.from(wrapped).toString("hex"));
-            return key.lies && known !== undefined ? Uint8Array.from(known) : local.decrypt(wrapped, given, signal);
-          }, given.tenant_id),
-      });
+        { time: realTime },
+      );
     },
   };
   return key;
@@ -85,14 +89,14 @@ interface ReplicaOptions {
 async function startReplica(
   key: ReturnType<typeof newKey>,
   name: string,
-  { store = memoryStore(), ifUsed = false, random = () => 0.5 }: ReplicaOptions = {},
+  { store = memoryStore(realTime), ifUsed = false, random = () => 0.5 }: ReplicaOptions = {},
 ) {
-  const watch = await watchProvider({ provider: key.of(name), random: () => 0.5 });
+  const watch = await watchProvider({ provider: key.of(name), time: realTime, random: () => 0.5 });
   const warnings: unknown[] = [];
   const probing = scheduleProbes({
     keys: () => [{ watch, ifUsed }],
     store,
-    clock: () => new Date(),
+    time: realTime,
     log: { warn: (line: unknown) => void warnings.push(line) } as never,
     random,
   });
@@ -117,7 +121,7 @@ const once = 7;
 describe("the service's own key", () => {
   it("is probed once an hour by one of the replicas, whichever comes first", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const random = { alpha: () => 0.9, beta: () => 0.1 };
     for (const name of ["alpha", "beta"] as const) await startReplica(key, name, { store, random: random[name] });
     await advance(10 * minute);
@@ -130,7 +134,7 @@ describe("the service's own key", () => {
 
   it("is caught by one replica within an hour and five minutes and a half, and by the others five and a half later", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const alpha = await startReplica(key, "alpha", { store, random: () => 0.999 });
     const beta = await startReplica(key, "beta", { store, random: () => 0 });
     await advance(10 * minute);
@@ -146,7 +150,7 @@ describe("the service's own key", () => {
 
   it("is probed every 10 s by a replica that caught it, and is back within that, for each replica by itself", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const [alpha, beta] = [await startReplica(key, "alpha", { store }), await startReplica(key, "beta", { store })];
     key.lies = true;
     await advance(10 * minute);
@@ -164,7 +168,7 @@ describe("the service's own key", () => {
 
   it("is remarked on no more by a replica that could not probe it, where another could", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const alpha = await startReplica(key, "alpha", { store, random: () => 0 });
     key.failure = new KmsError("PROVIDER_DENIED", "denied");
     await advance(2 * minute);
@@ -179,7 +183,7 @@ describe("the service's own key", () => {
 
   it("is probed by another replica when the one that holds the lease has died", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const seen = leaseSeen(store);
     const finishLease = async () => {
       throw new KmsError("STORE_UNAVAILABLE", "dead");
@@ -202,7 +206,7 @@ describe("the service's own key", () => {
 
   it("is probed anew where the last pass was noted by a clock that was ahead", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const seen = leaseSeen(store);
     const first = await startReplica(key, "alpha", { store: seen.store, random: () => 0 });
     await advance(2 * minute);
@@ -217,7 +221,7 @@ describe("the service's own key", () => {
 
   it("is asked for again a minute later where the store does not answer", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     let isAway = true;
     const flaky: Leases = {
       lease: (...given) => (isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "away")) : store.lease(...given)),
@@ -236,7 +240,7 @@ describe("the service's own key", () => {
     const key = newKey();
     const altered: Leases = {
       lease: () => Promise.reject(new KmsError("DATA_LOSS", "the lease in the store is not as it was written")),
-      finishLease: memoryStore().finishLease,
+      finishLease: memoryStore(realTime).finishLease,
     };
     const { warnings } = await startReplica(key, "alpha", { store: altered, random: () => 0 });
     await advance(2 * minute);
@@ -311,6 +315,7 @@ describe("a provider that gives no answer that tells", () => {
     const key = newKey();
     const provider = key.of("alpha");
     const watch = await watchProvider({
+      time: realTime,
       provider: {
         ...provider,
         decrypt: async () => {
@@ -343,7 +348,7 @@ describe("a tenant's own key", () => {
 
   it("is probed once an hour for all replicas while they use it", async () => {
     const key = newKey();
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const replicas = await Promise.all(
       ["alpha", "beta"].map((name) => startReplica(key, name, { store, ifUsed: true, random: () => 0 })),
     );

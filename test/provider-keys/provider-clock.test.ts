@@ -6,6 +6,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { Provider } from "../../src/provider/provider.ts";
+import { wallTime } from "../support/wall-time.ts";
 import { msFromNow } from "../support/from-now.ts";
 
 const startMs = Date.parse("2026-01-01T00:00:00.000Z");
@@ -24,22 +25,22 @@ afterEach(() => {
 async function setUp({ behindMs = 0, intervalMs = 30_000 } = {}) {
   const world = { aheadMs: 0, suspendedMs: 0, looks: 0, tells: true, answers: true };
   const trueMs = () => msFromNow(world.suspendedMs);
-  const clock = () => new Date(trueMs() + world.aheadMs);
+  const time = wallTime(() => new Date(trueMs() + world.aheadMs));
   const provider: Provider = {
     ...localProvider(randomMasterKey()),
     name: "aws",
     async describe() {
       world.looks += 1;
       if (!world.answers) throw new KmsError("PROVIDER_UNAVAILABLE", "no answer");
-      const clockSkewMs = world.tells ? clock().getTime() - (trueMs() - behindMs) : undefined;
+      const clockSkewMs = world.tells ? time.now().getTime() - (trueMs() - behindMs) : undefined;
       return { state: "enabled", detail: "Enabled", clockSkewMs };
     },
   };
-  watch = await watchProvider({ provider, clock, intervalMs, random: () => 0.5 });
+  watch = await watchProvider({ provider, time, intervalMs, random: () => 0.5 });
   return {
     world,
-    read: providerClock(watch, { clock }).read,
-    name: providerClock(watch, { clock }).name,
+    read: providerClock(watch, { time }).read,
+    name: providerClock(watch, { time }).name,
     trueMs,
     watch,
   };

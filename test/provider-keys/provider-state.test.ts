@@ -14,6 +14,7 @@ import { providerState } from "../../src/provider-keys/provider-state.ts";
 import type { TenantProviderKeySettings } from "../../src/provider-keys/settings.ts";
 import { startProviders } from "../../src/provider-keys/start.ts";
 import { tenantKeysSha256 } from "../../src/provider-keys/tenant-keys-digest.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 const noTenants: TenantProviderKeySettings = { providerKeys: new Map(), tenants: new Map() };
@@ -26,7 +27,7 @@ async function started(first: TenantProviderKeySettings) {
       ...{ providerCheckMs: 30_000, warnings: [] },
     },
     {
-      ...{ instruments: instruments as never, log: pino({ level: "silent" }), clock: () => new Date() },
+      ...{ instruments: instruments as never, log: pino({ level: "silent" }), time: realTime },
       alarm: { changed() {}, suspect() {} },
     },
   );
@@ -55,7 +56,7 @@ function key(name: string, credential?: Provider["credential"]) {
       return local.encrypt(...given);
     },
   };
-  const opened = resilient(provider, { breakAfter: 1, maxRetries: 0, probeMs: 3_600_000 });
+  const opened = resilient(provider, { time: realTime, breakAfter: 1, maxRetries: 0, probeMs: 3_600_000 });
   onTestFinished(() => opened.close());
   return {
     opened,

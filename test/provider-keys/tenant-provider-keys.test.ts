@@ -9,6 +9,8 @@ import type { Provider } from "../../src/provider/provider.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { startTenantProviderKeys, type TenantProviderKeyParts } from "../../src/provider-keys/tenant-provider-keys.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
@@ -41,10 +43,10 @@ function house() {
       await answers.get(file)?.();
       const key = keys.get(file) ?? localProvider(randomMasterKey());
       keys.set(file, key);
-      return resilient({ ...key, close: async () => void closed.push(file) });
+      return resilient({ ...key, close: async () => void closed.push(file) }, { time: realTime });
     },
-    watch: (provider) => watchProvider({ provider }),
-    clock: () => new Date("2026-01-01T00:00:00.000Z"),
+    watch: (provider) => watchProvider({ provider, time: realTime }),
+    time: wallTime(() => new Date("2026-01-01T00:00:00.000Z")),
     opened: (name) => told.push(`${name} opened`),
     failed: (name, error) => told.push(`${name}: ${(error as Error).message}`),
     ended: ({ keyId }) => told.push(`${keyId} ended`),

@@ -7,6 +7,8 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyState } from "../../src/provider/provider.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 const context = { tenant_id: "acme" };
@@ -54,7 +56,7 @@ async function setUp(options: Partial<WatchOptions> = {}) {
     },
   };
   const told: string[] = [];
-  watch = await watchProvider({ provider, random: () => 0.5, ...options });
+  watch = await watchProvider({ provider, time: realTime, random: () => 0.5, ...options });
   watch.subscribe({
     changed: ({ condition, detail }) => told.push(`${condition}: ${detail}`),
     denied: () => told.push("a call was denied"),
@@ -130,7 +132,7 @@ describe("looks", () => {
 
   it("tell how long the provider took, its words, and since when they hold", async () => {
     const dates = [new Date(1), new Date(2)];
-    const { watch, world } = await setUp({ clock: () => dates.shift()! });
+    const { watch, world } = await setUp({ time: wallTime(() => dates.shift()!) });
     expect(watch.current()).toMatchObject({ condition: "answering", detail: "Enabled", since: new Date(1) });
     world.key = new Promise((resolve) => setTimeout(() => resolve({ ...disabled, clockSkewMs: 7 }), 250));
     void watch.look();

@@ -2,6 +2,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { meanLife } from "../../src/keys/stale-policy.ts";
 import { dependable } from "../../src/provider/failover.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { useSteadily } from "../support/steady-use.ts";
 import { startService } from "../support/running-service.ts";
@@ -68,6 +69,7 @@ it("is what Status and the metrics count: each attempt, the throttled ones too",
 it.each([0.5, 1, 2])("is a load in 0.875 of the TTL for each key in steady use: a day at %s h", async (ttlHours) => {
   const fake = await startFake();
   const provider = dependable(await openOn([fake], fake.createKey().arn), {
+    time: realTime,
     attemptTimeoutMs: hourMs, // no call is late, however slow the machine is
     totalTimeoutMs: hourMs,
   });

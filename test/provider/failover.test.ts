@@ -8,6 +8,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { cancelled } from "../../src/runtime/deadline.ts";
 import type { ProviderCall, ResilienceOptions } from "../../src/provider/resilience.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 
@@ -20,8 +21,8 @@ afterEach(() => void vi.useRealTimers());
 providerContract("local in two places", async () => {
   const [key, other] = [randomMasterKey(), randomMasterKey()];
   return {
-    provider: dependable([localProvider(key), localProvider(key)]),
-    other: dependable([localProvider(other), localProvider(other)]),
+    provider: dependable([localProvider(key), localProvider(key)], { time: realTime }),
+    other: dependable([localProvider(other), localProvider(other)], { time: realTime }),
   };
 });
 
@@ -51,9 +52,14 @@ function place(region: string) {
   return { world, provider };
 }
 
-function twoPlaces(options: ResilienceOptions = {}) {
+function twoPlaces(options: Partial<ResilienceOptions> = {}) {
   const [first, second] = [place("us-east-1"), place("eu-west-1")];
-  const provider = dependable([first.provider, second.provider], { firstPauseMs: 1, maxPauseMs: 1, ...options });
+  const provider = dependable([first.provider, second.provider], {
+    time: realTime,
+    firstPauseMs: 1,
+    maxPauseMs: 1,
+    ...options,
+  });
   const encrypt = (signal?: AbortSignal) => provider.encrypt(Buffer.from("secret"), context, signal);
   return { provider, encrypt, first: first.world, second: second.world };
 }
@@ -191,9 +197,10 @@ it("wraps for anyone where its places do, behind every layer", async () => {
   for (const wrapsForAnyone of [true, false]) {
     const places = [place("us-east-1"), place("eu-west-1")].map(({ provider }) => ({ ...provider, wrapsForAnyone }));
     const [first, second] = places as [Provider, Provider];
-    for (const layered of [dependable([first, second]), dependable([first])]) {
+    const options = { time: realTime };
+    for (const layered of [dependable([first, second], options), dependable([first], options)]) {
       expect(layered.wrapsForAnyone).toBe(wrapsForAnyone);
-      const watch = await watchProvider({ provider: layered });
+      const watch = await watchProvider({ provider: layered, time: realTime });
       expect(watch.provider.wrapsForAnyone).toBe(wrapsForAnyone);
       watch.stop();
     }
@@ -203,17 +210,20 @@ it("wraps for anyone where its places do, behind every layer", async () => {
 it("tells of the credential at the place in use, behind every layer", async () => {
   const credentialOf = (day: number) => ({ since: new Date(2026, 0, day), until: new Date(2026, 1, day) });
   const [first, second] = [place("us-east-1"), place("eu-west-1")];
-  const provider = dependable([
-    { ...first.provider, credential: () => credentialOf(1) },
-    { ...second.provider, credential: () => credentialOf(2) },
-  ]);
-  const watch = await watchProvider({ provider });
+  const provider = dependable(
+    [
+      { ...first.provider, credential: () => credentialOf(1) },
+      { ...second.provider, credential: () => credentialOf(2) },
+    ],
+    { time: realTime },
+  );
+  const watch = await watchProvider({ provider, time: realTime });
   expect(watch.provider.credential!()).toEqual(credentialOf(1));
   first.world.trouble = "PROVIDER_UNAVAILABLE";
   await provider.describe();
   expect(watch.provider.credential!()).toEqual(credentialOf(2));
   watch.stop();
-  expect(dependable([place("us-east-1").provider]).credential!()).toBeUndefined();
+  expect(dependable([place("us-east-1").provider], { time: realTime }).credential!()).toBeUndefined();
 });
 
 it("has the name and key of all, and closes all", async () => {
@@ -226,7 +236,7 @@ it("has the name and key of all, and closes all", async () => {
 it("is the one place itself where there is no other, with all its attempts", async () => {
   const { world, provider } = place("us-east-1");
   world.trouble = "PROVIDER_UNAVAILABLE";
-  const only = dependable([provider], { firstPauseMs: 1, maxPauseMs: 1 });
+  const only = dependable([provider], { time: realTime, firstPauseMs: 1, maxPauseMs: 1 });
   await thrownBy(() => only.encrypt(Buffer.from("secret"), context));
   expect(world.calls).toBe(4);
 });

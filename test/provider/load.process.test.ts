@@ -5,6 +5,7 @@ import { wholeKeyring } from "../support/whole-keyring.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { openBlob, sealBlob } from "../fakes/aws-kms-keys.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
@@ -16,7 +17,7 @@ afterEach(() => {
 
 const latencyMs = 10;
 /** No call is late, however slow the machine is. */
-const patience = { attemptTimeoutMs: 3_600_000, totalTimeoutMs: 3_600_000 };
+const patience = { time: realTime, attemptTimeoutMs: 3_600_000, totalTimeoutMs: 3_600_000 };
 
 /** A store whose tenants have a data key each, and a keyring that has not met them. */
 async function cold(tenants: number) {
@@ -27,12 +28,12 @@ async function cold(tenants: number) {
     await provider.close();
     await fake.close();
   });
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const tenantIds = Array.from({ length: tenants }, (_, index) => `tenant-${index}`);
-  const before = wholeKeyring({ store, provider: atOnce(provider, key), maxEntries: tenants });
+  const before = wholeKeyring({ store, provider: atOnce(provider, key), maxEntries: tenants, time: realTime });
   const keyIds = await Promise.all(tenantIds.map(async (tenantId) => (await before.activeDataKey(tenantId)).keyId));
   before.close();
-  const keyring = wholeKeyring({ store, provider, maxEntries: tenants });
+  const keyring = wholeKeyring({ store, provider, maxEntries: tenants, time: realTime });
   onTestFinished(() => keyring.close());
   await fake.fault({ latencyMs });
   return { fake, keyring, tenantIds, keyIds, logged: fake.log.length };

@@ -5,6 +5,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import { openProviders } from "../../src/provider/open.ts";
 import type { VaultLogin } from "../../src/provider/vault/settings.ts";
 import { startServer } from "../../src/server.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
 import { thrownBy } from "../support/matchers.ts";
 
@@ -19,13 +20,15 @@ afterEach(() => vault.close());
 
 it("leaves none where the other provider cannot be opened", async () => {
   const [provider, otherProvider] = [vault.settings(login), vault.settings(login, { key: "none" })];
-  expect(await thrownBy(() => openProviders({ provider, otherProvider }))).toBeKmsError("PROVIDER_DENIED");
+  expect(await thrownBy(() => openProviders({ provider, otherProvider }, { time: realTime }))).toBeKmsError(
+    "PROVIDER_DENIED",
+  );
   expect(vault.tokens.size).toBe(0);
 });
 
 it("leaves none where the two are one key", async () => {
   const [provider, otherProvider] = [vault.settings(login), vault.settings(login)];
-  const error = await thrownBy(() => openProviders({ provider, otherProvider }));
+  const error = await thrownBy(() => openProviders({ provider, otherProvider }, { time: realTime }));
   expect(error).toBeKmsError("INVALID_ARGUMENT", "has the same name");
   expect(vault.tokens.size).toBe(0);
 });

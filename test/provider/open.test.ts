@@ -1,6 +1,7 @@
 /** The providers of a configuration, opened at AWS KMS as the fake has it. */
 import { onTestFinished, expect, it } from "vitest";
 import { type NamedProviders, openProviders } from "../../src/provider/open.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
@@ -21,7 +22,7 @@ async function twoKeys() {
   });
   const open = async (provider: string, other?: string) => {
     const otherProvider = other === undefined ? undefined : settings(other);
-    const providers = await openProviders({ provider: settings(provider), otherProvider });
+    const providers = await openProviders({ provider: settings(provider), otherProvider }, { time: realTime });
     opened.push(...providers);
     return providers;
   };

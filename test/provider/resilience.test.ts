@@ -13,16 +13,18 @@ import {
   resilient,
   worstBreakers,
 } from "../../src/provider/resilience.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 
 const context = { tenant_id: "acme" };
 /** No pauses to wait for, and a breaker that stays out of the way. */
-const quick: ResilienceOptions = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
+const quick = { time: realTime, firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
 
 providerContract("local behind the resilience layer", async () => ({
-  provider: resilient(localProvider(randomMasterKey())),
-  other: resilient(localProvider(randomMasterKey())),
+  provider: resilient(localProvider(randomMasterKey()), { time: realTime }),
+  other: resilient(localProvider(randomMasterKey()), { time: realTime }),
 }));
 
 function changed(changes: Partial<Provider>): Provider {
@@ -128,6 +130,30 @@ describe("retries", () => {
   });
 });
 
+describe("a pause before a retry", () => {
+  const options = { ...quick, firstPauseMs: 3_600_000, maxPauseMs: 3_600_000 };
+
+  it("ends with a caller that goes away, and nothing of it is left", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
+    const caller = new AbortController();
+    const call = thrownBy(() => resilient(provider, options).decrypt(randomBytes(60), context, caller.signal));
+    await turn();
+    caller.abort();
+    expect(await call).toBeKmsError("CANCELLED");
+    await turn();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(calls()).toBe(1);
+  });
+
+  it("ends when the whole time of the call is up", async () => {
+    const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
+    const call = () => resilient(provider, { ...options, totalTimeoutMs: 5 }).decrypt(randomBytes(60), context);
+    expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    expect(calls()).toBe(1);
+  });
+});
+
 describe("the breaker", () => {
   const options = { ...quick, breakAfter: 3, maxRetries: 0, probeMs: 3_600_000 };
 
@@ -180,7 +206,7 @@ describe("the breaker", () => {
   });
 
   /** A provider that is down until told otherwise, under a breaker that one failure opens. */
-  function outage(more: ResilienceOptions = {}) {
+  function outage(more: Partial<ResilienceOptions> = {}) {
     const local = localProvider(randomMasterKey());
     const provider = { health: "down" as "down" | "up" | "describes", described: 0, encrypted: 0 };
     const answer = async <T>(isUp: boolean, work: () => Promise<T>) => {
@@ -213,7 +239,7 @@ describe("the breaker", () => {
         return local.encrypt(...given);
       },
     });
-    const guarded = resilient(slow, { breakAfter: 3, totalTimeoutMs: 200, attemptTimeoutMs: 100 });
+    const guarded = resilient(slow, { time: realTime, breakAfter: 3, totalTimeoutMs: 200, attemptTimeoutMs: 100 });
     const calls = Array.from({ length: 1_000 }, () => guarded.encrypt(randomBytes(32), context));
     const settled = Promise.allSettled(calls);
     await vi.advanceTimersByTimeAsync(200);
@@ -234,6 +260,17 @@ describe("the breaker", () => {
     provider.health = "up";
     await expect.poll(() => state()).toBe("closed");
     await encrypt();
+    await guarded.close();
+  });
+
+  it("is closed by a describe that answers, although the wall clock was set back since it opened", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] }); // which cockatiel's breaker reads
+    const { provider, guarded, encrypt, state } = outage();
+    for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
+    expect(state()).toBe("open");
+    vi.setSystemTime(msFromNow(-3_600_000));
+    provider.health = "up";
+    await expect.poll(() => state()).toBe("closed");
     await guarded.close();
   });
 
@@ -325,7 +362,7 @@ describe("the retry budget", () => {
 describe("the bulkhead", () => {
   it("lets 20 calls through at once, and the others in order of arrival", async () => {
     const { provider, waiting } = gated();
-    const guarded = resilient(provider);
+    const guarded = resilient(provider, { time: realTime });
     const calls = Array.from({ length: 30 }, (_, i) => guarded.encrypt(Buffer.of(i), context));
     await turn();
     expect(waiting).toHaveLength(20);
@@ -339,7 +376,7 @@ describe("the bulkhead", () => {
 
   it("lets a waiting caller go at once, and never calls the provider for it", async () => {
     const { provider, waiting } = gated();
-    const guarded = resilient(provider, { maxInFlight: 1 });
+    const guarded = resilient(provider, { time: realTime, maxInFlight: 1 });
     const first = guarded.encrypt(Buffer.of(1), context);
     const caller = new AbortController();
     const second = guarded.encrypt(Buffer.of(2), context, caller.signal);
@@ -357,7 +394,7 @@ describe("the bulkhead", () => {
 
   it("does not hold up describe", async () => {
     const { provider, waiting } = gated();
-    const guarded = resilient(provider, { maxInFlight: 1 });
+    const guarded = resilient(provider, { time: realTime, maxInFlight: 1 });
     const first = guarded.encrypt(Buffer.of(1), context);
     expect((await guarded.describe()).state).toBe("enabled");
     waiting[0]!.open();
@@ -376,7 +413,7 @@ describe("timeouts", () => {
 
   it("ends a call whose whole time is up, a silent provider's too", async () => {
     const deaf = changed({ encrypt: () => new Promise(() => {}), describe: () => new Promise(() => {}) });
-    const guarded = resilient(deaf, { totalTimeoutMs: 5, attemptTimeoutMs: 10 });
+    const guarded = resilient(deaf, { time: realTime, totalTimeoutMs: 5, attemptTimeoutMs: 10 });
     const call = () => guarded.encrypt(randomBytes(32), context);
     expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
     expect(await thrownBy(() => guarded.describe())).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");

@@ -8,6 +8,7 @@ import { thrownBy } from "../support/matchers.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type LocalKms, type SeededKey, startLocalKms } from "./local-kms.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 useCredentials();
 
@@ -39,7 +40,7 @@ for (const [name, open] of [
   ["aws on local-kms", async (kms: LocalKms, id: string) => (await openOn([kms], id))[0]],
   [
     "aws on local-kms behind the resilience layer",
-    async (kms: LocalKms, id: string) => dependable(await openOn([kms], id)),
+    async (kms: LocalKms, id: string) => dependable(await openOn([kms], id), { time: realTime }),
   ],
 ] as const) {
   providerContract(
@@ -133,7 +134,7 @@ describe("aws on two local-kms", () => {
     expect(await thrownBy(() => second!.decrypt(wrapped, { ...context, purpose: "signing" }))).toBeKmsError(
       "CIPHERTEXT_REJECTED",
     );
-    const both = dependable([first, second!]);
+    const both = dependable([first, second!], { time: realTime });
     await ireland.close();
     started.splice(started.indexOf(ireland), 1);
     expect(Buffer.compare(await both.decrypt(wrapped, context), plaintext)).toBe(0);

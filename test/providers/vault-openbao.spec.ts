@@ -21,6 +21,7 @@ import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 import { whole } from "../support/short.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 const rootLogin: VaultLogin = { method: "token", token: "root", tokenFile: undefined };
@@ -41,12 +42,13 @@ await bao.call("POST", "sys/namespaces/team", {});
 await bao.call("POST", "sys/mounts/transit", { type: "transit" }, "team");
 await bao.call("POST", "transit/keys/fluo", {}, "team");
 
-const asRoot = (key: string, over?: Partial<VaultSettings>) => openVault(bao.settings(rootLogin, { key, ...over }));
+const asRoot = (key: string, over?: Partial<VaultSettings>) =>
+  openVault(bao.settings(rootLogin, { key, ...over }), realTime);
 
 providerContract("vault on OpenBao", async () => ({ provider: await asRoot("second"), other: await asRoot("third") }));
 providerContract("vault on OpenBao, ChaCha20-Poly1305, dependable", async () => ({
-  provider: dependable([await asRoot("chacha")]),
-  other: dependable([await asRoot("second")]),
+  provider: dependable([await asRoot("chacha")], { time: realTime }),
+  other: dependable([await asRoot("second")], { time: realTime }),
 }));
 providerContract(
   "vault on OpenBao, in a namespace",
@@ -67,7 +69,7 @@ afterEach(async () => {
 });
 
 async function open(login: VaultLogin, over?: Partial<VaultSettings>): Promise<Provider> {
-  const provider = await openVault(bao.settings(login, over));
+  const provider = await openVault(bao.settings(login, over), realTime);
   opened.push(provider);
   return provider;
 }
@@ -329,7 +331,7 @@ describe("on OpenBao, an outage", () => {
     const other: OpenBao = await startOpenBao();
     await other.call("POST", "sys/mounts/transit", { type: "transit" });
     await other.call("POST", "transit/keys/fluo", {});
-    const provider = await openVault(other.settings(rootLogin));
+    const provider = await openVault(other.settings(rootLogin), realTime);
     await other.close();
     expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_UNAVAILABLE");
     await provider.close();

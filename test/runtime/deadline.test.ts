@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { abandonOn, cancelled, inTime, refuseAborted, withDeadline } from "../../src/runtime/deadline.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -15,8 +16,8 @@ const never = new Promise<never>(() => {});
 
 describe("a deadline", () => {
   it("gives what the work gives, at once or later, and leaves no timer", async () => {
-    expect(await withDeadline(10, late, () => "at once")).toBe("at once");
-    expect(await withDeadline(10, late, async () => "later")).toBe("later");
+    expect(await withDeadline(realTime, 10, late, () => "at once")).toBe("at once");
+    expect(await withDeadline(realTime, 10, late, async () => "later")).toBe("later");
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -24,14 +25,17 @@ describe("a deadline", () => {
     const failing = () => {
       throw new KmsError("CONFLICT", "lost");
     };
-    expect(await thrownBy(() => withDeadline(10, late, failing))).toBeKmsError("CONFLICT", "lost");
-    expect(await thrownBy(() => withDeadline(10, late, async () => failing()))).toBeKmsError("CONFLICT", "lost");
+    expect(await thrownBy(() => withDeadline(realTime, 10, late, failing))).toBeKmsError("CONFLICT", "lost");
+    expect(await thrownBy(() => withDeadline(realTime, 10, late, async () => failing()))).toBeKmsError(
+      "CONFLICT",
+      "lost",
+    );
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it("ends work that looks at no signal, not before its time, and passes over how that ends", async () => {
     const work = Promise.withResolvers<never>();
-    const answer = withDeadline(10, late, () => work.promise);
+    const answer = withDeadline(realTime, 10, late, () => work.promise);
     const told = vi.fn();
     answer.catch(told);
     await vi.advanceTimersByTimeAsync(9);
@@ -43,7 +47,7 @@ describe("a deadline", () => {
 
   it("aborts the signal of the work with its own error, which no word of the work replaces", async () => {
     let reason: unknown;
-    const answer = withDeadline(10, late, (signal) => {
+    const answer = withDeadline(realTime, 10, late, (signal) => {
       const stopped = Promise.withResolvers<never>();
       signal.addEventListener("abort", () => {
         reason = signal.reason;
@@ -59,16 +63,16 @@ describe("a deadline", () => {
 
   it("makes its error only when it is needed", async () => {
     const error = vi.fn(late);
-    await withDeadline(10, error, () => "in time");
+    await withDeadline(realTime, 10, error, () => "in time");
     await vi.advanceTimersByTimeAsync(20);
     expect(error).not.toHaveBeenCalled();
   });
 
   it("of three seconds ends a store's silence", async () => {
-    const thrown = thrownBy(() => inTime(never));
+    const thrown = thrownBy(() => inTime(realTime, never));
     await vi.advanceTimersByTimeAsync(3_000);
     expect(await thrown).toBeKmsError("STORE_UNAVAILABLE", "no answer within 3 s");
-    expect(await inTime(Promise.resolve("counts"))).toBe("counts");
+    expect(await inTime(realTime, Promise.resolve("counts"))).toBe("counts");
   });
 });
 

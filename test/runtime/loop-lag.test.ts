@@ -4,11 +4,12 @@ import { expect, it, onTestFinished } from "vitest";
 import { startLoopLag } from "../../src/runtime/loop-lag.ts";
 import { eventually } from "../support/eventually.ts";
 import { stall } from "../support/stall.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const stallMs = 200;
 
 it("a stall of the loop is the longest delay, and the quantiles are in order", async () => {
-  const lag = startLoopLag();
+  const lag = startLoopLag(realTime);
   onTestFinished(() => lag.close());
   expect(lag.quantiles().map(({ quantile }) => quantile)).toEqual([0.5, 0.99, 1]);
   for (const { seconds } of lag.quantiles()) expect(seconds).toBeGreaterThanOrEqual(0);
@@ -24,7 +25,7 @@ it("a stall of the loop is the longest delay, and the quantiles are in order", a
 });
 
 it("the loop worked for a part of the time, more of it in a stall", async () => {
-  const lag = startLoopLag();
+  const lag = startLoopLag(realTime);
   onTestFinished(() => lag.close());
   await delay(stallMs);
   const before = lag.utilization();

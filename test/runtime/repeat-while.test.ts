@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { repeatWhile } from "../../src/runtime/repeat-while.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -7,7 +8,7 @@ afterEach(() => void vi.useRealTimers());
 /** Work that is there as long as the test says, and how often it was done. */
 function working() {
   const state = { isThere: true, times: 0 };
-  const repeated = repeatWhile(10, () => {
+  const repeated = repeatWhile(realTime, 10, () => {
     state.times += 1;
     return state.isThere;
   });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { afterScheduled } from "../../src/runtime/scheduled-time.ts";
 import { jumpingClock } from "../support/jumping-clock.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -12,7 +13,7 @@ afterEach(() => {
 
 it("is over at its time where the process is scheduled, once, and leaves no timer", () => {
   const late = vi.fn();
-  afterScheduled(2_520, late);
+  afterScheduled(realTime, 2_520, late);
   vi.advanceTimersByTime(2_519);
   expect(late).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1);
@@ -25,7 +26,7 @@ it("is over at its time where the process is scheduled, once, and leaves no time
 it("counts a tenth of a second for a loop that was blocked for three", () => {
   const clock = jumpingClock();
   const late = vi.fn();
-  afterScheduled(1_000, late);
+  afterScheduled(realTime, 1_000, late);
   vi.advanceTimersByTime(100);
   clock.aheadMs = 3_000; // and the next tick comes so much later
   vi.advanceTimersByTime(50 + 799);
@@ -37,7 +38,7 @@ it("counts a tenth of a second for a loop that was blocked for three", () => {
 
 it("is called off", () => {
   const late = vi.fn();
-  const callOff = afterScheduled(100, late);
+  const callOff = afterScheduled(realTime, 100, late);
   vi.advanceTimersByTime(60);
   callOff();
   vi.advanceTimersByTime(10_000);

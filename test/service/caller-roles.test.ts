@@ -66,8 +66,8 @@ function setUp() {
     return counted.store;
   });
   const { parts, keyring, store } = service;
-  const heads = createHeads({ store, issuer: "test", clock: parts.clock });
-  const sequencer = createSequencer({ store, heads, keys: keyring, pool, clock: parts.clock });
+  const heads = createHeads({ store, issuer: "test", time: parts.time });
+  const sequencer = createSequencer({ store, heads, keys: keyring, pool, time: parts.time });
   return {
     ...service,
     log: auditedHandlers(logHandlers({ logs: parts.logs }), logMethods, parts.observer),

@@ -20,6 +20,7 @@ import {
   sqliteBackdoor,
   unlocked,
 } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -273,7 +274,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
   ])("goes on behind %s that no statement can read any more", async (_what, sql) => {
     const { file, sql: run } = filled();
     await run(sql);
-    const store = await (await openSqlite({ name: "sqlite", file })).unlock(key);
+    const store = await (await openSqlite({ name: "sqlite", file }, realTime)).unlock(key);
     onTestFinished(() => store.close());
     await store.examinedRows().catch((error) => expect(error).toMatchObject({ code: "DATA_LOSS" }));
     const { problems } = await examined(store);
@@ -286,7 +287,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
   ])("names what is in a page of the index %s", async (index, about) => {
     const { file } = filled();
     flipIn(file, index, "tenant-3");
-    const locked = await openSqlite({ name: "sqlite", file });
+    const locked = await openSqlite({ name: "sqlite", file }, realTime);
     const store = await locked.unlock(key);
     onTestFinished(() => store.close());
     const { problems } = await examined(store);

@@ -7,10 +7,14 @@ import { memoryStore, openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { storeContract } from "../support/store-contract.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 storeContract("whose leases are watched", () => {
-  const locked = openMemory();
-  return { ...locked, unlock: async (key) => heldLeases(await locked.unlock(key)).store } as typeof locked;
+  const locked = openMemory(realTime);
+  return {
+    ...locked,
+    unlock: async (key) => heldLeases(await locked.unlock(key), realTime.monotonicMs).store,
+  } as typeof locked;
 });
 
 const at = new Date("2026-01-01T00:00:00.000Z");
@@ -18,7 +22,7 @@ const ttlMs = 60_000;
 
 /** A store of two replicas, and a clock of the first. */
 function replicas(changes: (store: Store) => Partial<Store> = () => ({})) {
-  const other = memoryStore();
+  const other = memoryStore(realTime);
   const clock = { ms: 0 };
   const { store, holds } = heldLeases({ ...other, ...changes(other) }, () => clock.ms);
   const held = () => leasedWork.filter(holds);

@@ -15,10 +15,14 @@ import { logStoreContract } from "../support/log-store-contract.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { storeContract } from "../support/store-contract.ts";
 import { addKey, pendingKey } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const opened = () => {
-  const locked = openMemory();
-  return { ...locked, unlock: async (key) => observedStore(await locked.unlock(key), () => {}) } as typeof locked;
+  const locked = openMemory(realTime);
+  return {
+    ...locked,
+    unlock: async (key) => observedStore(await locked.unlock(key), () => {}, realTime),
+  } as typeof locked;
 };
 storeContract("observed", opened);
 logStoreContract("observed", opened);
@@ -26,11 +30,15 @@ logStoreContract("observed", opened);
 function told(changes: Partial<Store> = {}) {
   const calls: [operation: StoreOperation, outcome: StoreOutcome][] = [];
   const seconds: number[] = [];
-  const plain = { ...memoryStore(), ...changes };
-  const store = observedStore(plain, (operation, outcome, took) => {
-    calls.push([operation, outcome]);
-    seconds.push(took);
-  });
+  const plain = { ...memoryStore(realTime), ...changes };
+  const store = observedStore(
+    plain,
+    (operation, outcome, took) => {
+      calls.push([operation, outcome]);
+      seconds.push(took);
+    },
+    realTime,
+  );
   return { plain, store, calls, seconds };
 }
 

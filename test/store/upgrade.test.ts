@@ -28,6 +28,7 @@ import {
   sqliteBackdoor,
   unlocked,
 } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -161,7 +162,7 @@ const databases: [name: string, open: () => Promise<Database>][] = [
   [
     "SQLite",
     async () => {
-      const db = embeddedDatabase({ file: sqliteBackdoor().file, soon: setImmediate });
+      const db = embeddedDatabase({ time: realTime, file: sqliteBackdoor().file, soon: setImmediate });
       await prepareSchema(db, sqliteDialect);
       return db;
     },
@@ -169,7 +170,7 @@ const databases: [name: string, open: () => Promise<Database>][] = [
   [
     "PostgreSQL",
     async () => {
-      const db = postgresDatabase({ url: await server.createDatabase() }, 4);
+      const db = postgresDatabase({ url: await server.createDatabase() }, 4, realTime);
       await prepareSchema(db, postgresDialect);
       return db;
     },

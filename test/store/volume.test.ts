@@ -7,10 +7,11 @@ import { volumeOf } from "../../src/store/volume.ts";
 import { directory } from "../support/config-fixture.ts";
 import { eventually } from "../support/eventually.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 it("is that of the folder: its size, and what is free of it", async () => {
   const folder = directory();
-  const volume = volumeOf(folder);
+  const volume = volumeOf(folder, realTime.monotonicMs);
   expect(volume()).toBeUndefined(); // nobody waits for it
   await eventually(() => expect(volume()).toBeDefined());
   const { freeBytes, volumeBytes } = volume()!;
@@ -42,6 +43,6 @@ it("is known of a store in a file, through what refuses lost keys too, and of no
   const refusing = createLosses().refusedIn(store);
   await eventually(() => expect(refusing.volume?.()?.volumeBytes).toBeGreaterThan(0));
   expect(refusing.load?.()).toEqual({ waiting: 0 });
-  expect(memoryStore()).not.toHaveProperty("volume");
-  expect(memoryStore()).not.toHaveProperty("load");
+  expect(memoryStore(realTime)).not.toHaveProperty("volume");
+  expect(memoryStore(realTime)).not.toHaveProperty("load");
 });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, vi } from "vitest";
 import { openAws } from "../../src/provider/aws/open.ts";
 import type { Regions } from "../../src/provider/provider.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export const context = { tenant_id: "acme", purpose: "data" };
 
@@ -55,7 +56,7 @@ export function openOn(
     endpoint: url,
     masterKeyId: masterKeyIds[at] ?? masterKeyIds[0]!,
   }));
-  return openAws({ name: "aws", places: [first!, ...others], profile: undefined });
+  return openAws({ name: "aws", places: [first!, ...others], profile: undefined }, realTime);
 }
 
 /** A provider on a fake of its own. */

@@ -6,6 +6,7 @@ import { clientId, clientSecret, tenant } from "../fakes/azure-authority.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import type { FakeKeyOptions } from "../fakes/azure-key-vault-keys.ts";
 import { canMakeCertificate } from "../fakes/certificate.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export const context = { tenant_id: "acme", purpose: "data" };
 
@@ -63,7 +64,7 @@ export function settingsFor(vault: AzureKeyVaultFake, name: string, other: Parti
 }
 
 export function openOn(vault: AzureKeyVaultFake, name: string, other?: Partial<AzureSettings>) {
-  return openAzure(settingsFor(vault, name, other));
+  return openAzure(settingsFor(vault, name, other), realTime);
 }
 
 /** A provider on a fake of its own. */

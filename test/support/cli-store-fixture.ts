@@ -20,6 +20,8 @@ import { dayMs } from "./keys-fixture.ts";
 import { type Result, run } from "./cli-fixture.ts";
 import type { SharedPostgres } from "./shared-postgres.ts";
 import { msFromNow } from "./from-now.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "./wall-time.ts";
 
 /** Of any of the commands. */
 export interface Answer {
@@ -106,9 +108,9 @@ export async function inStore<T>(
   work: (parts: Unlocked) => Promise<T>,
   clock = () => new Date(),
 ): Promise<T> {
-  const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
-  const keyring = wholeKeyring({ store, provider, clock });
+  const [provider] = await openProvider({ name: "local", masterKeyFile }, realTime);
+  const store = await unlockStore(await openStore(settings, realTime), providerKeys({ current: provider }), realTime);
+  const keyring = wholeKeyring({ store, provider, time: wallTime(clock) });
   try {
     return await work({ store, provider, keyring });
   } finally {

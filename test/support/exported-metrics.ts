@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import { createObserver, type Observer } from "../../src/metrics/read-metrics.ts";
 import { startTelemetry, type Telemetry } from "../../src/telemetry/start.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 /** An observer whose metrics must all be read. */
 export function testObserver(meter: Telemetry["meter"]): Observer {
@@ -15,7 +16,7 @@ export function testObserver(meter: Telemetry["meter"]): Observer {
 
 /** Gives what is exported after `use`. */
 export async function exportedTextBy(use: (telemetry: Telemetry) => void): Promise<string> {
-  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
   use(telemetry);
   const server = createServer(telemetry.servePrometheus).listen(0, "127.0.0.1");
   await once(server, "listening");

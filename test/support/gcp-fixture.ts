@@ -4,6 +4,7 @@ import { openGcp } from "../../src/provider/gcp/open.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import type { FakeKey } from "../fakes/gcp-kms-rules.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 
@@ -43,7 +44,7 @@ export async function startFake(tls?: { key: Buffer; cert: Buffer }): Promise<Gc
 }
 
 export async function open(kms: GcpKmsFake, key: FakeKey, over?: Parameters<GcpKmsFake["settings"]>[1]) {
-  const provider = await openGcp(kms.settings(key, over));
+  const provider = await openGcp(kms.settings(key, over), realTime);
   opened.push(provider);
   return provider;
 }

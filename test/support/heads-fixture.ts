@@ -9,6 +9,7 @@ import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
 import { type HeadsPlace, placeOf } from "../../src/store/heads/heads-place.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface HeadsWorld extends Backdoor {
   place: HeadsPlace;
@@ -114,7 +115,8 @@ async function run(
   const log: string[] = [];
   try {
     const heads = await startHeads({
-      ...{ store, storeKey, place, intervalMs, clock: () => new Date(), changed() {} },
+      time: realTime,
+      ...{ store, storeKey, place, intervalMs, changed() {} },
       log: { error: (_details, message) => log.push(message), info: (message) => log.push(message) },
     });
     const end = async () => {

@@ -6,6 +6,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { StateChange } from "../../src/store/key-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export const dayMs = 24 * 60 * 60 * 1000;
 
@@ -15,10 +16,9 @@ export const disabling: StateChange = { action: "disable", actor: "ann", request
 export function setUp(options: Partial<WholeKeyringOptions> = {}) {
   const time = { ms: 0, start: Date.parse("2026-01-01T00:00:00.000Z") };
   const counted = counting(options.provider ?? localProvider(randomMasterKey()));
-  const store = options.store ?? memoryStore();
+  const store = options.store ?? memoryStore(realTime);
   const keyring = wholeKeyring({
-    clock: () => new Date(time.start + time.ms),
-    now: () => time.ms,
+    time: { ...realTime, now: () => new Date(time.start + time.ms), monotonicMs: () => time.ms },
     random: () => 0,
     maxPerSecond: Number.POSITIVE_INFINITY,
     ...options,

@@ -9,6 +9,8 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { dayMs } from "./keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "./wall-time.ts";
 
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
@@ -30,7 +32,7 @@ export function withoutClock(store: Store): Store {
   return { ...store, witnessedTime: async () => ({ ...(await store.witnessedTime()), storeAt: undefined }) };
 }
 
-export function newWorld({ store = memoryStore(), secondAheadMs }: Partial<Clocks> & { store?: Store } = {}) {
+export function newWorld({ store = memoryStore(realTime), secondAheadMs }: Partial<Clocks> & { store?: Store } = {}) {
   const clocks: Clocks = { ms: 0, wallAheadMs: 0, secondAheadMs };
   const provider = localProvider(randomMasterKey());
   const wallAt = () => new Date(startMs + clocks.ms + clocks.wallAheadMs);
@@ -45,9 +47,13 @@ export function newWorld({ store = memoryStore(), secondAheadMs }: Partial<Clock
     const asleep = { suspendedMs: 0, pausedMs: 0 };
     const sinceBootMs = () => clocks.ms - asleep.pausedMs;
     const awakeMs = () => sinceBootMs() - asleep.suspendedMs;
-    const witness = createTimeWitness({ store, second, clock: wallAt, awakeMs, sinceBootMs });
-    const keyring = createKeyring({ store, clock: wallAt, providerKeys: providerKeys({ current: provider }) });
-    const lifecycle = createLifecycle({ store, keyring, witness, clock: wallAt });
+    const witness = createTimeWitness({
+      store,
+      second,
+      time: { ...wallTime(wallAt), monotonicMs: awakeMs, sinceBootMs },
+    });
+    const keyring = createKeyring({ store, time: wallTime(wallAt), providerKeys: providerKeys({ current: provider }) });
+    const lifecycle = createLifecycle({ store, keyring, witness, time: wallTime(wallAt) });
     replicas += 1;
     const holder = `replica ${replicas}`;
     const destroyed: number[] = [];

@@ -17,6 +17,9 @@ import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { auditedHandlers } from "./audited-handlers.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { createTurns } from "../../src/runtime/turns/one-at-a-time.ts";
+import { wallTime } from "./wall-time.ts";
 
 /** `wrap` replaces methods of the store; `alarm` hears what is otherwise gathered in `alarms`. */
 export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm?: Pick<Alarm, "suspect" | "lost">) {
@@ -24,7 +27,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   const store: Store = { ...keys.store, ...wrap(keys.store) };
   const { keyring, provider } = setUpKeys({ store, provider: keys.provider });
   const clock = () => new Date("2026-01-01T00:00:00.000Z");
-  const trail = createAuditTrail({ store, clock });
+  const trail = createAuditTrail({ store, time: wallTime(clock) });
   const alarms: string[] = [];
   const counts = { dataLoss: 0, piiFields: 0, spansSigned: 0 };
   const counter = (name: keyof typeof counts) => ({
@@ -52,7 +55,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     logs: logReader({ store, keys: keyring }),
     store,
     providerOf: () => ({ unguarded: provider, watch }),
-    clock,
+    time: wallTime(clock),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     piiFields: counter("piiFields"),
     spansSigned: counter("spansSigned"),
@@ -83,6 +86,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     faults: [],
   };
   const admin = keyAdminHandlers({
+    auditTurns: createTurns({ time: realTime }),
     store,
     heads: noHeads,
     lifecycle: keyring,

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { askRun } from "./ask-run.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 /** The databases of a file. */
 export interface SharedPostgres {
@@ -35,7 +36,7 @@ export async function sharedPostgres(): Promise<SharedPostgres> {
 
   async function createWithTables(): Promise<string> {
     const name = await create("template0");
-    await (await openPostgres({ name: "postgres", url: at(name), maxConnections: 1 })).close();
+    await (await openPostgres({ name: "postgres", url: at(name), maxConnections: 1 }, realTime)).close();
     return name;
   }
 

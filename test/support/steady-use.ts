@@ -3,6 +3,7 @@ import type { KeyringStats } from "../../src/keys/keyring.ts";
 import { wholeKeyring } from "./whole-keyring.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export interface SteadyUse {
   provider: Provider;
@@ -27,11 +28,11 @@ export async function useSteadily(use: SteadyUse, begun: () => void = () => {}):
   const { provider, ttlMs, tenants, requestsPerStep, stepMs, forMs, random } = use;
   let ms = 0;
   const keyring = wholeKeyring({
-    store: memoryStore(),
+    store: memoryStore(realTime),
     provider,
     ttlMs,
     maxEntries: tenants,
-    now: () => ms,
+    time: { ...realTime, monotonicMs: () => ms },
     random,
   });
   const tenantIds = Array.from({ length: tenants }, (_, index) => `tenant-${index}`);

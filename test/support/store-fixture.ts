@@ -11,6 +11,7 @@ import { openPostgres } from "../../src/store/postgres/open.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
 import type { SharedPostgres } from "./shared-postgres.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 export async function unlocked(locked: LockedStore, key: KeyObject = createSecretKey(randomBytes(32))): Promise<Store> {
   const wrapped = randomBytes(60);
@@ -33,7 +34,7 @@ export function sqliteBackdoor(like?: { file: string }): Backdoor & { file: stri
   const file = join(folder, "kms.db");
   return {
     file,
-    open: () => openSqlite({ name: "sqlite", file }),
+    open: () => openSqlite({ name: "sqlite", file }, realTime),
     async sql(text, ...values) {
       const db = new DatabaseSync(file, { timeout: 5_000 });
       try {
@@ -62,7 +63,7 @@ export function postgresBackdoorOf(url: string): Backdoor & { url: string } {
   pool.on("error", () => {}); // the server ends with the tests
   return {
     url,
-    open: () => openPostgres({ name: "postgres", url, maxConnections: 4 }),
+    open: () => openPostgres({ name: "postgres", url, maxConnections: 4 }, realTime),
     sql: async (text, ...values) => (await pool.query(text.replaceAll(/\?(\d+)/g, "$$$1"), values)).rows,
   };
 }

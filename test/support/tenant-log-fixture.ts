@@ -14,6 +14,7 @@ import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import type { Store } from "../../src/store/store.ts";
 import { batchOf, spansFrom } from "./made-batches.ts";
 import { setUp } from "./keys-fixture.ts";
+import { wallTime } from "./wall-time.ts";
 
 export const tenant = "acme";
 export const issuer = "kms.example.com";
@@ -38,9 +39,15 @@ export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | 
     },
   };
   const clock = () => new Date(time.start + time.ms);
-  const heads = createHeads({ store: counted, issuer, clock });
-  const sequencer = createSequencer({ store: counted, heads, keys: keyring, pool, clock, pause: async () => {} });
-  const handover = createHandovers({ store, sequencer, keys: keyring, clock });
+  const heads = createHeads({ store: counted, issuer, time: wallTime(clock) });
+  const sequencer = createSequencer({
+    store: counted,
+    heads,
+    keys: keyring,
+    pool,
+    time: { ...wallTime(clock), sleep: async () => {} },
+  });
+  const handover = createHandovers({ store, sequencer, keys: keyring, time: wallTime(clock) });
 
   /** As SignSpans does it: spans number `from` to before `to`. */
   async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Appended> {

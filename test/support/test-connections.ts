@@ -1,6 +1,7 @@
 /** Connections of servers of a test's own, bounded as by default unless the test says otherwise. */
 import type { ConnectionLimitName } from "../../src/limits/told-limits.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { type Connections, createConnections } from "../../src/transport/connections/connections.ts";
 
 export const connectionSettings: ConnectionSettings = {
@@ -11,9 +12,9 @@ export const connectionSettings: ConnectionSettings = {
 export function testConnections(
   settings: Partial<ConnectionSettings> = {},
   acted: (limit: ConnectionLimitName, network: string, hadCaller: boolean) => void = () => {},
-  now?: () => number,
+  time = realTime,
 ): Connections {
-  return createConnections({ settings: { ...connectionSettings, ...settings }, acted, ...(now && { now }) });
+  return createConnections({ settings: { ...connectionSettings, ...settings }, acted, time });
 }
 
 /** Bounds of a test's own on a clock that the test moves, and what they did. */
@@ -29,5 +30,5 @@ export function clockedConnections(settings: Partial<ConnectionSettings> = {}): 
   const acted: string[] = [];
   const tell = (limit: ConnectionLimitName, network: string, hadCaller: boolean) =>
     void acted.push(`${limit} ${network}${hadCaller ? " caller" : ""}`);
-  return { connections: testConnections(settings, tell, () => clock.ms), clock, acted };
+  return { connections: testConnections(settings, tell, { ...realTime, monotonicMs: () => clock.ms }), clock, acted };
 }

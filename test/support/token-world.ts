@@ -2,6 +2,7 @@
  * What the service has of the issuers of a policy, in a test: their key sets as the test publishes them, and a clock
  * that the test moves.
  */
+import { realTime } from "../../src/runtime/time.ts";
 import { type KeySet, openKeySet } from "../../src/auth/token/issuer-keys.ts";
 import { issuersOf, type TokenIssuers } from "../../src/auth/token/issuers.ts";
 import { createReader } from "../../src/auth/policy/policy-fields.ts";
@@ -60,7 +61,7 @@ export function worldOf(issuers: readonly Json[], published: Record<string, unkn
         return set;
       },
       use: trustDomain === undefined ? "sig" : "jwt-svid",
-      now,
+      time: { ...realTime, monotonicMs: now },
       maxStaleMs: 24 * 3_600_000,
     });
   world.issuers = issuersOf({ issuers: entriesOf(...issuers) }, undefined, open);

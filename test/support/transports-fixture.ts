@@ -5,6 +5,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
 import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
 import type { Door } from "../../src/transport/authenticate.ts";
@@ -83,9 +84,9 @@ export async function startTransports(
     keyAdminService(admin as KeyAdminHandlers),
     logService(logs as LogHandlers),
   ];
-  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
   const logged: string[] = [];
-  const budget = createBudget(budgetBytes);
+  const budget = createBudget(realTime, budgetBytes);
   const calls = createCalls({
     services: bytesSpoken ? services.map(speaksBytes) : services,
     instruments: telemetry.instruments,
@@ -93,6 +94,7 @@ export async function startTransports(
     log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
     observer,
     budget,
+    time: realTime,
   });
   let status: Condition = "operational";
   const listeners: (() => void)[] = [];
@@ -103,7 +105,8 @@ export async function startTransports(
     subscribe: (listener) => void listeners.push(listener),
     close() {},
   };
-  const binding = { connections, host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined, graceMs: 0, door };
+  const at = { host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined };
+  const binding = { ...at, connections, graceMs: 0, time: realTime, door };
   const grpcServer = await listenGrpc(calls, {
     ...binding,
     health: createGrpcHealth(monitor),

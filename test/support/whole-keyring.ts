@@ -1,4 +1,5 @@
 /** A keyring with what is composed above it, as one object: for tests that look a key up and change it in one breath. */
+import { realTime, type Time } from "../../src/runtime/time.ts";
 import { createKeyring, type Keyring, type KeyringOptions } from "../../src/keys/keyring.ts";
 import { createLifecycle, type Lifecycle, type LifecycleOptions } from "../../src/keys/lifecycle.ts";
 import { pruneAbandoned } from "../../src/keys/maintenance.ts";
@@ -10,9 +11,11 @@ import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/p
 import type { Provider } from "../../src/provider/provider.ts";
 import type { Store } from "../../src/store/store.ts";
 
-export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys"> &
-  Pick<RotationOptions, "handover" | "pause" | "observe" | "hasOwnKey" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
+export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys" | "time"> &
+  Pick<RotationOptions, "handover" | "observe" | "hasOwnKey" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
     provider: Provider;
+    /** That of this machine unless another is given. */
+    time?: Time;
     needsTwo?: LifecycleOptions["needsTwo"];
     /** Sees that the wall clock is right, and all time pass, unless another is given. */
     witness?: TimeWitness;
@@ -29,26 +32,27 @@ export function wholeKeyring({
   otherProviders,
   tenantProviderKeys,
   needsTwo = () => false,
+  time = realTime,
   ...options
 }: WholeKeyringOptions): WholeKeyring {
-  const { store, clock = () => new Date() } = options;
+  const { store } = options;
   const keys = providerKeys({ current: provider, others: otherProviders, tenantProviderKeys });
-  const keyring = createKeyring({ ...options, providerKeys: keys });
-  const sinceBootMs = () => clock().getTime();
-  const second = { name: "the second clock", read: async () => clock() };
-  const { witness = createTimeWitness({ store: clockless(store), clock, second, awakeMs: sinceBootMs, sinceBootMs }) } =
-    options;
-  const lifecycle = createLifecycle({ store, keyring, witness, clock, needsTwo });
+  const keyring = createKeyring({ ...options, time, providerKeys: keys });
+  const sinceBootMs = () => time.now().getTime();
+  const second = { name: "the second clock", read: async () => time.now() };
+  const seen: Time = { ...time, monotonicMs: sinceBootMs, sinceBootMs };
+  const { witness = createTimeWitness({ store: clockless(store), time: seen, second }) } = options;
+  const lifecycle = createLifecycle({ store, keyring, witness, time, needsTwo });
   return {
     ...keyring,
-    ...createRotation({ ...options, keyring }),
+    ...createRotation({ ...options, time, keyring }),
     ...lifecycle,
     async destroyDue(limit) {
       await witness.note();
       return lifecycle.destroyDue(limit);
     },
-    ...createRewrap({ store, providerKeys: keys, keyring, clock }),
-    pruneAbandoned: () => pruneAbandoned(store, clock()),
+    ...createRewrap({ store, providerKeys: keys, keyring, time }),
+    pruneAbandoned: () => pruneAbandoned(store, time.now()),
   };
 }
 

@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { expect, it } from "vitest";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 it("gives each of several scrapes that begin at once all gauges", async () => {
-  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
   telemetry.meter.createObservableGauge("a_gauge").addCallback((result) => result.observe(7));
   const scrape = () =>
     new Promise<string>((resolve) => {

@@ -10,6 +10,8 @@ import type { Store } from "../../src/store/store.ts";
 import { addKey } from "../support/store-fixture.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { filledLog, grownLog } from "../support/filled-log.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const leaves = randomBytes(32 * 10);
 
@@ -47,11 +49,11 @@ describe("a head", () => {
 describe("the open log of a tenant", () => {
   async function openedBy(store: Store, issuer = "kms.example.com") {
     const { keyId } = (await store.active("acme", "signing")) ?? (await addKey(store, { purpose: "signing" }));
-    return createHeads({ store, issuer, clock: () => new Date(0) }).open("acme", keyId);
+    return createHeads({ store, issuer, time: wallTime(() => new Date(0)) }).open("acme", keyId);
   }
 
   it("is made once, however many ask at once, and keeps its origin", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     await addKey(store, { purpose: "signing" });
     const opened = await Promise.all(Array.from({ length: 5 }, () => openedBy(store)));
     for (const head of opened) expect(head).toMatchObject({ number: 1, size: 0, origin: "kms.example.com/acme" });
@@ -59,10 +61,10 @@ describe("the open log of a tenant", () => {
   });
 
   it("is not for a key that was rotated before it was there, and is for one that was ACTIVE since", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const { keyId: retired } = await addKey(store, { purpose: "signing" });
     const { keyId: active } = await addKey(store, { purpose: "signing" });
-    const heads = createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) });
+    const heads = createHeads({ store, issuer: "kms.example.com", time: wallTime(() => new Date(0)) });
     expect(await heads.open("acme", retired)).toBeUndefined();
     expect(await heads.open("acme", active)).toMatchObject({ number: 1 });
     expect(await heads.open("acme", retired)).toBeUndefined();
@@ -73,7 +75,7 @@ describe("the open log of a tenant", () => {
   });
 
   it("is a new one after a log that ended with its backup, under a name of its own", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     await store.createLog(newLog({ origin: "kms.example.com/acme", state: "restored" }));
     expect(await openedBy(store)).toMatchObject({ number: 2, origin: "kms.example.com/acme/2", state: "open" });
     expect((await store.logHeads("acme")).map(({ state }) => state)).toEqual(["restored", "open"]);
@@ -82,14 +84,14 @@ describe("the open log of a tenant", () => {
 
 describe("the head that a process knows", () => {
   async function setUp() {
-    const stores = { now: memoryStore() };
+    const stores = { now: memoryStore(realTime) };
     const { keyId } = await addKey(stores.now, { purpose: "signing" });
     const store: Store = {
       ...stores.now,
       logHead: (...given) => stores.now.logHead(...given),
       logHashes: (...given) => stores.now.logHashes(...given),
     };
-    const heads = createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) });
+    const heads = createHeads({ store, issuer: "kms.example.com", time: wallTime(() => new Date(0)) });
     const known = await filledLog(stores.now, 300);
     const open = () => heads.open("acme", keyId);
     await open();
@@ -109,7 +111,7 @@ describe("the head that a process knows", () => {
 
   it("is not followed by a larger one of a store that was set back and went another way", async () => {
     const { stores, open } = await setUp();
-    stores.now = memoryStore();
+    stores.now = memoryStore(realTime);
     const old = await filledLog(stores.now, 200);
     const growth = growTree(old, randomBytes(32 * 200));
     const hashes = [0, 1].map((tileLevel) => {

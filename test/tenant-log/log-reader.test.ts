@@ -9,6 +9,7 @@ import { setUp as setUpKeys } from "../support/keys-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { path, proof, treeHash } from "../support/rfc6962.ts";
 import { entryOf, filledLog, grownLog, leavesUpTo } from "../support/filled-log.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 const tenantId = "acme";
 const sizes = [1, 255, 256, 257, 66_000];
@@ -175,7 +176,7 @@ describe("a checkpoint", () => {
   });
 
   it("is refused where the tenant has a log and no key, and makes none", async () => {
-    const { store, keyring } = setUpKeys({ store: memoryStore() });
+    const { store, keyring } = setUpKeys({ store: memoryStore(realTime) });
     await filledLog(store, 1, { tenantId });
     const log = await logReader({ store, keys: keyring }).open(tenantId);
     expect(await thrownBy(() => log.checkpoint())).toBeKmsError("KEY_UNUSABLE");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { realTime } from "../../src/runtime/time.ts";
 import { createBudget } from "../../src/transport/budget.ts";
 import { thrownBy } from "../support/matchers.ts";
 
@@ -10,7 +11,7 @@ function running() {
 
 describe("a budget", () => {
   it("holds what fits exactly, and gives the call's answer", async () => {
-    const budget = createBudget(10);
+    const budget = createBudget(realTime, 10);
     const call = running();
     const held = budget.hold(10, () => call.promise);
     expect(budget.calls()).toBe(1);
@@ -21,7 +22,7 @@ describe("a budget", () => {
   });
 
   it("tells what calls and streams hold together, and what they may", async () => {
-    const budget = createBudget(100);
+    const budget = createBudget(realTime, 100);
     expect([budget.heldBytes(), budget.limit]).toEqual([0, 100]);
     const call = running();
     const held = budget.hold(10, async (grow) => {
@@ -38,7 +39,7 @@ describe("a budget", () => {
   });
 
   it("refuses one byte more, without calling", async () => {
-    const budget = createBudget(10);
+    const budget = createBudget(realTime, 10);
     const call = running();
     const held = budget.hold(9, () => call.promise);
     let called = false;
@@ -55,7 +56,7 @@ describe("a budget", () => {
   });
 
   it("gives back what a call held that threw, rejected or was refused half-way", async () => {
-    const budget = createBudget(10);
+    const budget = createBudget(realTime, 10);
     const boom = () => {
       throw new Error("boom");
     };
@@ -70,7 +71,7 @@ describe("a budget", () => {
   });
 
   it("counts what a call grows by until it ends", async () => {
-    const budget = createBudget(10);
+    const budget = createBudget(realTime, 10);
     const call = running();
     const held = budget.hold(0, (grow) => {
       for (let piece = 0; piece < 3; piece += 1) grow(3);
@@ -84,7 +85,7 @@ describe("a budget", () => {
   });
 
   it("counts calls of no bytes, and never refuses them", () => {
-    const budget = createBudget(0);
+    const budget = createBudget(realTime, 0);
     expect(budget.hold(0, () => budget.calls())).toBe(1);
     expect(budget.calls()).toBe(0);
   });

@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { outcomeOf, rpcCode } from "../../src/service/rpc-code.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
 import { kmsService } from "../../src/transport/services.ts";
@@ -14,7 +15,7 @@ const { signSpan, signSpans } = KmsService.method;
 /** Lines that are exported after `use` had a recorder. */
 function recordedBy(use: (recorder: ReturnType<typeof callRecorder>) => void): Promise<string[]> {
   return exportedBy(({ instruments }) =>
-    use(callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), services })),
+    use(callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), time: realTime, services })),
   );
 }
 

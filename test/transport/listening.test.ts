@@ -11,6 +11,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import type { HealthReport } from "../../src/health/monitor.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
 import { createCalls } from "../../src/transport/calls.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
@@ -20,7 +21,7 @@ import { halfCall } from "../support/half-call.ts";
 import { testConnections } from "../support/test-connections.ts";
 
 async function servers({ serveMetrics = (response: ServerResponse): void => void response.end() } = {}) {
-  const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
   onTestFinished(() => shutdown());
   const calls = createCalls({
     services: [],
@@ -28,6 +29,7 @@ async function servers({ serveMetrics = (response: ServerResponse): void => void
     tracer: undefined,
     log: pino({ level: "silent" }),
     observer: unobserved,
+    time: realTime,
   });
   const connections = testConnections();
   const binding = (port: number) => ({
@@ -37,6 +39,7 @@ async function servers({ serveMetrics = (response: ServerResponse): void => void
     tls: undefined,
     requestCert: false,
     graceMs: 0,
+    time: realTime,
     door: undefined,
   });
   const report: HealthReport = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never };

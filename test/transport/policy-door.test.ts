@@ -4,6 +4,7 @@ import { createAuthenticator, type Loaded } from "../../src/auth/authenticator.t
 import { countCallers } from "../../src/auth/callers-seen.ts";
 import { createDemands, createMatcher } from "../../src/auth/policy/grants.ts";
 import { newStaticToken, staticTokens } from "../../src/auth/token/static-token.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { policyDoor } from "../../src/transport/policy-door.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
@@ -40,6 +41,7 @@ it("is known by its certificate as policies change, and open all the while", asy
       ...{ loaded: () => loaded, tokens: { identify, size: () => 0 }, now: () => msFromNow(0) },
     }),
     ...{ seen: countCallers(), open: [], connectionMaxAgeMs: 3_600_000, policySha256: () => "", subscribe() {} },
+    time: realTime,
   });
   const { x509 } = mesh.issue({ uris: ["spiffe://example.org/gateway"] });
   const socket = { authorized: true, getPeerX509Certificate: () => x509, remoteAddress: "192.0.2.1" };

@@ -17,6 +17,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
 import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/services.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
@@ -151,11 +152,12 @@ describe("what follows from the services", () => {
     const provider = new TracerProvider({
       spanProcessors: [{ ...collector, forceFlush: nothing, shutdown: nothing }],
     });
-    const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+    const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
     const { run } = callRecorder({
       instruments,
       tracer: provider.getTracer("test"),
       log: pino({ level: "silent" }),
+      time: realTime,
       services: [kmsService({} as KmsHandlers, {} as KmsStreams), keyAdminService({} as KeyAdminHandlers)],
     });
     await run(

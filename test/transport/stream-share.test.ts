@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { realTime } from "../../src/runtime/time.ts";
 import { createStreamShare } from "../../src/transport/stream-share.ts";
 
 function setUp(limit = 10) {
   const calls = { held: 0 };
-  const share = createStreamShare({ limit, room: () => 2 * limit - calls.held });
+  const share = createStreamShare({ limit, room: () => 2 * limit - calls.held, time: realTime });
   const admitted: string[] = [];
   const wish = (name: string, bytes: number) => ({ bytes, admit: () => void admitted.push(name) });
   return { share, calls, admitted, wish };

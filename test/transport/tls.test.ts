@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
+import { realTime } from "../../src/runtime/time.ts";
 import { startTls } from "../../src/transport/tls.ts";
 import { directory } from "../support/config-fixture.ts";
 import { fromNow, msFromNow } from "../support/from-now.ts";
@@ -22,6 +23,7 @@ function started(files: Record<string, string>) {
     files: { certificate: join(path, "server.pem"), key: join(path, "server.key") },
     authorities: undefined,
     log: pino({ level: "silent" }),
+    time: realTime,
   });
   onTestFinished(() => tls.close());
   const write = (name: string, text: string) => writeFileSync(join(path, name), text);

@@ -7,11 +7,12 @@ import { writeBackup } from "../../src/store/offline/backup-file.ts";
 import { newestSchema } from "../../src/store/sql/rows/schema.ts";
 import { prepareSchema } from "../../src/store/sql/upgrade/migration.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sqlite/embedded.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 it.each([newestSchema, newestSchema - 3])(
   "a backup is for the releases that its store is for: %i",
   async (minReader) => {
-    const db = embeddedDatabase({ file: ":memory:", soon: queueMicrotask });
+    const db = embeddedDatabase({ time: realTime, file: ":memory:", soon: queueMicrotask });
     await prepareSchema(db, sqliteDialect);
     await db.write(({ query }) => query("update kms_schema set min_reader = ?1", minReader));
     const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-backup-")), "b.db");

@@ -6,10 +6,11 @@ import type { Store } from "../../src/store/store.ts";
 import { joinStore } from "../../src/upgrade/joined-store.ts";
 import { version } from "../../src/version.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { realTime } from "../../src/runtime/time.ts";
 
 /** A store whose lowest reader is set, one of its replicas, and that one's monotonic clock. */
 function joined(changes: Partial<Store> = {}) {
-  const shared = memoryStore();
+  const shared = memoryStore(realTime);
   const world = { minReader: newestSchema, ms: 1_000, wallMs: 5_000, notes: 0, changed: 0 };
   const store: Store = {
     ...shared,
@@ -21,8 +22,7 @@ function joined(changes: Partial<Store> = {}) {
     ...changes,
   };
   const replica = joinStore(store, {
-    now: () => world.ms,
-    wallNow: () => world.wallMs,
+    time: { ...realTime, monotonicMs: () => world.ms, now: () => new Date(world.wallMs) },
     intervalMs: 3_600_000,
     changed: () => {
       world.changed += 1;
@@ -96,7 +96,7 @@ describe("a store that a replica joined", () => {
 
   it("is not written to while the replica cannot be noted, and is by the first write after", async () => {
     let isAway = false;
-    const shared = memoryStore();
+    const shared = memoryStore(realTime);
     const { world, write } = joined({
       async noteReplica(replica) {
         if (isAway) throw new KmsError("STORE_UNAVAILABLE", "no answer");

@@ -8,6 +8,8 @@ import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { RewritePlace, UpgradeStore } from "../../src/store/upgrade-store.ts";
 import { eventually } from "../support/eventually.ts";
 import { fromNow, msFromNow } from "../support/from-now.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 const places: (RewritePlace | undefined)[] = [
   undefined,
@@ -17,7 +19,7 @@ const places: (RewritePlace | undefined)[] = [
 
 /** Three pages with two old rows each, at the first time. */
 function upgraded(minReader = newestSchema - 1) {
-  const shared = memoryStore();
+  const shared = memoryStore(realTime);
   const asked: (RewritePlace | undefined)[] = [];
   return {
     asked,
@@ -42,13 +44,16 @@ describe("rows of the release before", () => {
       info: (...line: [object, string]) => said.push(line),
       warn: (...line: [object, string]) => said.push(line),
     };
-    const [one, other] = [startRewriting({ store, clock, log }), startRewriting({ store, clock, log })];
+    const [one, other] = [
+      startRewriting({ store, time: wallTime(clock), log }),
+      startRewriting({ store, time: wallTime(clock), log }),
+    ];
     await eventually(() => expect(said).toHaveLength(1));
     expect(said).toEqual([[{ rows: 6 }, "rows of an earlier release were written anew"]]);
     expect(asked).toEqual(places);
     await Promise.all([one.close(), other.close()]);
     expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(msFromNow(-60_000));
-    const third = startRewriting({ store, clock, log });
+    const third = startRewriting({ store, time: wallTime(clock), log });
     await third.close();
     expect(asked).toEqual(places);
   });
@@ -57,7 +62,7 @@ describe("rows of the release before", () => {
     const { store, asked } = upgraded();
     const info = vi.fn();
     const lease = () => Promise.reject(new KmsError("DATA_LOSS", "the lease rewriting is not as it was written"));
-    const rewriting = startRewriting({ store: { ...store, lease }, clock, log: { info, warn() {} } });
+    const rewriting = startRewriting({ store: { ...store, lease }, time: wallTime(clock), log: { info, warn() {} } });
     await eventually(() => expect(info).toHaveBeenCalled());
     await rewriting.close();
     expect(asked).toEqual(places);
@@ -69,7 +74,7 @@ describe("rows of the release before", () => {
     const later = (ms: number) => () => fromNow(ms);
     const once = async (ms: number) => {
       const looks = vi.spyOn(store, "rewriteRows");
-      const rewriting = startRewriting({ store, clock: later(ms), log: { info, warn() {} } });
+      const rewriting = startRewriting({ store, time: wallTime(later(ms)), log: { info, warn() {} } });
       await eventually(() => expect(looks).toHaveBeenCalled());
       return rewriting;
     };
@@ -84,7 +89,7 @@ describe("rows of the release before", () => {
   it("take no lease in such a store where no table has rows of two forms", async () => {
     const { store } = upgraded(newestSchema);
     const [looked, leased] = [vi.fn(async () => ({ rewritten: 0, next: undefined })), vi.spyOn(store, "lease")];
-    const parts = { clock, log: { info() {}, warn() {} } };
+    const parts = { time: wallTime(clock), log: { info() {}, warn() {} } };
     const rewriting = startRewriting({ store: { ...store, rewriteRows: looked }, ...parts });
     await eventually(() => expect(looked).toHaveBeenCalled());
     await rewriting.close();
@@ -95,7 +100,7 @@ describe("rows of the release before", () => {
   it("are none of this release's affair in a store that is for newer ones", async () => {
     const { store, asked } = upgraded(newestSchema + 1);
     const looked = vi.spyOn(store, "upgradeState");
-    const rewriting = startRewriting({ store, clock, log: { info() {}, warn() {} } });
+    const rewriting = startRewriting({ store, time: wallTime(clock), log: { info() {}, warn() {} } });
     await eventually(() => expect(looked).toHaveBeenCalled());
     await rewriting.close();
     expect(asked).toEqual([]);

@@ -4,6 +4,7 @@
  *
  * jose's createRemoteJWKSet is not used: while the issuer is down each call loads, and its response has no limit.
  */
+import type { Time } from "../../runtime/time.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { KmsError } from "../../errors.ts";
 import { tokenOf, tokenRefused } from "./bearer.ts";
@@ -42,8 +43,7 @@ export interface KeySetOptions {
   /** Loads the key set as JSON. Rejects with an error for the log. */
   load(signal: AbortSignal): Promise<unknown>;
   use: KeyUse;
-  /** Milliseconds of a clock that only goes forward. */
-  now(): number;
+  time: Time;
   maxStaleMs: number;
   /** Receives, at each load, what the issuer's owner should know. */
   warn?(text: string): void;
@@ -57,7 +57,8 @@ const maxWithdrawn = 1_000;
 /** Calls that wait for one load. */
 const maxWaiting = 100;
 
-export function openKeySet({ name, load, use, now, maxStaleMs, warn, failed }: KeySetOptions): KeySet {
+export function openKeySet({ name, load, use, time, maxStaleMs, warn, failed }: KeySetOptions): KeySet {
+  const now = time.monotonicMs;
   const openedAt = now();
   const closing = new AbortController();
   let set: SigningKeys | undefined;
@@ -115,7 +116,7 @@ export function openKeySet({ name, load, use, now, maxStaleMs, warn, failed }: K
     return chosenFrom(set, { name, kid, algorithm });
   }
 
-  const timer = setInterval(() => void fly(), refreshMs).unref();
+  const timer = time.every(refreshMs, () => void fly());
   void fly();
 
   return {
@@ -131,7 +132,7 @@ export function openKeySet({ name, load, use, now, maxStaleMs, warn, failed }: K
     },
     state: () => ({ keys: fingerprints.size, ageMs: set && now() - loadedAt, openMs: now() - openedAt, problem }),
     close() {
-      clearInterval(timer);
+      time.clear(timer);
       closing.abort();
     },
   };

@@ -2,6 +2,7 @@
  * Key sets by HTTPS, at the address in the policy or in the issuer's discovery document (OpenID Connect Discovery 1.0
  * §4). No redirect is followed: the token of a token file goes where the policy says and nowhere else.
  */
+import type { Time } from "../../runtime/time.ts";
 import { readFile } from "node:fs/promises";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
@@ -16,6 +17,7 @@ export interface KeySourceOptions {
   environment: Readonly<Record<string, string | undefined>>;
   /** Allows `http:` to this machine. */
   plainLoopback: boolean;
+  time: Time;
   /** Time limit of a load, discovery included. */
   limitMs?: number;
 }
@@ -31,10 +33,10 @@ const maxAnswerBytes = 256 * 1024;
 
 /** Makes the load of an entry whose keys are at an address or discovered. It rejects with an error for the log. */
 export function keySource(source: Source, options: KeySourceOptions): (signal: AbortSignal) => Promise<Json> {
-  const { limitMs = standardLimitMs } = options;
+  const { time, limitMs = standardLimitMs } = options;
   const late = () => new Error(`no key set within ${limitMs} ms`);
   return (signal) =>
-    withDeadline(limitMs, late, async (deadline) => {
+    withDeadline(time, limitMs, late, async (deadline) => {
       const either = AbortSignal.any([signal, deadline]);
       const get = await getter(source, options, either);
       return get(await addressOf(source, get));

@@ -8,7 +8,7 @@ import { hexDigest } from "../../crypto/sha256.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { FailureLimit } from "../../limits/failure-limit.ts";
 import { networkOf } from "../../limits/network-of.ts";
-import { createFairTurns } from "../../runtime/fair-turns.ts";
+import { createFairTurns } from "../../runtime/turns/fair.ts";
 import type { Identity } from "../policy/identity.ts";
 import type { TokenIssuers } from "./issuers.ts";
 import type { SigningKey } from "./jwks.ts";

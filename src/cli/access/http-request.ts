@@ -1,4 +1,5 @@
 /** One request over HTTP/1.1, by Node's own client: fetch shows no client certificate. */
+import { realTime } from "../../runtime/time.ts";
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request } from "node:http";
 import { Agent as HttpsAgent, request as requestByTls } from "node:https";
 import { addAbortSignal } from "node:stream";
@@ -24,7 +25,9 @@ export interface HttpAnswer {
 
 /** Rejects with the system's error, or with a TimeoutError. */
 export async function askByHttp(url: URL, { method, headers, body, tls, timeoutMs }: HttpRequest): Promise<HttpAnswer> {
-  const signal = AbortSignal.timeout(timeoutMs);
+  const late = new AbortController();
+  const { signal } = late;
+  const timer = realTime.after(timeoutMs, () => late.abort(new DOMException("no answer in time", "TimeoutError")));
   try {
     const options = { method, headers, signal, agent: agentFor(url, tls, signal) };
     const asked = (url.protocol === "https:" ? requestByTls : request)(url, options);
@@ -32,6 +35,8 @@ export async function askByHttp(url: URL, { method, headers, body, tls, timeoutM
     return { status: answer.statusCode ?? 0, location: answer.headers.location, text: await text(answer) };
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
+  } finally {
+    realTime.clear(timer);
   }
 }
 

@@ -1,4 +1,5 @@
 /** `backup`: the whole store in one new file, while the service goes on. */
+import { realTime } from "../../runtime/time.ts";
 import { resolve } from "node:path";
 import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
@@ -36,7 +37,7 @@ export const backup: Command = {
   run(options, operand?: string) {
     const target = targetOf(options, operand);
     return withConfig(options, async (config) => {
-      const at = new Date(); // what is made later is not in it
+      const at = realTime.now(); // what is made later is not in it
       const made = await using(told(openTables(config.store)), (tables) => written(tables, target, at));
       const noted = config.backupIntervalMs > 0 && (await noteBackup(config, at));
       print(made, { noted, isJson: options.json === true });

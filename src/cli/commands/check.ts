@@ -1,4 +1,5 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
+import { realTime } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../../errors.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
@@ -55,7 +56,7 @@ export const check: Command = {
     withConfig(options, (config) =>
       using(everyProviderKey(config), (providerKeys) =>
         using(told(openTables(config.store)), async (tables) => {
-          const checkedAt = new Date();
+          const checkedAt = realTime.now();
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, providerKeys, store);
           const progress = progressLine();

@@ -1,4 +1,5 @@
 /** `policy check`: is a policy right, and what does it let whom do? */
+import { realTime } from "../../runtime/time.ts";
 import type { Policy, ReadPolicy } from "../../auth/policy/policy.ts";
 import type { PolicyProblem } from "../../auth/policy/policy-text.ts";
 import type { Rule } from "../../auth/policy/rules.ts";
@@ -24,7 +25,7 @@ export const policyCheck: Command = {
   ],
   async run(options, file) {
     const { checkPolicyFile } = await import("../policy/policy-file.ts");
-    const read = checkPolicyFile(file, { withFiles: options["no-files"] !== true, nowMs: Date.now() });
+    const read = checkPolicyFile(file, { withFiles: options["no-files"] !== true, nowMs: realTime.now().getTime() });
     if (options.json === true) printJson(checkJson(file, read));
     else printCheck(file, read);
     return read.problems.length === 0 ? exitCode.ok : exitCode.failed;

@@ -1,4 +1,5 @@
 /** `policy explain`: what may this caller do, and why? */
+import { realTime } from "../../runtime/time.ts";
 import {
   type Decision,
   decisionText,
@@ -59,7 +60,7 @@ export const policyExplain: Command = {
     ]);
     const policy = inFolder(goodPolicy(file), file);
     const { rpc, role, tenant, isForAll } = questionFrom(options);
-    const asked = await identityFrom(options, policy, { now: Date.now, proxies: proxiesIn() });
+    const asked = await identityFrom(options, policy, { now: () => realTime.now().getTime(), proxies: proxiesIn() });
     const { identity, byCertificate, notes } = asked;
     const explanation = explain(policy, identity, byCertificate);
     const decision = role && explanation.decide(role, isForAll ? undefined : tenant);

@@ -1,4 +1,5 @@
 /** `policy new`: a policy with a first administrator, and how to put it in force. */
+import { realTime } from "../../runtime/time.ts";
 import { resolve } from "node:path";
 import { newStaticToken } from "../../auth/token/static-token.ts";
 import { suggestion } from "../../encoding/nearest.ts";
@@ -39,7 +40,7 @@ export const policyNew: Command = {
     const out = textOf(options, "out") ?? "policy.yaml";
     refuseExisting(out);
     const first = kind === "local" ? newStaticToken() : undefined;
-    const expires = new Date(Date.now() + tokenDays * dayMs).toISOString().slice(0, 10);
+    const expires = new Date(realTime.now().getTime() + tokenDays * dayMs).toISOString().slice(0, 10);
     const text = templates[kind]({ sha256: first?.sha256 ?? "", expires });
     const { readPolicy } = await import("../../auth/policy/policy.ts");
     const { policy, problems } = readPolicy(text);

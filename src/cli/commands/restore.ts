@@ -1,4 +1,5 @@
 /** `restore`: a backup into an empty store. */
+import { realTime } from "../../runtime/time.ts";
 import { type KeyObject, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { hasCode, KmsError } from "../../errors.ts";
@@ -88,7 +89,7 @@ interface Filling {
 }
 
 async function fill(into: Tables, { from, file, key, known, noted }: Filling): Promise<Restored> {
-  const at = new Date();
+  const at = realTime.now();
   const problems: RowProblem[] = [];
   const problem = (found: RowProblem) => problems.push(found);
   const { heads } = await checkLogs(from, key, { problem, progress: () => {} });

@@ -1,4 +1,5 @@
 /** `serve`: the service, until SIGTERM or SIGINT. The first signal drains, a second one ends the process at once. */
+import { realTime } from "../../runtime/time.ts";
 import { isDeepStrictEqual } from "node:util";
 import { isUnderNpm } from "../../config/launch.ts";
 import type { Config } from "../../config/config.ts";
@@ -37,7 +38,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   const signalled = signalToEnd(isUnderNpm() ? 3 : 2);
   const reloads = createReloads(config, { running: running.promise, readAnew });
   process.on("SIGHUP", reloads.all);
-  const watched = watchFiles({ paths: reloads.paths, changed: reloads.tenants });
+  const watched = watchFiles({ paths: reloads.paths, changed: reloads.tenants, time: realTime });
   try {
     const { startServer } = await import("../../server.ts");
     const server = await startServer(config);

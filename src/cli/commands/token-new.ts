@@ -1,4 +1,5 @@
 /** `token new`: a static token, and the lines of the policy that make it good. */
+import { realTime } from "../../runtime/time.ts";
 import { newStaticToken } from "../../auth/token/static-token.ts";
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { refuseExisting, writeNewFile } from "../new-file.ts";
@@ -21,7 +22,7 @@ export const tokenNew: Command = {
     "",
   ],
   async run(options) {
-    const { name, expires, out } = await wishes(options, Date.now());
+    const { name, expires, out } = await wishes(options, realTime.now().getTime());
     const { token, sha256 } = newStaticToken();
     const lines = policyLines(name, sha256, expires);
     if (out !== undefined) writeNewFile(out, [`${token}\n`], ownerOnly);

@@ -12,6 +12,7 @@ import { type Command, exitCode, Failure, jsonOption, UsageError } from "../comm
 import { configOption } from "../configuration.ts";
 import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
 import { oneLine, printJson, printLine } from "../print.ts";
+import { realTime } from "../../runtime/time.ts";
 
 export const acceptRollback: Command = {
   name: "accept-rollback",
@@ -36,9 +37,12 @@ export const acceptRollback: Command = {
         // A store that is not there, or that no service has used, is not made.
         await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
         const log = { warn: (advice: string) => console.error(oneLine(advice)) };
-        const lost = await using(openUnlockedStore(config.store, { providerKeys, log }), async ({ store, key }) => {
-          return acceptHeads({ store, storeKey: key, place, clock: () => new Date() }, digest!, ofLog !== undefined);
-        });
+        const lost = await using(
+          openUnlockedStore(config.store, { providerKeys, log, time: realTime }),
+          async ({ store, key }) => {
+            return acceptHeads({ store, storeKey: key, place, time: realTime }, digest!, ofLog !== undefined);
+          },
+        );
         if (options.json === true) printJson({ digest, heads_file: place.file, kept: ofLog?.kept ?? null, lost });
         else printAccepted(place.file, lost, ofLog);
         return exitCode.ok;
@@ -51,7 +55,7 @@ export const acceptRollback: Command = {
 async function acceptLog({ store }: Config, providerKeys: ProviderKeys, digest: string) {
   if (store.name !== "sqlite") return undefined;
   return acceptLostLog(store, {
-    ...{ digest, actor: by.actor, at: new Date() },
+    ...{ digest, actor: by.actor, at: realTime.now() },
     keyOf: async (tables) => (await keyOf(tables, providerKeys, storeName(store))).key,
     async checkLogs(tables, key, problem) {
       await checkLogs(tables, key, { problem, progress() {} });

@@ -1,4 +1,5 @@
 /** `migrate`: brings the store to this release, and finishes an upgrade. See docs/UPGRADE.md. */
+import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
 import { migrateStore, openTables } from "../../store/registry.ts";
@@ -43,12 +44,14 @@ async function finish(config: Config): Promise<Finished> {
   return using(presentProviderKeys(config), async (providerKeys) => {
     await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
     const log = { warn: (advice: string) => console.error(oneLine(advice)) };
-    return using(openUnlockedStore(config.store, { providerKeys, log }), ({ store }) => finishUpgrade(store, event()));
+    return using(openUnlockedStore(config.store, { providerKeys, log, time: realTime }), ({ store }) =>
+      finishUpgrade(store, event()),
+    );
   });
 }
 
 function event() {
-  const { at, actor } = { at: new Date(), actor: "command line" };
+  const { at, actor } = { at: realTime.now(), actor: "command line" };
   const nothing = { tenantId: "", purpose: undefined, keyId: "", requestId: "" } as const;
   return {
     at,

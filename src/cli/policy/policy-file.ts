@@ -1,4 +1,5 @@
 /** Policies that were named on the command line or by the configuration, and the files that they name in turn. */
+import { realTime } from "../../runtime/time.ts";
 import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "../../auth/policy/policy.ts";
 import type { PolicyProblem } from "../../auth/policy/policy-text.ts";
 import { inOrder, policyOptions, type PolicySettings, readFilesForStart } from "../../auth/policy-files.ts";
@@ -53,6 +54,6 @@ export function policyProblems(
 ) {
   const { auth, policyFile: file } = settings;
   if (auth !== "policy" || file === undefined) return [];
-  const { problems } = readFilesForStart(file, policyOptions(settings, Date.now()));
+  const { problems } = readFilesForStart(file, policyOptions(settings, realTime.now().getTime()));
   return problems.map(({ line, text }) => ({ name: `${file}:${line}`, description: text }));
 }

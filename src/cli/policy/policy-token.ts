@@ -2,6 +2,7 @@
  * Whom a token proves under a policy, judged as the service judges it. An issuer is asked for its keys only where whoever runs the command
  * says so; without keys nothing is said of a token, since anybody can write one.
  */
+import { realTime } from "../../runtime/time.ts";
 import { keysOf } from "../../auth/in-force.ts";
 import type { Identity } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
@@ -55,7 +56,8 @@ function keysWhenAsked(entry: IssuerEntry, parts: TokenParts, opened: Map<string
   return {
     key(kid, algorithm) {
       if (keys.from !== "file" && !parts.mayFetch) throw new Failure(unfetched(name));
-      const found = opened.get(name) ?? openKeySet({ ...keysOf(entry, { profile: "dev", ...parts }), maxStaleMs });
+      const found =
+        opened.get(name) ?? openKeySet({ ...keysOf(entry, { profile: "dev", ...parts, time: realTime }), maxStaleMs });
       opened.set(name, found);
       return found.key(kid, algorithm);
     },

@@ -1,4 +1,5 @@
 /** Work that may fail without ending the command: what it gave, or why not, in words that hold no secret. */
+import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import { Failure, UsageError } from "../command.ts";
@@ -10,7 +11,7 @@ export type Tried<T> = { got: T } | { why: string };
 export async function attempt<T>(ms: number, work: () => Promise<T>): Promise<Tried<T>> {
   const late = () => new Failure(`no answer within ${ms / 1_000} s`);
   try {
-    return { got: await withDeadline(ms, late, work) };
+    return { got: await withDeadline(realTime, ms, late, work) };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     return { why: wordsOf(error) };

@@ -1,8 +1,8 @@
 /** Asks the service, and opens the store that the settings name. Nothing is written, and each part has a deadline. */
+import { realTime } from "../../runtime/time.ts";
 import { X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../../config/config.ts";
 import { hexDigest } from "../../crypto/sha256.ts";
 import { examinedServer, openTables } from "../../store/registry.ts";
@@ -37,7 +37,7 @@ export async function gather(options: OptionValues, { config, place, replicas }:
   const validate = { method: "POST", path: "/api/admin/kms/validate", timeoutMs: validateMs } as const;
   const verify = { method: "POST", path: "/fluo.kms.v1.KeyAdminService/VerifyAudit", timeoutMs: auditMs } as const;
   return {
-    ...{ now: new Date(), place, config, replicas, status },
+    ...{ now: realTime.now(), place, config, replicas, status },
     // One after the other: what Validate measures is not to wait for the rest.
     validation: await attempt(validateMs * 2, () => askInTurn<Validation>(service, validate)),
     ready: await probed(service, "/q/health/ready"),
@@ -62,7 +62,7 @@ async function askInTurn<T extends object>(service: Service, call: Call): Promis
     const { code } = (error instanceof Failure ? error.json : {}) as { code?: unknown };
     if (!/^(rate_limited|resource_exhausted)$/i.test(String(code))) throw error;
   }
-  await delay(turnMs);
+  await realTime.sleep(turnMs);
   return (await ask(service, call)) as T;
 }
 

@@ -10,7 +10,7 @@ const harmless: readonly RegExp[] = [
   /^Integrity: checking \d+ %\./, // the line integrity fails until a first pass has ended
   /^In the last 10 min .+ held back /,
   /^The destruction of .+ waits for a second caller: /,
-  /^Due by the clock, and not destroyed before services have seen the days pass: /,
+  /^Due by the time, and not destroyed before services have seen the days pass: /,
   /^There is no second clock: /,
   // Not of keys under one that the configuration does not name: they do not open.
   /still under \S+ [^,]+: run fluo-kms rewrap\.$/,

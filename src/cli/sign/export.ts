@@ -1,5 +1,5 @@
 /** Exports to signed exports: their spans go to SignSpans in batches, and what comes back goes on them. */
-import { setTimeout as delay } from "node:timers/promises";
+import { realTime } from "../../runtime/time.ts";
 import { counted } from "../../attestation/log-audit.ts";
 import { Failure } from "../command.ts";
 import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from "../access/service-credentials.ts";
@@ -61,7 +61,7 @@ export async function signExport(files: readonly ExportFile[], request: SignRequ
         return openSpanStream({ address, shown }, events);
       },
       adviceOn: (message) => adviceOn(message, shown),
-      wait: (ms) => delay(ms),
+      wait: (ms) => realTime.sleep(ms),
       whyUnreachable: (reason) => whyUnreachable(address, reason),
       signed(answers) {
         for (const answer of answers) add(signed, answer, spans[signed.attributes.length]!);

@@ -11,6 +11,7 @@ import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import { failureScope } from "./failure-scope.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface RunOptions {
   rotation: Pick<Rotation, "rotateDue">;
@@ -21,7 +22,7 @@ export interface RunOptions {
   hasOwnKey?: ((tenantId: string) => boolean) | undefined;
   /** Unique to this replica. */
   holder: string;
-  clock: () => Date;
+  time: Time;
   leaseTtlMs: number;
   /** Told once a batch. */
   report(result: RotationResult): void;
@@ -45,13 +46,13 @@ const batchSize = 100;
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
 export function rotationRuns(options: RunOptions): RotationRuns {
-  const { rotation, store, plannedAfter, hasOwnKey = () => false, holder, clock, leaseTtlMs, report } = options;
+  const { rotation, store, plannedAfter, hasOwnKey = () => false, holder, time, leaseTtlMs, report } = options;
   /** Undefined before the store was asked, too. */
   let finishedAt: Date | undefined;
   let failed = 0;
 
   function isMissed(): boolean {
-    const now = clock();
+    const now = time.now();
     // One that is yet to come was noted by a clock that was wrong: until it is noted anew no planned run would count as missed.
     if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + replicaClockSkewMs) return true;
     const planned = plannedAfter(finishedAt);
@@ -77,8 +78,8 @@ export function rotationRuns(options: RunOptions): RotationRuns {
   }
 
   async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {
-    const beganAt = clock();
-    const renewing = keepRenewing(store, { ...fence, holder, ttlMs: leaseTtlMs }); // a batch may take long
+    const beganAt = time.now();
+    const renewing = keepRenewing(store, { ...fence, holder, ttlMs: leaseTtlMs }, time); // a batch may take long
     let isComplete: boolean;
     try {
       isComplete = await rotateAll(fence, AbortSignal.any([signal, renewing.lost]));

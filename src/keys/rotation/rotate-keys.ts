@@ -14,7 +14,7 @@ import type { Activation, KeyName, RequestRecord } from "../../store/key-store.t
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import { serviceName } from "../../version.ts";
-import { createPace, eachOf, type PaceOptions } from "../pace.ts";
+import { createPace, eachOf } from "../pace.ts";
 import type { Keyring, Renewal } from "../keyring.ts";
 import { failureScope, type RotationScope } from "./failure-scope.ts";
 import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../../store/key-record.ts";
@@ -27,23 +27,20 @@ import {
   type RotatedKey,
   type SkippedKey,
 } from "./rotation.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface RotationOptions {
   store: Store;
   keyring: Pick<Keyring, "renew">;
   /** Has the log of a tenant name the signing key that is about to follow another. */
   handover?: Handover;
-  clock?: () => Date;
+  time: Time;
   /** Age from which a key is due: `kms.rotation.max-age-days`. */
   maxAgeDays?: number;
   /** Age below which a key is skipped though it is forced: `kms.rotation.min-age`. */
   minAgeMs?: number;
   /** Keys that are due and rotated in a second, at most: `kms.rotation.max-per-second`. */
   maxPerSecond?: number;
-  /** Monotonic milliseconds, for the pace. */
-  now?: () => number;
-  /** Waits for the pace. */
-  pause?: PaceOptions["pause"];
   /** Tells whether a tenant has a provider key of its own; none has unless this is given. */
   hasOwnKey?: (tenantId: string) => boolean;
   /** Called with each rotation that was tried; with the scope if it failed. */
@@ -71,11 +68,10 @@ interface Candidate {
 }
 
 export function createRotation(options: RotationOptions): Rotation {
-  const { store, keyring, handover, clock = () => new Date(), maxAgeDays = defaultMaxAgeDays, observe } = options;
-  const { maxPerSecond: perSecond = defaultMaxPerSecond, now = () => performance.now(), pause } = options;
-  const { minAgeMs = 0, hasOwnKey = () => false } = options;
+  const { store, keyring, handover, time, maxAgeDays = defaultMaxAgeDays, observe } = options;
+  const { maxPerSecond: perSecond = defaultMaxPerSecond, minAgeMs = 0, hasOwnKey = () => false } = options;
   const maxAgeMs = maxAgeDays * dayMs;
-  const turn = createPace({ perSecond, now, ...(pause && { pause }) });
+  const turn = createPace({ perSecond, time });
 
   /** Undefined where the tenant never had a key for the purpose. */
   async function rotateOne(candidate: Candidate, signal?: AbortSignal): Promise<Outcome | undefined> {
@@ -107,7 +103,7 @@ export function createRotation(options: RotationOptions): Rotation {
     if (active === undefined) return undefined;
     const skipped = { tenantId, purpose, keyId: active.keyId, version: active.version };
     const activatedAt = active.activatedAt!.getTime();
-    const ageMs = clock().getTime() - activatedAt;
+    const ageMs = time.now().getTime() - activatedAt;
     // A key of a clock that was ahead is as old as nobody knows.
     if (force) return ageMs >= 0 && ageMs < minAgeMs ? { ...skipped, reason: "young" } : undefined;
     if (ageMs >= maxAgeMs) return undefined;
@@ -116,8 +112,8 @@ export function createRotation(options: RotationOptions): Rotation {
 
   async function replace(candidate: Candidate, active: KeyRecord | undefined, signal?: AbortSignal): Promise<Outcome> {
     const { tenantId, purpose, by, request, fence } = candidate;
-    const startedAt = performance.now();
-    const elapsed = () => (performance.now() - startedAt) / 1000;
+    const startedAt = time.monotonicMs();
+    const elapsed = () => (time.monotonicMs() - startedAt) / 1000;
     try {
       const expect = active ? { active: active.keyId } : "no-active";
       const announce = active && purpose === "signing" ? announced(tenantId, active.keyId) : undefined;
@@ -159,7 +155,7 @@ export function createRotation(options: RotationOptions): Rotation {
   }
 
   async function dueKeys({ purpose, limit = defaultRotationLimit, force, except = new Set() }: RotateDueRequest) {
-    const before = new Date(clock().getTime() + 1 - (force ? 0 : maxAgeMs));
+    const before = new Date(time.now().getTime() + 1 - (force ? 0 : maxAgeMs));
     const { keys, total } = await store.due(before, limit + except.size, purpose);
     return { keys: keys.filter(({ keyId }) => !except.has(keyId)).slice(0, limit), total };
   }

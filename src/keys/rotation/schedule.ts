@@ -3,11 +3,12 @@
  * after its start and every 5 minutes whether a run was missed, or failed, and then catches up. Where another replica is at it, it looks again
  * soon: that one may die. See due-run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
  */
-import { Cron } from "croner";
+import { planRuns } from "../../runtime/planned-runs.ts";
 import { newHolder } from "../../store/held-lease.ts";
 import type { Store } from "../../store/store.ts";
 import type { Rotation, RotationResult } from "./rotation.ts";
 import { rotationRuns } from "./due-run.ts";
+import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface RotationSchedule {
   /** When a run is planned next. */
@@ -27,7 +28,7 @@ export interface ScheduleOptions {
   store: Pick<Store, "lease" | "finishLease">;
   /** Whether a tenant has a provider key of its own. */
   hasOwnKey?: (tenantId: string) => boolean;
-  clock?: () => Date;
+  time: Time;
   /** In [0, 1). */
   random?: () => number;
   /** Milliseconds for which a replica that died keeps others from rotating. */
@@ -44,21 +45,21 @@ const lookAgainMs = 15_000;
 const lookAgainJitterMs = 10_000;
 
 export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
-  const { cron, rotation, store, clock = () => new Date(), random = Math.random, report, fail } = options;
+  const { cron, rotation, store, time, random = Math.random, report, fail } = options;
   const { leaseTtlMs = 60_000 } = options;
   const stopped = new AbortController();
-  const timers = new Set<NodeJS.Timeout>();
-  let again: NodeJS.Timeout | undefined;
+  const timers = new Set<Timer>();
+  let again: Timer | undefined;
   let running: Promise<void> | undefined;
 
-  const job = new Cron(cron, { timezone: "UTC", alternativeWeekdays: true, unref: true }, () => lookAfter(0));
+  const plan = planRuns(cron, time, () => lookAfter(0));
   const runs = rotationRuns({
     rotation,
     store,
     hasOwnKey: options.hasOwnKey,
-    plannedAfter: (date) => job.nextRun(date) ?? undefined,
+    plannedAfter: plan.next,
     holder: newHolder(),
-    clock,
+    time,
     leaseTtlMs,
     report,
   });
@@ -84,26 +85,26 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
       look();
       then?.();
     };
-    const timer = setTimeout(work, ms + jitterMs * random()).unref();
+    const timer = time.after(ms + jitterMs * random(), work);
     timers.add(timer);
   }
 
   function lookAgain(): void {
-    clearTimeout(again);
-    if (!stopped.signal.aborted) again = setTimeout(look, lookAgainMs + lookAgainJitterMs * random()).unref();
+    time.clear(again);
+    if (!stopped.signal.aborted) again = time.after(lookAgainMs + lookAgainJitterMs * random(), look);
   }
 
   const keepLooking = () => lookAfter(lookEveryMs, keepLooking);
   lookAfter(0, keepLooking);
 
   return {
-    next: () => job.nextRun() ?? undefined,
+    next: () => plan.next(),
     last: runs.last,
     failed: runs.failed,
     async stop() {
       stopped.abort();
-      job.stop();
-      for (const timer of [...timers, again]) clearTimeout(timer);
+      plan.stop();
+      for (const timer of [...timers, again]) time.clear(timer);
       await running;
     },
   };

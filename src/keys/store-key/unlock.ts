@@ -2,6 +2,7 @@
  * The key that authenticates every row of the store: 32 random bytes, wrapped by the provider, in the store itself. It is made only in a
  * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
  */
+import type { Time } from "../../runtime/time.ts";
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { Provider } from "../../provider/provider.ts";
@@ -20,19 +21,21 @@ const storeIdBytes = 16;
 export async function unlockStore(
   locked: LockedStore,
   providerKeys: ProviderKeys,
+  time: Time,
   advise?: (advice: string) => void,
 ): Promise<Store> {
-  return (await unlockWithKey(locked, providerKeys, advise)).store;
+  return (await unlockWithKey(locked, providerKeys, time, advise)).store;
 }
 
 /** Unlocks as `unlockStore` does. Also gives the key that authenticates the store, and whether there was none before. */
 export async function unlockWithKey(
   locked: LockedStore,
   providerKeys: ProviderKeys,
+  time: Time,
   advise: (advice: string) => void = () => {},
 ): Promise<{ store: Store; key: KeyObject; isNew: boolean }> {
   const found = await locked.storeKey();
-  const present = found ?? (await makeStoreKey(locked, providerKeys));
+  const present = found ?? (await makeStoreKey(locked, providerKeys, time));
   const key = await unwrapStoreKey(present, providerKeys).catch(async (error) => {
     // The row that names the provider's key may be what is damaged.
     if (hasCode(error, "PROVIDER_DENIED")) await locked.refuseDamaged();
@@ -44,7 +47,7 @@ export async function unlockWithKey(
   return { store, key, isNew: found === undefined };
 }
 
-async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Promise<WrappedStoreKey> {
+async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys, time: Time): Promise<WrappedStoreKey> {
   const { current: provider, storeKeyPin } = providerKeys;
   refuseNew(storeKeyPin);
   const secret = randomBytes(secretBytes);
@@ -52,7 +55,7 @@ async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Pr
     const storeId = randomBytes(storeIdBytes).toString("hex");
     const wrapped = await provider.encrypt(secret, storeKeyContext(storeId));
     step("store-key.wrapped");
-    const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt: new Date() };
+    const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt: time.now() };
     await locked.insertStoreKey(fresh, createSecretKey(secret));
     step("store-key.stored");
   } finally {

@@ -1,4 +1,5 @@
 /** The configured store, opened and unlocked by its key; nothing stays open where that fails. */
+import type { Time } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
@@ -21,16 +22,21 @@ export interface UnlockedStore {
 /** Throws as `openStore` and `unlockStore` do. `log` is told what to set, and `changed` when `problems` has something else to say. */
 export async function openUnlockedStore(
   settings: StoreSettings,
-  { providerKeys, log, changed }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn">; changed?: () => void },
+  {
+    providerKeys,
+    log,
+    time,
+    changed,
+  }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn">; time: Time; changed?: () => void },
 ): Promise<UnlockedStore> {
-  const locked = await openStore(settings);
+  const locked = await openStore(settings, time);
   for (const each of locked.remarks) log.warn(each);
   const advice: string[] = [];
   try {
-    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, (one) => advice.push(one));
+    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, time, (one) => advice.push(one));
     if (isNew && settings.name !== "memory") log.warn(beginning(settings));
     for (const each of advice) log.warn(each);
-    const { store: joined, problems, leave } = joinStore(store, { changed });
+    const { store: joined, problems, leave } = joinStore(store, { changed, time });
     return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };
   } catch (error) {
     await locked.close();

@@ -1,10 +1,10 @@
 /** What a process sees of the time, noted in the store: see time-rule.ts for what counts. */
-import { uptime } from "node:os";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { WitnessedTime } from "../../store/time-store.ts";
 import { agree, type Lived, type Moment, timeAt } from "./time-rule.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface TimeWitness {
   /**
@@ -47,26 +47,21 @@ export interface WitnessOptions {
   store: Pick<Store, "name" | "witnessedTime" | "noteWitnessedTime">;
   /** A clock beside that of the store's server, if it has one. */
   second?: SecondClock | undefined;
-  clock?: () => Date;
-  /** Monotonic milliseconds, which do not count while the machine is suspended. */
-  awakeMs?: () => number;
-  /** Monotonic milliseconds that do, as far as the system tells them. */
-  sinceBootMs?: () => number;
+  time: Time;
 }
 
 /** More writers than that do not note the time at once. */
 const attempts = 5;
 
 export function createTimeWitness(options: WitnessOptions): TimeWitness {
-  const { store, second, clock = () => new Date() } = options;
-  const { awakeMs = () => performance.now(), sinceBootMs = () => uptime() * 1000 } = options;
+  const { store, second, time } = options;
   /** What this process noted last, and when by its monotonic clocks. */
   let own: { noted: WitnessedTime; at: Lived } | undefined;
   const others = sightings();
   let last: Promise<unknown> = Promise.resolve();
   let seen: Pick<TimeView, "wallAt" | "second"> | undefined;
 
-  const now = (): Lived => ({ awakeMs: awakeMs(), sinceBootMs: sinceBootMs() });
+  const now = (): Lived => ({ awakeMs: time.monotonicMs(), sinceBootMs: time.sinceBootMs() });
 
   async function look() {
     const found = await lookAtClocks().catch((error) => {
@@ -83,7 +78,7 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
     const { noted, storeAt } = await store.witnessedTime();
     const newSince = others.see(noted, began);
     const providerAt = await second?.read();
-    const wallAt = clock();
+    const wallAt = time.now();
     const clocks = [
       storeAt && { name: serverNames[store.name] ?? store.name, at: storeAt },
       providerAt && { name: second!.name, at: providerAt },

@@ -23,6 +23,7 @@ import {
 import type { AwsCall } from "./advice.ts";
 import { awsError, noRegion } from "./errors.ts";
 import { abandonOn, refuseAborted } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { abandonable } from "../sdk-call.ts";
 import type { Provider } from "../provider.ts";
 import { type SeenCredential, seenCredential } from "../seen-credential.ts";
@@ -54,7 +55,7 @@ const maxSockets = 32;
 /** A wrapped key, in base64, is 8 KiB of it. */
 const maxAnswerBytes = 1 << 16;
 
-export function awsClient({ region, endpoint, profile }: AwsClientSettings): AwsClient {
+export function awsClient({ region, endpoint, profile }: AwsClientSettings, time: Time): AwsClient {
   const client = new KMSClient({
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
@@ -65,7 +66,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
   });
   let clockSkewMs: number | undefined;
   let hasAnswered = false;
-  const seen = seenCredential();
+  const seen = seenCredential(time);
 
   // Between the socket and the deserializer, which throws what AWS refuses.
   client.middlewareStack.add(
@@ -75,7 +76,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
       if (response.body instanceof Readable) response.body = bounded(response.body);
       const { headers = {} } = response;
       const date = Date.parse(headers.date ?? "");
-      if (!Number.isNaN(date)) clockSkewMs = Date.now() - date;
+      if (!Number.isNaN(date)) clockSkewMs = time.now().getTime() - date;
       hasAnswered = true;
       noteCredential(client, seen);
       return result;

@@ -6,6 +6,7 @@ import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import { reach } from "./advice.ts";
 import { type AwsClient, awsClient } from "./client.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { distrusted } from "../distrust.ts";
 import { type AwsKey, describedKey, idIn, regionIn } from "./key.ts";
 import { awsProvider } from "./provider.ts";
@@ -26,12 +27,17 @@ const openTimeoutMs = 5_000;
  * Throws INVALID_ARGUMENT for settings that cannot be used, PROVIDER_DENIED where the key is missing or may not be used,
  * PROVIDER_UNAVAILABLE where no place answers.
  */
-export async function openAws({ places: settings, profile }: AwsSettings): Promise<readonly [Provider, ...Provider[]]> {
-  const clients = settings.map(({ region, endpoint }) => awsClient({ region, endpoint, profile }));
+export async function openAws(
+  { places: settings, profile }: AwsSettings,
+  time: Time,
+): Promise<readonly [Provider, ...Provider[]]> {
+  const clients = settings.map(({ region, endpoint }) => awsClient({ region, endpoint, profile }, time));
   try {
-    const places = await Promise.all(settings.map(({ masterKeyId }, at) => placed(clients[at]!, masterKeyId, at)));
+    const places = await Promise.all(
+      settings.map(({ masterKeyId }, at) => placed(clients[at]!, masterKeyId, at, time)),
+    );
     refuseSameRegion(places);
-    const { key, answeredAt } = await firstDescribed(places);
+    const { key, answeredAt } = await firstDescribed(places, time);
     refuseOtherKeys(places, key, answeredAt);
     const [first, ...others] = places.map(({ client, region }) => awsProvider(client, key, region));
     return [first!, ...others];
@@ -41,8 +47,8 @@ export async function openAws({ places: settings, profile }: AwsSettings): Promi
   }
 }
 
-async function placed(client: AwsClient, masterKeyId: string, at: number): Promise<Place> {
-  const region = await withDeadline(openTimeoutMs, late, (signal) => client.region(signal));
+async function placed(client: AwsClient, masterKeyId: string, at: number, time: Time): Promise<Place> {
+  const region = await withDeadline(time, openTimeoutMs, late, (signal) => client.region(signal));
   const named = regionIn(masterKeyId);
   if (named !== undefined && named !== region) {
     throw invalidField(settingOf(at), `${masterKeyId} is an ARN of ${named}, but the region is ${region}`);
@@ -50,11 +56,13 @@ async function placed(client: AwsClient, masterKeyId: string, at: number): Promi
   return { client, region, masterKeyId };
 }
 
-async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; answeredAt: number }> {
+async function firstDescribed(places: readonly Place[], time: Time): Promise<{ key: AwsKey; answeredAt: number }> {
   let failure: KmsError | undefined;
   for (const [answeredAt, { client, masterKeyId }] of places.entries()) {
     try {
-      const described = await withDeadline(openTimeoutMs, late, (signal) => client.describeKey(masterKeyId, signal));
+      const described = await withDeadline(time, openTimeoutMs, late, (signal) =>
+        client.describeKey(masterKeyId, signal),
+      );
       if (described === undefined) throw distrusted("it describes no key");
       return { key: describedKey(described), answeredAt };
     } catch (error) {

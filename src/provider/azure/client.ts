@@ -16,6 +16,7 @@ import {
   type UnwrapResult,
   type WrapResult,
 } from "@azure/keyvault-keys";
+import type { Time } from "../../runtime/time.ts";
 import { azureCalls, type CallOptions, type Send } from "./exchanges.ts";
 import type { AzureConnection } from "./connection.ts";
 import type { AzureTokens } from "./tokens.ts";
@@ -26,6 +27,7 @@ export interface AzureClientSettings {
   key: AzureKeyName;
   connection: AzureConnection;
   tokens: AzureTokens;
+  time: Time;
   /** `azure.verify-challenge-resource` */
   verifyChallengeResource: boolean;
 }
@@ -64,12 +66,18 @@ interface GeneratedClient {
   getKeyRotationPolicy(name: string, options: CallOptions): Promise<unknown>;
 }
 
-export function azureClient({ key, connection, tokens, verifyChallengeResource }: AzureClientSettings): AzureClient {
+export function azureClient({
+  key,
+  connection,
+  tokens,
+  time,
+  verifyChallengeResource,
+}: AzureClientSettings): AzureClient {
   const { vaultUrl, name, keyId } = key;
   let clockSkewMs: number | undefined;
   const options = {
     ...connection.options(({ dateMs }) => {
-      if (dateMs !== undefined) clockSkewMs = Date.now() - dateMs;
+      if (dateMs !== undefined) clockSkewMs = time.now().getTime() - dateMs;
     }),
     disableChallengeResourceVerification: !verifyChallengeResource,
   };

@@ -6,6 +6,7 @@
 import { type AccessToken, DefaultAzureCredential, type GetTokenOptions } from "@azure/identity";
 import { KmsError } from "../../errors.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { wordsIn } from "../redact.ts";
 import * as advice from "./advice.ts";
 import { type AzureConnection, type Exchange, isSecure, watched } from "./connection.ts";
@@ -13,6 +14,7 @@ import { unreachable } from "./errors.ts";
 
 export interface TokenSettings {
   connection: AzureConnection;
+  time: Time;
   /** `azure.instance-discovery` */
   instanceDiscovery: boolean;
 }
@@ -33,7 +35,7 @@ const passing: ReadonlySet<string> = new Set([
   "slow_down",
 ]);
 
-export function credentialChain({ connection, instanceDiscovery }: TokenSettings): CredentialChain {
+export function credentialChain({ connection, time, instanceDiscovery }: TokenSettings): CredentialChain {
   let credential: DefaultAzureCredential | undefined;
   let seen: Exchange | undefined;
 
@@ -53,7 +55,7 @@ export function credentialChain({ connection, instanceDiscovery }: TokenSettings
           disableInstanceDiscovery: !instanceDiscovery,
         });
         const source = credential;
-        const token = await withDeadline(fetchTimeoutMs, late, (abortSignal) =>
+        const token = await withDeadline(time, fetchTimeoutMs, late, (abortSignal) =>
           watched(noteExchange, () => source.getToken(scopes, { ...options, abortSignal })),
         );
         if (typeof token?.token !== "string") throw new Error("a token without a text");

@@ -3,6 +3,7 @@
  * its name, whose versions never opened anything of this one.
  */
 import { ciphertextRejected, type KmsError } from "../../errors.ts";
+import type { Time } from "../../runtime/time.ts";
 import { distrusted } from "../distrust.ts";
 import type { ProviderKeyState } from "../provider.ts";
 import * as advice from "./advice.ts";
@@ -25,12 +26,12 @@ export interface KnownKey {
 }
 
 /** `opened` is the key as it was when it was opened: its type never changes. */
-export function knownKey(client: AzureClient, name: AzureKeyName, opened: AzureKey): KnownKey {
+export function knownKey(client: AzureClient, name: AzureKeyName, opened: AzureKey, time: Time): KnownKey {
   let known = opened;
   let isReplaced = false;
   const versions = new Set([opened.version]);
   const replaced = () => refusal("was replaced by another of its name", advice.replaced(name));
-  const azureNowMs = () => Date.now() - (client.clockSkewMs() ?? 0);
+  const azureNowMs = () => time.now().getTime() - (client.clockSkewMs() ?? 0);
 
   async function look(signal?: AbortSignal): Promise<AzureKey> {
     const { key: answered, body } = await client.getKey(signal);

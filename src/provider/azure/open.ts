@@ -6,6 +6,7 @@ import { invalidField, KmsError } from "../../errors.ts";
 import { azureClient } from "./client.ts";
 import { azureConnection } from "./connection.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { distrusted } from "../distrust.ts";
 import { answeredVersion, describedKey, keyName, parseKeyId, unfit } from "./key.ts";
 import { azureProvider } from "./provider.ts";
@@ -20,23 +21,29 @@ const openTimeoutMs = 10_000;
  * Throws INVALID_ARGUMENT for settings or a key that cannot be used, PROVIDER_DENIED for a key that is missing or out of reach of the
  * credentials, and PROVIDER_UNAVAILABLE where Azure does not answer.
  */
-export async function openAzure(settings: AzureSettings): Promise<Provider> {
+export async function openAzure(settings: AzureSettings, time: Time): Promise<Provider> {
   const { keyId, version } = parseKeyId(settings.key) ?? {};
   if (keyId === undefined || version !== undefined) {
     throw invalidField("azure.key-vault.key", "must be a key's identifier without a version");
   }
   const key = keyName(keyId);
   const connection = await azureConnection(settings.caFile);
-  const tokens = azureTokens({ connection, instanceDiscovery: settings.instanceDiscovery });
-  const client = azureClient({ key, connection, tokens, verifyChallengeResource: settings.verifyChallengeResource });
+  const tokens = azureTokens({ connection, time, instanceDiscovery: settings.instanceDiscovery });
+  const client = azureClient({
+    key,
+    connection,
+    tokens,
+    time,
+    verifyChallengeResource: settings.verifyChallengeResource,
+  });
   try {
-    const { key: answered, body } = await withDeadline(openTimeoutMs, late, (signal) => client.getKey(signal));
+    const { key: answered, body } = await withDeadline(time, openTimeoutMs, late, (signal) => client.getKey(signal));
     const name = { ...key, keyId: identityOf(keyId, answered.id, settings) };
     const current = describedKey(answered, answeredVersion(name, answered.id), body);
     const wrong = unfit(name, current);
     if (wrong !== undefined) throw wrong;
     return azureProvider({
-      ...{ client, name, key: current, credential: tokens.credential },
+      ...{ client, name, key: current, credential: tokens.credential, time },
       close: async () => connection.close(),
     });
   } catch (error) {

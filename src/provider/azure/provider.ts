@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, hasCode } from "../../errors.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { answerChecks } from "../answer-checks.ts";
 import { distrusted } from "../distrust.ts";
 import type { Provider } from "../provider.ts";
@@ -22,11 +23,12 @@ export interface OpenedKey {
   /** As it was when it was opened. */
   key: AzureKey;
   credential: NonNullable<Provider["credential"]>;
+  time: Time;
   close(): Promise<void>;
 }
 
-export function azureProvider({ client, name, key, credential, close }: OpenedKey): Provider {
-  const known = knownKey(client, name, key);
+export function azureProvider({ client, name, key, credential, time, close }: OpenedKey): Provider {
+  const known = knownKey(client, name, key, time);
   const { wrapSecret, unwrapSecret } = secretCalls(client, name, known);
 
   const provider: Provider = {

@@ -35,6 +35,7 @@ const leastMs = 5_000;
 const pauseAfterFailureMs = 10_000;
 
 export function azureTokens(settings: TokenSettings): AzureTokens {
+  const { time } = settings;
   const chain = credentialChain(settings);
   let held: Held | undefined;
   let fetching: { of: string; token: Promise<AccessToken> } | undefined;
@@ -42,7 +43,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
   let isProven = false;
   let generation = 0;
   let restsUntilMs = 0;
-  const seen = seenCredential();
+  const seen = seenCredential(time);
 
   /** The one request for a token, whoever waits for it. */
   function fetched(scopes: string[], options: GetTokenOptions, of: string): Promise<AccessToken> {
@@ -58,7 +59,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
           seen.note(fresh.expiresOnTimestamp);
         },
         () => {
-          restsUntilMs = Date.now() + pauseAfterFailureMs;
+          restsUntilMs = time.now().getTime() + pauseAfterFailureMs;
           chain.forget(); // for a minute, MSAL would give the same failure without asking again
         },
       )
@@ -72,11 +73,13 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
     async getToken(scopes, options = {}) {
       const list = [scopes].flat();
       const of = JSON.stringify([list, options.tenantId]);
-      const restMs = held?.of === of && options.claims === undefined ? held.token.expiresOnTimestamp - Date.now() : 0;
+      const restMs =
+        held?.of === of && options.claims === undefined ? held.token.expiresOnTimestamp - time.now().getTime() : 0;
       if (restMs < leastMs) return usedUp(await fetched(list, options, of));
       const { token } = held!;
-      const isDue = restMs < renewalMs || (token.refreshAfterTimestamp ?? Number.POSITIVE_INFINITY) < Date.now();
-      if (isDue && restsUntilMs < Date.now()) fetched(list, options, of).catch(() => {}); // the one at hand is good
+      const isDue =
+        restMs < renewalMs || (token.refreshAfterTimestamp ?? Number.POSITIVE_INFINITY) < time.now().getTime();
+      if (isDue && restsUntilMs < time.now().getTime()) fetched(list, options, of).catch(() => {}); // the one at hand is good
       return usedUp(token);
     },
     accepted() {

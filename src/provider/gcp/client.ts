@@ -15,6 +15,7 @@ import { type GcpKey, isOtherKey, versionIn } from "./key.ts";
 import { type Described, described } from "./report.ts";
 import type { GcpTokens } from "./tokens.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { isPlaintextLength } from "../secrets.ts";
 
 export interface KeyReading {
@@ -29,7 +30,14 @@ export interface GcpCalls {
   decrypt(ciphertext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-export function gcpCalls(connection: HttpConnection, tokens: GcpTokens, key: GcpKey): GcpCalls {
+export interface GcpCallParts {
+  connection: HttpConnection;
+  tokens: GcpTokens;
+  key: GcpKey;
+  time: Time;
+}
+
+export function gcpCalls({ connection, tokens, key, time }: GcpCallParts): GcpCalls {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
   async function send(
     request: () => Omit<HttpRequest, "headers">,
@@ -52,7 +60,7 @@ export function gcpCalls(connection: HttpConnection, tokens: GcpTokens, key: Gcp
     async read(signal) {
       const answer = await send(() => ({ method: "GET", path: key.name }), signal);
       const data = dataOf(succeeded({ operation: "get", key }, answer));
-      const clockSkewMs = answer.dateMs === undefined ? undefined : Date.now() - answer.dateMs;
+      const clockSkewMs = answer.dateMs === undefined ? undefined : time.now().getTime() - answer.dateMs;
       return { key: described(key, data), clockSkewMs };
     },
 

@@ -8,6 +8,7 @@
 import { type AuthClient, GoogleAuth, gaxios, gcpMetadata } from "google-auth-library";
 import { invalidField } from "../../errors.ts";
 import { abandonOn } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface CredentialSource {
   /** Absolute path; application default credentials where there is none. */
@@ -30,11 +31,15 @@ const scope = "https://www.googleapis.com/auth/cloudkms";
 const assumedLifeMs = 300_000;
 
 /** Throws what the library throws, and whatever it does no later than `signal` aborts. */
-export async function newToken(source: CredentialSource, signal: AbortSignal): Promise<GcpToken> {
-  return abandonOn(signal, tokenFrom(source, signal));
+export async function newToken(source: CredentialSource, time: Time, signal: AbortSignal): Promise<GcpToken> {
+  return abandonOn(signal, tokenFrom(source, time, signal));
 }
 
-async function tokenFrom({ file, project, universe }: CredentialSource, signal: AbortSignal): Promise<GcpToken> {
+async function tokenFrom(
+  { file, project, universe }: CredentialSource,
+  time: Time,
+  signal: AbortSignal,
+): Promise<GcpToken> {
   const limits = { retryConfig: { retry: 0 }, redirect: "error", signal } as const;
   gaxios.instance.defaults = limits; // the metadata server is asked through this one, whoever's the client
   gcpMetadata.resetIsAvailableCache(); // one that was not there may be by now
@@ -50,7 +55,7 @@ async function tokenFrom({ file, project, universe }: CredentialSource, signal: 
   const headers = Object.fromEntries(await client.getRequestHeaders().catch(withoutWords));
   const { authorization = "" } = headers;
   if (!/^Bearer (?!undefined$|null$)[\x21-\x7e]{1,16384}$/.test(authorization)) throw new NoToken();
-  return { headers, expiresAtMs: expiryOf(client) };
+  return { headers, expiresAtMs: expiryOf(client, time) };
 }
 
 /** A source of tokens answered, and without one. */
@@ -73,6 +78,6 @@ function othersOf(client: AuthClient): gaxios.Gaxios[] {
   ];
 }
 
-function expiryOf({ credentials: { expiry_date: date } }: AuthClient): number {
-  return typeof date === "number" && date > 1 ? date : Date.now() + assumedLifeMs;
+function expiryOf({ credentials: { expiry_date: date } }: AuthClient, time: Time): number {
+  return typeof date === "number" && date > 1 ? date : time.now().getTime() + assumedLifeMs;
 }

@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { invalidField, KmsError } from "../../errors.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import type { Provider } from "../provider.ts";
 import { gcpCalls } from "./client.ts";
 import { newToken } from "./credentials.ts";
@@ -23,22 +24,26 @@ const googleEndpoint = `https://cloudkms.${googleUniverse}`;
  * Throws INVALID_ARGUMENT for settings or a key that cannot be used, PROVIDER_DENIED where there are no credentials, or the key is missing
  * or out of their reach, and PROVIDER_UNAVAILABLE where Google does not answer.
  */
-export async function openGcp({ key: name, endpoint, credentialsFile: file }: GcpSettings): Promise<Provider> {
+export async function openGcp(
+  { key: name, endpoint, credentialsFile: file }: GcpSettings,
+  time: Time,
+): Promise<Provider> {
   const key = parseKey(name);
   if (file !== undefined) await checkFile(file);
   const connection = connectGcp(endpoint ?? googleEndpoint);
   const universe = endpoint === undefined ? googleUniverse : undefined;
-  const tokens = gcpTokens((signal) => newToken({ file, project: key.project, universe }, signal));
+  const source = { file, project: key.project, universe };
+  const tokens = gcpTokens((signal) => newToken(source, time, signal), time);
   const close = async () => {
     tokens.close();
     connection.close();
   };
-  const calls = gcpCalls(connection, tokens, key);
+  const calls = gcpCalls({ connection, tokens, key, time });
   try {
-    const reading = await withDeadline(openTimeoutMs, late, (signal) => calls.read(signal));
+    const reading = await withDeadline(time, openTimeoutMs, late, (signal) => calls.read(signal));
     const wrong = unfit(key, reading.key);
     if (wrong !== undefined) throw wrong;
-    return gcpProvider({ key, keyId: reading.key.name, calls, credential: tokens.credential, close });
+    return gcpProvider({ key, keyId: reading.key.name, calls, credential: tokens.credential, time, close });
   } catch (error) {
     await close();
     throw error;

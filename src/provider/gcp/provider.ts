@@ -5,6 +5,7 @@
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected } from "../../errors.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { distrusted } from "../distrust.ts";
 import type { Provider } from "../provider.ts";
 import { checkPlaintext, freshDataKey } from "../secrets.ts";
@@ -18,10 +19,11 @@ export interface OpenedKey {
   keyId: string;
   calls: GcpCalls;
   credential: NonNullable<Provider["credential"]>;
+  time: Time;
   close(): Promise<void>;
 }
 
-export function gcpProvider({ key, keyId, calls, credential, close }: OpenedKey): Provider {
+export function gcpProvider({ key, keyId, calls, credential, time, close }: OpenedKey): Provider {
   async function wrap(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array> {
     const ciphertext = await calls.encrypt(plaintext, context, signal);
     const out = wrapped(ciphertext);
@@ -65,7 +67,7 @@ export function gcpProvider({ key, keyId, calls, credential, close }: OpenedKey)
 
     async inspect(signal) {
       const { key: seen, clockSkewMs } = await read(signal);
-      return reportOf(key, seen, clockSkewMs);
+      return reportOf(key, seen, clockSkewMs, time.now());
     },
 
     credential,

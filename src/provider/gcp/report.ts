@@ -75,14 +75,14 @@ export function stateOf({ primary }: Described, clockSkewMs: number | undefined)
   };
 }
 
-export function reportOf(key: GcpKey, of: Described, clockSkewMs: number | undefined): ProviderKeyReport {
+export function reportOf(key: GcpKey, of: Described, clockSkewMs: number | undefined, now: Date): ProviderKeyReport {
   const rotation = rotationOf(of);
   return {
     ...stateOf(of, clockSkewMs),
     rotation,
     advice: [
       ...onState(key, of.primary),
-      ...(rotation === "off" ? [advice.rotate({ key }, new Date(Date.now() + defaultRotationMs))] : []),
+      ...(rotation === "off" ? [advice.rotate({ key }, new Date(now.getTime() + defaultRotationMs))] : []),
     ],
   };
 }

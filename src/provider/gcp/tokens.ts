@@ -5,6 +5,7 @@
  */
 import { KmsError } from "../../errors.ts";
 import { abandonOn, withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { codeOf, unreachable } from "../unreachable.ts";
 import { wordsIn } from "../redact.ts";
 import { giveCredentials, renewCredentials } from "./advice.ts";
@@ -32,31 +33,31 @@ const leastLifeMs = 10_000;
 const holdMs = 1_000;
 const renewAgainMs = 10_000;
 
-export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>): GcpTokens {
+export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>, time: Time): GcpTokens {
   const closing = new AbortController();
   let current: GcpToken | undefined;
   let hadToken = false;
   let renewAtMs = 0;
   let flight: Promise<GcpToken> | undefined;
-  const seen = seenCredential();
+  const seen = seenCredential(time);
   let refusal: { error: KmsError; untilMs: number } | undefined;
 
   async function fetched(): Promise<GcpToken> {
-    if (refusal !== undefined && performance.now() < refusal.untilMs) throw refusal.error;
+    if (refusal !== undefined && time.monotonicMs() < refusal.untilMs) throw refusal.error;
     try {
-      const token = await withDeadline(requestMs, late, (signal) =>
+      const token = await withDeadline(time, requestMs, late, (signal) =>
         newToken(AbortSignal.any([signal, closing.signal])),
       );
       current = token;
       seen.note(token.expiresAtMs);
       hadToken = true;
       refusal = undefined;
-      renewAtMs = Math.max(token.expiresAtMs - renewBeforeMs, Date.now() + renewAgainMs);
+      renewAtMs = Math.max(token.expiresAtMs - renewBeforeMs, time.now().getTime() + renewAgainMs);
       return token;
     } catch (thrown) {
       const error = tokenFailure(thrown, hadToken);
-      if (error.code === "PROVIDER_DENIED") refusal = { error, untilMs: performance.now() + holdMs };
-      renewAtMs = Date.now() + renewAgainMs;
+      if (error.code === "PROVIDER_DENIED") refusal = { error, untilMs: time.monotonicMs() + holdMs };
+      renewAtMs = time.now().getTime() + renewAgainMs;
       throw error;
     }
   }
@@ -70,7 +71,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
 
   return {
     async get(signal) {
-      const now = Date.now();
+      const now = time.now().getTime();
       if (current === undefined || now > current.expiresAtMs - leastLifeMs) return abandonOn(signal, oneFlight());
       if (now >= renewAtMs) oneFlight().catch(() => {}); // the next call, or the last moment, tries again
       return current;

@@ -5,6 +5,7 @@
  * Plaintexts pass through JSON as base64. They are encoded and decoded as bytes, and those are overwritten; Node's copies are not ours.
  */
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
+import type { Time } from "../../runtime/time.ts";
 import { isPlaintextLength } from "../secrets.ts";
 import { dataOf, takePlaintext, unreadable, type VaultData } from "./response.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
@@ -33,7 +34,7 @@ export interface Transit {
   capabilities(signal?: AbortSignal): Promise<VaultData | undefined>;
 }
 
-export function transit(session: VaultSession, name: VaultKeyName): Transit {
+export function transit(session: VaultSession, name: VaultKeyName, time: Time): Transit {
   const paths = pathsOf(name);
 
   async function post(path: string, body: () => Uint8Array, signal: AbortSignal | undefined) {
@@ -43,7 +44,7 @@ export function transit(session: VaultSession, name: VaultKeyName): Transit {
   return {
     async read(signal) {
       const answer = await session.send(() => ({ method: "GET", path: paths.keys }), signal);
-      const clockSkewMs = answer.dateMs === undefined ? undefined : Date.now() - answer.dateMs;
+      const clockSkewMs = answer.dateMs === undefined ? undefined : time.now().getTime() - answer.dateMs;
       if (isMissing(answer)) return { key: undefined, clockSkewMs };
       if (answer.status !== 200) throw keyFailure(name, answer);
       return { key: vaultKey(dataOf(answer)), clockSkewMs };

@@ -4,6 +4,7 @@
  */
 import { hasCode, type KmsError } from "../../errors.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import { lateAnswer, type VaultConnection } from "./http.ts";
 import { isAlive, logIn, renew, type VaultLease } from "./login.ts";
 import type { VaultLogin } from "./settings.ts";
@@ -21,6 +22,7 @@ export interface Logins {
 export interface LoginParts {
   connection: VaultConnection;
   login: VaultLogin;
+  time: Time;
   /** Ends what is under way. */
   closing: AbortSignal;
   /** Hears of each new lease before those who wait for it. */
@@ -32,12 +34,12 @@ const loginTimeoutMs = 5_000;
 const firstHoldMs = 1_000;
 const longestHoldMs = { token: 1_000, approle: 60_000, kubernetes: 60_000 };
 
-export function sharedLogins({ connection, login, closing, loggedIn }: LoginParts): Logins {
+export function sharedLogins({ connection, login, time, closing, loggedIn }: LoginParts): Logins {
   let flight: Promise<VaultLease | undefined> | undefined;
   let refusal: { error: KmsError; untilMs: number; holdMs: number } | undefined;
 
   async function newLogin(signal: AbortSignal): Promise<VaultLease> {
-    if (refusal !== undefined && performance.now() < refusal.untilMs) throw refusal.error;
+    if (refusal !== undefined && time.monotonicMs() < refusal.untilMs) throw refusal.error;
     try {
       const lease = await logIn(connection, login, signal);
       refusal = undefined;
@@ -46,7 +48,7 @@ export function sharedLogins({ connection, login, closing, loggedIn }: LoginPart
     } catch (error) {
       if (hasCode(error, "PROVIDER_DENIED")) {
         const holdMs = refusal === undefined ? firstHoldMs : Math.min(2 * refusal.holdMs, longestHoldMs[login.method]);
-        refusal = { error, holdMs, untilMs: performance.now() + holdMs };
+        refusal = { error, holdMs, untilMs: time.monotonicMs() + holdMs };
       }
       throw error;
     }
@@ -60,7 +62,7 @@ export function sharedLogins({ connection, login, closing, loggedIn }: LoginPart
   }
 
   function withinOwnTime<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(loginTimeoutMs, lateAnswer, (signal) => call(AbortSignal.any([signal, closing])));
+    return withDeadline(time, loginTimeoutMs, lateAnswer, (signal) => call(AbortSignal.any([signal, closing])));
   }
 
   return {

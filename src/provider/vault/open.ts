@@ -3,6 +3,7 @@
  * another name.
  */
 import { withDeadline } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 import type { Provider } from "../provider.ts";
 import { transit } from "./client.ts";
 import { missingKey } from "./errors.ts";
@@ -20,18 +21,18 @@ const openTimeoutMs = 10_000;
  * Throws INVALID_ARGUMENT for settings or a key that cannot be used, PROVIDER_DENIED for a key that is missing or out of reach of the
  * token, and PROVIDER_UNAVAILABLE where Vault does not answer.
  */
-export async function openVault(settings: VaultSettings): Promise<Provider> {
+export async function openVault(settings: VaultSettings, time: Time): Promise<Provider> {
   checkNames(settings);
   await checkLogin(settings.login);
   const connection = await connectVault(settings);
-  const session = vaultSession(connection, settings.login);
+  const session = vaultSession(connection, settings.login, time);
   const close = async () => {
     await session.close();
     connection.close();
   };
-  const calls = transit(session, settings);
+  const calls = transit(session, settings, time);
   try {
-    const { key } = await withDeadline(openTimeoutMs, lateAnswer, (signal) => calls.read(signal));
+    const { key } = await withDeadline(time, openTimeoutMs, lateAnswer, (signal) => calls.read(signal));
     if (key === undefined) throw missingKey(settings);
     const wrong = unfit(settings, key);
     if (wrong !== undefined) throw wrong;

@@ -6,6 +6,7 @@
  */
 import { hasCode, KmsError } from "../../errors.ts";
 import { abandonOn, refuseAborted, withDeadline } from "../../runtime/deadline.ts";
+import type { Time, Timer } from "../../runtime/time.ts";
 import type { HttpAnswer } from "../http.ts";
 import { saysDeadToken } from "./errors.ts";
 import { lateAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
@@ -28,19 +29,19 @@ const retryMs = 1_000;
 const longestRetryMs = 30_000;
 /** Between renewals, however short the lease. */
 const shortestTimerMs = 500;
-/** setTimeout takes no more. */
+/** A timer takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
-export function vaultSession(connection: VaultConnection, login: VaultLogin): VaultSession {
+export function vaultSession(connection: VaultConnection, login: VaultLogin, time: Time): VaultSession {
   const closing = new AbortController();
   let current: VaultLease | undefined;
   let expiresAtMs = Number.POSITIVE_INFINITY;
   /** What the login gave, to see a renewal that the longest life cuts short. */
   let fullTtlMs = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const seen = seenCredential();
+  let timer: Timer | undefined;
+  const seen = seenCredential(time);
   const logins = sharedLogins({
-    ...{ connection, login, closing: closing.signal },
+    ...{ connection, login, time, closing: closing.signal },
     loggedIn(lease) {
       fullTtlMs = lease.ttlMs;
       use(lease);
@@ -49,16 +50,16 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
 
   function use(lease: VaultLease): void {
     current = lease;
-    expiresAtMs = performance.now() + lease.ttlMs;
-    seen.note(Date.now() + lease.ttlMs);
+    expiresAtMs = time.monotonicMs() + lease.ttlMs;
+    seen.note(time.now().getTime() + lease.ttlMs);
     plan(lease.ttlMs * (2 / 3) * (1 - 0.1 * Math.random()));
   }
 
   function plan(delayMs: number): void {
-    clearTimeout(timer);
+    time.clear(timer);
     if (closing.signal.aborted || delayMs === Number.POSITIVE_INFINITY) return;
     if (!current?.renewable && !canLogInAnew(login)) return;
-    timer = setTimeout(keepAlive, Math.min(Math.max(delayMs, shortestTimerMs), longestTimerMs)).unref();
+    timer = time.after(Math.min(Math.max(delayMs, shortestTimerMs), longestTimerMs), keepAlive);
   }
 
   async function keepAlive(): Promise<void> {
@@ -68,7 +69,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       if (canLogInAnew(login)) await logins.logIn();
     } catch {
       // The token may live on. When it does not, the next request says so.
-      const leftMs = expiresAtMs - performance.now();
+      const leftMs = expiresAtMs - time.monotonicMs();
       if (leftMs > 0) plan(Math.min(Math.max(leftMs / 3, retryMs), longestRetryMs));
     }
   }
@@ -101,13 +102,13 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
 
     async close() {
       closing.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider vault is closed"));
-      clearTimeout(timer);
+      time.clear(timer);
       await logins.settled();
       if (current === undefined || !ownsToken(login)) return;
-      const { token } = current;
+      const request = { method: "POST", path: "auth/token/revoke-self", token: current.token } as const;
       current = undefined;
-      const revoke = { method: "POST", path: "auth/token/revoke-self", token } as const;
-      await withDeadline(revokeTimeoutMs, lateAnswer, (signal) => connection.send(revoke, signal)).catch(() => {});
+      const revoke = (signal: AbortSignal) => connection.send(request, signal);
+      await withDeadline(time, revokeTimeoutMs, lateAnswer, revoke).catch(() => {});
     },
   };
 }

@@ -16,7 +16,7 @@ import {
 import { KeyPurpose } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { AuditAsked, AuditReport } from "../../audit/verify-trail.ts";
 import { invalidField } from "../../errors.ts";
-import { createTurns, type Turns } from "../../runtime/one-at-a-time.ts";
+import type { Turns } from "../../runtime/turns/one-at-a-time.ts";
 import type { AuditRow } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
 import { type CallContext, tenantOrAll } from "../../call/context.ts";
@@ -30,14 +30,14 @@ export interface AuditParts {
   /** Checks every row of every writer. */
   verifyAudit(asked: AuditAsked): Promise<AuditReport>;
   /** Have it run one at a time. */
-  auditTurns?: Turns;
+  auditTurns: Turns;
 }
 
 const writerIdPattern = /^[0-9a-f]{32}$/;
 /** More would not fit in an answer, nor tell anyone more. */
 const maxProblems = 1000;
 
-export function auditHandlers({ store, verifyAudit, auditTurns = createTurns() }: AuditParts) {
+export function auditHandlers({ store, verifyAudit, auditTurns }: AuditParts) {
   return {
     async listAuditEvents(request: ListAuditEventsRequest, call: CallContext): Promise<ListAuditEventsResponse> {
       const tenantId = tenantOrAll(request.tenantId, call.caller, roleOf.listAuditEvents);

@@ -1,6 +1,6 @@
 /** Fields of a large call are worked on in slices, and other calls between them: a thousand fields take ten milliseconds. */
 import type { CallContext } from "../../call/context.ts";
-import { heavyTurn } from "../../runtime/loop-turns.ts";
+import { heavyTurn } from "../../runtime/turns/loop.ts";
 
 /** About a millisecond of work. */
 export const sliceFields = 100;

@@ -20,12 +20,13 @@ import type { CallContext } from "../../call/context.ts";
 import { keyStates } from "../messages.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import { type LogVerdictParts, logClaimJudge } from "./log-verdict.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyring: Keyring;
   keyTimer: KeyTimer;
   spansSigned: Tally<"individual">;
-  clock: () => Date;
+  time: Time;
   observer?: Pick<AuditObserver, "used">;
 }
 
@@ -40,14 +41,14 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
   MALFORMED: VerifyReason.MALFORMED,
 };
 
-export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, observer = unobserved }: SigningParts) {
+export function signingHandlers({ keyring, logs, keyTimer, spansSigned, time, observer = unobserved }: SigningParts) {
   const judgeLogClaim = logClaimJudge({ keyring, logs });
   return {
     signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<SignedAnswer> {
       const span = spanOf(request);
       const tenant = call.caller.tenant(request.tenantId, roleOf.signSpan);
       const sign = ({ keyId, key }: UsableSigningKey) => {
-        const signedAtMs = clock().getTime();
+        const signedAtMs = time.now().getTime();
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
         spansSigned.add(1, "individual");

@@ -22,6 +22,7 @@ import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import type { Answers, StreamHandler } from "../../call/stream.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface SignSpansParts {
   keyring: Pick<Keyring, "activeSigningKey">;
@@ -32,7 +33,7 @@ export interface SignSpansParts {
   /** Told in seconds of each batch, when its answers begin. */
   batchTook(seconds: number, mode: "individual" | "log"): void;
   observer: AuditObserver;
-  clock: () => Date;
+  time: Time;
 }
 
 /** What a stream's first message says and all others share. */
@@ -51,7 +52,7 @@ const counted = { INDIVIDUAL: "individual", LOG: "log" } as const;
 const unitsAtFirst = 1;
 
 export function signSpans(parts: SignSpansParts): StreamHandler {
-  const { observer, batchTook } = parts;
+  const { observer, batchTook, time } = parts;
   return (call) => {
     const signers: Record<SignMode, Sign> = { INDIVIDUAL: individual(parts, call), LOG: log(parts, call) };
     let terms: Terms | undefined;
@@ -71,7 +72,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
       ...(limits && { waitMs: () => limits.waitMs(terms?.tenant) }),
       async take(message) {
         if (failure !== undefined) throw failure.error;
-        const startedMs = performance.now();
+        const startedMs = time.monotonicMs();
         let named: string | undefined;
         try {
           observer.check();
@@ -81,7 +82,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
           limits?.spend(terms.tenant, unitsAtFirst);
           if (batch.resourceSpans.length === 0) return nothing(batch);
           const answers = await signers[terms.mode](message, batch, terms);
-          batchTook((performance.now() - startedMs) / 1000, counted[terms.mode]);
+          batchTook((time.monotonicMs() - startedMs) / 1000, counted[terms.mode]);
           return answers;
         } catch (error) {
           fail(error, named);
@@ -114,12 +115,12 @@ function nothing({ requestId }: Batch): Answers {
   return { bytes: answer.length, messages: [answer] };
 }
 
-function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts, call: CallContext): Sign {
+function individual({ keyring, keyTimer, pool, time, ...parts }: SignSpansParts, call: CallContext): Sign {
   return async (message, { requestId }, { tenant, withAttributes }) => {
     const { keyId, messages, signed } = await andThen(
       keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpans)),
       async (key) => {
-        const by = { tenant, key, requestId, signedAtMs: clock().getTime(), withAttributes };
+        const by = { tenant, key, requestId, signedAtMs: time.now().getTime(), withAttributes };
         return { keyId: key.keyId, ...(await pool.sign(message, by)) };
       },
     );
@@ -128,14 +129,14 @@ function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts
   };
 }
 
-function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallContext): Sign {
+function log({ pool, sequencer, time, ...parts }: SignSpansParts, call: CallContext): Sign {
   let before: Promise<unknown> = Promise.resolve();
   return async (message, { requestId }, { tenant, withAttributes }) => {
     const about = (signedAtMs: number) => ({ tenant, requestId, signedAtMs });
     // The pool keeps what it is given. Only a batch with a request id is ever entered again.
     const kept = requestId === "" ? message : Uint8Array.from(message);
     const again = (signedAtMs: number) => pool.enter(Uint8Array.from(kept), about(signedAtMs));
-    const entering = pool.enter(message, about(clock().getTime()));
+    const entering = pool.enter(message, about(time.now().getTime()));
     const appending = Promise.all([entering, before]).then(([batch]) => ({
       signed: batch.leaves.length / hashBytes,
       placing: sequencer.append(tenant, batch, again, call.caller),

@@ -37,6 +37,7 @@ import { destructionStatus } from "./destruction-status.ts";
 import type { Condition, HealthMonitor } from "../../health/monitor.ts";
 import type { Integrity, IntegrityStatus } from "../../integrity/start.ts";
 import { inTime } from "../../runtime/deadline.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface StatusParts {
   health: HealthMonitor;
@@ -47,7 +48,7 @@ export interface StatusParts {
   tenantProviderKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
   version: string;
   startedAt: Date;
-  clock: () => Date;
+  time: Time;
   schedule: {
     enabled: boolean;
     maxAgeDays: number;
@@ -100,7 +101,7 @@ export const findingsShown = 100;
 const dayMs = 86_400_000;
 
 export function statusHandlers(parts: StatusParts) {
-  const { health, store, startedAt, clock } = parts;
+  const { health, store, startedAt, time } = parts;
   let lastDue = { total: 0 };
   return {
     async status(request: StatusRequest, call: CallContext): Promise<StatusResponse> {
@@ -112,7 +113,7 @@ export function statusHandlers(parts: StatusParts) {
         parts.audit.status(),
       ]);
       const report = health.current();
-      const uptimeMs = clock().getTime() - startedAt.getTime();
+      const uptimeMs = time.now().getTime() - startedAt.getTime();
       return create(StatusResponseSchema, {
         provider: parts.providerName,
         status: healthNames[report.status],
@@ -161,12 +162,12 @@ export function statusHandlers(parts: StatusParts) {
 
   /** Without the store, as last seen: what is wrong is asked for most when it is gone. */
   async function allCounts(): Promise<KeyCounts> {
-    return inTime(store.counts()).catch((error) => asLastSeen(error, health.current().counts));
+    return inTime(time, store.counts()).catch((error) => asLastSeen(error, health.current().counts));
   }
 
   async function dueCount(): Promise<number> {
-    const before = new Date(clock().getTime() - parts.schedule.maxAgeDays * dayMs);
-    lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
+    const before = new Date(time.now().getTime() - parts.schedule.maxAgeDays * dayMs);
+    lastDue = await inTime(time, store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
     return lastDue.total;
   }
 }

@@ -1,7 +1,7 @@
 /** The place of a store's heads file, and the lock under which it is written. */
+import type { Time } from "../../runtime/time.ts";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
 import type { StoreSettings } from "../registry.ts";
@@ -46,16 +46,20 @@ export async function sharesFileSystem({ file, database }: HeadsPlace): Promise<
 }
 
 /** Runs `work` while no other process writes the file. STORE_UNAVAILABLE if another does not end. */
-export async function whileAlone<T>({ lock, database, file }: HeadsPlace, work: () => Promise<T>): Promise<T> {
+export async function whileAlone<T>(
+  { lock, database, file }: HeadsPlace,
+  time: Time,
+  work: () => Promise<T>,
+): Promise<T> {
   makeLockFile(lock, database ?? file);
   const held = new DatabaseSync(lock);
   try {
-    const until = performance.now() + aloneMs;
+    const until = time.monotonicMs() + aloneMs;
     while (!takesAlone(held, 0)) {
-      if (performance.now() >= until) {
+      if (time.monotonicMs() >= until) {
         throw new KmsError("STORE_UNAVAILABLE", `another process holds ${lock}: wait for it, or end it`);
       }
-      await delay(lookMs);
+      await time.sleep(lookMs);
     }
     return await work();
   } finally {

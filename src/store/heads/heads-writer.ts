@@ -5,6 +5,7 @@ import type { NotedHeads } from "../heads-store.ts";
 import { readHeads, signatureOf, writeHeads } from "./generations.ts";
 import { encodeHeads, type HeadsContent } from "./heads-format.ts";
 import { type HeadsPlace, whileAlone } from "./heads-place.ts";
+import type { Time } from "../../runtime/time.ts";
 
 /** Each gives what the file holds then. If it cannot be written, each throws the error of the file system or STORE_UNAVAILABLE. */
 export interface HeadsWriter {
@@ -18,10 +19,10 @@ export interface HeadsWriterParts {
   /** See `headsKey`. */
   key: KeyObject;
   place: HeadsPlace;
-  clock: () => Date;
+  time: Time;
 }
 
-export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWriter {
+export function headsWriter({ key, place, time }: HeadsWriterParts): HeadsWriter {
   /** Signature of the files as this process left them. */
   let signature: string | undefined;
 
@@ -34,7 +35,7 @@ export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWrite
 
   function add(before: HeadsContent, news: NotedHeads): Promise<HeadsContent> {
     const { generation } = before;
-    return write({ ...before, ...mergeHeads(before, news), generation: generation + 1, writtenAt: clock() });
+    return write({ ...before, ...mergeHeads(before, news), generation: generation + 1, writtenAt: time.now() });
   }
 
   async function withOthers(own: HeadsContent): Promise<HeadsContent> {
@@ -46,13 +47,13 @@ export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWrite
 
   return {
     begin: (first, isAnew) =>
-      whileAlone(place, async () => {
+      whileAlone(place, time, async () => {
         const { content: found } = await readHeads(place.file, key);
         if (!isAnew && found?.storeId === first.storeId) return add(found, first);
         const generation = found?.generation ?? 0;
         await write({ ...first, generation: generation + 1 });
         return write({ ...first, generation: generation + 2 }); // both files, so that nothing is left of what was before
       }),
-    goOn: (own, news) => whileAlone(place, async () => add(await withOthers(own), news)),
+    goOn: (own, news) => whileAlone(place, time, async () => add(await withOthers(own), news)),
   };
 }

@@ -13,6 +13,7 @@ import { type Finding, isAnotherLoss } from "./finding.ts";
 import { headsKey } from "./heads-format.ts";
 import { type HeadsPlace, sharesFileSystem } from "./heads-place.ts";
 import { type KeptHeads, keptHeads } from "./kept-heads.ts";
+import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface Heads {
   status(): HeadsStatus;
@@ -50,7 +51,7 @@ export interface HeadsParts {
   storeKey: KeyObject;
   /** Undefined if no file is kept. */
   place: HeadsPlace | undefined;
-  clock: () => Date;
+  time: Time;
   /** Called when `problems` has something else to say. */
   changed(): void;
   log: { error(details: object, message: string): void; info(message: string): void };
@@ -103,11 +104,11 @@ function sharing({ file }: HeadsPlace): string {
 
 type KeeperParts = Omit<HeadsParts, "place" | "storeKey"> & { place: HeadsPlace; remark: string };
 
-function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark, intervalMs = 1_000 }: KeeperParts) {
+function keepHeads(kept: KeptHeads, { store, place, time, changed, log, remark, intervalMs = 1_000 }: KeeperParts) {
   let finding: Finding | undefined;
   const failures = writeFailures({ log, changed });
-  let currentAtMs = clock().getTime();
-  let timer: NodeJS.Timeout | undefined;
+  let currentAtMs = time.now().getTime();
+  let timer: Timer | undefined;
   let isClosed = false;
   let working = Promise.resolve();
 
@@ -119,9 +120,9 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
   }
 
   async function look(): Promise<void> {
-    const begunAt = performance.now();
+    const begunAt = time.monotonicMs();
     await inTurn(note);
-    if (!isClosed) timer = setTimeout(look, Math.max(0, intervalMs - (performance.now() - begunAt))).unref();
+    if (!isClosed) timer = time.after(Math.max(0, intervalMs - (time.monotonicMs() - begunAt)), look);
   }
 
   async function note(): Promise<void> {
@@ -151,7 +152,7 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
     } catch (error) {
       return failures.add(error);
     }
-    currentAtMs = clock().getTime();
+    currentAtMs = time.now().getTime();
     failures.end();
   }
 
@@ -166,7 +167,7 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
     accept: (digest, by) =>
       inTurn(async () => {
         await judge(); // it may have been put back once more
-        await store.acceptRollback(acceptance(withDigest(finding, digest), clock(), by));
+        await store.acceptRollback(acceptance(withDigest(finding, digest), time.now(), by));
         kept.beginAnew();
         finding = undefined;
         await write();
@@ -174,13 +175,13 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
       }),
     async close() {
       isClosed = true;
-      clearTimeout(timer);
+      time.clear(timer);
       if (finding !== undefined) return;
       const late = () => new KmsError("STORE_UNAVAILABLE", "the heads file was not written in time");
-      await withDeadline(closeWithinMs, late, () => inTurn(note)).catch((err) => log.error({ err }, err.message));
+      await withDeadline(time, closeWithinMs, late, () => inTurn(note)).catch((err) => log.error({ err }, err.message));
     },
   };
-  timer = setTimeout(look, intervalMs).unref();
+  timer = time.after(intervalMs, look);
   return { heads, write: () => inTurn(write) };
 }
 

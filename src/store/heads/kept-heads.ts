@@ -11,6 +11,7 @@ import { readHeads } from "./generations.ts";
 import type { HeadsContent } from "./heads-format.ts";
 import type { HeadsPlace } from "./heads-place.ts";
 import { headsWriter } from "./heads-writer.ts";
+import type { Time } from "../../runtime/time.ts";
 
 export interface KeptHeads {
   /** What was written last, or read by `judge`; undefined before there was a file. */
@@ -38,14 +39,14 @@ export interface KeptHeadsParts {
   /** See `headsKey`. */
   key: KeyObject;
   place: HeadsPlace;
-  clock: () => Date;
+  time: Time;
 }
 
 /** Number of heads that each look compares: the ones that were noted last stand for those before them. */
 const watched = { writers: 5, logs: 20 };
 
-export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHeads {
-  const writer = headsWriter({ key, place, clock });
+export function keptHeads({ store, key, place, time }: KeptHeadsParts): KeptHeads {
+  const writer = headsWriter({ key, place, time });
   let content: HeadsContent | undefined;
   let news: NotedHeads = nothingNoted;
   /** Whether there is a file to go on with; `anew` if the one that is there does not count. */
@@ -108,7 +109,7 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
 
     async write() {
       if (begun === "yes" && content !== undefined) content = await writer.goOn(content, news);
-      else content = await writer.begin(await firstContent(store, clock()), begun === "anew");
+      else content = await writer.begin(await firstContent(store, time.now()), begun === "anew");
       begun = "yes";
       news = nothingNoted;
       if (isNotedInStore) return;

@@ -2,6 +2,7 @@
  * A backup: a SQLite file with the tables of a store, whatever its database. It is written, synced, read back and only then gets its
  * name, so that a crash leaves no half of one under it. It is no WAL database: one file is all of it, and can be read anywhere.
  */
+import { realTime } from "../../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
@@ -48,7 +49,7 @@ export async function writeBackup(query: Query, file: string, named: Naming = li
 }
 
 async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) => Promise<T>): Promise<Contents> {
-  const db = embeddedDatabase({ file: draft, soon: setImmediate });
+  const db = embeddedDatabase({ file: draft, soon: setImmediate, time: realTime });
   try {
     // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
     for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
@@ -73,7 +74,7 @@ async function makeTables(tx: Transaction, minReader: number): Promise<void> {
 
 /** Opens what was written anew, and counts. */
 async function verify(draft: string, { rows }: Contents): Promise<void> {
-  const db = embeddedDatabase({ file: draft, readOnly: true, soon: setImmediate });
+  const db = embeddedDatabase({ file: draft, readOnly: true, soon: setImmediate, time: realTime });
   try {
     const isAsWritten = await db.read(async (query) => {
       if ((await pagesProblem(query)) !== undefined) return false;

@@ -2,6 +2,7 @@
  * What may be done about a log that lost durable commits, beside restoring a backup: go on with what is before the damage. That is an earlier
  * state of the store only where nothing of what is behind the damage was moved into the database yet, else a mixture of two states.
  */
+import { realTime } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import {
   chmodSync,
@@ -100,7 +101,7 @@ function begin(file: string, begun: BegunAcceptance): void {
 
 /** Writes the row that says so, unless an acceptance that did not end has written it. */
 async function tell(file: string, key: KeyObject, { digest, actor, at }: Acceptance): Promise<void> {
-  const db = embeddedDatabase({ file, soon: setImmediate });
+  const db = embeddedDatabase({ file, soon: setImmediate, time: realTime });
   try {
     await db.write((tx) => migrate(tx, sqliteDialect));
     const store = await lockedSqlStore("sqlite", db).unlock(key);
@@ -197,7 +198,7 @@ async function refuseOtherSums(query: Query, key: KeyObject): Promise<void> {
 
 /** SQLite reads a log up to its damage; what it read is moved into the database, and the log is emptied. */
 async function dropEnd(file: string): Promise<void> {
-  const db = embeddedDatabase({ file, soon: setImmediate });
+  const db = embeddedDatabase({ file, soon: setImmediate, time: realTime });
   try {
     await db.read((query) => query("select count(*) from sqlite_schema"));
   } finally {

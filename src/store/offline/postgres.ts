@@ -1,5 +1,5 @@
 /** The tables of a PostgreSQL database. */
-import { setTimeout as delay } from "node:timers/promises";
+import { realTime } from "../../runtime/time.ts";
 import { openPostgres, postgresDatabase, postgresDialect, type PostgresSettings } from "../postgres/open.ts";
 import { type Migrated, migrated } from "../sql/upgrade/migration.ts";
 import { sqlTables, type TableDialect, type Tables } from "./tables.ts";
@@ -11,7 +11,7 @@ const dialect: TableDialect = {
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
 export async function openPostgresTables({ maxConnections, ...server }: PostgresSettings): Promise<Tables> {
-  const db = postgresDatabase(server, maxConnections);
+  const db = postgresDatabase(server, maxConnections, realTime);
   try {
     return await sqlTables("postgres", db, dialect);
   } catch (error) {
@@ -26,7 +26,7 @@ const maxTries = 60;
 
 /** Brings the tables up to date, however long a statement takes. `held` is told of each try that met a table which others hold. */
 export async function migratePostgres(settings: PostgresSettings, held: () => void): Promise<Migrated> {
-  const db = postgresDatabase(settings, 1, 0);
+  const db = postgresDatabase(settings, 1, realTime, 0);
   try {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -34,7 +34,7 @@ export async function migratePostgres(settings: PostgresSettings, held: () => vo
       } catch (error) {
         if (!isHeld(error) || tries === maxTries) throw error;
         held();
-        await delay(pauseMs);
+        await realTime.sleep(pauseMs);
       }
     }
   } finally {
@@ -49,6 +49,6 @@ function isHeld(error: unknown): boolean {
 
 /** To fill: the tables are made if need be. */
 export async function makePostgresTables(settings: PostgresSettings): Promise<Tables> {
-  await (await openPostgres(settings)).close();
+  await (await openPostgres(settings, realTime)).close();
   return openPostgresTables(settings);
 }

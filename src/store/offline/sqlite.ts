@@ -1,4 +1,5 @@
 /** The tables of a SQLite file. A service that uses the file goes on meanwhile: readers and the one writer do not wait for each other. */
+import { realTime } from "../../runtime/time.ts";
 import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -26,7 +27,7 @@ export async function openSqliteTables({ file, headsFile }: SqliteSettings): Pro
 }
 
 async function openToRead(ready: ReadyName): Promise<Tables> {
-  const db = heldBy(ready, embeddedDatabase({ file: ready.name, readOnly: true, soon: setImmediate }));
+  const db = heldBy(ready, embeddedDatabase({ file: ready.name, readOnly: true, soon: setImmediate, time: realTime }));
   return closingUnless(db, withLog(sqlTables("sqlite", db, dialect), ready.log));
 }
 
@@ -39,7 +40,8 @@ interface ReadyName extends ReadyHold {
 function readyToRead(ready: ReadyFile, nameOf: (path: string) => string): ReadyName {
   const { file } = ready;
   const name = nameOf(file);
-  const hold = name === file && canHold(file) ? holdReady(ready) : notHeld(name, hasLog(file) ? unreadLog : wholeLog);
+  const hold =
+    name === file && canHold(file) ? holdReady(ready, realTime) : notHeld(name, hasLog(file) ? unreadLog : wholeLog);
   return { ...hold, name };
 }
 
@@ -64,8 +66,8 @@ function heldBy(hold: Hold, db: EmbeddedDatabase): EmbeddedDatabase {
 export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
   const file = realPath(settings.file);
   prepareFile(file, settings.groupReadable);
-  const hold = holdReady({ file, headsFile: settings.headsFile });
-  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
+  const hold = holdReady({ file, headsFile: settings.headsFile }, realTime);
+  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate, time: realTime }));
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
   return closingUnless(db, withLog(made, hold.log));
 }
@@ -74,8 +76,8 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
 export async function migrateSqlite({ file: path, headsFile, groupReadable }: SqliteSettings): Promise<Migrated> {
   const file = realPath(path);
   prepareFile(file, groupReadable);
-  const hold = holdReady({ file, headsFile });
-  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
+  const hold = holdReady({ file, headsFile }, realTime);
+  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate, time: realTime }));
   try {
     return await migrated(db, sqliteDialect);
   } finally {
@@ -119,7 +121,7 @@ async function openCopy(file: string): Promise<Tables> {
 }
 
 async function isOlder(name: string): Promise<boolean> {
-  const db = embeddedDatabase({ file: name, readOnly: true, soon: setImmediate });
+  const db = embeddedDatabase({ file: name, readOnly: true, soon: setImmediate, time: realTime });
   try {
     const state = await db.read((query) => readSchema(query, dialect));
     return state !== undefined && state.version < newestSchema;

@@ -109,7 +109,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     notes: (key, writerId) =>
       snapshot(async (query) => {
-        const now = (await db.clock?.(query)) ?? Date.now();
+        const now = await db.now(query);
         return readNotes(query, rowMac(key), { now, writerId });
       }),
 

@@ -1,4 +1,5 @@
 /** How a PostgreSQL server is set up, for an operator before production. Nothing is written. */
+import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { moreConnections, type PostgresDatabase, postgresDatabase, type PostgresSettings } from "./open.ts";
@@ -20,7 +21,7 @@ const rounds = 5;
 
 /** STORE_UNAVAILABLE if it gives no answer. */
 export async function examineServer({ maxConnections, ...server }: PostgresSettings): Promise<ExaminedServer> {
-  const db = postgresDatabase(server, 2);
+  const db = postgresDatabase(server, 2, realTime);
   try {
     const [row] = await db.read((query) =>
       query(

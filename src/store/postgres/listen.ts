@@ -2,7 +2,7 @@
  * News of changes from other replicas, by LISTEN on a connection of its own. While it is lost news is missed: so when it is back,
  * everything may have changed.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import type { Time } from "../../runtime/time.ts";
 import pg from "pg";
 import type { KeyChange } from "../key-store.ts";
 
@@ -11,6 +11,7 @@ export interface NewsOptions {
   channel: string;
   /** Whose own news is not passed on. */
   instance: string;
+  time: Time;
 }
 
 export interface News {
@@ -23,7 +24,7 @@ const longestPauseMs = 5_000;
 /** A peer that vanished without a word is noticed by this. */
 const pulseMs = 5_000;
 
-export function postgresNews({ config, channel, instance }: NewsOptions): News {
+export function postgresNews({ config, channel, instance, time }: NewsOptions): News {
   const listeners = new Set<(change: KeyChange) => void>();
   const stopped = new AbortController();
   const tell = (change: KeyChange) => {
@@ -47,7 +48,7 @@ export function postgresNews({ config, channel, instance }: NewsOptions): News {
       await client.query(`listen ${channel}`);
       connected();
       while (!stopped.signal.aborted) {
-        await Promise.race([gone, delay(pulseMs, undefined, { ref: false, signal: stopped.signal })]);
+        await Promise.race([gone, time.sleep(pulseMs, { ref: false, signal: stopped.signal })]);
         await client.query("select 1");
       }
     } finally {
@@ -63,7 +64,7 @@ export function postgresNews({ config, channel, instance }: NewsOptions): News {
         tell("any");
       };
       await listen(connected).catch(() => {});
-      await delay(pauseMs * (0.5 + Math.random()), undefined, { ref: false, signal: stopped.signal }).catch(() => {});
+      await time.sleep(pauseMs * (0.5 + Math.random()), { ref: false, signal: stopped.signal }).catch(() => {});
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
   }

@@ -2,8 +2,8 @@
  * The store of several replicas: PostgreSQL by pg. Unique constraints, advisory locks and compare-and-set do the coordination at READ
  * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
  */
+import type { Time } from "../../runtime/time.ts";
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
@@ -54,15 +54,18 @@ const invalidPassword = "28P01";
 /** A password that is rotated is written to the server and to the file, one after the other. */
 const refusedTriesMs = [100, 200, 400, 800];
 
-export async function openPostgres({ maxConnections, migrate, ...server }: PostgresSettings): Promise<LockedStore> {
-  const db = postgresDatabase(server, maxConnections);
+export async function openPostgres(
+  { maxConnections, migrate, ...server }: PostgresSettings,
+  time: Time,
+): Promise<LockedStore> {
+  const db = postgresDatabase(server, maxConnections, time);
   try {
     await prepareSchema(db, postgresDialect, migrate);
   } catch (error) {
     await db.close();
     throw error;
   }
-  const readers = postgresDatabase(server, readConnections);
+  const readers = postgresDatabase(server, readConnections, time);
   return readingApart(lockedSqlStore("postgres", db), readers, () => bothLoads(db.load(), readers.load()));
 }
 
@@ -101,14 +104,15 @@ export interface PostgresDatabase extends Database {
 export function postgresDatabase(
   server: PostgresServer,
   maxConnections: number,
+  time: Time,
   longestMs = statementMs,
 ): PostgresDatabase {
   const instance = randomBytes(8).toString("hex");
   const config = connectionsTo(server, longestMs);
   const triesMs = server.passwordFile === undefined ? [] : refusedTriesMs;
-  const connect = () => connectTo(pool, triesMs);
+  const connect = () => connectTo(pool, triesMs, time);
   const pool = poolOf(config, maxConnections);
-  const news = postgresNews({ config, channel: channelName, instance });
+  const news = postgresNews({ config, channel: channelName, instance, time });
 
   async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {
     const client = await connect();
@@ -167,12 +171,13 @@ export function postgresDatabase(
       connections: { used: pool.totalCount - pool.idleCount, idle: pool.idleCount, max: maxConnections },
     }),
     clock: serverClock,
+    now: serverClock,
     refuseStandby,
     // Commits are not counted: one row for all of them would make replicas wait for each other.
     async close() {
       // A server that has fallen silent acknowledges no goodbye.
       const closed = Promise.allSettled([news.close(), pool.end()]);
-      await Promise.race([closed, delay(closeMs, undefined, { ref: false })]);
+      await Promise.race([closed, time.sleep(closeMs, { ref: false })]);
     },
   };
 }
@@ -198,14 +203,14 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
 }
 
 /** Tries again, after these pauses, where the password is refused. */
-async function connectTo(pool: pg.Pool, [pauseMs, ...more]: readonly number[]): Promise<pg.PoolClient> {
+async function connectTo(pool: pg.Pool, [pauseMs, ...more]: readonly number[], time: Time): Promise<pg.PoolClient> {
   try {
     return await pool.connect();
   } catch (error) {
     if (pauseMs === undefined || (error as { code?: string }).code !== invalidPassword) throw translated(error);
   }
-  await delay(pauseMs);
-  return connectTo(pool, more);
+  await time.sleep(pauseMs);
+  return connectTo(pool, more, time);
 }
 
 /** A server that does not wait for its disk acknowledges what a crash undoes. */

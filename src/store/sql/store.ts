@@ -91,7 +91,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     endReplica: (replicaId) => db.write((tx) => endReplica(tx, mac, replicaId)),
     rewriteRows: (at) => rewritePage(db, mac, at),
     finishUpgrade: (event, since) => db.write((tx) => finish(tx, { mac, chain }, { event, since })),
-    upgradeState: () => db.read(async (query) => upgradeState(query, mac, (await db.clock?.(query)) ?? Date.now())),
+    upgradeState: () => db.read(async (query) => upgradeState(query, mac, await db.now(query))),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
     auditEvents: (page) => db.read((query) => readAudit(query, page)),
     recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),

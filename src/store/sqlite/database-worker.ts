@@ -2,6 +2,7 @@
  * The thread that owns the SQLite file: a commit waits for the disk, and would hold up every call on the main thread. It runs the calls
  * that open.ts sends, and answers each when it is durable.
  */
+import { realTime } from "../../runtime/time.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
@@ -27,8 +28,9 @@ export interface WriterData extends GateParts {
 const port = parentPort!;
 const data = workerData as WriterData;
 const file = realPath(data.file);
+const time = realTime;
 const ready = { file, headsFile: data.headsFile };
-const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data), reopens });
+const db = embeddedDatabase({ file, soon: setImmediate, time, gate: writerGate(data), reopens });
 const locked = lockedSqlStore("sqlite", db);
 let hold: ReadyHold | undefined;
 let unlocked: Store | undefined;
@@ -42,7 +44,7 @@ function reopens(): void {
   hold?.release();
   hold = undefined; // until the log is in order
   try {
-    hold = holdReady(ready);
+    hold = holdReady(ready, time);
   } catch (cause) {
     if (!hasCode(cause, "DATA_LOSS", "ROLLBACK_SUSPECTED")) throw cause;
     const message =
@@ -56,7 +58,7 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
   if (method === "open") {
     if (data.migrate === "never") refuseMissing(file);
     prepareFile(file, data.groupReadable);
-    hold = holdReady(ready);
+    hold = holdReady(ready, time);
     await prepareSchema(db, sqliteDialect, data.migrate);
     return hold.log;
   }
@@ -72,7 +74,7 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
 answerCalls(port, run, {
   closed() {
     hold?.release();
-    clearInterval(looking);
+    time.clear(looking);
     data.port.close();
   },
 });
@@ -83,4 +85,4 @@ async function look(): Promise<void> {
 }
 
 /** Another process may use the same file: a command of ours, or a second service. */
-const looking = setInterval(() => void look().catch(() => {}), lookMs);
+const looking = time.every(lookMs, () => void look().catch(() => {})).ref();

@@ -2,6 +2,7 @@
  * SQLite in this thread. One piece of work runs at a time, whole: it sees nothing half done of another. Reads that wait run first, then the
  * writes that wait, as a group (group-commit.ts).
  */
+import type { Time } from "../../runtime/time.ts";
 import type { Database } from "../sql/rows/database.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { createErasure } from "./erasure.ts";
@@ -32,6 +33,7 @@ export interface EmbeddedOptions {
   schema?: readonly string[];
   /** When waiting writes are committed: later collects more, sooner answers faster. */
   soon: (work: () => void) => void;
+  time: Time;
   /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate;
   /** Run before the file is opened again, after an error. */
@@ -47,8 +49,8 @@ export interface EmbeddedDatabase extends Database {
 }
 
 export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
-  const { file, readOnly = false, schema = [], soon, gate, reopens } = options;
-  const erasure = createErasure();
+  const { file, readOnly = false, schema = [], soon, time, gate, reopens } = options;
+  const erasure = createErasure(time);
   const failures = createFailures();
   const connection = fileConnection({ file, readOnly, schema, gate, reopens }, (opened) => {
     if (!readOnly) erasure.noticeMark(opened);
@@ -57,7 +59,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   const queue = workQueue(() => {
     if (!isRunning) soon(drain);
   });
-  const commit = groupCommit({ connection, queue, erasure, failures, runReads });
+  const commit = groupCommit({ connection, queue, time, erasure, failures, runReads });
 
   async function drain(): Promise<void> {
     if (isRunning) return;
@@ -120,6 +122,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         return connection.hasChanged();
       }),
     watch: () => () => {},
+    now: async () => time.now().getTime(),
     indexes: sqliteIndexes(),
     refuseDamaged,
     ...(file !== ":memory:" && { countCommits: commit.countCommits }),

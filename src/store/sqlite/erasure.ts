@@ -2,6 +2,7 @@
  * Erasure of what transactions deleted: nothing of it may be left in the file or its log. A mark in the file's header, `user_version`, is
  * committed with such a transaction and says so until that is proven, also to the start after a crash.
  */
+import type { Time } from "../../runtime/time.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { step } from "../../failpoints.ts";
 import { isBusy } from "./error-codes.ts";
@@ -30,7 +31,7 @@ const residue = { none: 0, due: 1 } as const;
 /** Pause in which our own readers are not ended again: ending them did not help, so another process holds the pages. */
 const peaceMs = 5_000;
 
-export function createErasure(): Erasure {
+export function createErasure(time: Time): Erasure {
   /** What is to be overwritten, and not proven to be yet. */
   let erased: Uint8Array[] = [];
   /** Transactions that erase and have not said what yet. One that was rolled back stays among them, at the price of a look too many. */
@@ -53,10 +54,10 @@ export function createErasure(): Erasure {
   }
 
   function isScrubbedAlone(connection: DatabaseSync, { alone, descriptor }: ScrubbedFile): boolean {
-    if (performance.now() < peaceUntil) return false;
+    if (time.monotonicMs() < peaceUntil) return false;
     return alone(() => {
       const isDone = isScrubbed(connection, descriptor());
-      if (!isDone) peaceUntil = performance.now() + peaceMs;
+      if (!isDone) peaceUntil = time.monotonicMs() + peaceMs;
       return isDone;
     });
   }

@@ -2,6 +2,7 @@
  * Group commit: writes that wait together are committed together, each behind a savepoint of its own, so that one that fails takes nothing
  * with it. None is answered before the commit.
  */
+import type { Time } from "../../runtime/time.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, HeadChange, Transaction } from "../sql/rows/database.ts";
 import type { Erasure } from "./erasure.ts";
@@ -13,6 +14,7 @@ export interface GroupCommitParts {
   connection: FileConnection;
   queue: Pick<WorkQueue, "take">;
   erasure: Pick<Erasure, "expect">;
+  time: Time;
   failures: Failures;
   /** Runs the reads that wait. */
   runReads(): Promise<void>;
@@ -27,18 +29,18 @@ export interface GroupCommit {
   run(group: readonly Work[]): Promise<void>;
 }
 
-export function groupCommit({ connection, queue, erasure, failures, runReads }: GroupCommitParts): GroupCommit {
+export function groupCommit({ connection, queue, erasure, time, failures, runReads }: GroupCommitParts): GroupCommit {
   const effects = newEffects();
   let count: Parameters<GroupCommit["countCommits"]>[0] | undefined;
 
   /** Another process's transaction is waited for, but reads do not wait with it. */
   async function begin(): Promise<void> {
-    const until = performance.now() + busyMs;
+    const until = time.monotonicMs() + busyMs;
     for (;;) {
       try {
         return connection.open().exec("begin immediate");
       } catch (error) {
-        if (!isBusy(error) || performance.now() >= until) throw error;
+        if (!isBusy(error) || time.monotonicMs() >= until) throw error;
       }
       await new Promise<void>((resolve) => setImmediate(resolve)); // the next calls arrive
       await runReads();
@@ -71,7 +73,7 @@ export function groupCommit({ connection, queue, erasure, failures, runReads }: 
   }
 
   return {
-    transaction: transactionOf(connection, erasure, effects),
+    transaction: transactionOf(connection, { erasure, time }, effects),
 
     countCommits(each) {
       count = each;
@@ -127,7 +129,7 @@ function newEffects(): Effects {
 
 function transactionOf(
   { query }: FileConnection,
-  erasure: Pick<Erasure, "expect">,
+  { erasure, time }: Pick<GroupCommitParts, "erasure" | "time">,
   { committed, changes }: Effects,
 ): Transaction {
   return {
@@ -140,6 +142,6 @@ function transactionOf(
     async erases() {
       await query(erasure.expect());
     },
-    now: async () => Date.now(),
+    now: async () => time.now().getTime(),
   };
 }

@@ -1,4 +1,5 @@
 /** The store of a service that keeps nothing: a database in this process, gone when it ends, and otherwise as every other. */
+import type { Time } from "../../runtime/time.ts";
 import { createSecretKey, randomBytes } from "node:crypto";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
@@ -10,13 +11,13 @@ export interface MemorySettings {
   name: "memory";
 }
 
-export function openMemory(): LockedStore {
-  return lockedSqlStore("memory", memoryDatabase());
+export function openMemory(time: Time): LockedStore {
+  return lockedSqlStore("memory", memoryDatabase(time));
 }
 
 /** For probes and tests: unlocked with a key of its own. */
-export function memoryStore(): Store {
-  const db = memoryDatabase();
+export function memoryStore(time: Time): Store {
+  const db = memoryDatabase(time);
   const key = createSecretKey(randomBytes(32));
   const stored = { storeId: "", provider: "", providerKeyId: "", wrapped: new Uint8Array(), createdAt: new Date(0) };
   lockedSqlStore("memory", db)
@@ -25,11 +26,11 @@ export function memoryStore(): Store {
   return sqlStore("memory", db, rowMac(key));
 }
 
-function memoryDatabase() {
+function memoryDatabase(time: Time) {
   const schema = [
     ...migrations.flatMap((step) => step(sqliteDialect)),
     "create table kms_schema (version integer, min_reader integer)",
     `insert into kms_schema values (${newestSchema}, ${newestSchema})`,
   ];
-  return embeddedDatabase({ file: ":memory:", schema, soon: queueMicrotask });
+  return embeddedDatabase({ file: ":memory:", schema, soon: queueMicrotask, time });
 }

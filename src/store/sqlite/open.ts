@@ -2,6 +2,7 @@
  * The embedded store: a SQLite file, in a thread of its own (database-worker.ts), and long reads of it in another (reading-worker.ts). Here each
  * call is a message and its answer.
  */
+import type { Time } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { MessageChannel } from "node:worker_threads";
@@ -104,13 +105,10 @@ const storeMethods: MethodList<Store> = {
 };
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
-export async function openSqlite({
-  file,
-  headsFile,
-  groupReadable,
-  maxLogBytes = Number.POSITIVE_INFINITY,
-  migrate,
-}: SqliteSettings): Promise<LockedStore> {
+export async function openSqlite(
+  { file, headsFile, groupReadable, maxLogBytes = Number.POSITIVE_INFINITY, migrate }: SqliteSettings,
+  time: Time,
+): Promise<LockedStore> {
   const { writer, readBy, waiting, close } = threadsOf({ file, headsFile, groupReadable, migrate });
   let log: SeenLog;
   try {
@@ -134,7 +132,7 @@ export async function openSqlite({
         watch: writer.watch,
         log: logOf(realPath(file), maxLogBytes),
         load: () => ({ waiting: waiting() }),
-        volume: volumeOf(dirname(realPath(file))),
+        volume: volumeOf(dirname(realPath(file)), time.monotonicMs),
         close,
       };
     },

@@ -36,6 +36,7 @@ const db: Database = {
   write: async () => refuse(),
   scrub: async () => refuse(),
   watch: () => refuse(),
+  now: async () => refuse(),
   close: async () => reading.shut(),
 };
 const store = sqlStore("sqlite", db, rowMac(key));

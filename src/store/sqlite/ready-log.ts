@@ -1,4 +1,5 @@
 /** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
+import type { Time } from "../../runtime/time.ts";
 import { renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
@@ -42,10 +43,10 @@ export interface ReadyFile {
  * Holds a database that is to be opened, its log in order. DATA_LOSS if SQLite would drop commits that were durable, ROLLBACK_SUSPECTED if it
  * would be behind what was noted.
  */
-export function holdReady(ready: ReadyFile): ReadyHold {
+export function holdReady(ready: ReadyFile, time: Time): ReadyHold {
   let log: SeenLog = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
   const hold = holdDatabase(ready.file, () => {
-    log = readyLog(ready);
+    log = readyLog(ready, time);
   });
   return { ...hold, log };
 }
@@ -74,7 +75,7 @@ export function logProblem(ready: ReadyFile): KmsError | undefined {
   return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, commitsLeft(ready, verdict)) : undefined);
 }
 
-function readyLog(ready: ReadyFile): SeenLog {
+function readyLog(ready: ReadyFile, time: Time): SeenLog {
   const { file } = ready;
   // A database without a page is a new one: what was begun was so for one that had its name.
   if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(acceptancePath(file), { force: true });
@@ -85,7 +86,7 @@ function readyLog(ready: ReadyFile): SeenLog {
       refuse(mixed(file));
       return wholeLog;
     case "settled":
-      return settled(ready, verdict);
+      return settled(ready, verdict, time);
     case "lost":
       throw lost(file, verdict);
     case "undecided":
@@ -95,11 +96,11 @@ function readyLog(ready: ReadyFile): SeenLog {
 }
 
 /** Compares with the noted commits too: a damaged commit mark may hide one more commit, which the database does not have. */
-function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>): SeenLog {
+function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>, time: Time): SeenLog {
   const { file } = ready;
   refuse(behind(file, comparedCommits(ready, commitsWithoutLog)));
-  const time = new Date().toISOString().replaceAll(/[-:.]/g, "");
-  const setAside = `${file}-wal.${time}`;
+  const stamp = time.now().toISOString().replaceAll(/[-:.]/g, "");
+  const setAside = `${file}-wal.${stamp}`;
   renameSync(`${file}-wal`, setAside);
   syncDirectory(dirname(file));
   const text = `damaged at frame ${firstDamaged}, and all that it held is in the database: nothing is lost, and it was set aside as ${setAside}`;

@@ -48,7 +48,7 @@ export function wholeBudgets({ resetsPerSecond, headerWorkMs }: AddressBudgetSet
 
 export function addressBudgets(
   { resetsPerSecond, headerWorkMs }: AddressBudgetSettings,
-  now?: Monotonic,
+  now: Monotonic,
 ): AddressBudgets {
   const budgets: Record<AddressBudget, KeyedBuckets> = {
     resets: keyedBuckets(resetRate({ resetsPerSecond }), { now, debtMs }),

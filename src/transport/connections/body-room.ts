@@ -29,8 +29,8 @@ interface Body {
   giveUp(error: Error): void;
 }
 
-/** `each` is what a body costs beside its bytes. */
-export function createBodyRoom(limit = maxBodyBytes, now = () => performance.now(), each = bodyCost): BodyRoom {
+/** `now` is monotonic; `each` is what a body costs beside its bytes. */
+export function createBodyRoom(now: () => number, limit = maxBodyBytes, each = bodyCost): BodyRoom {
   /** The oldest first. */
   const bodies = new Set<Body>();
   let held = 0;

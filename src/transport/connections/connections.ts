@@ -9,6 +9,7 @@ import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
 import { repeatWhile } from "../../runtime/repeat-while.ts";
+import type { Time } from "../../runtime/time.ts";
 import { addressBudgets, resetRate, wholeBudgets, workRate } from "./address-budgets.ts";
 import { type Crowd, createCrowd } from "./crowd.ts";
 import { createEntrance, type Entrance } from "./entrance.ts";
@@ -43,8 +44,7 @@ export interface ConnectionsParts {
   settings: ConnectionSettings;
   /** Told of each connection that a limit closes, with its network, and whether somebody with a grant had it. */
   acted(limit: ConnectionLimitName, network: string, hadCaller: boolean): void;
-  /** Monotonic, in milliseconds. */
-  now?(): number;
+  time: Time;
 }
 
 type Arriving = Omit<OpenConnectionParts, "ownResets" | "ownWork">;
@@ -59,12 +59,13 @@ const lookMs = 10;
 /** Time between two looks at what callers have sent beside their calls. */
 const weighMs = 100;
 
-export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {
+export function createConnections({ settings, acted, time }: ConnectionsParts): Connections {
+  const now = time.monotonicMs;
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
   const crowd = createCrowd({ ...settings, now });
   const { strangers } = crowd;
   let resets = 0;
-  const sweeping = setInterval(() => sweep(crowd, settings), sweepMs).unref();
+  const sweeping = time.every(sweepMs, () => sweep(crowd, settings));
   const entrance = createEntrance({
     isOpen: (network) => budgets?.overrun(network) === undefined && crowd.isOpen(network),
     isShut: (network) => budgets?.overrun(network) !== undefined,
@@ -73,8 +74,8 @@ export function createConnections({ settings, acted, now = () => performance.now
     now,
   });
 
-  const looks = repeatWhile(lookMs, () => look(strangers, entrance));
-  const weighing = repeatWhile(weighMs, () => weigh(crowd));
+  const looks = repeatWhile(time, lookMs, () => look(strangers, entrance));
+  const weighing = repeatWhile(time, weighMs, () => weigh(crowd));
 
   const registry: Registry = {
     now,
@@ -130,7 +131,7 @@ export function createConnections({ settings, acted, now = () => performance.now
     resets: () => resets,
     drain: entrance.close,
     close() {
-      clearInterval(sweeping);
+      time.clear(sweeping);
       looks.stop();
       weighing.stop();
       entrance.close();

@@ -4,7 +4,7 @@
  * would have the service do little else than accept them.
  */
 import type { Socket } from "node:net";
-import { loopTurns } from "../../runtime/loop-turns.ts";
+import { loopTurns } from "../../runtime/turns/loop.ts";
 
 export interface Entrance {
   /** Takes a connection, which is paused. `admit` is called when it may come in. */

@@ -9,7 +9,8 @@ import type { Caller } from "../../call/context.ts";
 import { andThen, type MaybePromise } from "../../call/maybe-promise.ts";
 import { type KmsError, rateLimited } from "../../errors.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
-import { loopTurns } from "../../runtime/loop-turns.ts";
+import { loopTurns } from "../../runtime/turns/loop.ts";
+import type { Time, Timer } from "../../runtime/time.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { toKmsError } from "../error-status.ts";
 import { deadlinePassed } from "../call-context.ts";
@@ -29,6 +30,7 @@ export interface GrpcDoorParts {
   openPaths: ReadonlyMap<string, Open>;
   methods: ReadonlyMap<string, DescMethod | undefined>;
   refuse: CallRecorder["refuseStranger"];
+  time: Time;
 }
 
 /** A property, as a map of streams would cost the collector more than a call may. */
@@ -54,14 +56,14 @@ export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
 }
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
-export function guardStreams(server: Server, { door, openPaths, methods, refuse }: GrpcDoorParts): void {
+export function guardStreams(server: Server, { door, openPaths, methods, refuse, time }: GrpcDoorParts): void {
   if (door === undefined) return;
-  const connections = watchConnections(server, door);
+  const connections = watchConnections(server, door, time);
   const inTurn = strangersInTurn();
   const hold = heldTogether();
 
   interceptStreams(server, (stream, headers, rawHeaders, pass) => {
-    const arrivedMs = performance.now();
+    const arrivedMs = time.monotonicMs();
     const connection = connections.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return stream.destroy(); // its session has gone meanwhile
     const authorization = authorizationIn(rawHeaders);
@@ -84,7 +86,7 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
       const refused = refuse(method, toKmsError(error), about, arrivedMs);
       door.count(connection, authorization, refused);
       connectionOf(stream)?.refused();
-      answer(stream, refused);
+      answer(time, stream, refused);
       if (authorization.length === 0 && connection.isRefused()) closeBehind(stream);
     };
 
@@ -121,7 +123,7 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
     held.overflowed.then(() => dropAndTurnAway(rateLimited())).catch(broken);
     const known = (caller: Caller) => {
       if (held.isOver()) return;
-      if (!timeLeft(headers, performance.now() - arrivedMs)) return dropAndTurnAway(deadlinePassed());
+      if (!timeLeft(headers, time.monotonicMs() - arrivedMs)) return dropAndTurnAway(deadlinePassed());
       held.release(() => letIn(caller));
     };
     const entered = entering.then(
@@ -172,26 +174,26 @@ function isStream(path: string, methods: GrpcDoorParts["methods"]): boolean {
  * The connections that are open. One whose certificate is accepted no more is closed, and so is an old one, or one whose certificate ends soon:
  * clients come back with another and lose no call.
  */
-function watchConnections(server: Server, door: Door): ReadonlyMap<ServerHttp2Session, Peering> {
+function watchConnections(server: Server, door: Door, time: Time): ReadonlyMap<ServerHttp2Session, Peering> {
   const connections = new Map<ServerHttp2Session, Peering>();
   const look = (session: ServerHttp2Session, connection: Peering) => {
     if (session.closed) return;
-    if (connection.hasLost() || connection.closesMs() <= Date.now()) session.close();
+    if (connection.hasLost() || connection.closesMs() <= time.now().getTime()) session.close();
   };
   const lookAtAll = () => {
     for (const [session, connection] of connections) look(session, connection);
   };
-  let looking: NodeJS.Timeout | undefined;
+  let looking: Timer | undefined;
   door.subscribe(lookAtAll);
   eachSession(server, (session) => {
     const connection = door.connect(session.socket);
     connections.set(session, connection);
     if (connection.isKnown()) connectionOf(session)?.called();
-    looking ??= setInterval(lookAtAll, lookMs).unref();
+    looking ??= time.every(lookMs, lookAtAll);
     session.once("close", () => {
       connections.delete(session);
       if (connections.size > 0) return;
-      clearInterval(looking);
+      time.clear(looking);
       looking = undefined;
     });
   });
@@ -236,10 +238,10 @@ function timeLeft(headers: IncomingHttpHeaders, passedMs: number): boolean {
   return true;
 }
 
-function answer(stream: ServerHttp2Stream, error: KmsError): void {
+function answer(time: Time, stream: ServerHttp2Stream, error: KmsError): void {
   if (stream.destroyed || stream.headersSent) return;
   respondTrailersOnly(stream, error);
-  setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lingerMs).unref();
+  time.after(lingerMs, () => stream.close(constants.NGHTTP2_NO_ERROR));
 }
 
 /** A connection whose certificate is not accepted ends behind its first answer, so that a client that has another can come back with it. */

@@ -4,6 +4,7 @@
  * may begin no other.
  */
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Time } from "../../runtime/time.ts";
 import { eachStreamOf } from "./http2/internals.ts";
 import { resetStream } from "./http2/own-resets.ts";
 import { unreadLimits } from "./http2/send-bound.ts";
@@ -32,6 +33,7 @@ const beganKey = Symbol("began");
 type Begun = ServerHttp2Stream & { [beganKey]?: number };
 
 export function createOpenCalls(
+  time: Time,
   sessions: () => ReadonlySet<ServerHttp2Session>,
   { calls, patienceMs }: OpenCallLimits = openCallLimits,
 ): OpenCalls {
@@ -56,7 +58,7 @@ export function createOpenCalls(
 
   return {
     begin(stream, ofConnection) {
-      const atMs = performance.now();
+      const atMs = time.monotonicMs();
       if (open >= calls) resetUnread(atMs);
       if (open >= calls && ofConnection > calls / sessions().size) return false;
       open += 1;

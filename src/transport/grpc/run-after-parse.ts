@@ -4,7 +4,8 @@
  * SignSpan. Connections take turns, and what does not fit into a turn of the event loop waits for the next: a connection with a hundred calls
  * of a hundred fields each would have all others wait for a tenth of a second.
  */
-import { loopTurn } from "../../runtime/loop-turns.ts";
+import { loopTurn } from "../../runtime/turns/loop.ts";
+import type { Time } from "../../runtime/time.ts";
 
 /** Bytes of one read past which requests do not wait for the end of it: nobody counts them yet. */
 const maxWaitingBytes = 64 * 1024;
@@ -21,7 +22,7 @@ interface Waiting {
   run(): void;
 }
 
-export function createGather(): Gather {
+export function createGather(time: Time): Gather {
   /** Calls that wait by connection, and connections in the order of their turns. */
   const queues = new Map<unknown, Waiting[]>();
   let [count, waitingBytes] = [0, 0];
@@ -44,10 +45,10 @@ export function createGather(): Gather {
 
   /** Those that wait now; what comes meanwhile runs after them. */
   function runWaiting(): void {
-    let atMs = performance.now();
+    let atMs = time.monotonicMs();
     for (let left = count; left > 0 && mayRun(); left -= 1) {
       next().run();
-      const nowMs = performance.now();
+      const nowMs = time.monotonicMs();
       usedMs += nowMs - atMs;
       atMs = nowMs;
     }

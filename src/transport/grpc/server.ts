@@ -1,8 +1,8 @@
 /** gRPC by @grpc/grpc-js: the services of the API, health and reflection, bound to a port; and an orderly end. */
 import { setDefaultHighWaterMark } from "node:stream";
-import { setTimeout } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import type { Time } from "../../runtime/time.ts";
 import type { Door, Open } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
 import { binaryForm } from "../codecs.ts";
@@ -46,6 +46,7 @@ export interface GrpcSettings extends Binding {
 
 /** Serves the calls by gRPC. Rejects if the address cannot be bound; nothing is left open then. */
 export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<Listening> {
+  const { door, time } = settings;
   // Or grpc-js holds 16 messages a direction and stream: 1.8 GB for 64 unread streams of 1 MB.
   setDefaultHighWaterMark(true, 1);
   const server = new grpc.Server({
@@ -59,7 +60,7 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   limitResets(server, settings.connections.resetsOfOne);
   keepBlanks(server);
   const streams = createStreams(calls, {
-    ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings) },
+    ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings), time },
     times: settings.streamTimes,
   });
   const methods = addServices(server, calls, streams, settings);
@@ -68,12 +69,12 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   closeUnknownProtocols(server);
   const sessions = watchSessions(server, settings.connections);
   hideCompression(server);
-  boundArriving(server, hasIntake, settings.arriving);
+  boundArriving(server, { isBounded: hasIntake, limits: settings.arriving, time });
   gate(server, { refuse: calls.refuse, methods });
-  guardStreams(server, { door: settings.door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger });
-  const openCalls = createOpenCalls(sessions.all, settings.openCalls);
-  countStreams(server, { openCalls, methods, refuse: calls.refuse, everybody: settings.door === undefined });
-  return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless }, graceMs));
+  guardStreams(server, { door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger, time });
+  const openCalls = createOpenCalls(time, sessions.all, settings.openCalls);
+  countStreams(server, { openCalls, methods, refuse: calls.refuse, everybody: door === undefined });
+  return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless, time }, graceMs));
 }
 
 function bind(server: grpc.Server, { host, port, tls, requestCert }: Binding): Promise<number> {
@@ -91,15 +92,16 @@ function bind(server: grpc.Server, { host, port, tls, requestCert }: Binding): P
 type Paths = Map<string, DescMethod | undefined>;
 
 function addServices(server: grpc.Server, calls: Calls, streams: Streams, settings: GrpcSettings): Paths {
-  const carrier = unaryCarrier(createUnread(settings.unread), callerOf(settings));
-  const gather = createGather();
+  const { time } = settings;
+  const carrier = unaryCarrier(createUnread(time, settings.unread), callerOf(settings));
+  const gather = createGather(time);
   const paths: Paths = new Map();
   for (const served of calls.services) {
     const implementation: grpc.UntypedServiceImplementation = {};
     for (const method of unaryMethods(served)) {
       const { rpc } = method;
       const answer = calls.unary(method, binaryForm(rpc, method.codec), carrier);
-      implementation[rpc.localName] = unaryHandler(rpc, answer, { gather, refuse: calls.refuse });
+      implementation[rpc.localName] = unaryHandler(rpc, answer, { gather, time, refuse: calls.refuse });
     }
     for (const [name, handler] of Object.entries(served.streams ?? {})) {
       implementation[name] = streams.serve(served.service.method[name]!, handler);
@@ -166,17 +168,18 @@ interface Bound {
   sessions: Sessions;
   streams: Streams;
   endless: EndlessStreams;
+  time: Time;
 }
 
-async function close({ server, sessions, streams, endless }: Bound, graceMs: number): Promise<void> {
+async function close({ server, sessions, streams, endless, time }: Bound, graceMs: number): Promise<void> {
   const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
   endless.end();
   streams.drain();
-  const endMs = performance.now() + graceMs;
-  while (sessions.haveCalls() && performance.now() < endMs) {
-    if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
+  const endMs = time.monotonicMs() + graceMs;
+  while (sessions.haveCalls() && time.monotonicMs() < endMs) {
+    if ((await Promise.race([closed, time.sleep(pollMs)])) === "closed") return;
   }
-  if (sessions.haveCalls() || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
+  if (sessions.haveCalls() || (await Promise.race([closed, time.sleep(flushMs)])) !== "closed") {
     server.forceShutdown();
     sessions.destroy();
   }

@@ -3,6 +3,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { KmsError } from "../../errors.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
+import type { Time } from "../../runtime/time.ts";
 import { grpcContext, whyCancelled } from "../call-context.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import type { Grow, UnaryCarrier } from "../carrier.ts";
@@ -21,6 +22,7 @@ type Callback = sendUnaryData<Uint8Array>;
 
 export interface UnaryParts {
   gather: Gather;
+  time: Time;
   refuse: CallRecorder["refuse"];
 }
 
@@ -28,10 +30,10 @@ export interface UnaryParts {
 export function unaryHandler(
   rpc: DescMethod,
   answer: (call: UnaryCall) => MaybePromise<Uint8Array>,
-  { gather, refuse }: UnaryParts,
+  { gather, time, refuse }: UnaryParts,
 ): (call: UnaryCall, callback: Callback) => void {
   return (call, callback) => {
-    const arrivedMs = performance.now();
+    const arrivedMs = time.monotonicMs();
     const stream = http2StreamOf(call);
     recordedByCall(stream);
     gather(stream.session, call.request.length, () => {

@@ -25,14 +25,14 @@ export async function readBody(exchange: Exchange, maxBytes: number, count = (_b
     try {
       return take();
     } catch (error) {
-      if (!response.headersSent) endBehind(request, response);
+      if (!response.headersSent) endBehind(exchange);
       throw error;
     }
   };
   const arriving = refusing(() =>
     bodies.enter((error) => {
       connection?.tooSlow();
-      endBehind(request, response);
+      endBehind(exchange);
       givenUp.reject(error);
     }),
   );

@@ -2,12 +2,14 @@
  * The door of HTTP/1.1: a request's caller is known before its route is looked for and its body read. Who is refused is told so in the
  * protocol of the request, and its connection ends.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Caller } from "../../call/context.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { KmsError } from "../../errors.ts";
+import type { Time } from "../../runtime/time.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
+import type { Exchange } from "./caller-context.ts";
 
 export interface HttpDoor extends Pick<Door, "isOpen"> {
   /** Who asks for what is not open. Throws as {@link Door.enter} does. */
@@ -28,7 +30,7 @@ export interface HttpDoor extends Pick<Door, "isOpen"> {
   isEnding(request: IncomingMessage): boolean;
 }
 
-export function httpDoor(door: Door | undefined): HttpDoor {
+export function httpDoor(door: Door | undefined, time: Time): HttpDoor {
   if (door === undefined) {
     const everybody = () => anyone;
     return {
@@ -57,7 +59,7 @@ export function httpDoor(door: Door | undefined): HttpDoor {
     count: (request, refused) => door.count(connectionOf(request), authorizationOf(request), refused),
     policySha256: door.policySha256,
     shownBy: (request) => shownBy(connectionOf(request), authorizationOf(request)),
-    isEnding: (request) => connectionOf(request).closesMs() <= Date.now(),
+    isEnding: (request) => connectionOf(request).closesMs() <= time.now().getTime(),
   };
 }
 
@@ -72,7 +74,7 @@ const lingerMs = 1_000;
 const lingerBytes = 8 * 1024 * 1024;
 
 /** Ends the connection behind an answer, whose request was not read. */
-export function endBehind(request: IncomingMessage, response: ServerResponse): void {
+export function endBehind({ request, response, time }: Pick<Exchange, "request" | "response" | "time">): void {
   response.setHeader("connection", "close");
   const { socket } = request;
   const { destroySoon } = socket;
@@ -87,7 +89,7 @@ export function endBehind(request: IncomingMessage, response: ServerResponse): v
     if (request.complete) return destroy();
     socket.end();
     request.once("end", destroy);
-    const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
-    socket.once("close", () => clearTimeout(timer));
+    const timer = time.after(lingerMs, () => socket.destroy());
+    socket.once("close", () => time.clear(timer));
   };
 }

@@ -4,6 +4,7 @@ import type { Caller } from "../../call/context.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { roleOfPath } from "../../call/roles.ts";
 import { KmsError } from "../../errors.ts";
+import type { Time } from "../../runtime/time.ts";
 import { type Open, stranger } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
 import { toKmsError } from "../error-status.ts";
@@ -24,6 +25,7 @@ export interface ListenerParts extends RouteParts {
   door: HttpDoor;
   connections: Pick<Connections, "of">;
   bodies: BodyRoom;
+  time: Time;
   /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;
   serveMetrics: RequestListener;
@@ -36,21 +38,21 @@ export interface ListenerParts extends RouteParts {
 }
 
 export function httpListener(calls: Calls, parts: ListenerParts): RequestListener {
-  const { door } = parts;
+  const { door, time } = parts;
   const { connect, routes, serve, refuseAnyone } = answersOf(calls, parts);
   const cors = createCors(parts.allowedOrigins);
   const guard = hostGuard(parts.loopbackOnly, cors);
 
   /** Whoever is refused at the door is told so in the protocol of the request, of which nothing more is read. */
   function turnAway(target: URL, exchange: Exchange, thrown: unknown): void {
-    const { request, response } = exchange;
+    const { request } = exchange;
     const rpc = connect.rpcAt(target.pathname);
     const error = calls.refuseStranger(rpc, toKmsError(thrown), door.shownBy(request));
     door.count(request, error);
     const reply = rpc ? refusalOf(exchange, error) : errorReply(error);
     if (reply.status === 401) reply.headers["www-authenticate"] = "Bearer";
-    if (exchange.caller === stranger) endBehind(request, response); // a caller at its limit comes back
-    send(response, reply);
+    if (exchange.caller === stranger) endBehind(exchange); // a caller at its limit comes back
+    send(exchange.response, reply);
   }
 
   function letIn(target: URL, exchange: Exchange): void {
@@ -65,7 +67,7 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
   }
 
   return (request, response) => {
-    const arrivedMs = performance.now();
+    const arrivedMs = time.monotonicMs();
     outliveBody(request, response);
     const connection = parts.connections.of(request.socket);
     if (connection) countCall(connection, response);
@@ -82,6 +84,7 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     const exchange = (caller: Caller): Exchange => ({
       ...{ request, response, caller, arrivedMs, connection },
       bodies: parts.bodies,
+      time,
     });
     const caller = door.openCaller(openAt(routes, target));
     if (caller) {

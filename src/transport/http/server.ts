@@ -5,7 +5,9 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { maxHeaderBytes } from "../limits.ts";
+import type { Time } from "../../runtime/time.ts";
 import type { Door } from "../authenticate.ts";
+import type { Budget } from "../budget.ts";
 import type { Calls } from "../calls.ts";
 import type { Tls } from "../tls.ts";
 import { type Binding, type Listening, listening } from "../listening.ts";
@@ -35,8 +37,10 @@ const pollMs = 50;
 
 /** Serves the calls by HTTP/1.1, with what else has a path. Rejects if the address cannot be bound; nothing is left open then. */
 export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<Listening> {
-  const door = httpDoor(settings.door);
-  const listener = httpListener(calls, { ...settings, door, bodies: createBodyRoom(settings.maxBodyBytes) });
+  const { time } = settings;
+  const door = httpDoor(settings.door, time);
+  const bodies = createBodyRoom(time.monotonicMs, settings.maxBodyBytes);
+  const listener = httpListener(calls, { ...settings, door, bodies });
   const server = settings.tls ? tlsServer(settings.tls, settings, listener) : createServer(limits, listener);
   server.on("clientError", (error, socket) => {
     // Where nobody is authenticated, whoever sends anything is a caller.
@@ -53,7 +57,7 @@ export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<
   server.on("connect", (_request, socket) => refuse(new Error("CONNECT"), socket, calls));
   const port = await bind(server, settings);
   settings.connections.guard(server, "http");
-  return listening(settings, port, (graceMs) => close(server, calls, graceMs));
+  return listening(settings, port, (graceMs) => close({ server, budget: calls.budget, time }, graceMs));
 }
 
 function tlsServer(tls: Tls, { requestCert }: Binding, listener: RequestListener): Server {
@@ -70,14 +74,20 @@ function bind(server: Server, { host, port }: Binding): Promise<number> {
   });
 }
 
-async function close(server: Server, { budget }: Calls, graceMs: number): Promise<void> {
+interface Bound {
+  server: Server;
+  budget: Budget;
+  time: Time;
+}
+
+async function close({ server, budget, time }: Bound, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const force = setTimeout(() => server.closeAllConnections(), graceMs);
+  const force = time.after(graceMs, () => server.closeAllConnections()).ref();
   // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
-  const idle = setInterval(() => budget.calls() === 0 && server.closeIdleConnections(), pollMs);
+  const idle = time.every(pollMs, () => budget.calls() === 0 && server.closeIdleConnections()).ref();
   await closed;
-  clearTimeout(force);
-  clearInterval(idle);
+  time.clear(force);
+  time.clear(idle);
 }
 
 interface Refusal {

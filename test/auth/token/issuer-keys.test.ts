@@ -1,3 +1,4 @@
+import { realTime } from "../../../src/runtime/time.ts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type KeySet, openKeySet } from "../../../src/auth/token/issuer-keys.ts";
 import type { SigningKey } from "../../../src/auth/token/jwks.ts";
@@ -30,7 +31,7 @@ function issuer(published: unknown = { keys: [old.jwk] }) {
       return world.published;
     },
     use: "sig",
-    now: () => msFromNow(0),
+    time: { ...realTime, monotonicMs: () => msFromNow(0) },
     maxStaleMs: 24 * hour,
     warn: (text) => world.warnings.push(text),
     failed: (error) => world.failures.push(error),
@@ -268,7 +269,13 @@ describe("the keys of an issuer", () => {
     const load = vi.fn((): Promise<unknown> => {
       throw down;
     });
-    const keys = openKeySet({ name: "sso", load, use: "sig", now: () => msFromNow(0), maxStaleMs: hour });
+    const keys = openKeySet({
+      name: "sso",
+      load,
+      use: "sig",
+      time: { ...realTime, monotonicMs: () => msFromNow(0) },
+      maxStaleMs: hour,
+    });
     opened.push(keys);
     await unavailable(keys, "old", 30_000);
     await pass(30_000);

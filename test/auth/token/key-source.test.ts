@@ -10,6 +10,7 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { type KeySourceOptions, keySource } from "../../../src/auth/token/key-source.ts";
 import { newAuthority } from "../../support/pki.ts";
 import { sharedKey } from "../../support/signed-tokens.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fluo-kms-key-source-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -74,7 +75,7 @@ function load(given: Given, options: Partial<KeySourceOptions> = {}, signal = ne
   const keys = given.at === undefined ? ({ from: "discovery" } as const) : ({ from: "address", at: given.at } as const);
   const { issuer, tokenFile } = given;
   const source = { issuer, keys, ca: "ca" in given ? given.ca : ca, tokenFile };
-  return keySource(source, { environment: {}, plainLoopback: false, ...options })(signal);
+  return keySource(source, { environment: {}, plainLoopback: false, time: realTime, ...options })(signal);
 }
 
 describe("a key set at an address", () => {
@@ -118,7 +119,7 @@ describe("a key set at an address", () => {
       ca: renewed,
       tokenFile: undefined,
     } as const;
-    const fetchKeys = keySource(source, { environment: {}, plainLoopback: false });
+    const fetchKeys = keySource(source, { time: realTime, environment: {}, plainLoopback: false });
     const { signal } = new AbortController();
     await expect(fetchKeys(signal)).rejects.toThrow("certificate");
     file("renewed.pem", certificate.pem);
@@ -223,7 +224,7 @@ describe("a token file", () => {
     const { origin, seen } = await serve({ "/keys": set });
     const tokenFile = file("token", "first\n");
     const source = { issuer: undefined, keys: { from: "address", at: `${origin}/keys` }, ca, tokenFile } as const;
-    const fetchKeys = keySource(source, { environment: {}, plainLoopback: false });
+    const fetchKeys = keySource(source, { time: realTime, environment: {}, plainLoopback: false });
     const { signal } = new AbortController();
     await fetchKeys(signal);
     file("token", "second");

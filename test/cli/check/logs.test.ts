@@ -15,6 +15,7 @@ import type { RowProblem } from "../../../src/store/row-problem.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";
 import { inStore, type Place, placesOn, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 let server: SharedPostgres;
 beforeAll(async () => {
@@ -274,7 +275,7 @@ describe("restore", () => {
 describe("check finds", () => {
   /** In this process: a command is another second. */
   async function problemsIn({ settings, masterKeyFile }: Place): Promise<string[]> {
-    const [provider] = await openProvider({ name: "local", masterKeyFile });
+    const [provider] = await openProvider({ name: "local", masterKeyFile }, realTime);
     const tables = await openTables(settings);
     const found: string[] = [];
     const problem = ({ kind, tenantId, what }: RowProblem) => found.push(`${kind} ${tenantId} ${what}`);

@@ -8,6 +8,7 @@ import { resultOf, start } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, placesOn, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -155,7 +156,7 @@ it("is refused without a directory, for a store that no service used, and by its
   expect(absent).toMatchObject({ code: 1, out: "" });
   expect(absent.err).toContain(`there is no directory ${from.to} for backups: make it, or mount its volume`);
   const unused = sqlitePlace();
-  await (await openStore(unused.settings)).close();
+  await (await openStore(unused.settings, realTime)).close();
   const { code, err } = await unused.run("backup", "--directory", unused.directory);
   expect({ code, err }).toMatchObject({ code: 1, err: expect.stringContaining("no service has used the store") });
   const wrong: [string[], string][] = [

@@ -10,15 +10,20 @@ import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import { localProvider } from "../../../src/provider/local/open.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { addKey } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 async function destructionWaiting(): Promise<string[]> {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   const record = await addKey(store, { tenantId: "acme" });
   const at = new Date();
   const destruction = { by: "token:ann", request: { at, rule: "ops", days: 7 }, confirmedBy: undefined };
   const by = { actor: "ann", requestId: "", action: "request_destruction", at } as const;
   await store.update(record, { ...record, destruction }, by);
-  return watchDestructions(store, () => at).remarks();
+  return watchDestructions(
+    store,
+    wallTime(() => at),
+  ).remarks();
 }
 
 const [current, other] = ["projects/p/locations/l/keyRings/r/cryptoKeys/k", "arn:aws:kms:eu-central-1:1:key/2"].map(
@@ -38,14 +43,15 @@ async function keysRefused(isOwnRefused: boolean): Promise<readonly string[]> {
   const describe = async () => ({ state: "disabled", detail: "Disabled" }) as const;
   const provider = { ...localProvider(randomMasterKey()), ...(isOwnRefused && { describe }) };
   const monitor = await startHealthMonitor({
-    watches: [await watchProvider({ provider })],
+    time: realTime,
+    watches: [await watchProvider({ time: realTime, provider })],
     tenantProviderKeys: () =>
       Array.from({ length: 12 }, (_, n) => ({
         name: `key-${n}`,
         tenants: n * 1_000 + 1,
         condition: () => ({ condition: n % 2 === 0 ? "denied" : "unavailable", detail: "as told" }) as const,
       })),
-    store: memoryStore(),
+    store: memoryStore(realTime),
     notices: [],
   });
   onTestFinished(() => monitor.close());

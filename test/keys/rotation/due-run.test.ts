@@ -10,20 +10,22 @@ import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { countingStore, dayMs, setUp, turn } from "../../support/keys-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const untilEver = new AbortController().signal;
 const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };
 
 /** One replica whose runs are planned at every midnight. */
 function replica(options: Partial<RunOptions> & { provider?: Provider; store?: Store } = {}) {
-  const store = options.store ?? memoryStore();
+  const store = options.store ?? memoryStore(realTime);
   const parts = setUp({ store, ...(options.provider && { provider: options.provider }) });
   const { keyring, time } = parts;
   const results: RotationResult[] = [];
   const runs = rotationRuns({
     rotation: keyring,
     holder: "here",
-    clock: () => new Date(time.start + time.ms),
+    time: wallTime(() => new Date(time.start + time.ms)),
     plannedAfter: (date) => new Date((Math.floor(date.getTime() / dayMs) + 1) * dayMs),
     leaseTtlMs: 60_000,
     report: (result) => results.push(result),
@@ -63,7 +65,7 @@ describe("a run", () => {
   });
 
   it("is done by the first look where none was noted, and then when it is planned: before, not even the store is asked", async () => {
-    const { store, calls } = countingStore(memoryStore());
+    const { store, calls } = countingStore(memoryStore(realTime));
     const here = replica({ store });
     await here.runs.runIfMissed(untilEver);
     expect(calls).toContain("finishLease");
@@ -85,13 +87,13 @@ describe("a run", () => {
   });
 
   it("that was missed while no replica was there is caught up with, by the store's memory", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const before = replica({ store });
     before.time.ms = dayMs;
     await before.runs.runIfMissed(untilEver);
     // As long after its own start no run is planned.
     const startedAt = new Date(before.time.start + 3 * dayMs + 1);
-    const after = replica({ store, clock: () => startedAt });
+    const after = replica({ store, time: wallTime(() => startedAt) });
     await after.runs.runIfMissed(untilEver);
     expect(after.results).toHaveLength(1);
     expect(after.runs.last()).toEqual(startedAt);
@@ -100,7 +102,7 @@ describe("a run", () => {
   });
 
   it("rotates though no replica was ever there at a planned time", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     await makeKeys(replica({ store, provider }), 2);
     const hourMs = dayMs / 24;
@@ -117,7 +119,7 @@ describe("a run", () => {
   });
 
   it("that a wrong clock noted for a time to come is done anew, and noted by the clock that is right", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const wrong = replica({ store });
     wrong.time.ms = 3_650 * dayMs;
     await wrong.runs.runIfMissed(untilEver);
@@ -136,7 +138,7 @@ describe("a run", () => {
   });
 
   it("by a replica whose clock is a little ahead is not done again", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const [here, there] = [replica({ store }), replica({ store, holder: "there" })];
     here.time.ms = dayMs + 60_000;
     there.time.ms = dayMs;
@@ -146,7 +148,7 @@ describe("a run", () => {
   });
 
   it("that another replica did is not done again, and the lease is not kept for nothing", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const [here, there] = [replica({ store }), replica({ store, holder: "there" })];
     for (const { time } of [here, there]) time.ms = dayMs;
     await here.runs.runIfMissed(untilEver);
@@ -157,7 +159,7 @@ describe("a run", () => {
   });
 
   it("is one replica's where two look at the same time", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const [here, there] = [replica({ store, provider }), replica({ store, provider, holder: "there" })];
     await makeKeys(here, 10);
@@ -169,7 +171,7 @@ describe("a run", () => {
   });
 
   it("goes on past keys that are damaged, though they are the oldest and fill a batch", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const isDamaged = (tenantId: string) => Number(tenantId.slice(1)) < 100;
     let damage = false;
     const store: Store = {
@@ -297,7 +299,7 @@ describe("a run that is not complete", () => {
   });
 
   it("throws what the store said, and gives the lease back", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let down = true;
     const store: Store = {
       ...honest,
@@ -324,7 +326,7 @@ describe("the lease of a run", () => {
   });
 
   it("that another took over, this one having been stopped and resumed, ends the run before it writes", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const here = replica({
       store,
       rotation: {
@@ -345,7 +347,7 @@ describe("the lease of a run", () => {
   });
 
   it("is renewed while a batch takes long, and the batch ends when that fails", async () => {
-    const { store, calls } = countingStore(memoryStore());
+    const { store, calls } = countingStore(memoryStore(realTime));
     const renewed = Promise.withResolvers<void>();
     let reason: unknown;
     const here = replica({
@@ -374,7 +376,7 @@ describe("the lease of a run", () => {
   });
 
   it("is not taken again by a renewal that is under way when the run ends", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const renewing = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
     let asked = 0;

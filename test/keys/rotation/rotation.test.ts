@@ -9,6 +9,8 @@ import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { countingStore, dayMs, disabling, setUp, turn } from "../../support/keys-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const data = ["data"] as const;
 
@@ -56,7 +58,7 @@ describe("rotating a tenant", () => {
   });
 
   it("costs the same with a hundred versions as with one", async () => {
-    const { store, calls } = countingStore(memoryStore());
+    const { store, calls } = countingStore(memoryStore(realTime));
     const { keyring, time, calls: providerCalls } = setUp({ store });
     await keyring.activeDataKey("acme");
     async function cost() {
@@ -95,7 +97,7 @@ describe("rotating a tenant", () => {
   });
 
   it("reports a damaged record and goes on with the other purpose", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { keyring } = setUp({ store: damaged(honest, "acme", "data") });
     await makeBoth(setUp({ store: honest }).keyring).catch(() => {});
     const { rotated, failed } = await keyring.rotate({ tenantId: "acme", force: true });
@@ -106,7 +108,7 @@ describe("rotating a tenant", () => {
   });
 
   it("fails as a whole where the store gives no answer before anything was done", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { keyring } = setUp({ store: { ...honest, active: unavailable } });
     expect(await thrownBy(() => keyring.rotate({ tenantId: "acme", force: true }))).toBeKmsError("STORE_UNAVAILABLE");
   });
@@ -194,7 +196,7 @@ describe("rotating a tenant", () => {
 
 describe("rotations at the same time", () => {
   it("make one new version; the others conflict and leave nothing behind", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const replicas = Array.from({ length: 8 }, () => setUp({ store, provider }).keyring);
     await replicas[0]!.activeDataKey("acme");
@@ -209,7 +211,7 @@ describe("rotations at the same time", () => {
   });
 
   it("are in use at once on the replicas that lost, too", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const provider = localProvider(randomMasterKey());
     const replicas = [setUp({ store, provider }).keyring, setUp({ store, provider }).keyring];
     for (const keyring of replicas) await keyring.activeDataKey("acme");
@@ -282,7 +284,7 @@ describe("a request id", () => {
   });
 
   it("whose answer cannot be looked up after a failure leaves that failure to be told", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     let down = false;
     const store: Store = {
       ...honest,
@@ -374,11 +376,11 @@ describe("rotating what is due", () => {
   });
 
   it("goes on past a damaged record, and past what it is told to pass over", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { keyring, time } = setUp({ store: damaged(honest, "b", "data") });
     const keyIds: string[] = [];
     for (const tenantId of ["a", "c", "d"]) keyIds.push((await keyring.activeDataKey(tenantId)).keyId);
-    await setUp({ store: honest, clock: () => new Date(time.start - 1) }).keyring.activeDataKey("b");
+    await setUp({ store: honest, time: wallTime(() => new Date(time.start - 1)) }).keyring.activeDataKey("b");
     const keyId = (await honest.active("b", "data"))!.keyId;
     time.ms = 90 * dayMs;
     const first = await keyring.rotateDue({ limit: 2, except: new Set([keyIds[0]!]) });
@@ -391,7 +393,7 @@ describe("rotating what is due", () => {
   });
 
   it("leaves a key that another change overtook, and makes none in its place", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const { keyring, time } = setUp({ store: honest });
     const { keyId } = await keyring.activeDataKey("acme");
     time.ms = 90 * dayMs;
@@ -405,7 +407,7 @@ describe("rotating what is due", () => {
     };
     const { rotated, skipped, remaining } = await setUp({
       store: late,
-      clock: () => new Date(time.start + time.ms),
+      time: wallTime(() => new Date(time.start + time.ms)),
     }).keyring.rotateDue();
     expect(rotated).toEqual([]);
     expect(skipped).toMatchObject([{ keyId, version: 1, reason: "is DISABLED by now" }]);
@@ -445,11 +447,14 @@ describe("rotating what is due", () => {
     const { keyring } = setUp({
       provider,
       maxPerSecond: 50,
-      now: () => at.ms,
-      async pause(ms) {
-        const until = at.ms + ms;
-        await turn();
-        at.ms = Math.max(at.ms, until);
+      time: {
+        ...realTime,
+        monotonicMs: () => at.ms,
+        async sleep(ms) {
+          const until = at.ms + ms;
+          await turn();
+          at.ms = Math.max(at.ms, until);
+        },
       },
     });
     for (let i = 0; i < 10; i += 1) await keyring.activeDataKey(`t${i}`);

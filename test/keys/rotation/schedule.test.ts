@@ -6,6 +6,7 @@ import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from ".
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import type { Fence, LeaseAnswer } from "../../../src/store/lease-store.ts";
 import { msFromNow } from "../../support/from-now.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const minuteMs = 60_000;
 const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };
@@ -31,6 +32,7 @@ function start(options: Partial<ScheduleOptions> & { finishedAt?: string | undef
   const leases: number[] = [];
   schedule = scheduleRotation({
     cron: "0 0 2 * * ?",
+    time: realTime,
     random: () => 0.5,
     store: {
       async lease(_name: string, _holder: string, ttlMs: number): Promise<LeaseAnswer> {
@@ -137,7 +139,7 @@ describe("a schedule", () => {
   });
 
   it("takes over within half a minute of the end of the lease of a replica that died", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     const leaseTtlMs = 40_000;
     const diedAtMs = msFromNow(0);
     expect((await store.lease("rotation/2", "there", leaseTtlMs)).generation).toBe(1);

@@ -21,6 +21,7 @@ import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from ".
 import { thrownBy } from "../../support/matchers.ts";
 import { azureEnvironment, canServe } from "../../support/azure-fixture.ts";
 import { startProcess } from "../../support/service-process.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 /** Wraps as azure does, with nothing but the public key; and opens what it wrapped, as whoever wraps may remember. */
 function attacker(keyId: string, { current }: FakeVaultKey): Provider {
@@ -58,8 +59,12 @@ function attacker(keyId: string, { current }: FakeVaultKey): Provider {
 /** A whole store, every row of it authenticated under the attacker's store key. */
 async function forge(file: string, vault: AzureKeyVaultFake, key: FakeVaultKey): Promise<void> {
   const provider = attacker(`${vault.url}/keys/fluo-kms`, key);
-  const store = await unlockStore(await openStore({ name: "sqlite", file }), providerKeys({ current: provider }));
-  const keyring = wholeKeyring({ store, provider });
+  const store = await unlockStore(
+    await openStore({ name: "sqlite", file }, realTime),
+    providerKeys({ current: provider }),
+    realTime,
+  );
+  const keyring = wholeKeyring({ time: realTime, store, provider });
   await keyring.activeDataKey("acme");
   await keyring.activeSigningKey("acme");
   keyring.close();
@@ -194,16 +199,18 @@ describe.skipIf(!canServe)("a store under an RSA key in Azure", () => {
 
 it("a pin is checked under a provider that only it can wrap for, too", async () => {
   const local = localProvider(randomMasterKey());
-  const store = await openStore({ name: "memory" });
+  const store = await openStore({ name: "memory" }, realTime);
   const advice: string[] = [];
-  await unlockStore(store, providerKeys({ current: local }), (each) => advice.push(each));
+  await unlockStore(store, providerKeys({ current: local }), realTime, (each) => advice.push(each));
   expect(advice).toEqual([]);
-  await unlockStore(store, providerKeys({ current: { ...local, wrapsForAnyone: true } }), (each) => advice.push(each));
+  await unlockStore(store, providerKeys({ current: { ...local, wrapsForAnyone: true } }), realTime, (each) =>
+    advice.push(each),
+  );
   const [, pin] = settingLine.exec(advice[0]!)!;
-  await unlockStore(store, providerKeys({ current: local, storeKeyPin: pin }));
+  await unlockStore(store, providerKeys({ current: local, storeKeyPin: pin }), realTime);
   const storeKeyPin = pin!.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
   const wrong = providerKeys({ current: local, storeKeyPin });
-  const error = await thrownBy(() => unlockStore(store, wrong));
+  const error = await thrownBy(() => unlockStore(store, wrong, realTime));
   expect(error).toBeKmsError("DATA_LOSS", "the store key is not the one that azure.store-key-fingerprint names");
   expect(String((error as Error).message)).not.toContain(pin);
 });

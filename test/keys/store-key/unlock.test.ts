@@ -7,16 +7,17 @@ import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { openStore } from "../../../src/store/registry.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
-const locked = () => openStore({ name: "memory" });
+const locked = () => openStore({ name: "memory" }, realTime);
 
 it("opens under the provider key that wrapped it, in whichever place the configuration names it", async () => {
   const [a, b] = [localProvider(randomMasterKey()), localProvider(randomMasterKey())];
   const store = await locked();
-  await unlockStore(store, providerKeys({ current: a }));
+  await unlockStore(store, providerKeys({ current: a }), realTime);
   for (const keys of [providerKeys({ current: a }), providerKeys({ current: b, others: [a] })])
-    expect((await unlockStore(store, keys)).name).toBe("memory");
-  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: b })))).toBeKmsError(
+    expect((await unlockStore(store, keys, realTime)).name).toBe("memory");
+  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: b }), realTime))).toBeKmsError(
     "PROVIDER_DENIED",
     b.keyId,
   );
@@ -29,16 +30,16 @@ it("does not open by a provider that ignores the context, which would open one t
     encrypt: (plaintext) => local.encrypt(plaintext, {}),
     decrypt: (wrapped) => local.decrypt(wrapped, {}),
   };
-  const error = await thrownBy(async () => unlockStore(await locked(), providerKeys({ current: ignorant })));
+  const error = await thrownBy(async () => unlockStore(await locked(), providerKeys({ current: ignorant }), realTime));
   expect(error).toBeKmsError("PROVIDER_DENIED", "another encryption context");
 });
 
 it("is lost where the provider opens it to something else", async () => {
   const local = localProvider(randomMasterKey());
   const store = await locked();
-  await unlockStore(store, providerKeys({ current: local }));
+  await unlockStore(store, providerKeys({ current: local }), realTime);
   const short: Provider = { ...local, decrypt: async (...given) => (await local.decrypt(...given)).subarray(1) };
-  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: short })))).toBeKmsError(
+  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: short }), realTime))).toBeKmsError(
     "DATA_LOSS",
     "length",
   );

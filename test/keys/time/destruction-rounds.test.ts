@@ -6,6 +6,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { dayMs } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { hourMs, minuteMs, newWorld, yearMs } from "../../support/replicas.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const right = { secondAheadMs: 0 };
 type Replica = ReturnType<ReturnType<typeof newWorld>["start"]>;
@@ -279,7 +280,7 @@ describe("a destruction that an earlier version scheduled", () => {
   });
 
   it("is given its wait though the record of another is damaged, which is then told", async () => {
-    const honest = memoryStore();
+    const honest = memoryStore(realTime);
     const store: Store = {
       ...honest,
       get: (tenantId, keyId) =>

@@ -6,6 +6,8 @@ import { dayMs } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { postgresBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -19,7 +21,7 @@ async function opened() {
 
 it("is read with what was noted, and noted with it", async () => {
   const store = await opened();
-  const witness = createTimeWitness({ store });
+  const witness = createTimeWitness({ time: realTime, store });
   const { second, noted } = await witness.read();
   expect(noted).toBeUndefined();
   expect(second?.name).toBe("PostgreSQL");
@@ -33,7 +35,7 @@ it("is read with what was noted, and noted with it", async () => {
 
 it.each([10 * 365, -10 * 365])("keeps a service from scheduling whose clock is %d days off", async (days) => {
   const store = await opened();
-  const witness = createTimeWitness({ store, clock: () => fromNow(days * dayMs) });
+  const witness = createTimeWitness({ store, time: wallTime(() => fromNow(days * dayMs)) });
   expect(await thrownBy(() => witness.noteAgreed())).toBeKmsError("CLOCKS_DISAGREE", "that of PostgreSQL");
   await store.close();
 });
@@ -41,9 +43,9 @@ it.each([10 * 365, -10 * 365])("keeps a service from scheduling whose clock is %
 it("is not enough where the provider's clock says otherwise", async () => {
   const store = await opened();
   const second = { name: "the provider aws", read: async () => fromNow(-dayMs) };
-  const witness = createTimeWitness({ store, second });
+  const witness = createTimeWitness({ time: realTime, store, second });
   expect(await thrownBy(() => witness.noteAgreed())).toBeKmsError("CLOCKS_DISAGREE", "that of the provider aws");
   const agreeing = { ...second, read: async () => fromNow(-apartMs) };
-  expect((await createTimeWitness({ store, second: agreeing }).read()).second?.name).toBe("PostgreSQL");
+  expect((await createTimeWitness({ time: realTime, store, second: agreeing }).read()).second?.name).toBe("PostgreSQL");
   await store.close();
 });

@@ -4,12 +4,14 @@ import { KmsError } from "../../../src/errors.ts";
 import { createTimeWitness } from "../../../src/keys/time/time-witness.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const start = Date.parse("2026-03-01T12:00:00.000Z");
 
 /** A wall clock that stands, and a second one that differs by what the test sets. */
 function clocks() {
-  const store = memoryStore();
+  const store = memoryStore(realTime);
   onTestFinished(() => store.close());
   const world = { aheadMs: undefined as number | undefined, isStoreAway: false };
   const witness = createTimeWitness({
@@ -20,7 +22,7 @@ function clocks() {
         return store.witnessedTime();
       },
     },
-    clock: () => new Date(start),
+    time: wallTime(() => new Date(start)),
     second: {
       name: "the provider local",
       read: async () => (world.aheadMs === undefined ? undefined : new Date(start + world.aheadMs)),

@@ -6,6 +6,7 @@ import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AwsKmsAnswer, AwsKmsFake, FakeKey } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
@@ -224,6 +225,7 @@ describe("AWS answers with", () => {
       maxPauseMs: 1,
       breakAfter: 1_000,
       retryBudget: 1_000,
+      time: realTime,
     });
     ({ wrapped } = await provider.generateDataKey(context));
   });

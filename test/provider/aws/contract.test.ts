@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AwsKmsAnswer } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
@@ -26,7 +27,7 @@ providerContract("aws", async () => {
 
 providerContract("aws behind the resilience layer", async () => {
   const kms = await startFake();
-  const open = async () => dependable(await openOn([kms], kms.createKey().id));
+  const open = async () => dependable(await openOn([kms], kms.createKey().id), { time: realTime });
   return { provider: await open(), other: await open() };
 });
 
@@ -34,7 +35,7 @@ providerContract("aws in two regions", async () => {
   const { ireland, frankfurt, key } = await twoRegions();
   const another = ireland.createKey({ multiRegion: true });
   frankfurt.createKey({ replicaOf: another });
-  const open = async (id: string) => dependable(await openOn([ireland, frankfurt], id));
+  const open = async (id: string) => dependable(await openOn([ireland, frankfurt], id), { time: realTime });
   return { provider: await open(key.id), other: await open(another.id) };
 });
 
@@ -125,7 +126,7 @@ describe("a call that AWS leaves hanging", () => {
     const { kms, key } = await openedOnFake();
     const places = await openOn([kms], key.id);
     stopTheClock();
-    const provider = dependable(places, { attemptTimeoutMs, maxRetries: 0 });
+    const provider = dependable(places, { time: realTime, attemptTimeoutMs, maxRetries: 0 });
     kms.once("silence", "GenerateDataKey");
     const error = thrownBy(() => provider.generateDataKey(context));
     await kms.until(() => kms.inFlight === 1);
@@ -165,7 +166,7 @@ describe("a key in two regions", () => {
       const { ireland, frankfurt, key } = await twoRegions();
       const places = await openOn([ireland, frankfurt], key.id);
       stopTheClock();
-      const provider = dependable(places, { attemptTimeoutMs });
+      const provider = dependable(places, { time: realTime, attemptTimeoutMs });
       const { plaintext, wrapped } = await provider.generateDataKey(context);
       expect(provider.region).toBe("eu-west-1");
       await ireland.fault({ mode });
@@ -187,7 +188,7 @@ describe("a key in two regions", () => {
     const { ireland, frankfurt, key } = await twoRegions();
     const places = await openOn([ireland, frankfurt], key.id);
     stopTheClock();
-    const provider = dependable(places);
+    const provider = dependable(places, { time: realTime });
     const { wrapped } = await provider.generateDataKey(context);
     expect(await thrownBy(() => provider.decrypt(wrapped, {}))).toBeKmsError("CIPHERTEXT_REJECTED");
     key.state = "Disabled";
@@ -235,6 +236,6 @@ describe("an alias", () => {
 it("is opened by its name in the registry", async () => {
   const kms = await startFake();
   const place = { region: kms.region, endpoint: kms.url, masterKeyId: kms.createKey().arn };
-  const [provider] = await openProvider({ name: "aws", places: [place], profile: undefined });
+  const [provider] = await openProvider({ name: "aws", places: [place], profile: undefined }, realTime);
   expect(provider.name).toBe("aws");
 });

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openAws } from "../../../src/provider/aws/open.ts";
 import { awsError } from "../../../src/provider/aws/errors.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AwsKmsFake } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { openOn, startFake, twoRegions, useCredentials, withoutCredentials } from "../../support/aws-fixture.ts";
@@ -119,7 +120,7 @@ describe("the region", () => {
   it("is AWS_REGION's where none is configured, and without one the setting is named", async () => {
     const kms = await startFake("eu-north-1");
     const place = { region: undefined, masterKeyId: kms.createKey().id, endpoint: kms.url };
-    const open = () => openAws({ name: "aws", places: [place], profile: undefined });
+    const open = () => openAws({ name: "aws", places: [place], profile: undefined }, realTime);
     const error = await thrownBy(open);
     expect(error).toBeKmsError("INVALID_ARGUMENT", "aws.kms.region");
     expect(error).toBeKmsError("INVALID_ARGUMENT", "set it, or AWS_REGION");
@@ -138,7 +139,7 @@ describe("the endpoint", () => {
     vi.stubEnv("AWS_ENDPOINT_URL", kms.url);
     vi.stubEnv("AWS_ENDPOINT_URL_KMS", kms.url);
     const place = { region: "xx-nowhere-1", masterKeyId: kms.createKey().id, endpoint: undefined }; // a name that nobody serves
-    const error = await thrownBy(() => openAws({ name: "aws", places: [place], profile: undefined }));
+    const error = await thrownBy(() => openAws({ name: "aws", places: [place], profile: undefined }, realTime));
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE");
     expect(kms.calls).toEqual({});
     vi.stubEnv("AWS_ENDPOINT_URL", undefined);
@@ -162,11 +163,14 @@ describe("the credentials", () => {
     vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", file);
     const kms = await startFake("eu-south-1");
     const open = (name: string, region?: string) =>
-      openAws({
-        name: "aws",
-        places: [{ region, masterKeyId: kms.createKey().id, endpoint: kms.url }],
-        profile: name,
-      });
+      openAws(
+        {
+          name: "aws",
+          places: [{ region, masterKeyId: kms.createKey().id, endpoint: kms.url }],
+          profile: name,
+        },
+        realTime,
+      );
     expect((await open("kms"))[0].region).toBe("eu-south-1");
     expect(await thrownBy(() => open("none", "eu-south-1"))).toBeKmsError("PROVIDER_DENIED", "no credentials");
     await rm(directory, { recursive: true });

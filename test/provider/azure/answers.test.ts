@@ -6,6 +6,7 @@ import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AzureFault, AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { canServe, context, openOn, startFake } from "../../support/azure-fixture.ts";
@@ -278,7 +279,7 @@ describe.skipIf(!canServe)("Key Vault answers with", () => {
     vault = await startFake();
     version = vault.createKey("fluo").current.id;
     provider = await openOn(vault, "fluo");
-    const options = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
+    const options = { time: realTime, firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
     resilient = dependable([await openOn(vault, "fluo")], options);
     ({ wrapped } = await provider.generateDataKey(context));
   });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import { parseWrapped } from "../../../src/provider/azure/wrapped.ts";
 import { dependable } from "../../../src/provider/failover.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AzureFault, AzureOperation } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
@@ -35,7 +36,7 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
         const vault = await startFake();
         const open = async (name: string) => {
           vault.createKey(name, { type });
-          return dependable([await openOn(vault, name)]);
+          return dependable([await openOn(vault, name)], { time: realTime });
         };
         return { provider: await open("fluo"), other: await open("other") };
       },
@@ -298,7 +299,7 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
       const { vault } = await openedOnFake();
       const opened = await openOn(vault, "fluo");
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-      const provider = dependable([opened], { attemptTimeoutMs: 100, maxRetries: 0 });
+      const provider = dependable([opened], { time: realTime, attemptTimeoutMs: 100, maxRetries: 0 });
       vault.once("silence", "wrapkey");
       const error = thrownBy(() => provider.generateDataKey(context));
       await vault.until(() => vault.calls.wrapkey === 1 && vault.inFlight === 1);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { openAzure } from "../../../src/provider/azure/open.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { clientId, federatedToken, tenant } from "../../fakes/azure-authority.ts";
 import {
   type AzureFault,
@@ -78,7 +79,7 @@ describe.skipIf(!canServe)("at start, refused is", () => {
   it("an identifier with a version, or that is none, without a call", async () => {
     const vault = await startFake();
     for (const key of [`${vault.url}/keys/fluo/${"0".repeat(32)}`, `${vault.url}/secrets/fluo`, "fluo"]) {
-      const error = await thrownBy(() => openAzure({ ...settingsFor(vault, "fluo"), key }));
+      const error = await thrownBy(() => openAzure({ ...settingsFor(vault, "fluo"), key }, realTime));
       expect(error).toBeKmsError("INVALID_ARGUMENT", "azure.key-vault.key");
     }
     expect(vault.log).toEqual([]);
@@ -104,7 +105,7 @@ describe.skipIf(!canServe)("at start, refused is", () => {
   it("a name that is not known, with what may have become of the vault", async () => {
     const vault = await startFake();
     const error = (await thrownBy(() =>
-      openAzure({ ...settingsFor(vault, "fluo"), key: "https://fluo.invalid/keys/fluo" }),
+      openAzure({ ...settingsFor(vault, "fluo"), key: "https://fluo.invalid/keys/fluo" }, realTime),
     )) as KmsError;
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "cannot be reached");
     expect(error.advice).toContain("az keyvault list-deleted --resource-type vault, az keyvault recover --name fluo");

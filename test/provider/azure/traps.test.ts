@@ -6,6 +6,7 @@ import { parseWrapped } from "../../../src/provider/azure/wrapped.ts";
 import { azureConnection } from "../../../src/provider/azure/connection.ts";
 import { azureTokens } from "../../../src/provider/azure/tokens.ts";
 import { dependable } from "../../../src/provider/failover.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { canServe, context, openedOnFake, openOn } from "../../support/azure-fixture.ts";
@@ -15,7 +16,7 @@ import { fromNow } from "../../support/from-now.ts";
 async function sdkOn(vault: AzureKeyVaultFake) {
   const connection = await azureConnection(vault.caFile);
   onTestFinished(() => connection.close());
-  const tokens = azureTokens({ connection, instanceDiscovery: false });
+  const tokens = azureTokens({ connection, time: realTime, instanceDiscovery: false });
   const { httpClient } = connection.options();
   const options = { httpClient, disableChallengeResourceVerification: true };
   return { keys: new KeyClient(vault.url, tokens, options as object), tokens, options: options as object };
@@ -108,6 +109,7 @@ describe.skipIf(!canServe)("the SDK", () => {
     const { vault } = await openedOnFake();
     const observed: unknown[] = [];
     const provider = dependable([await openOn(vault, "fluo")], {
+      time: realTime,
       firstPauseMs: 1,
       maxPauseMs: 1,
       observe: ({ outcome, attempts }) => observed.push([outcome, attempts]),

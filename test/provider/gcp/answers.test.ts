@@ -7,6 +7,7 @@ import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import type { Fault, GcpKmsFake } from "../../fakes/gcp-kms.ts";
 import { type FakeKey, failed } from "../../fakes/gcp-kms-rules.ts";
 import { thrownBy } from "../../support/matchers.ts";
@@ -375,7 +376,7 @@ describe("Google answers with", () => {
     const key = kms.createKey();
     expect(key.name).toBe(keyName);
     provider = await open(kms, key);
-    const quick = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
+    const quick = { time: realTime, firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
     resilient = dependable([await open(kms, key)], quick);
     ({ wrapped } = await provider.generateDataKey(context));
   });

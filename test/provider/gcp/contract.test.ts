@@ -6,6 +6,7 @@ import { crc32c } from "../../../src/encoding/crc32c.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { type Fault, type GcpKmsFake, issue } from "../../fakes/gcp-kms.ts";
 import { failed } from "../../fakes/gcp-kms-rules.ts";
 import { thrownBy } from "../../support/matchers.ts";
@@ -27,7 +28,7 @@ async function openTwo() {
 providerContract("gcp", openTwo);
 providerContract("gcp behind the resilience layer", async () => {
   const { provider, other } = await openTwo();
-  return { provider: dependable([provider]), other: dependable([other]) };
+  return { provider: dependable([provider], { time: realTime }), other: dependable([other], { time: realTime }) };
 });
 providerContract("gcp with a key in hardware", async () => {
   const kms = await startFake();
@@ -185,7 +186,7 @@ describe("a call", () => {
     kms.fault(path, fault);
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const times = { attemptTimeoutMs: 60, totalTimeoutMs: 150, firstPauseMs: 1 };
-    const resilient = dependable([provider], times);
+    const resilient = dependable([provider], { time: realTime, ...times });
     const ended = thrownBy(() => resilient.generateDataKey(context));
     await kms.called(path, seen + 1);
     await vi.advanceTimersByTimeAsync(times.totalTimeoutMs);
@@ -233,7 +234,7 @@ describe("a token that Cloud KMS does not take", () => {
 
 it("opens through the registry", async () => {
   const kms = await startFake();
-  const [provider] = await openProvider(kms.settings(kms.createKey()));
+  const [provider] = await openProvider(kms.settings(kms.createKey()), realTime);
   expect(provider).toMatchObject({
     name: "gcp",
     keyId: "projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/fluo",

@@ -6,6 +6,7 @@ import { gcpMetadata } from "google-auth-library";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { openGcp } from "../../../src/provider/gcp/open.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { makeCertificate } from "../../fakes/certificates.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { open, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
@@ -24,7 +25,7 @@ describe("at start, refused is", () => {
     "projects/p/locations/../keyRings/r/cryptoKeys/k",
   ])("a name that is no key's: %s", async (key) => {
     const settings = { name: "gcp", key, endpoint: "http://127.0.0.1:9", credentialsFile: undefined } as const;
-    expect(await thrownBy(() => openGcp(settings))).toBeKmsError("INVALID_ARGUMENT", "gcp.kms.key");
+    expect(await thrownBy(() => openGcp(settings, realTime))).toBeKmsError("INVALID_ARGUMENT", "gcp.kms.key");
   });
 
   it.each(["cloudkms.googleapis.com", "ftp://127.0.0.1", "https://a:hunter2@b", "https://a/v1", "https://a/?b"])(

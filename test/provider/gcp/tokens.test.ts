@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import type { GcpToken } from "../../../src/provider/gcp/credentials.ts";
 import { gcpTokens } from "../../../src/provider/gcp/tokens.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { msFromNow } from "../../support/from-now.ts";
 import { thrownBy } from "../../support/matchers.ts";
 
@@ -27,7 +28,7 @@ function source() {
     signal.addEventListener("abort", () => reject(signal.reason));
     asked.push({ resolve, reject, signal });
     return promise;
-  });
+  }, realTime);
   return { asked, tokens };
 }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import { openProvider, type ProviderSettings } from "../../../src/provider/registry.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 
@@ -28,7 +29,7 @@ describe("the local provider's key id", () => {
 describe("the local provider's key file", () => {
   let directory: string;
   let masterKeyFile: string;
-  const open = async () => (await openProvider({ name: "local", masterKeyFile }))[0];
+  const open = async () => (await openProvider({ name: "local", masterKeyFile }, realTime))[0];
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "fluo-kms-"));
     masterKeyFile = join(directory, "master.key");
@@ -83,13 +84,19 @@ describe("the local provider's key file", () => {
 
 describe("the registry", () => {
   it("opens a local provider under a random key each time", async () => {
-    const [[a], [b]] = [await openProvider({ name: "local" }), await openProvider({ name: "local" })];
+    const [[a], [b]] = [
+      await openProvider({ name: "local" }, realTime),
+      await openProvider({ name: "local" }, realTime),
+    ];
     expect(a.name).toBe("local");
     expect(a.keyId).not.toBe(b.keyId);
   });
 
   it.each(["nothing", "constructor", ""])("refuses the name %j", async (name) => {
     const settings = { name } as unknown as ProviderSettings;
-    expect(await thrownBy(() => openProvider(settings))).toBeKmsError("INVALID_ARGUMENT", "fluo.kms.provider");
+    expect(await thrownBy(() => openProvider(settings, realTime))).toBeKmsError(
+      "INVALID_ARGUMENT",
+      "fluo.kms.provider",
+    );
   });
 });

@@ -14,6 +14,7 @@ import { openVault } from "../../../src/provider/vault/open.ts";
 import { takePlaintext } from "../../../src/provider/vault/response.ts";
 import { connectVault } from "../../../src/provider/vault/http.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { type FakeVault, type Fault, startFakeVault, transitPolicy } from "../../fakes/vault.ts";
 import { newKey, policyDenial } from "../../fakes/vault-rules.ts";
 import { thrownBy } from "../../support/matchers.ts";
@@ -32,15 +33,15 @@ async function openTwo() {
   const token = shared.token({ policy: "root" });
   const login = { method: "token", token, tokenFile: undefined } as const;
   return {
-    provider: await openVault(shared.settings(login)),
-    other: await openVault(shared.settings(login, { key: "second" })),
+    provider: await openVault(shared.settings(login), realTime),
+    other: await openVault(shared.settings(login, { key: "second" }), realTime),
   };
 }
 
 providerContract("vault on a fake Vault", openTwo);
 providerContract("vault on a fake Vault, dependable", async () => {
   const { provider, other } = await openTwo();
-  return { provider: dependable([provider]), other: dependable([other]) };
+  return { provider: dependable([provider], { time: realTime }), other: dependable([other], { time: realTime }) };
 });
 
 let vault: FakeVault;
@@ -56,7 +57,7 @@ afterEach(async () => {
 });
 
 async function open(settings = vault.settings()): Promise<Provider> {
-  const provider = await openVault(settings);
+  const provider = await openVault(settings, realTime);
   opened.push(provider);
   return provider;
 }
@@ -171,7 +172,7 @@ describe("an answer of Vault", () => {
     const place = await open();
     const isSilent = fault === "hang" || fault === "stall";
     if (isSilent) vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const provider = dependable([place], { maxRetries: 2, firstPauseMs: 1 });
+    const provider = dependable([place], { time: realTime, maxRetries: 2, firstPauseMs: 1 });
     const { wrapped } = await provider.generateDataKey(context);
     vault.fault(decryptPath, fault);
     const ended = thrownBy(() => provider.decrypt(wrapped, context));
@@ -559,7 +560,7 @@ describe("a call that is given up", () => {
   it("fails to open where nothing listens", async () => {
     const settings = vault.settings();
     await vault.close();
-    expect(await thrownBy(() => openVault(settings))).toBeKmsError("PROVIDER_UNAVAILABLE", "ECONNREFUSED");
+    expect(await thrownBy(() => openVault(settings, realTime))).toBeKmsError("PROVIDER_UNAVAILABLE", "ECONNREFUSED");
     vault = await startFakeVault();
   });
 });
@@ -592,12 +593,12 @@ describe("the settings", () => {
     ["a CA file without a certificate", "vault.cacert", { caFile: import.meta.filename }],
   ])("are refused by name: %s", async (_what, setting, over) => {
     const settings = vault.settings(undefined, over);
-    expect(await thrownBy(() => openVault(settings))).toBeKmsError("INVALID_ARGUMENT", setting);
+    expect(await thrownBy(() => openVault(settings, realTime))).toBeKmsError("INVALID_ARGUMENT", setting);
     expect(vault.calls).toHaveLength(0);
   });
 
   it("open through the registry", async () => {
-    const [provider] = await openProvider(vault.settings());
+    const [provider] = await openProvider(vault.settings(), realTime);
     expect(provider.name).toBe("vault");
     await provider.close();
   });
@@ -626,10 +627,10 @@ describe.skipIf(!made)("over TLS", () => {
       key: readFileSync(file("server.key")),
       cert: readFileSync(file("server.pem")),
     });
-    const provider = await openVault(secure.settings(undefined, { caFile: file("ca.pem") }));
+    const provider = await openVault(secure.settings(undefined, { caFile: file("ca.pem") }), realTime);
     expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
     await provider.close();
-    const error = await thrownBy(() => openVault(secure.settings()));
+    const error = await thrownBy(() => openVault(secure.settings(), realTime));
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     expect(adviceOf(error)).toContain("vault.cacert");
     await secure.close();

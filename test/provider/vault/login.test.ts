@@ -9,6 +9,7 @@ import type { KmsError } from "../../../src/errors.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { openVault } from "../../../src/provider/vault/open.ts";
 import type { VaultLogin } from "../../../src/provider/vault/settings.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { type FakeVault, startFakeVault } from "../../fakes/vault.ts";
 import { bareDenial, failed, invalidToken, policyDenial } from "../../fakes/vault-rules.ts";
 import { msFromNow } from "../../support/from-now.ts";
@@ -34,7 +35,7 @@ afterEach(async () => {
 });
 
 async function open(login?: VaultLogin): Promise<Provider> {
-  const provider = await openVault(vault.settings(login));
+  const provider = await openVault(vault.settings(login), realTime);
   opened.push(provider);
   return provider;
 }
@@ -189,7 +190,7 @@ describe("a login by Kubernetes", () => {
 describe("a namespace", () => {
   it("is in every request, the login too", async () => {
     vault.logins.get(appRolePath)!.policy = "root";
-    const provider = await openVault(vault.settings(appRole(), { namespace: "team" }));
+    const provider = await openVault(vault.settings(appRole(), { namespace: "team" }), realTime);
     await use(provider);
     await provider.inspect();
     await provider.close();

@@ -27,6 +27,8 @@ import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-a
 import type { AuditRow } from "../../../src/store/audit-store.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { createTurns } from "../../../src/runtime/turns/one-at-a-time.ts";
 
 const keyId = "00112233445566778899aabbccddeeff";
 const at = new Date("2026-03-01T12:00:00.123Z");
@@ -113,7 +115,15 @@ function setUp(caller: Partial<Caller> = {}) {
     remaining: 8,
     next: { ...other, keyId },
   }));
-  const handlers = keyAdminHandlers({ lifecycle, rewrap: { rewrap }, current, store, heads: noHeads, verifyAudit });
+  const handlers = keyAdminHandlers({
+    auditTurns: createTurns({ time: realTime }),
+    lifecycle,
+    rewrap: { rewrap },
+    current,
+    store,
+    heads: noHeads,
+    verifyAudit,
+  });
   const call = { caller: { ...anyone, name: "ann", ...caller }, signal: new AbortController().signal };
   const listKeys = (request: Partial<ListKeysRequest> = {}) =>
     handlers.listKeys(create(ListKeysRequestSchema, request as never), call);

@@ -15,6 +15,8 @@ import { keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
 import { dayMs, setUp } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { realTime } from "../../../src/runtime/time.ts";
+import { createTurns } from "../../../src/runtime/turns/one-at-a-time.ts";
 
 const tenantId = "acme";
 
@@ -22,6 +24,7 @@ async function begun() {
   const { keyring, store, time } = setUp({ needsTwo: () => true });
   const { keyId } = await keyring.activeDataKey(tenantId);
   const admin = keyAdminHandlers({
+    auditTurns: createTurns({ time: realTime }),
     ...{
       lifecycle: keyring,
       rewrap: keyring,

@@ -19,6 +19,7 @@ import { thrownBy } from "../../support/matchers.ts";
 import { type Bytes, len, message } from "../../support/otlp-wire.ts";
 import { withLogProof } from "../../support/test-log.ts";
 import { call } from "../../support/service-fixture.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const by = { actor: "ann", requestId: "" };
 const open: ReturnType<typeof replica>[] = [];
@@ -46,7 +47,7 @@ function setUp(
     logs: logReader({ store, keys: keyring }),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     spansSigned: { add() {} },
-    clock: () => new Date(time.start + time.ms),
+    time: wallTime(() => new Date(time.start + time.ms)),
   });
   const signedAt = formatSignedAt(time.start + time.ms);
 

@@ -19,6 +19,7 @@ import { filledLog } from "../../support/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../../support/tenant-log-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { call } from "../../support/service-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "" };
 const open: ReturnType<typeof replica>[] = [];
@@ -27,7 +28,7 @@ afterEach(async () => {
 });
 
 /** The service has another issuer than the one under which its logs were born. */
-function setUp(store = memoryStore()) {
+function setUp(store = memoryStore(realTime)) {
   const log = replica({ store });
   open.push(log);
   const handlers = publicKeyHandlers({ keyring: log.keyring, issuer: "moved.example.com" });
@@ -86,7 +87,7 @@ describe("a handover", () => {
   });
 
   it("to a key that did not come into use has no proof, and an auditor can read that", async () => {
-    const store = memoryStore();
+    const store = memoryStore(realTime);
     let refuses = false;
     const { keyring, append, get } = setUp({
       ...store,

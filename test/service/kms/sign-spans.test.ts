@@ -12,6 +12,7 @@ import { badSpan, batchOf, decoded, spansFrom } from "../../support/made-batches
 import { thrownBy } from "../../support/matchers.ts";
 import { len, message, varint } from "../../support/otlp-wire.ts";
 import { call, setUp as setUpService } from "../../support/service-fixture.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const pool = createBatchPool({ threads: 2 });
 afterAll(() => pool.close());
@@ -24,11 +25,11 @@ const spans = batchOf(spansFrom(0, 3));
 async function setUp(change: Partial<SignSpansParts> = {}, context: CallContext = call()) {
   const service = setUpService();
   const { store, keyring } = service;
-  const time = { ms: service.parts.clock().getTime() };
+  const time = { ms: service.parts.time.now().getTime() };
   const clock = () => new Date(time.ms);
   const appended: LogBatch[] = [];
-  const heads = createHeads({ store, issuer: "test", clock });
-  const log = createSequencer({ store, heads, keys: keyring, pool, clock });
+  const heads = createHeads({ store, issuer: "test", time: wallTime(clock) });
+  const log = createSequencer({ store, heads, keys: keyring, pool, time: wallTime(clock) });
   const sequencer: SignSpansParts["sequencer"] = {
     append(tenant, batch, ...given) {
       appended.push(batch);
@@ -39,7 +40,7 @@ async function setUp(change: Partial<SignSpansParts> = {}, context: CallContext 
   const spansSigned = { add: (count: number, mode: string) => void counts.push([count, mode]) };
   const timed: [number, string][] = [];
   const batchTook = (seconds: number, mode: string) => void timed.push([seconds, mode]);
-  const parts = { ...service.parts, clock, pool, sequencer, spansSigned, batchTook, ...change };
+  const parts = { ...service.parts, time: wallTime(clock), pool, sequencer, spansSigned, batchTook, ...change };
   return { ...service, counts, timed, time, appended, stream: signSpans(parts)(context) };
 }
 

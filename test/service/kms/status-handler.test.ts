@@ -10,6 +10,7 @@ import { statusHandlers } from "../../../src/service/kms/status-handler.ts";
 import { addKey } from "../../support/store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { call, setUp } from "../../support/service-fixture.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 /** As Status is told of one. */
 function cacheOf(keyType: string, stats: Partial<CacheStats>) {
@@ -114,7 +115,7 @@ it("tells what calls cost, what the keys in its caches would at half and at twic
   const cost = async (uptimeMs: number) => {
     const status = statusHandlers({
       ...parts,
-      clock: () => new Date(parts.startedAt.getTime() + uptimeMs),
+      time: wallTime(() => new Date(parts.startedAt.getTime() + uptimeMs)),
       watches: [...parts.watches, ...parts.watches],
       providerCalls: () => new Map([["decrypt", 1_000]]),
       caches: () => [

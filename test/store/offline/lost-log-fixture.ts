@@ -7,6 +7,7 @@ import { openProvider } from "../../../src/provider/registry.ts";
 import { type Acceptance, acceptLostLog } from "../../../src/store/offline/lost-log.ts";
 import { logProblem } from "../../../src/store/sqlite/ready-log.ts";
 import type { CrashedStore } from "../../support/crashed-store.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 export const at = new Date("2026-11-28T10:00:00.123Z");
 
@@ -21,7 +22,7 @@ export async function accept({ file, where }: CrashedStore, digest = digestOf(fi
     actor: "command line",
     at,
     async keyOf(tables) {
-      const [provider] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
+      const [provider] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile }, realTime);
       return unwrapStoreKey((await tables.storeKey())!, providerKeys({ current: provider }));
     },
     async checkLogs(tables, key, problem) {

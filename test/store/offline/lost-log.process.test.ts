@@ -7,6 +7,7 @@ import { inStore } from "../../support/cli-store-fixture.ts";
 import { type CrashedStore, crashedStore, damageLog } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { accept, acceptancesIn, digestOf, tenantsIn } from "./lost-log-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -37,15 +38,21 @@ describe("an acceptance that is killed", () => {
       damageLog(store.file);
       const digest = digestOf(store.file);
       expect(await killedAt(step, store, digest)).toContain(`killed at ${step.split(":")[0]}`);
-      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
+      expect(await thrownBy(async () => holdReady(store, realTime))).toBeKmsError(
+        "DATA_LOSS",
+        `accept-rollback ${digest}`,
+      );
       await killedAt("lost-log.told:1", store, digest); // ends what was begun, but for the last step
-      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
+      expect(await thrownBy(async () => holdReady(store, realTime))).toBeKmsError(
+        "DATA_LOSS",
+        `accept-rollback ${digest}`,
+      );
       expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT", "another damage");
       expect(existsSync((await accept(store, digest))!.kept)).toBe(true);
       expect(acceptancesIn(store.file)).toMatchObject([{ detail: digest }]);
       expect(await accept(store, digest)).toBeUndefined();
       expect(tenantsIn(store.file)).toContain("early-2");
-      holdReady(store).release();
+      holdReady(store, realTime).release();
     },
   );
 

@@ -9,6 +9,7 @@ import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../
 import { thrownBy } from "../../support/matchers.ts";
 import { flip, framesOf, inFrame } from "../../support/wal-files.ts";
 import { accept, acceptancesIn, at, digestOf, tenantsIn } from "./lost-log-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -91,7 +92,7 @@ describe("a log that lost", () => {
     damageLog(store.file);
     const digest = digestOf(store.file);
     const user = made.copy();
-    const hold = holdReady(user);
+    const hold = holdReady(user, realTime);
     damageLog(user.file);
     expect(await thrownBy(() => accept(user, digest))).toBeKmsError("STORE_UNAVAILABLE", "is in use");
     hold.release();
@@ -101,7 +102,10 @@ describe("a log that lost", () => {
 it("an acceptance that was begun cannot be ended where nobody can read what it was", async () => {
   const store = made.copy();
   writeFileSync(`${store.file}.accepting`, "half");
-  expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", "not ended: restore the store");
+  expect(await thrownBy(async () => holdReady(store, realTime))).toBeKmsError(
+    "DATA_LOSS",
+    "not ended: restore the store",
+  );
   expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT");
 });
 

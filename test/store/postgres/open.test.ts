@@ -11,6 +11,7 @@ import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
 import { addKey, postgresBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -50,7 +51,7 @@ describe("a PostgreSQL store", () => {
 
   it("is opened by ten at once, when it is new too", async () => {
     const url = await server.createDatabase();
-    const again = () => openPostgres({ name: "postgres", url, maxConnections: 4 });
+    const again = () => openPostgres({ name: "postgres", url, maxConnections: 4 }, realTime);
     const stores = await Promise.all(Array.from({ length: 10 }, () => again()));
     const keys = await Promise.all(
       stores.map(async (store, index) => {
@@ -73,7 +74,7 @@ describe("a PostgreSQL store", () => {
   it("answers long reads while writes have all other connections", async () => {
     const { url, sql, store } = await open();
     await addKey(store);
-    const other = postgresDatabase({ url }, 1);
+    const other = postgresDatabase({ url }, 1, realTime);
     const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const holding = other.write(async ({ query }) => {
       await query("lock table kms_leases in access exclusive mode");
@@ -98,7 +99,7 @@ describe("a PostgreSQL store", () => {
     await store.counts();
     expect(store.load?.()).toMatchObject({ waiting: 0, connections: { used: 0, max } });
     expect(store.load?.().connections?.idle).toBeGreaterThanOrEqual(1);
-    const other = postgresDatabase({ url }, 1);
+    const other = postgresDatabase({ url }, 1, realTime);
     const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const holding = other.write(async ({ query }) => {
       await query("lock table kms_leases, kms_keys in access exclusive mode");
@@ -136,7 +137,7 @@ describe("a PostgreSQL store", () => {
 
   it("fails the one transaction whose connection is cut between two statements, and goes on with another connection", async () => {
     const { url, sql, store } = await open();
-    const db = postgresDatabase({ url }, 1);
+    const db = postgresDatabase({ url }, 1, realTime);
     const error = await thrownBy(() =>
       db.write(async ({ query }) => {
         const [row] = await query("select pg_backend_pid() as pid");
@@ -154,7 +155,7 @@ describe("a PostgreSQL store", () => {
     const { url, open: again, sql } = await postgresBackdoor(server);
     const key = createSecretKey(randomBytes(32));
     const store = await again();
-    const { db, afterFirstRead } = interrupted(postgresDatabase({ url }, 2));
+    const { db, afterFirstRead } = interrupted(postgresDatabase({ url }, 2, realTime));
 
     afterFirstRead(async () => {
       await addKey(await unlocked(store, key), { tenantId: "one" });
@@ -195,7 +196,7 @@ describe("a PostgreSQL store", () => {
 
   it("does not show its password, whatever fails", async () => {
     const url = "postgres://ann:s3cret@127.0.0.1:1/none";
-    const error = await thrownBy(() => openPostgres({ name: "postgres", url, maxConnections: 1 }));
+    const error = await thrownBy(() => openPostgres({ name: "postgres", url, maxConnections: 1 }, realTime));
     expect(error).toBeKmsError("STORE_UNAVAILABLE", "ECONNREFUSED");
     expect(inspect(error, { depth: 9 })).not.toContain("s3cret");
   });

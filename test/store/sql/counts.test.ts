@@ -5,6 +5,7 @@ import { insertCopies } from "../../../src/store/offline/copy.ts";
 import { countKeys } from "../../../src/store/sql/counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 type Key = [tenantId: string, purpose: Purpose, version: number, state: KeyState];
 
@@ -30,7 +31,7 @@ const counted = {
 };
 
 async function database() {
-  const db = embeddedDatabase({ file: ":memory:", soon: setImmediate });
+  const db = embeddedDatabase({ time: realTime, file: ":memory:", soon: setImmediate });
   await db.write(async (tx) => {
     await migrate(tx, sqliteDialect);
     const bytes = new Uint8Array();
@@ -63,7 +64,7 @@ describe("counting keys", () => {
   });
 
   it("finds nothing in an empty store", async () => {
-    const db = embeddedDatabase({ file: ":memory:", soon: setImmediate });
+    const db = embeddedDatabase({ time: realTime, file: ":memory:", soon: setImmediate });
     await db.write((tx) => migrate(tx, sqliteDialect));
     const nothing = { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
     expect(await countKeys(db)).toEqual(nothing);

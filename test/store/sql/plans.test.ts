@@ -19,6 +19,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 type Statement = Parameters<Query>;
 
@@ -289,7 +290,7 @@ function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: D
 describe("the plans of SQLite", () => {
   plansOf(
     async () => {
-      const db = embeddedDatabase({ file: ":memory:", soon: setImmediate });
+      const db = embeddedDatabase({ time: realTime, file: ":memory:", soon: setImmediate });
       await db.write((tx) => migrate(tx, sqliteDialect));
       return db;
     },
@@ -313,8 +314,8 @@ describe.skipIf(!postgresAvailable() && !process.env.CI)("the plans of PostgreSQ
   plansOf(
     async () => {
       const url = await server.createDatabase();
-      await (await openPostgres({ name: "postgres", url, maxConnections: 1 })).close();
-      return postgresDatabase({ url }, 2);
+      await (await openPostgres({ name: "postgres", url, maxConnections: 1 }, realTime)).close();
+      return postgresDatabase({ url }, 2, realTime);
     },
     "vacuum analyze", // as autovacuum does: else no index is enough without the table
     (db) => ({

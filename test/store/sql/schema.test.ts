@@ -14,6 +14,7 @@ import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { pendingKey } from "../../support/store-fixture.ts";
 import { contentOf, grown, newLog, tilesOf } from "../../support/log-store-fixture.ts";
 import { insertStored, storedRows, storeKeyOfRows } from "../../support/stored-rows.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -23,7 +24,7 @@ const second: Migration = ({ text }) => [`alter table a add column y ${text}`, "
 const broken: Migration = () => ["insert into a values (2, 'half')", "insert into missing values (1)"];
 
 describe("migrating a schema", () => {
-  const make = () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask });
+  const make = () => embeddedDatabase({ time: realTime, file: ":memory:", soon: queueMicrotask });
   const to = (db: ReturnType<typeof make>, ...all: Migration[]) =>
     db.write((tx) => migrate(tx, sqliteDialect, { steps: all, oldest: 1 }));
   const rows = (db: ReturnType<typeof make>, text: string) => db.read((query) => query(text));
@@ -93,8 +94,8 @@ describe("migrating a schema", () => {
 });
 
 const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
-  ["SQLite", async () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask }), sqliteDialect],
-  ["PostgreSQL", async () => postgresDatabase({ url: await server.createDatabase() }, 2), postgresDialect],
+  ["SQLite", async () => embeddedDatabase({ time: realTime, file: ":memory:", soon: queueMicrotask }), sqliteDialect],
+  ["PostgreSQL", async () => postgresDatabase({ url: await server.createDatabase() }, 2, realTime), postgresDialect],
 ];
 
 describe("a store of schema version 3, which has no logs", () => {
@@ -224,7 +225,7 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
 
 it("a store of PostgreSQL that is up to date is found so by a user who may make no tables", async () => {
   const owner = new URL(await server.createDatabase());
-  const db = postgresDatabase({ url: owner.href }, 1);
+  const db = postgresDatabase({ url: owner.href }, 1, realTime);
   await db.write((tx) => migrate(tx, postgresDialect));
   for (const statement of [
     "create role service login password 'service'",
@@ -233,14 +234,14 @@ it("a store of PostgreSQL that is up to date is found so by a user who may make 
   ])
     await db.read((query) => query(statement));
   const service = Object.assign(new URL(owner), { username: "service", password: "service" });
-  const its = postgresDatabase({ url: service.href }, 1);
+  const its = postgresDatabase({ url: service.href }, 1, realTime);
   expect(await its.write((tx) => migrate(tx, postgresDialect))).toBe(migrations.length);
   await Promise.all([its.close(), db.close()]);
 });
 
 it("a migration of PostgreSQL gives up on a table that a backup holds, leaves nothing, and is made once that has ended", async () => {
   const url = await server.createDatabase();
-  const db = postgresDatabase({ url }, 3);
+  const db = postgresDatabase({ url }, 3, realTime);
   await db.write((tx) => migrate(tx, postgresDialect, { steps: migrations.slice(0, 5), oldest: 1 }));
   const version = async () => (await db.read((query) => query("select version from kms_schema")))[0];
   const read = Promise.withResolvers<void>();

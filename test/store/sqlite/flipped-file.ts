@@ -7,6 +7,7 @@ import { openSqlite } from "../../../src/store/sqlite/open.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { randomFrom } from "../../crash/random.ts";
 import { examined } from "../../support/examined.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 export interface FlipOutcome {
   position: number;
@@ -47,7 +48,7 @@ async function outcomeOf(file: string, key: KeyObject, rows: string): Promise<Om
 
 async function started(file: string, key: KeyObject): Promise<Store | Error> {
   try {
-    const locked = await openSqlite({ name: "sqlite", file });
+    const locked = await openSqlite({ name: "sqlite", file }, realTime);
     try {
       return await locked.unlock(key);
     } catch (error) {

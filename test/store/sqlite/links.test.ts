@@ -7,6 +7,7 @@ import { openSqlite } from "../../../src/store/sqlite/open.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const nobody = 65_534;
 const registry = new URL("../../../src/store/registry.ts", import.meta.url).href;
@@ -53,14 +54,14 @@ describe("a SQLite store behind a symbolic link", () => {
   it("is used by its real name, so that the files beside it are watched", async () => {
     const { file, link, open } = linked();
     await (await open()).close();
-    const store = await unlocked(await openSqlite({ name: "sqlite", file: link }));
+    const store = await unlocked(await openSqlite({ name: "sqlite", file: link }, realTime));
     await addKey(store);
     const tables = await openTables({ name: "sqlite", file: link });
     expect(await tables.content()).toContain("1 keys of 1 tenants");
     await tables.close();
     await store.close();
     chmodSync(file, 0o640);
-    expect(await thrownBy(() => openSqlite({ name: "sqlite", file: link }))).toBeKmsError(
+    expect(await thrownBy(() => openSqlite({ name: "sqlite", file: link }, realTime))).toBeKmsError(
       "STORE_UNAVAILABLE",
       `chmod 600 ${file}`,
     );
@@ -101,10 +102,15 @@ describe("a directory", () => {
   it("is not taken for a SQLite file", async () => {
     const file = join(directory(), "kms.db");
     mkdirSync(file, { mode: 0o755 });
-    for (const open of [() => openSqlite({ name: "sqlite", file }), () => openTables({ name: "sqlite", file })]) {
+    for (const open of [
+      () => openSqlite({ name: "sqlite", file }, realTime),
+      () => openTables({ name: "sqlite", file }),
+    ]) {
       expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "file");
     }
     expect(await thrownBy(() => openBackup(file))).toBeKmsError("STORE_UNAVAILABLE", "is not a file");
-    expect(String(await thrownBy(() => openSqlite({ name: "sqlite", file })))).toContain("is a directory, not a file");
+    expect(String(await thrownBy(() => openSqlite({ name: "sqlite", file }, realTime)))).toContain(
+      "is a directory, not a file",
+    );
   });
 });

@@ -8,6 +8,7 @@ import { openSqlite } from "../../../src/store/sqlite/open.ts";
 import { logOf } from "../../../src/store/sqlite/log-size.ts";
 import { use } from "../../support/examined.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 it("has its size, and a remark past its limit that names the process that reads", async () => {
   const { file, open } = sqliteBackdoor();
@@ -27,7 +28,7 @@ it("has its size, and a remark past its limit that names the process that reads"
 
 it("is within its limit again once the reader has gone", async () => {
   const { file } = sqliteBackdoor();
-  const store = await unlocked(await openSqlite({ name: "sqlite", file, maxLogBytes: keptLogBytes }));
+  const store = await unlocked(await openSqlite({ name: "sqlite", file, maxLogBytes: keptLogBytes }, realTime));
   onTestFinished(() => store.close());
   const record = await addKey(store);
   const rows = Array.from({ length: 1_000 }, () => use(record));

@@ -6,12 +6,13 @@ import { logStoreContract } from "../../support/log-store-contract.ts";
 import { newLog } from "../../support/log-store-fixture.ts";
 import { addKey, unlocked } from "../../support/store-fixture.ts";
 import { storeContract } from "../../support/store-contract.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
-storeContract("memory", openMemory);
-logStoreContract("memory", openMemory);
+storeContract("memory", () => openMemory(realTime));
+logStoreContract("memory", () => openMemory(realTime));
 
 it("lists all versions of a key, and all its compromises, beyond a page of them", async () => {
-  const store = await unlocked(openMemory());
+  const store = await unlocked(openMemory(realTime));
   await store.createLog(newLog({ tenantId: "acme" }));
   const ids: string[] = [];
   for (let version = 1; version <= pageRows + 2; version += 1) {

@@ -20,6 +20,7 @@ import { thrownBy } from "../../support/matchers.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 storeContract("sqlite", () => sqliteBackdoor().open());
 logStoreContract("sqlite", () => sqliteBackdoor().open());
@@ -88,7 +89,7 @@ describe("a SQLite store", () => {
     const { file, open } = sqliteBackdoor();
     writeFileSync(file, randomBytes(4096), { mode: 0o600 });
     const below = `${file}/kms.db`;
-    const error = await thrownBy(() => openSqlite({ name: "sqlite", file: below }));
+    const error = await thrownBy(() => openSqlite({ name: "sqlite", file: below }, realTime));
     expect(error).toBeKmsError("STORE_UNAVAILABLE", `${below} cannot be used (ENOTDIR)`);
     expect(await thrownBy(open)).toBeKmsError("DATA_LOSS", "damaged");
   });
@@ -207,7 +208,7 @@ describe("a SQLite store", () => {
 
   it("misses no change of another from when it was opened on, nor when its connection had to be given up", async () => {
     const { file } = sqliteBackdoor();
-    const [ours, theirs] = [0, 1].map(() => embeddedDatabase({ file, soon: setImmediate }));
+    const [ours, theirs] = [0, 1].map(() => embeddedDatabase({ time: realTime, file, soon: setImmediate }));
     await theirs!.write(({ query }) => query("create table notes (text text) strict"));
     const count = () => ours!.read(async (query) => (await query("select count(*) as count from notes"))[0]?.count);
     const change = () => theirs!.write(({ query }) => query("insert into notes values ('news')"));

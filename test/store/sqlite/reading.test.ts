@@ -10,6 +10,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const key = createSecretKey(randomBytes(32));
 const rows = 2_000;
@@ -128,6 +129,7 @@ async function besideReader() {
   });
   const gate = { admit: vi.fn(), shut, isEmpty: () => reader === undefined };
   const db = embeddedDatabase({
+    time: realTime,
     file,
     soon: setImmediate,
     schema: ["create table if not exists t (secret blob)"],

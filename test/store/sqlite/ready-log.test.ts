@@ -8,6 +8,7 @@ import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
 import { crashedStore, type CrashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { commitsIn, edit, framePart, framesOf, inFrame } from "../../support/wal-files.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ afterAll(() => made[Symbol.dispose]());
 
 /** What holding the store says of its log. */
 function seenIn(file: string) {
-  const { log, release } = holdReady({ file });
+  const { log, release } = holdReady({ file }, realTime);
   release();
   return log;
 }
@@ -37,7 +38,7 @@ describe("a log that is whole", () => {
 
   it("is not read while it is in use", () => {
     const { file } = made.copy();
-    const first = holdReady({ file });
+    const first = holdReady({ file }, realTime);
     damageLog(file);
     expect(seenIn(file)).toMatchObject({ verdict: "in use", isWarning: false });
     first.release();
@@ -155,7 +156,7 @@ describe("a log that is damaged at its end", () => {
     note(file, all - 1, { end: "-heads.1", generation: 3 });
     expect(seenIn(file).commits).toEqual({ stored: all - 1, noted: all - 1 });
     note(file, all, { end: "-elsewhere" });
-    const error = await thrownBy(async () => holdReady({ file, headsFile: `${file}-elsewhere` }));
+    const error = await thrownBy(async () => holdReady({ file, headsFile: `${file}-elsewhere` }, realTime));
     expect(error).toBeKmsError("ROLLBACK_SUSPECTED", `and ${all} were durable`);
   });
 

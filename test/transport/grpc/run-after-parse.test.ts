@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { createGather } from "../../../src/transport/grpc/run-after-parse.ts";
 import { startTransports } from "../../support/transports-fixture.ts";
 
@@ -19,7 +20,7 @@ describe("calls that came together", () => {
   });
 
   it("run in their order, once what came with them was read", async () => {
-    const [gather, ran] = [createGather(), [] as string[]];
+    const [gather, ran] = [createGather(realTime), [] as string[]];
     gather("a", 100, () => ran.push("first"));
     await Promise.resolve();
     gather("a", 100, () => ran.push("second"));
@@ -29,7 +30,7 @@ describe("calls that came together", () => {
   });
 
   it("run once, and those that come meanwhile after them", async () => {
-    const [gather, ran] = [createGather(), [] as string[]];
+    const [gather, ran] = [createGather(realTime), [] as string[]];
     gather("a", 100, () => {
       ran.push("first");
       gather("a", 100, () => ran.push("later"));
@@ -44,7 +45,7 @@ describe("calls that came together", () => {
   });
 
   it("do not wait past 64 KiB of requests", async () => {
-    const [gather, ran] = [createGather(), [] as string[]];
+    const [gather, ran] = [createGather(realTime), [] as string[]];
     gather("a", limit, () => ran.push("the limit"));
     expect(ran).toEqual([]);
     gather("a", 1, () => ran.push("a byte more"));
@@ -56,7 +57,7 @@ describe("calls that came together", () => {
   });
 
   it("take turns by their connections, and keep their order there", async () => {
-    const [gather, ran] = [createGather(), [] as string[]];
+    const [gather, ran] = [createGather(realTime), [] as string[]];
     for (const name of ["a1", "a2", "a3"]) gather("a", 100, () => ran.push(name));
     for (const name of ["b1", "b2"]) gather("b", 100, () => ran.push(name));
     await setImmediate();
@@ -64,7 +65,7 @@ describe("calls that came together", () => {
   });
 
   it("leave what does not fit into a turn of the event loop to the next ones, also past 64 KiB", async () => {
-    const [gather, ran] = [createGather(), [] as string[]];
+    const [gather, ran] = [createGather(realTime), [] as string[]];
     const long = (name: string) => () => {
       nowMs += 10;
       ran.push(name);

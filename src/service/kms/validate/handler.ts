@@ -1,4 +1,5 @@
 /** Validate: the operator's first tool. tests.ts has its tests; here are the answer and what it recommends. */
+import type { Time } from "../../../runtime/time.ts";
 import { create } from "@bufbuild/protobuf";
 import {
   Outcome,
@@ -12,7 +13,7 @@ import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../pro
 import type { CallContext } from "../../../call/context.ts";
 import { checkTenantId } from "../../../call/ids.ts";
 import { roleOf } from "../../../call/roles.ts";
-import { createTurns, type Turns } from "../../../runtime/one-at-a-time.ts";
+import { createTurns, type Turns } from "../../../runtime/turns/one-at-a-time.ts";
 import { createProbe, type Probe } from "./probe.ts";
 import { type RecommendationParts, recommendationsOn } from "./recommendations.ts";
 import { lookAtKeys, othersThan, tryPaths, type ValidatedProvider, type ValidationParts } from "./tests.ts";
@@ -24,15 +25,14 @@ export interface ValidateParts extends ValidationParts, RecommendationParts {
   unexpected?(error: unknown): void;
   /** Have it run one at a time: its provider calls are paid for, and take turns with those of callers. */
   validateTurns?: Turns;
-  /** Monotonic milliseconds, for how long tests take. */
-  now?: () => number;
+  time: Time;
 }
 
 const probeTenant = "fluo-kms-probe";
 const operations: readonly string[] = ["describe", "inspect", "generate_data_key", "encrypt", "decrypt"];
 
 export function validateHandlers(parts: ValidateParts) {
-  const { validateTurns = createTurns() } = parts;
+  const { time, validateTurns = createTurns({ time }) } = parts;
 
   /** Undefined where the tenant's own provider key is not open, which is the first test then, and fails. */
   async function providerOf(tenantId: string, probe: Probe): Promise<ValidatedProvider | undefined> {
@@ -50,7 +50,7 @@ export function validateHandlers(parts: ValidateParts) {
     async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
       const tenantId = request.tenantId === "" ? probeTenant : checkTenantId(request.tenantId);
       call.caller.every(roleOf.validate);
-      const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected, now: parts.now });
+      const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected, time });
       const used = await providerOf(tenantId, probe);
       if (used === undefined) return notOpen(probe);
       const run = async () => {

@@ -1,4 +1,5 @@
 /** Two keyrings over one throw-away store: the second meets the first one's keys with an empty cache. */
+import type { Time } from "../../../runtime/time.ts";
 import { createKeyring, type Keyring } from "../../../keys/keyring.ts";
 import { providerKeys } from "../../../provider-keys/provider-keys.ts";
 import type { Provider } from "../../../provider/provider.ts";
@@ -10,8 +11,8 @@ export interface ProbeKeyrings {
   close(): void;
 }
 
-export function probeKeyrings(provider: Provider): ProbeKeyrings {
-  const parts = { store: memoryStore(), providerKeys: providerKeys({ current: provider }) };
+export function probeKeyrings(provider: Provider, time: Time): ProbeKeyrings {
+  const parts = { store: memoryStore(time), providerKeys: providerKeys({ current: provider }), time };
   const [first, second] = [createKeyring(parts), createKeyring(parts)];
   return {
     first,

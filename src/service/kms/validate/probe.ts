@@ -2,6 +2,7 @@
  * A row of tests that build on one another, for Validate. A test that failed hides no cause: what builds on it fails without being
  * tried, and names the one that failed first.
  */
+import type { Time } from "../../../runtime/time.ts";
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type ValidationTest, ValidationTestSchema } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { hasCode, KmsError, type KmsErrorCode } from "../../../errors.ts";
@@ -38,8 +39,7 @@ export interface ProbeOptions {
   unexpected?: ((error: unknown) => void) | undefined;
   /** For one test that asks the provider. */
   answerWithinMs?: number | undefined;
-  /** Monotonic milliseconds. */
-  now?: (() => number) | undefined;
+  time: Time;
 }
 
 const noAnswer: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "DEADLINE_EXCEEDED"];
@@ -47,12 +47,7 @@ const noAnswer: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "DEADLINE_EXC
 const silenceAdvice =
   "The provider gives no answer: see to it, and to the way there from this machine (name, network, proxy). Cached keys are served on for kms.cache.ttl and kms.cache.max-stale.";
 
-export function createProbe({
-  signal,
-  unexpected = () => {},
-  answerWithinMs = 5_000,
-  now = () => performance.now(),
-}: ProbeOptions): Probe {
+export function createProbe({ signal, unexpected = () => {}, answerWithinMs = 5_000, time }: ProbeOptions): Probe {
   const tests: ValidationTest[] = [];
   const advice: string[] = [];
   let sawLie = false;
@@ -68,9 +63,9 @@ export function createProbe({
     run: Attempt<On, T>,
     failed: (error: unknown) => void,
   ): Promise<Tried<T>> {
-    const startedMs = now();
+    const startedMs = time.monotonicMs();
     const note = (outcome: Outcome, message: string) =>
-      tests.push(create(ValidationTestSchema, { name, outcome, message, latencyMs: now() - startedMs }));
+      tests.push(create(ValidationTestSchema, { name, outcome, message, latencyMs: time.monotonicMs() - startedMs }));
     const missing = on.find((each) => !each.ok);
     if (missing !== undefined) {
       note(Outcome.FAIL, `not tried: ${missing.cause} failed`);
@@ -105,7 +100,7 @@ export function createProbe({
       return attempt(
         name,
         on,
-        (given) => withDeadline(answerWithinMs, late, (limit) => run(given, AbortSignal.any([signal, limit]))),
+        (given) => withDeadline(time, answerWithinMs, late, (limit) => run(given, AbortSignal.any([signal, limit]))),
         (error) => {
           if (!hasCode(error, ...noAnswer)) return;
           silent = { ok: false, cause: name };

@@ -22,6 +22,7 @@ import { signSpan } from "../../../attestation/sign-statement.ts";
 import { claimOf, isClaim, verdict } from "../../../attestation/verify-span.ts";
 import type { CallContext } from "../../../call/context.ts";
 import { expectSame, expectTrue, mustReject, type Probe, type Tried } from "./probe.ts";
+import type { Time } from "../../../runtime/time.ts";
 
 export interface ValidationParts {
   /** What would wrap a new key of this tenant. */
@@ -30,7 +31,7 @@ export interface ValidationParts {
   watches: readonly ProviderLook[];
   /** Keyrings over one store of their own: the second finds the first one's keys, uncached. */
   probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; close(): void };
-  clock: () => Date;
+  time: Time;
 }
 
 type ProviderLook = Pick<ProviderWatch, "provider" | "current" | "look" | "probe">;
@@ -206,12 +207,12 @@ function opened({ token, key, place }: Encrypted): Uint8Array {
 type Verify = (name: string) => Promise<boolean>;
 
 async function trySpans(
-  { clock }: ValidationParts,
+  { time }: ValidationParts,
   { tenantId, call, probe }: Validated,
   { first, signing }: { first: Keyring; signing: Tried<UsableSigningKey> },
 ): Promise<Tried<Verify>> {
   const signed = await probe.test("sign_span", [signing], ([{ keyId, key }]) =>
-    signSpan(probeSpan("probe"), { tenant: tenantId, keyId, key }, clock().getTime()),
+    signSpan(probeSpan("probe"), { tenant: tenantId, keyId, key }, time.now().getTime()),
   );
   return probe.test("verify_span", [signed], async ([statement]) => {
     const verify: Verify = async (name) => {

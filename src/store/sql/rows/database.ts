@@ -54,6 +54,8 @@ export interface Database {
   watch(listener: (change: KeyChange) => void): () => void;
   /** The clock of the database's server, in milliseconds since 1970. Absent where that is this process's own. */
   clock?(query: Query): Promise<number>;
+  /** Time by that clock, or by this process's where there is none: milliseconds since 1970. */
+  now(query: Query): Promise<number>;
   /** STORE_UNAVAILABLE from a server that follows another, and may lack what that one acknowledged. Absent where there is no other. */
   refuseStandby?(query: Query): Promise<void>;
   /** DATA_LOSS where the database finds its own file damaged. It reads all of it. Absent where that is the server's own business. */

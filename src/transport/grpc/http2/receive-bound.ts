@@ -8,6 +8,7 @@
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
+import type { Time } from "../../../runtime/time.ts";
 import { maxMessageBytes, tooLarge } from "../../limits.ts";
 import { toGrpcStatus } from "../../error-status.ts";
 import { afterGrpc, takeArriving } from "./internals.ts";
@@ -25,14 +26,16 @@ const headBytes = 5;
 /** What grpc-js leaves out when it refuses a message that is too large: a client that repeats it would send megabytes in vain. */
 const refusedHeaders = toGrpcStatus(tooLarge(maxMessageBytes)).metadata!.toHttp2Headers();
 
-/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. What
- * comes on a stream that `isBounded` otherwise is left alone. */
-export function boundArriving(
-  server: Server,
-  isBounded: (stream: ServerHttp2Stream) => boolean,
-  limits = arrivingLimits,
-): void {
-  const room = createStreamRoom(limits);
+export interface ArrivingParts {
+  /** Whether what comes on a stream is bounded otherwise: it is left alone. */
+  isBounded(stream: ServerHttp2Stream): boolean;
+  limits?: RoomLimits | undefined;
+  time: Time;
+}
+
+/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
+export function boundArriving(server: Server, { isBounded, limits = arrivingLimits, time }: ArrivingParts): void {
+  const room = createStreamRoom(time, limits);
   afterGrpc(server, watch);
 
   function watch(stream: ServerHttp2Stream): void {

@@ -3,6 +3,7 @@
  * reads nothing could leave 100 answers a connection there, of any size, for as long as it likes.
  */
 import type { ServerHttp2Stream } from "node:http2";
+import type { Time } from "../../../runtime/time.ts";
 import { overloaded } from "../../budget.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
@@ -13,8 +14,8 @@ export const smallBytes = 16 * 1024;
 /** Counts an answer of so many bytes until its stream is closed. Throws OVERLOADED where there is no room. */
 export type HoldUnread = (stream: ServerHttp2Stream, bytes: number) => void;
 
-export function createUnread(limits: RoomLimits = unreadLimits): HoldUnread {
-  const room = createStreamRoom(limits);
+export function createUnread(time: Time, limits: RoomLimits = unreadLimits): HoldUnread {
+  const room = createStreamRoom(time, limits);
   return (stream, bytes) => {
     if (bytes <= smallBytes || stream.closed) return;
     if (!room.take(stream, bytes)) throw overloaded();

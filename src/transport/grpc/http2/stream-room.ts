@@ -3,6 +3,7 @@
  * the oldest first: their callers see RESOURCE_EXHAUSTED, and who comes next finds room.
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Time } from "../../../runtime/time.ts";
 import { resetStream } from "./own-resets.ts";
 
 export interface RoomLimits {
@@ -22,14 +23,14 @@ interface Held {
   sinceMs: number;
 }
 
-export function createStreamRoom({ bytes: limit, patienceMs }: RoomLimits): StreamRoom {
+export function createStreamRoom(time: Time, { bytes: limit, patienceMs }: RoomLimits): StreamRoom {
   /** The oldest first. */
   const holders = new Map<ServerHttp2Stream, Held>();
   let held = 0;
 
   /** As many as it takes, soon. */
   function makeRoom(needed: number): void {
-    const endMs = performance.now() - patienceMs;
+    const endMs = time.monotonicMs() - patienceMs;
     let missing = needed;
     for (const [stream, { bytes, sinceMs }] of holders) {
       if (missing <= 0 || sinceMs > endMs) return;
@@ -46,7 +47,7 @@ export function createStreamRoom({ bytes: limit, patienceMs }: RoomLimits): Stre
       }
       held += bytes;
       const before = holders.get(stream);
-      if (before === undefined) holders.set(stream, { bytes, sinceMs: performance.now() });
+      if (before === undefined) holders.set(stream, { bytes, sinceMs: time.monotonicMs() });
       else before.bytes += bytes;
       return true;
     },

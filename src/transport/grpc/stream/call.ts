@@ -6,6 +6,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { invalidField, type KmsError } from "../../../errors.ts";
 import { release } from "../../../runtime/detach.ts";
+import type { Time, Timer } from "../../../runtime/time.ts";
 import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
 import { decompress } from "../../decompress.ts";
@@ -36,6 +37,7 @@ interface StreamCallParts {
   messages: MessageStream;
   limits: IntakeLimits;
   share: StreamShare;
+  time: Time;
 }
 
 /** A message and what becomes of it. */
@@ -54,6 +56,7 @@ class OpenStream implements StreamCall {
   readonly ended: Promise<void>;
   readonly #call: GrpcStream;
   readonly #parts: StreamCallParts;
+  readonly #time: Time;
   readonly #intake: Intake;
   readonly #waiting: Buffer[] = [];
   readonly #atWork: Work[] = [];
@@ -66,14 +69,17 @@ class OpenStream implements StreamCall {
   #draining: KmsError | undefined;
   #wake = () => {};
   /** Until when the caller's limits let no message begin. */
-  #pace: NodeJS.Timeout | undefined;
-  #movedMs = performance.now();
-  #movedMuchMs = this.#movedMs;
+  #pace: Timer | undefined;
+  #movedMs: number;
+  #movedMuchMs: number;
 
   constructor(call: GrpcStream, parts: StreamCallParts) {
-    const { http2, limits, share } = parts;
+    const { http2, limits, share, time } = parts;
     this.#call = call;
     this.#parts = parts;
+    this.#time = time;
+    this.#movedMs = time.monotonicMs();
+    this.#movedMuchMs = this.#movedMs;
     this.#compressed = mayBeCompressed(http2);
     this.#intake = intakeOf(http2, {
       limits,
@@ -92,7 +98,7 @@ class OpenStream implements StreamCall {
   end(why: KmsError): void {
     if (this.#reason !== undefined) return;
     this.#reason = why;
-    clearTimeout(this.#pace);
+    this.#time.clear(this.#pace);
     this.#intake.discard();
     for (const message of this.#waiting.splice(0)) this.#intake.answered(message.length);
     // What the pool is at holds its memory until it is done.
@@ -121,14 +127,14 @@ class OpenStream implements StreamCall {
 
   stalled(): { forMs: number; nothingMuchForMs: number } {
     if (!this.unread() && (this.#atWork.length > 0 || this.#intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
-    const now = performance.now();
+    const now = this.#time.monotonicMs();
     // What it holds meanwhile, others may need.
     const forMs = this.#pace === undefined || this.unread() ? now - this.#movedMs : 0;
     return { forMs, nothingMuchForMs: now - this.#movedMuchMs };
   }
 
   #moved(much: boolean): void {
-    this.#movedMs = performance.now();
+    this.#movedMs = this.#time.monotonicMs();
     if (much) this.#movedMuchMs = this.#movedMs;
   }
 
@@ -176,13 +182,13 @@ class OpenStream implements StreamCall {
     if (this.#pace !== undefined) return true;
     const waitMs = this.#parts.messages.waitMs?.() ?? 0;
     if (waitMs === 0) return false;
-    this.#pace = setTimeout(() => {
+    this.#pace = this.#time.after(waitMs, () => {
       this.#pace = undefined;
       this.#moved(true); // until now it was the caller that waited
       this.#begin();
       this.#intake.retry();
       this.#wake();
-    }, waitMs).unref();
+    });
     return true;
   }
 
@@ -209,7 +215,7 @@ class OpenStream implements StreamCall {
     for (;;) {
       const work = this.#atWork[0];
       if (work === undefined) {
-        if (this.#over && this.#waiting.length === 0) return clearTimeout(this.#pace);
+        if (this.#over && this.#waiting.length === 0) return this.#time.clear(this.#pace);
         if (this.#draining) throw this.#draining;
         await this.#news();
         continue;

@@ -7,9 +7,10 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError, type KmsErrorCode } from "../../../errors.ts";
 import type { Credential } from "../../../call/context.ts";
 import type { MessageStream, StreamHandler } from "../../../call/stream.ts";
+import type { Time, Timer } from "../../../runtime/time.ts";
 import type { Calls } from "../../calls.ts";
 import type { StreamCarrier } from "../../carrier.ts";
-import { deadlinePassed, grpcContext, timerSlackMs, whyCancelled } from "../../call-context.ts";
+import { deadlinePassed, grpcContext, msLeft, timerSlackMs, whyCancelled } from "../../call-context.ts";
 import type { CallerOf } from "../door.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
 import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
@@ -38,6 +39,7 @@ const unreadMs = 100;
 export interface StreamsSettings {
   messageBytes: number;
   callerOf: CallerOf;
+  time: Time;
   times?: StreamTimes | undefined;
 }
 
@@ -57,13 +59,13 @@ interface Serving {
 
 export function createStreams(
   calls: Calls,
-  { messageBytes, callerOf, times = defaultTimes }: StreamsSettings,
+  { messageBytes, callerOf, time, times = defaultTimes }: StreamsSettings,
 ): Streams {
   const limits: IntakeLimits = { ...atWork, messageBytes };
   const share = calls.budget.streams;
   const open = new Map<StreamCall, Credential | undefined>();
   const everyMs = Math.min(longestLookMs, times.idleMs / looksPerTime, times.holdUpMs / looksPerTime);
-  let looking: NodeJS.Timeout | undefined;
+  let looking: Timer | undefined;
   let draining = false;
 
   function look(): void {
@@ -78,7 +80,7 @@ export function createStreams(
   }
 
   function add(stream: StreamCall, credential: Credential | undefined): void {
-    looking ??= setInterval(look, everyMs).unref();
+    looking ??= time.every(everyMs, look);
     open.set(stream, credential);
     if (draining) stream.drain(shuttingDown());
   }
@@ -86,7 +88,7 @@ export function createStreams(
   function remove(stream: StreamCall): void {
     open.delete(stream);
     if (open.size > 0) return;
-    clearInterval(looking);
+    time.clear(looking);
     looking = undefined;
   }
 
@@ -96,10 +98,10 @@ export function createStreams(
     serve(serving, messages) {
       const { call, http2 } = serving;
       const { credential } = callerOf(http2);
-      const stream = streamCall(call, { http2, messages: whileGood(messages, credential), limits, share });
+      const stream = streamCall(call, { http2, messages: whileGood(messages, credential), limits, share, time });
       serving.stream = stream;
       add(stream, credential);
-      endWithCaller(call, stream);
+      endWithCaller(time, call, stream);
       return stream.ended.finally(() => remove(stream));
     },
   };
@@ -117,7 +119,7 @@ export function createStreams(
             succeeded(http2);
             call.end();
           },
-          (thrown) => tell(toKmsError(thrown), serving),
+          (thrown) => tell(time, toKmsError(thrown), serving),
         );
       };
     },
@@ -129,11 +131,12 @@ export function createStreams(
 }
 
 /** grpc-js too ends a stream whose deadline passes, but only says so once the caller has read what was written before. */
-function endWithCaller(call: GrpcStream, stream: StreamCall): void {
-  const leftMs = Number(call.getDeadline()) - Date.now() - timerSlackMs;
-  const timer = leftMs < maxTimerMs ? setTimeout(() => stream.end(deadlinePassed()), Math.max(0, leftMs)) : undefined;
+function endWithCaller(time: Time, call: GrpcStream, stream: StreamCall): void {
+  const leftMs = msLeft(call) - timerSlackMs;
+  const timer =
+    leftMs < maxTimerMs ? time.after(Math.max(0, leftMs), () => stream.end(deadlinePassed())).ref() : undefined;
   call.once("cancelled", () => {
-    clearTimeout(timer);
+    time.clear(timer);
     stream.end(whyCancelled(call));
   });
 }
@@ -148,12 +151,12 @@ const resets: Partial<Record<KmsErrorCode, number>> = {
 };
 
 /** A status comes behind what was written before: where the caller does not read that, a reset has to say it. */
-function tell(error: KmsError, { call, stream, http2 }: Serving): void {
+function tell(time: Time, error: KmsError, { call, stream, http2 }: Serving): void {
   const unread = () => stream?.unread() === true;
   call.emit("error", toGrpcStatus(error));
   const reset = () => resetStream(http2, unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
-  const linger = setTimeout(reset, unread() ? unreadMs : lingerMs).unref();
-  http2.once("close", () => clearTimeout(linger));
+  const linger = time.after(unread() ? unreadMs : lingerMs, reset);
+  http2.once("close", () => time.clear(linger));
 }
 
 /** Asked before each message too, as a credential may end between two looks. */

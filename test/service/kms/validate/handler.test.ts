@@ -19,6 +19,8 @@ import { startAwsKms } from "../../../fakes/aws-kms.ts";
 import { thrownBy } from "../../../support/matchers.ts";
 import { openOn, useCredentials } from "../../../support/aws-fixture.ts";
 import { call } from "../../../support/service-fixture.ts";
+import { realTime } from "../../../../src/runtime/time.ts";
+import { wallTime } from "../../../support/wall-time.ts";
 
 type Changes = (local: Provider) => Partial<Provider>;
 
@@ -50,7 +52,7 @@ const needSigningKey = ["create_signing_key", "sign_span", "verify_span", "refus
 
 interface Options {
   others?: Provider[];
-  resilience?: ResilienceOptions;
+  resilience?: Partial<ResilienceOptions>;
   parts?: Partial<ValidateParts>;
 }
 
@@ -58,13 +60,16 @@ interface Options {
 async function watching(makeProvider: (options: ResilienceOptions) => Provider, options: Options = {}) {
   const calls = new Map<string, number>();
   const provider = makeProvider({
+    time: realTime,
     ...options.resilience,
     observe({ operation, attempts }) {
       if (attempts > 0) calls.set(operation, (calls.get(operation) ?? 0) + attempts);
     },
   });
   const watches = await Promise.all(
-    [provider, ...(options.others ?? [])].map((each) => watchProvider({ provider: each, retryMs: 3_600_000 })),
+    [provider, ...(options.others ?? [])].map((each) =>
+      watchProvider({ time: realTime, provider: each, retryMs: 3_600_000 }),
+    ),
   );
   onTestFinished(async () => {
     for (const watch of watches) watch.stop();
@@ -76,11 +81,11 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
     providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
     probeKeyrings() {
-      const store = memoryStore();
-      const keyring = () => wholeKeyring({ store, clock, provider: watches[0]!.provider });
+      const store = memoryStore(realTime);
+      const keyring = () => wholeKeyring({ store, time: wallTime(clock), provider: watches[0]!.provider });
       return { first: keyring(), second: keyring(), close() {} };
     },
-    clock,
+    time: { ...wallTime(clock), monotonicMs: () => 0 }, // whatever the machine's speed
     async countProviderCalls(work) {
       calls.clear();
       return { answer: await work(), calls };
@@ -90,7 +95,6 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
     maxStaleMs: 1,
     recommendations: [],
     faults: [],
-    now: () => 0, // whatever the machine's speed
     ...options.parts,
   });
   const run = (context: CallContext = call(), tenantId = "") =>

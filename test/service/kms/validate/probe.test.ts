@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { KmsError } from "../../../../src/errors.ts";
 import { cancelled } from "../../../../src/runtime/deadline.ts";
 import { createProbe } from "../../../../src/service/kms/validate/probe.ts";
+import { realTime } from "../../../../src/runtime/time.ts";
 
 const untilAborted = (signal: AbortSignal) =>
   new Promise<never>((_resolve, reject) => {
@@ -10,7 +11,7 @@ const untilAborted = (signal: AbortSignal) =>
   });
 
 it("gives up on a provider after a while, and asks no more of it", async () => {
-  const probe = createProbe({ signal: new AbortController().signal, answerWithinMs: 5 });
+  const probe = createProbe({ time: realTime, signal: new AbortController().signal, answerWithinMs: 5 });
   let asked = 0;
   await probe.ask("first", [], (_, signal) => untilAborted(signal));
   await probe.ask("second", [], () => {
@@ -27,7 +28,7 @@ it("gives up on a provider after a while, and asks no more of it", async () => {
 });
 
 it("asks on where a provider says no", async () => {
-  const probe = createProbe({ signal: new AbortController().signal });
+  const probe = createProbe({ time: realTime, signal: new AbortController().signal });
   await probe.ask("first", [], () => {
     throw new KmsError("PROVIDER_DENIED", "no", { advice: "Ask for leave." });
   });

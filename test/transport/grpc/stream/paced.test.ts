@@ -3,6 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { StreamHandler } from "../../../../src/call/stream.ts";
 import { rateOf, tokenBucket } from "../../../../src/limits/token-bucket.ts";
+import { realTime } from "../../../../src/runtime/time.ts";
 import { fromNow } from "../../../support/from-now.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { answers, rawStream, startStreams } from "../../../support/stream-fixture.ts";
@@ -21,7 +22,7 @@ const bytes = (text: string) => Buffer.from(text);
 
 /** Gives each message back, one a second. */
 function oneASecond() {
-  const bucket = tokenBucket(rateOf(1, 1));
+  const bucket = tokenBucket(rateOf(1, 1), { now: realTime.monotonicMs });
   const taken: string[] = [];
   const handler: StreamHandler = () => ({
     waitMs: () => bucket.waitMs(),

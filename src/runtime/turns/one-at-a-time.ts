@@ -1,6 +1,7 @@
 /** Costly work that runs one at a time, however many ask for it: the next waits. And, where that is asked for, not often for one of them. */
-import { rateLimited } from "../errors.ts";
-import { abandonOn } from "./deadline.ts";
+import { rateLimited } from "../../errors.ts";
+import { abandonOn } from "../deadline.ts";
+import type { Time } from "../time.ts";
 
 export interface Turns {
   /** RATE_LIMITED where `by` began too lately. Whoever stops waiting leaves the turn to the next. */
@@ -10,17 +11,16 @@ export interface Turns {
 export interface TurnsOptions {
   /** Least time between two of one caller; 0 for none. */
   everyMs?: number | undefined;
-  /** Monotonic milliseconds. */
-  now?: () => number;
+  time: Time;
 }
 
-export function createTurns({ everyMs = 0, now = () => performance.now() }: TurnsOptions = {}): Turns {
+export function createTurns({ everyMs = 0, time }: TurnsOptions): Turns {
   /** When each caller was let in, while that still counts: the earliest first. */
   const begun = new Map<string, number>();
   let last: Promise<void> = Promise.resolve();
 
   function admit(by: string): void {
-    const at = now();
+    const at = time.monotonicMs();
     for (const [other, ms] of begun) {
       if (at - ms < everyMs) break;
       begun.delete(other);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createFairTurns, type FairTurns } from "../../src/runtime/fair-turns.ts";
+import { createFairTurns, type FairTurns } from "../../../src/runtime/turns/fair.ts";
 
 const full = () => new Error("full");
 

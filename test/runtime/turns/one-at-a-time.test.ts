@@ -1,7 +1,8 @@
 /** Work that runs one at a time, and not often for one caller. */
 import { expect, it } from "vitest";
-import { createTurns } from "../../src/runtime/one-at-a-time.ts";
-import { thrownBy } from "../support/matchers.ts";
+import { createTurns } from "../../../src/runtime/turns/one-at-a-time.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 const { signal } = new AbortController();
 
@@ -19,7 +20,7 @@ function held() {
 }
 
 it("lets the next begin when the one before has ended, however it ended", async () => {
-  const { take } = createTurns();
+  const { take } = createTurns({ time: realTime });
   const [first, second, third] = [held(), held(), held()];
   const answers = [first, second, third].map(({ work }) => take("ann", signal, work));
   await first.begun;
@@ -35,7 +36,7 @@ it("lets the next begin when the one before has ended, however it ended", async 
 });
 
 it("lets nobody before its turn because another has left the queue", async () => {
-  const { take } = createTurns();
+  const { take } = createTurns({ time: realTime });
   const [first, second, third] = [held(), held(), held()];
   const leaving = new AbortController();
   const answer = take("ann", signal, first.work);
@@ -55,7 +56,7 @@ it("lets nobody before its turn because another has left the queue", async () =>
 
 it("tells a caller that comes too often how long to wait, and no other", async () => {
   let ms = 0;
-  const { take } = createTurns({ everyMs: 10_000, now: () => ms });
+  const { take } = createTurns({ everyMs: 10_000, time: { ...realTime, monotonicMs: () => ms } });
   const run = (by: string) => take(by, signal, async () => by);
   expect(await run("ann")).toBe("ann");
   ms = 2_000.5;
@@ -72,6 +73,6 @@ it("tells a caller that comes too often how long to wait, and no other", async (
 });
 
 it("tells nobody so where no time is set", async () => {
-  const { take } = createTurns({ now: () => 0 });
+  const { take } = createTurns({ time: { ...realTime, monotonicMs: () => 0 } });
   for (let n = 0; n < 3; n += 1) expect(await take("ann", signal, async () => n)).toBe(n);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { heavyTurn, loopTurn, loopTurns } from "../../src/runtime/loop-turns.ts";
+import { heavyTurn, loopTurn, loopTurns } from "../../../src/runtime/turns/loop.ts";
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
