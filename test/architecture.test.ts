@@ -285,7 +285,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
-  store: [],
+  store: ["runtime/in-flight.ts"],
   "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/sql/upgrade", "store/examine"],
   "store/sql": ["store", "store/sql/rows", "tlog"],
   "store/sql/rows": ["store"],
@@ -293,7 +293,7 @@ const mayImport: Record<string, readonly string[]> = {
   "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
   "store/sqlite": [
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade"],
-    ...["store/sqlite/wal", "failpoints.ts", "runtime/private-file.ts"],
+    ...["store/sqlite/wal", "failpoints.ts", "runtime/private-file.ts", "runtime/manual-time.ts"],
   ],
   "store/sqlite/wal": [],
   "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
@@ -419,7 +419,7 @@ const realTimeTakers: Readonly<Record<string, string>> = {
   cli: "commands, each a process of its own",
   "store/offline": "what commands do to a store",
   "store/postgres/examined-server.ts": "a look for a command",
-  "store/sqlite/database-worker.ts": "a thread",
+  "runtime/manual-time.ts": "what a thread takes that was sent no other",
 };
 
 /** Files that wait for a turn of the event loop, in which no time passes, and why. */

@@ -9,6 +9,7 @@ import { type CircuitBreakerPolicy, CircuitState } from "cockatiel";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, refuseAborted } from "../runtime/deadline.ts";
 import type { Time, Timer } from "../runtime/time.ts";
+import { inFlight } from "../runtime/in-flight.ts";
 import { answerChecks } from "./answer-checks.ts";
 import {
   type Call,
@@ -145,7 +146,7 @@ function observedRuns(
       attempts += 1;
       attempting(1);
       try {
-        return await call(signal);
+        return await inFlight("provider", () => call(signal));
       } finally {
         attempting(-1);
       }

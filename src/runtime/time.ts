@@ -4,6 +4,7 @@
  */
 import { uptime } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import type { MessagePort } from "node:worker_threads";
 
 export interface Time {
   /** Wall clock, which may be set forward and back: for dates that are stored, shown, or compared with dates of others. */
@@ -20,6 +21,21 @@ export interface Time {
   clear(timer: Timer | undefined): void;
   /** Resolves `ms` milliseconds from now; rejects with AbortError once the signal aborts. Keeps the process alive, unless `ref` is false. */
   sleep(ms: number, options?: SleepOptions): Promise<void>;
+  /** What a new thread is sent to follow this time, by `timeOfThread`; undefined if it has the same clocks by itself. */
+  forThread(): ThreadTime | undefined;
+}
+
+/** The three clocks, in milliseconds. */
+export interface Clocks {
+  wallMs: number;
+  monotonicMs: number;
+  sinceBootMs: number;
+}
+
+/** Clocks that stand still until the port says what they show next. The port has to be transferred. */
+export interface ThreadTime {
+  clocks: Clocks;
+  port: MessagePort;
 }
 
 export interface Timer {
@@ -43,4 +59,5 @@ export const realTime: Time = {
   every: (ms, run) => setInterval(run, ms).unref(),
   clear: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
   sleep: (ms, options) => delay(ms, undefined, options),
+  forThread: () => undefined,
 };

@@ -1,6 +1,7 @@
 /** Time that a test moves. */
-import { describe, expect, it, vi } from "vitest";
-import { manualTime } from "../../src/runtime/manual-time.ts";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { manualTime, type ManualTime, timeOfThread } from "../../src/runtime/manual-time.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 
 const start = new Date("2026-01-01T00:00:00.000Z");
 
@@ -123,4 +124,59 @@ describe("time that is moved by hand", () => {
     await time.advance(9);
     expect(run).not.toHaveBeenCalled();
   });
+});
+
+describe("a thread that is sent such a time", () => {
+  function thread(time: ManualTime) {
+    const sent = time.forThread()!;
+    onTestFinished(() => {
+      sent.port.close();
+    });
+    return timeOfThread(sent);
+  }
+
+  it("has the clocks of its process, from the moment at which it was made", async () => {
+    const time = manualTime({ start });
+    await time.advance(500);
+    const own = thread(time);
+    const clocks = ({ now, monotonicMs, sinceBootMs }: Time) => [now().getTime(), monotonicMs(), sinceBootMs()];
+    expect(clocks(own)).toEqual(clocks(time));
+    await time.advance(500);
+    await time.suspend(3_600_000);
+    await time.setWallClock(-1);
+    expect(clocks(own)).toEqual(clocks(time));
+  });
+
+  it("runs what is due there before its process goes on", async () => {
+    const time = manualTime();
+    const own = thread(time);
+    const ran: string[] = [];
+    own.every(10, () => ran.push(`thread ${own.monotonicMs()}`));
+    time.after(20, () => ran.push("process 20"));
+    await time.advance(25);
+    expect(ran).toEqual(["thread 20", "process 20"]);
+  });
+
+  it("is not waited for once it has ended", async () => {
+    const time = manualTime();
+    time.forThread()!.port.close();
+    await time.advance(10);
+    expect(time.monotonicMs()).toBe(10);
+  });
+
+  it("has this machine's time if it is sent none", () => {
+    expect(realTime.forThread()).toBeUndefined();
+    expect(timeOfThread(undefined)).toBe(realTime);
+  });
+});
+
+it("skips time as a process does that was stopped: what is due runs once, at the end", async () => {
+  const time = manualTime();
+  const ran: string[] = [];
+  time.every(10, () => ran.push(`tick ${time.monotonicMs()}`));
+  time.after(35, () => ran.push(`once ${time.monotonicMs()}`));
+  await time.skip(100);
+  expect(ran).toEqual(["tick 100", "once 100"]);
+  await time.advance(10);
+  expect(ran.at(-1)).toBe("tick 110");
 });

@@ -20,6 +20,7 @@ import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
 import type { RunningServer } from "../../src/server.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
@@ -29,7 +30,10 @@ export interface RunningService extends RunningServer {
 }
 
 /** `properties` by their names in application.properties. The service is loaded here, as most who need its clients start it elsewhere. */
-export async function startService(properties: Record<string, string> = {}): Promise<RunningService> {
+export async function startService(
+  properties: Record<string, string> = {},
+  time: Time = realTime,
+): Promise<RunningService> {
   const [{ loadConfig }, { startServer }] = await Promise.all([
     import("../../src/config/load.ts"),
     import("../../src/server.ts"),
@@ -39,7 +43,7 @@ export async function startService(properties: Record<string, string> = {}): Pro
     name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(),
     value,
   ]);
-  const server = await startServer(loadConfig({ env: Object.fromEntries(env), cwd: import.meta.dirname }));
+  const server = await startServer(loadConfig({ env: Object.fromEntries(env), cwd: import.meta.dirname }), time);
   const url = `http://127.0.0.1:${server.httpPort}`;
   const client = grpcClient(`127.0.0.1:${server.grpcPort}`);
   return {

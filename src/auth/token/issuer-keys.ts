@@ -4,6 +4,7 @@
  *
  * jose's createRemoteJWKSet is not used: while the issuer is down each call loads, and its response has no limit.
  */
+import { inFlight } from "../../runtime/in-flight.ts";
 import type { Time } from "../../runtime/time.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { KmsError } from "../../errors.ts";
@@ -74,7 +75,7 @@ export function openKeySet({ name, load, use, time, maxStaleMs, warn, failed }: 
   async function loadNow(): Promise<void> {
     triedAt = now();
     try {
-      const loaded = signingKeys(await load(closing.signal), use);
+      const loaded = signingKeys(await inFlight("issuer", () => load(closing.signal)), use);
       withdrawn = new Set(
         [...withdrawn, ...(set?.kids ?? [])].filter((kid) => !loaded.kids.has(kid)).slice(-maxWithdrawn),
       );

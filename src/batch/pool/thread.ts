@@ -1,4 +1,5 @@
 /** One thread of the pool, seen from the main one: each job is a message and its answer. It holds copies of the keys that it used last. */
+import { inFlight } from "../../runtime/in-flight.ts";
 import type { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import { ForgettingMap } from "../../runtime/compact-map.ts";
@@ -49,13 +50,17 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
   worker.on("exit", () => fail());
 
   const run: Thread["run"] = (does, args, given = []) =>
-    new Promise((resolve, reject) => {
-      if (ended) return reject(ended);
-      lastId += 1;
-      worker.postMessage({ id: lastId, does, args } satisfies Call, given);
-      waiting.set(lastId, { resolve: resolve as (value: unknown) => void, reject });
-      worker.ref();
-    });
+    inFlight(
+      "pool",
+      () =>
+        new Promise((resolve, reject) => {
+          if (ended) return reject(ended);
+          lastId += 1;
+          worker.postMessage({ id: lastId, does, args } satisfies Call, given);
+          waiting.set(lastId, { resolve: resolve as (value: unknown) => void, reject });
+          worker.ref();
+        }),
+    );
 
   /** The key goes by memory that only the two threads see, and that the other one overwrites. */
   function importKey(key: PoolKey): KeyHandle {

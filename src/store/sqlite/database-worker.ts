@@ -2,7 +2,8 @@
  * The thread that owns the SQLite file: a commit waits for the disk, and would hold up every call on the main thread. It runs the calls
  * that open.ts sends, and answers each when it is durable.
  */
-import { realTime } from "../../runtime/time.ts";
+import { timeOfThread } from "../../runtime/manual-time.ts";
+import type { ThreadTime } from "../../runtime/time.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
@@ -23,12 +24,13 @@ export interface WriterData extends GateParts {
   headsFile?: string | undefined;
   migrate?: MigrateMode | undefined;
   groupReadable?: boolean | undefined;
+  time: ThreadTime | undefined;
 }
 
 const port = parentPort!;
 const data = workerData as WriterData;
 const file = realPath(data.file);
-const time = realTime;
+const time = timeOfThread(data.time);
 const ready = { file, headsFile: data.headsFile };
 const db = embeddedDatabase({ file, soon: setImmediate, time, gate: writerGate(data), reopens });
 const locked = lockedSqlStore("sqlite", db);
@@ -76,6 +78,7 @@ answerCalls(port, run, {
     hold?.release();
     time.clear(looking);
     data.port.close();
+    data.time?.port.close();
   },
 });
 

@@ -109,7 +109,13 @@ export async function openSqlite(
   { file, headsFile, groupReadable, maxLogBytes = Number.POSITIVE_INFINITY, migrate }: SqliteSettings,
   time: Time,
 ): Promise<LockedStore> {
-  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile, groupReadable, migrate });
+  const { writer, readBy, waiting, close } = threadsOf({
+    file,
+    headsFile,
+    groupReadable,
+    migrate,
+    time: time.forThread(),
+  });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -155,7 +161,7 @@ function threadsOf({ file, ...more }: Omit<WriterData, "memory" | "port">) {
   const { port1, port2 } = new MessageChannel();
   const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
     workerData: { file, ...more, memory, port: port1 } satisfies WriterData,
-    transferList: [port1],
+    transferList: [port1, ...(more.time ? [more.time.port] : [])],
   });
   let reader: Thread | undefined;
   let isClosed = false;

@@ -8,7 +8,7 @@ import type { ConnectionSettings } from "../../limits/connection-settings.ts";
 import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
-import { repeatWhile } from "../../runtime/repeat-while.ts";
+import { repeatWhile } from "./repeat-while.ts";
 import type { Time } from "../../runtime/time.ts";
 import { addressBudgets, resetRate, wholeBudgets, workRate } from "./address-budgets.ts";
 import { type Crowd, createCrowd } from "./crowd.ts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { repeatWhile } from "../../src/runtime/repeat-while.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { repeatWhile } from "../../../src/transport/connections/repeat-while.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,5 +1,5 @@
 /** Work that is done again and again while there is something to do, so that an idle process is not woken. */
-import type { Time, Timer } from "./time.ts";
+import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface Repeated {
   start(): void;

@@ -1,0 +1,54 @@
+/** Time that a test moves, for services in this process. It goes on only while they wait for nothing but time. */
+import { setImmediate as turn } from "node:timers/promises";
+import pg from "pg";
+import { onTestFinished, vi } from "vitest";
+import { inFlightChannel, type WorkerName } from "../../src/runtime/in-flight.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
+
+export interface VirtualTime extends ManualTime {
+  /** Workers that are not waited for, because they hang until time has passed. */
+  readonly hanging: Set<WorkerName>;
+  /** Resolves once all that runs waits for time. */
+  idle(): Promise<void>;
+}
+
+/** Turns of the event loop in a row without any work: what one brings about by a socket of this machine is seen in the next ones. */
+const quietTurns = 20;
+/** Work of Node's own threads, and of processes. */
+const ofNode = /^(?:FSReq|GetAddrInfo|DNSChannel|ProcessWrap|\w*Request$)/;
+
+export function virtualTime({ start = new Date("2026-01-01T00:00:00.000Z") } = {}): VirtualTime {
+  const hanging = new Set<WorkerName>();
+  const counts = new Map<WorkerName, number>();
+  const add = (change: number) => (message: unknown) => {
+    const { by } = message as { by: WorkerName };
+    counts.set(by, (counts.get(by) ?? 0) + change);
+  };
+  const handlers = { start: add(1), asyncEnd: add(-1) };
+  inFlightChannel.subscribe(handlers as never);
+  onTestFinished(() => void inFlightChannel.unsubscribe(handlers as never));
+
+  const isBusy = () =>
+    counts.entries().some(([by, count]) => count > 0 && !hanging.has(by)) ||
+    process.getActiveResourcesInfo().some((name) => ofNode.test(name));
+
+  async function idle(): Promise<void> {
+    for (let quiet = 0; quiet < quietTurns; quiet += 1) {
+      await turn();
+      if (isBusy()) quiet = 0;
+    }
+  }
+
+  return { ...manualTime({ start, idle }), hanging, idle };
+}
+
+/** Has PostgreSQL, as services in this process ask it, show the same time. */
+export function inPostgresToo(time: Pick<ManualTime, "now">): void {
+  const proto = pg.Client.prototype as { query(...given: unknown[]): unknown };
+  const { query } = proto;
+  const spy = vi.spyOn(proto, "query").mockImplementation(function (this: unknown, text, ...given) {
+    const clock = `to_timestamp(${time.now().getTime() / 1_000})`;
+    return query.call(this, typeof text === "string" ? text.replaceAll("clock_timestamp()", clock) : text, ...given);
+  });
+  onTestFinished(() => spy.mockRestore());
+}
