@@ -1,7 +1,7 @@
 /** A stop that callers do not notice: one of two replicas behind a balancer, and one whose provider hangs. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { Agent, request } from "node:http";
+import { request } from "node:http";
 import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { EncryptPiiRequestSchema } from "../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { startOutageService } from "./outage/service.ts";
 import { type Balancer, startBalancer } from "./support/balancer.ts";
 import { sharedPostgres } from "./support/shared-postgres.ts";
-import { failureOf, grpcClient } from "./support/running-service.ts";
+import { failureOf, } from "./support/running-service.ts";
 import { type ServiceProcess, startProcess } from "./support/service-process.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
@@ -143,72 +143,6 @@ it("loses calls without a delay", async () => {
   expect((await leaving.ended).code).toBe(0);
   await expect.poll(() => calling.failures.length).toBeGreaterThan(0);
   await end();
-});
-
-it("is not ready during the delay, yet alive, and takes new calls", async () => {
-  const service = await startProcess(held, { preload });
-  const stateOf = async (path: string) => (await fetch(`${service.http}/q/health/${path}`)).status;
-  expect(await stateOf("ready")).toBe(200);
-  service.child.kill("SIGTERM");
-  await service.said(/not ready any more/);
-  expect(await stateOf("ready")).toBe(503);
-  expect(await stateOf("live")).toBe(200);
-  const late = grpcClient(service.grpc);
-  await late.status({}).finally(late.close);
-  expect(service.log.some((line) => line.includes('"draining"'))).toBe(false);
-  endDelay(service);
-  expect(await service.ended).toEqual({ code: 0, err: "" });
-});
-
-it("ends the connections of HTTP/1.1 with an answer each during the delay, and those of gRPC at its end", async () => {
-  const service = await startProcess(held, { preload });
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  onTestFinished(() => agent.destroy());
-  /** Asks for a rpc, a page and a refusal, each over a connection that was kept before if there is one. */
-  const asked = async () => {
-    const answers = [];
-    for (const path of ["/fluo.kms.v1.KmsService/Status", "/q/metrics", "/%2e"]) {
-      const method = path.startsWith("/fluo") ? "POST" : "GET";
-      const sent = request(service.http, {
-        path,
-        method,
-        agent,
-        headers: { "content-type": "application/json" },
-      });
-      sent.end(method === "POST" ? "{}" : undefined);
-      const [answer] = await once(sent, "response");
-      await text(answer);
-      const { statusCode, headers } = answer;
-      answers.push([statusCode, headers.connection, sent.reusedSocket ? "kept" : "new"]);
-    }
-    return answers;
-  };
-  const session = connect(`http://${service.grpc}`);
-  onTestFinished(() => session.destroy());
-  await once(session, "connect");
-  let isTold = false;
-  const goaway = once(session, "goaway").then(() => {
-    isTold = true;
-  });
-
-  expect(await asked()).toEqual([
-    [200, "keep-alive", "new"],
-    [200, "keep-alive", "kept"],
-    [400, "keep-alive", "kept"],
-  ]);
-  service.child.kill("SIGTERM");
-  await service.said(/not ready any more/);
-  expect(await asked()).toEqual([
-    [200, "close", "kept"],
-    [200, "close", "new"],
-    [400, "close", "new"],
-  ]);
-  expect(service.log.some((line) => line.includes('"draining"'))).toBe(false);
-  expect(isTold).toBe(false);
-  endDelay(service);
-  expect(await service.ended).toEqual({ code: 0, err: "" });
-  expect(service.log.filter((line) => line.includes('"draining"'))).toHaveLength(1);
-  await goaway;
 });
 
 it("is cut short by a second signal", async () => {

@@ -36,7 +36,6 @@ const rules: Readonly<Record<string, Rule>> = {
     ),
     holdsFor: () => true,
     except: {
-      "test/api/limits.test.ts": "counts what a limit of calls a second lets through",
       "test/architecture.test.ts": "has cases of another rule as text",
       "test/bulk-streams/": figures,
       "test/callers/renewal.spec.ts": load,

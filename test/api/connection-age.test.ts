@@ -13,16 +13,23 @@ import {
   startPolicyService,
   tokenPolicy,
 } from "../support/policy-service.ts";
+import { frame } from "../support/raw-stream.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 
+/** Each connection lives up to a tenth longer or shorter, so that not all come back at once; grpc's are looked at once a second. */
+const [maxAgeMs, spreadMs, lookMs] = [600_000, 60_000, 1_000];
+
+const time = virtualTime({ finished: afterAll });
 let service: PolicyService;
 beforeAll(async () => {
   const policy = tokenPolicy({ all: { roles: ["sign", "status"] } });
-  service = await startPolicyService(policy, { "fluo.kms.connection.max-age": "1s" });
+  service = await startPolicyService(policy, { "fluo.kms.connection.max-age": "10m" }, time);
 });
 afterAll(() => service.stop());
 
 it("an old connection of gRPC is told to go, and calls of a client that comes back all succeed", async () => {
   const raw = connect(`http://127.0.0.1:${service.grpcPort}`);
+  await once(raw, "connect");
   let gone: number | undefined;
   raw.once("goaway", (code) => {
     gone = code;
@@ -30,8 +37,25 @@ it("an old connection of gRPC is told to go, and calls of a client that comes ba
   const metadata = bearer(service.tokens.all);
   const { signSpan } = KmsService.method;
   const request = toBinary(signSpan.input, create(signSpan.input, { tenantId: "acme", span: plainSpan }));
-  while (gone === undefined) await service.grpc.raw(signSpan, request, {}, metadata);
+  const call = async () => {
+    const called = service.grpc.raw(signSpan, request, {}, metadata);
+    await time.until(called, lookMs);
+    await called;
+  };
+  // A connection on which nobody has called is closed long before.
+  const first = raw.request({
+    ...{ ":method": "POST", ":path": `/${KmsService.typeName}/SignSpan` },
+    ...{ "content-type": "application/grpc", te: "trailers", ...bearerHeaders(service.tokens.all) },
+  });
+  first.resume().end(frame(request));
+  await once(first, "end");
+  await call();
+  await time.advance(maxAgeMs - spreadMs - lookMs);
+  expect(gone).toBeUndefined();
+  await call();
+  await time.advance(2 * spreadMs + 2 * lookMs);
   expect(gone).toBe(0);
+  await call();
   raw.close();
 });
 
@@ -42,14 +66,19 @@ it("an old connection of HTTP ends behind its next answer", async () => {
       ...{ host: "127.0.0.1", port: service.httpPort, path: "/api/kms/whoami", agent },
       headers: bearerHeaders(service.tokens.all),
     });
-    const [response] = (await once(request, "response")) as [IncomingMessage];
+    const answered = once(request, "response");
+    await time.until(answered, lookMs);
+    const [response] = (await answered) as [IncomingMessage];
     response.resume();
     await once(response, "end");
     expect(response.statusCode).toBe(200);
     return response.headers.connection;
   };
-  // A machine that is busy for a second finds the first one old.
-  while ((await ask()) !== "keep-alive");
-  while ((await ask()) !== "close");
+  expect(await ask()).toBe("keep-alive");
+  await time.advance(maxAgeMs - spreadMs - lookMs);
+  expect(await ask()).toBe("keep-alive");
+  await time.advance(2 * spreadMs + lookMs);
+  expect(await ask()).toBe("close");
+  expect(await ask()).toBe("keep-alive");
   agent.destroy();
 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { roles } from "../../src/call/roles.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 import { type RunningService, startService } from "./running-service.ts";
 
 export interface TokenRule {
@@ -49,11 +50,12 @@ export interface PolicyService extends RunningService {
 export async function startPolicyService(
   { text, tokens }: TokenPolicy,
   properties: Record<string, string> = {},
+  time: Time = realTime,
 ): Promise<PolicyService> {
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-policy-"));
   const file = join(dir, "policy.yaml");
   writeFileSync(file, text);
-  const service = await startService({ "fluo.kms.auth": "policy", "fluo.kms.policy.file": file, ...properties });
+  const service = await startService({ "fluo.kms.auth": "policy", "fluo.kms.policy.file": file, ...properties }, time);
   return {
     ...service,
     ...{ tokens, file },

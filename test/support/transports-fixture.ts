@@ -5,7 +5,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
 import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
 import type { Door } from "../../src/transport/authenticate.ts";
@@ -58,6 +58,8 @@ export interface TransportOptions {
   maxBodyBytes?: number;
   /** Whether the handlers of SignSpan and VerifySpan take wire bytes as they come, and that of SignSpan gives such. */
   bytesSpoken?: boolean;
+  /** That of this machine unless another is given. */
+  time?: Time;
 }
 
 export async function startTransports(
@@ -77,6 +79,7 @@ export async function startTransports(
     observer = unobserved,
     connections = testConnections(),
     maxBodyBytes,
+    time = realTime,
   }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
@@ -86,7 +89,7 @@ export async function startTransports(
   ];
   const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp }, realTime);
   const logged: string[] = [];
-  const budget = createBudget(realTime, budgetBytes);
+  const budget = createBudget(time, budgetBytes);
   const calls = createCalls({
     services: bytesSpoken ? services.map(speaksBytes) : services,
     instruments: telemetry.instruments,
@@ -94,7 +97,7 @@ export async function startTransports(
     log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
     observer,
     budget,
-    time: realTime,
+    time,
   });
   let status: Condition = "operational";
   const listeners: (() => void)[] = [];
@@ -106,7 +109,7 @@ export async function startTransports(
     close() {},
   };
   const at = { host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined };
-  const binding = { ...at, connections, graceMs: 0, time: realTime, door };
+  const binding = { ...at, connections, graceMs: 0, time, door };
   const grpcServer = await listenGrpc(calls, {
     ...binding,
     health: createGrpcHealth(monitor),

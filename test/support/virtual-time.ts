@@ -10,6 +10,8 @@ export interface VirtualTime extends ManualTime {
   readonly hanging: Set<WorkerName>;
   /** Resolves once all that runs waits for time. */
   idle(): Promise<void>;
+  /** Moves on until `work` has settled, and returns the milliseconds that this took. Throws if it has not after `mostMs`. */
+  until(work: Promise<unknown>, mostMs: number): Promise<number>;
 }
 
 /** Turns of the event loop in a row without any work: what one brings about by a socket of this machine is seen in the next ones. */
@@ -17,7 +19,16 @@ const quietTurns = 20;
 /** Work of Node's own threads, and of processes. */
 const ofNode = /^(?:FSReq|GetAddrInfo|DNSChannel|ProcessWrap|\w*Request$)/;
 
-export function virtualTime({ start = new Date("2026-01-01T00:00:00.000Z") } = {}): VirtualTime {
+export interface VirtualTimeOptions {
+  start?: Date;
+  /** Takes what has to run when the time is not used any more: `afterAll` for the tests of a file. */
+  finished?: (end: () => void) => void;
+}
+
+export function virtualTime({
+  start = new Date("2026-01-01T00:00:00.000Z"),
+  finished = onTestFinished,
+}: VirtualTimeOptions = {}): VirtualTime {
   const hanging = new Set<WorkerName>();
   const counts = new Map<WorkerName, number>();
   const add = (change: number) => (message: unknown) => {
@@ -26,7 +37,7 @@ export function virtualTime({ start = new Date("2026-01-01T00:00:00.000Z") } = {
   };
   const handlers = { start: add(1), asyncEnd: add(-1) };
   inFlightChannel.subscribe(handlers as never);
-  onTestFinished(() => void inFlightChannel.unsubscribe(handlers as never));
+  finished(() => void inFlightChannel.unsubscribe(handlers as never));
 
   const isBusy = () =>
     counts.entries().some(([by, count]) => count > 0 && !hanging.has(by)) ||
@@ -39,7 +50,28 @@ export function virtualTime({ start = new Date("2026-01-01T00:00:00.000Z") } = {
     }
   }
 
-  return { ...manualTime({ start, idle }), hanging, idle };
+  const time = manualTime({ start, idle });
+  return {
+    ...time,
+    hanging,
+    idle,
+    async until(work, mostMs) {
+      const beganMs = time.monotonicMs();
+      const passedMs = () => time.monotonicMs() - beganMs;
+      let isSettled = false;
+      const settle = () => {
+        isSettled = true;
+      };
+      work.then(settle, settle);
+      for (await idle(); !isSettled; ) {
+        const nextMs = time.nextDueMs();
+        if (nextMs === undefined || passedMs() + nextMs > mostMs)
+          throw new Error(`it has not ended after ${mostMs} ms`);
+        await time.advance(nextMs);
+      }
+      return passedMs();
+    },
+  };
 }
 
 /** Has PostgreSQL, as services in this process ask it, show the same time. */
