@@ -293,7 +293,13 @@ const mayImport: Record<string, readonly string[]> = {
   "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
   "store/sqlite": [
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade"],
-    ...["store/sqlite/wal", "failpoints.ts", "runtime/private-file.ts", "runtime/manual-time.ts"],
+    ...[
+      "store/sqlite/wal",
+      "failpoints.ts",
+      "runtime/private-file.ts",
+      "runtime/in-flight.ts",
+      "runtime/manual-time.ts",
+    ],
   ],
   "store/sqlite/wal": [],
   "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],

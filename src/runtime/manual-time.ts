@@ -17,6 +17,8 @@ export interface ManualTime extends Time {
   suspend(ms: number): Promise<void>;
   /** Milliseconds until the next timer is due; undefined without one. */
   nextDueMs(): number | undefined;
+  /** Number of timers that wait, sleeps and tickers among them; without those of threads. */
+  timers(): number;
 }
 
 export interface ManualTimeOptions {
@@ -95,6 +97,7 @@ export function manualTime({ start = new Date(0), idle = someTurns }: ManualTime
       const timer = timers.next();
       return timer && timer.dueMs - clocks.monotonicMs;
     },
+    timers: timers.count,
   };
 }
 
@@ -170,6 +173,7 @@ function createTimers(nowMs: () => number) {
       waiting.delete(timer as ManualTimer);
     },
     next: () => inOrder()[0],
+    count: () => waiting.size,
     /** Those that are due now, in order. */
     due: () => inOrder().filter(({ dueMs }) => dueMs <= nowMs()),
     /** Runs a timer, unless one that was due before it cleared it. */

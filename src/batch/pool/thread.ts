@@ -99,7 +99,7 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
     async end() {
       await run("end", []).catch(() => {});
       worker.ref(); // its end is waited for
-      await exited;
+      await inFlight("pool", () => exited);
     },
   };
 }

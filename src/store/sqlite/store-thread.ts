@@ -1,6 +1,7 @@
 /** A thread of the store, in which methods run by their names: each call is a message, and its answer another. */
 import { type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import { inFlight } from "../../runtime/in-flight.ts";
 import type { KeyChange } from "../key-store.ts";
 
 export interface Call {
@@ -97,9 +98,9 @@ export function startThread(
     },
     async close() {
       if (end) return;
-      await call("close", []).catch(() => {});
+      await inFlight("store", () => call("close", [])).catch(() => {});
       worker.ref(); // its end is waited for
-      await exited;
+      await inFlight("store", () => exited);
     },
   };
 }

@@ -172,15 +172,18 @@ interface Bound {
 }
 
 async function close({ server, sessions, streams, endless, time }: Bound, graceMs: number): Promise<void> {
-  const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
+  const closed = new AbortController();
+  server.tryShutdown(() => closed.abort());
+  const pause = (ms: number) => time.sleep(ms, { signal: closed.signal }).catch(() => {}); // until all is closed, at most
   endless.end();
   streams.drain();
   const endMs = time.monotonicMs() + graceMs;
   while (sessions.haveCalls() && time.monotonicMs() < endMs) {
-    if ((await Promise.race([closed, time.sleep(pollMs)])) === "closed") return;
+    await pause(pollMs);
+    if (closed.signal.aborted) return;
   }
-  if (sessions.haveCalls() || (await Promise.race([closed, time.sleep(flushMs)])) !== "closed") {
-    server.forceShutdown();
-    sessions.destroy();
-  }
+  if (!sessions.haveCalls()) await pause(flushMs);
+  if (closed.signal.aborted) return;
+  server.forceShutdown();
+  sessions.destroy();
 }
