@@ -77,6 +77,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config", "encoding"],
+  "cli/reloads.ts": ["config", "runtime", "server.ts"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
   "cli/policy": ["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding"],
   "cli/commands": [
@@ -89,6 +90,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/policy",
       "cli/sign",
       "cli/verify",
+      "cli/reloads.ts",
       "cli/service-client.ts",
     ],
     ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "runtime", "server.ts"],
@@ -285,7 +287,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
-  store: ["runtime/in-flight.ts"],
+  store: [],
   "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/sql/upgrade", "store/examine"],
   "store/sql": ["store", "store/sql/rows", "tlog"],
   "store/sql/rows": ["store"],
@@ -293,18 +295,14 @@ const mayImport: Record<string, readonly string[]> = {
   "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
   "store/sqlite": [
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade"],
-    ...[
-      "store/sqlite/wal",
-      "failpoints.ts",
-      "runtime/private-file.ts",
-      "runtime/in-flight.ts",
-      "runtime/manual-time.ts",
-    ],
+    ...["store/sqlite/wal", "failpoints.ts"],
+    ...["runtime/private-file.ts", "runtime/in-flight.ts", "runtime/manual-time.ts"],
   ],
   "store/sqlite/wal": [],
   "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
   "store/postgres": [
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade", "failpoints.ts"],
+    "runtime/in-flight.ts",
   ],
   "store/offline": [
     "store",

@@ -1,5 +1,4 @@
 /** Store whose calls are timed: it tells of each call what it did, how it ended and how long that took. */
-import { inFlight } from "../runtime/in-flight.ts";
 import type { Time } from "../runtime/time.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { type LongRead, longReads } from "./long-reads.ts";
@@ -113,7 +112,7 @@ function observed(method: Method, operation: StoreOperation, told: StoreTold, ti
     const beganAt = time.monotonicMs();
     let outcome: StoreOutcome = "other";
     try {
-      const answer = await inFlight("store", () => method(...args));
+      const answer = await method(...args);
       outcome = "ok";
       return answer;
     } catch (error) {

@@ -85,6 +85,7 @@ describe("a caller beyond its limit", () => {
       const { retryMs, pushbackMs } = waitsOf(error);
       expect([retryMs, pushbackMs]).toEqual([1_000, 1_000]);
     }
+    await time.setWallClock(3_600_000); // which gives nobody anything
     await time.advance(999);
     expect((await manyCalls(clientOf("greedy"), 1)).served).toBe(0);
     await time.advance(1);

@@ -14,6 +14,7 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { manualTime } from "../../src/runtime/manual-time.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { wallTime } from "../support/wall-time.ts";
 
@@ -229,18 +230,15 @@ it("counts a refusal as it counts a use", async () => {
 });
 
 it("accuses no store while this process was not scheduled", async () => {
-  vi.useRealTimers();
-  const { promise: written, resolve } = Promise.withResolvers<void>();
-  // Blocked when the write is under way: the answer is there long before the loop can read it.
-  const { trail, rows, problems } = setUp({
-    onProblem: (problem) => problems.push(problem),
-    step: (name) => {
-      if (name === "audit.flushing") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
-      else resolve();
-    },
-  });
+  const time = manualTime();
+  const answered = Promise.withResolvers<void>();
+  const { trail, rows, answers, problems } = setUp({ time });
+  answers.push((write) => answered.promise.then(write));
   use(trail);
-  await written;
+  await time.advance(500); // the row is being written
+  await time.skip(60_000); // the answer is there long before the loop can read it
+  answered.resolve();
+  await time.advance(durableWithinMs);
   expect(problems).toEqual([]);
   trail.check();
   expect(sum(await rows())).toBe(1);

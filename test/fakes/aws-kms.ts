@@ -5,7 +5,7 @@
  * `fault` changes the weather until `heal`; `once` changes one answer. Counts go on through both.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { fromNow } from "../support/from-now.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 import { type AwsKmsAnswer, type AwsKmsFaults, answerOf, healthy } from "./aws-kms-faults.ts";
 import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
 import { createLiar } from "./aws-kms-lies.ts";
@@ -50,9 +50,11 @@ export interface AwsKmsFake {
 export interface AwsKmsOptions {
   region: string;
   port?: number;
+  /** What its `Date` header shows, and its latency takes: that of this machine unless another is given. */
+  time?: Pick<Time, "now" | "sleep">;
 }
 
-export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<AwsKmsFake> {
+export async function startAwsKms({ region, port = 0, time = realTime }: AwsKmsOptions): Promise<AwsKmsFake> {
   const state: Region = { region, keys: new Map(), aliases: new Map(), denies: () => false, ignoresContext: false };
   const calls: Record<string, number> = {};
   const log: LoggedRequest[] = [];
@@ -85,7 +87,7 @@ export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<
     log.push(entry);
     http.changed();
     const { mode, latencyMs } = faults;
-    if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
+    if (latencyMs > 0) await time.sleep(latencyMs);
     const special = mode === "none" ? takeOneOff(operation) : answerOf(mode);
     if (special === "silence") return;
     if (special === "reset") return void request.socket.resetAndDestroy();
@@ -118,7 +120,7 @@ export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<
     special: AwsKmsAnswer | undefined,
     right: () => Record<string, unknown>,
   ): string {
-    response.setHeader("Date", fromNow(faults.dateOffsetMs).toUTCString());
+    response.setHeader("Date", new Date(time.now().getTime() + faults.dateOffsetMs).toUTCString());
     response.setHeader("x-amzn-RequestId", crypto.randomUUID());
     try {
       if (typeof special === "object" && "error" in special) {

@@ -1,38 +1,42 @@
 /** Access that is taken away at AWS KMS (the fake) while the real service has keys in its caches: when their use ends, and how it comes back. */
-import { setTimeout as pause } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
-import { describe, expect, it, type TestContext } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { denialMs } from "../../src/keys/stale-policy.ts";
 import { getJson, plainSpan } from "../support/api-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 import { fromNow } from "../support/from-now.ts";
-import { type CallFailure, failureOf, type GrpcClient, startService } from "../support/running-service.ts";
+import { failureOf, type GrpcClient, startService } from "../support/running-service.ts";
+import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 
 useCredentials();
 
 const tenantId = "acme";
 const value = Buffer.from("ann@example.com");
-type World = { fake: AwsKmsFake; key: FakeKey };
+type World = { time: VirtualTime; fake: AwsKmsFake; key: FakeKey };
 
 interface Setting {
   origin?: "EXTERNAL" | undefined;
   env?: Record<string, string>;
 }
 
-/** For the test that it is given, as others run beside it. */
-async function start({ onTestFinished }: TestContext, { origin, env = {} }: Setting = {}) {
-  const fake = await startAwsKms({ region: "us-east-1" });
+async function start({ origin, env = {} }: Setting = {}) {
+  const time = virtualTime();
+  const fake = await startAwsKms({ region: "us-east-1", time });
   const key = fake.createKey(origin && { origin });
-  const service = await startService({
-    "fluo.kms.provider": "aws",
-    "fluo.kms.store": "memory",
-    "aws.kms.region": fake.region,
-    "aws.kms.endpoint": fake.url,
-    "aws.kms.master-key-id": key.arn,
-    "kms.provider.check-interval": "1s",
-    ...env,
-  });
+  const service = await startService(
+    {
+      "fluo.kms.provider": "aws",
+      "fluo.kms.store": "memory",
+      "aws.kms.region": fake.region,
+      "aws.kms.endpoint": fake.url,
+      "aws.kms.master-key-id": key.arn,
+      "kms.provider.check-interval": "1s",
+      ...env,
+    },
+    time,
+  );
   onTestFinished(async () => {
     await service.stop();
     await fake.close();
@@ -40,48 +44,19 @@ async function start({ onTestFinished }: TestContext, { origin, env = {} }: Sett
   const kms = service.grpc;
   const { fields } = await kms.encryptPii({ tenantId, fields: [{ name: "email", value }] });
   const { attributes } = await kms.signSpan({ tenantId, span: plainSpan });
-  return { fake, key, service, kms, token: fields[0]!.token, span: { ...plainSpan, attributes } };
+  return { time, fake, key, service, kms, token: fields[0]!.token, span: { ...plainSpan, attributes } };
 }
 
 const encrypt = (kms: GrpcClient, of = tenantId) =>
   kms.encryptPii({ tenantId: of, fields: [{ name: "email", value }] });
 
-/** Between calls: many of these tests run at once, in the process of their services. */
-const pauseMs = 10;
-/** Of a second each, until the service acts on what is otherwise: one that was under way, one that sees it, and two more for a machine that is slow. */
-const mostLooks = 4;
+/** Within which the service looks once at a key that is well, and at one that is not. */
+const [lookMs, lookAgainMs] = [1_100, 1_000];
 
-/** Calls until one fails. */
-async function untilRefused(call: () => Promise<unknown>): Promise<{ failure: CallFailure; served: number }> {
-  for (let served = 0; ; served += 1) {
-    const answer = call();
-    if (
-      await answer.then(
-        () => true,
-        () => false,
-      )
-    ) {
-      await pause(pauseMs);
-      continue;
-    }
-    return { failure: await failureOf(answer), served };
-  }
-}
-
-async function untilServed(call: () => Promise<unknown>): Promise<void> {
-  while (
-    !(await call().then(
-      () => true,
-      () => false,
-    ))
-  )
-    await pause(pauseMs);
-}
-
-/** How often the service looks at its key until then. */
-async function looksUntil({ fake }: World, happens: () => Promise<unknown>): Promise<number> {
+/** How often the service looks at its key in this time. */
+async function looksIn({ fake, time }: Pick<World, "fake" | "time">, ms: number): Promise<number> {
   const before = fake.calls.DescribeKey!;
-  await happens();
+  await time.advance(ms);
   return fake.calls.DescribeKey! - before;
 }
 
@@ -110,17 +85,17 @@ const restore = ({ fake, key }: World) => {
   fake.deny(() => false);
 };
 
-describe.concurrent("a key that is", () => {
-  it.concurrent.for(revocations)(
+describe("a key that is", () => {
+  it.each(revocations)(
     "%s ends all use of cached keys, and the service works again when that is undone",
-    async ([, says, revoke, origin], test) => {
-      const { kms, service, token, span, ...world } = await start(test, { origin });
+    async (_how, says, revoke, origin) => {
+      const { kms, service, token, span, ...world } = await start({ origin });
       revoke(world);
-      const looks = await looksUntil(world, async () => {
-        const { failure } = await untilRefused(() => encrypt(kms));
-        expect(failure).toMatchObject({ code: status.FAILED_PRECONDITION, message: expect.stringContaining(says) });
+      expect(await looksIn(world, lookMs)).toBe(1);
+      expect(await failureOf(encrypt(kms))).toMatchObject({
+        code: status.FAILED_PRECONDITION,
+        message: expect.stringContaining(says),
       });
-      expect(looks).toBeLessThanOrEqual(mostLooks);
 
       const calls = [
         kms.signSpan({ tenantId, span: plainSpan }),
@@ -140,7 +115,8 @@ describe.concurrent("a key that is", () => {
       expect(await kms.verifySpan({ tenantId, span })).toMatchObject({ verified: true });
 
       restore(world);
-      expect(await looksUntil(world, () => untilServed(() => encrypt(kms)))).toBeLessThanOrEqual(mostLooks);
+      expect(await looksIn(world, lookAgainMs)).toBe(1);
+      await encrypt(kms);
       expect((await kms.decryptPii({ tenantId, fields: [{ name: "email", token }] })).fields[0]!.result.case).toBe(
         "value",
       );
@@ -149,54 +125,58 @@ describe.concurrent("a key that is", () => {
   );
 });
 
-it.concurrent("stays refused when the provider, having said no, cannot be reached", async (test) => {
-  const { kms, fake, key } = await start(test);
+it("stays refused when the provider, having said no, cannot be reached", async () => {
+  const { kms, fake, key, time } = await start();
   key.state = "Disabled";
-  await untilRefused(() => encrypt(kms));
+  await time.advance(lookMs);
+  await failureOf(encrypt(kms));
   await fake.fault({ mode: "resetting" });
-  const looks = fake.calls.DescribeKey!;
-  await fake.until(() => fake.calls.DescribeKey! >= looks + 2);
+  expect(await looksIn({ fake, time }, 3 * lookAgainMs)).toBe(3);
   expect((await failureOf(encrypt(kms))).code).toBe(status.FAILED_PRECONDITION);
   expect((await kms.status({})).status).toBe(Health.DOWN);
   // It comes back, and is still disabled.
   await fake.heal();
   expect((await failureOf(encrypt(kms))).code).toBe(status.FAILED_PRECONDITION);
   key.state = "Enabled";
-  expect(await looksUntil({ fake, key }, () => untilServed(() => encrypt(kms)))).toBeLessThanOrEqual(mostLooks);
+  expect(await looksIn({ fake, time }, lookAgainMs)).toBe(1);
+  await encrypt(kms);
 });
 
-describe.concurrent("Decrypt alone that is denied, while the key looks well", () => {
+describe("Decrypt alone that is denied, while the key looks well", () => {
   const deny = (fake: AwsKmsFake) => fake.deny(({ operation }) => operation === "Decrypt");
 
-  it.concurrent("ends the use of each cached key at its second use after the first call that is denied", async (test) => {
-    const { kms, fake } = await start(test);
+  it("ends the use of each cached key at its second use after the first call that is denied", async () => {
+    const { kms, fake, time } = await start();
     await encrypt(kms, "other");
     deny(fake);
     await encrypt(kms); // nobody knows yet
     expect((await failureOf(encrypt(kms, "new-tenant"))).code).toBe(status.FAILED_PRECONDITION);
     for (const of of [tenantId, "other"]) {
       const asked = fake.calls.Decrypt!;
-      await encrypt(kms, of); // and is asked for anew behind it
-      await fake.until(() => fake.calls.Decrypt! > asked && fake.inFlight === 0);
-      const { failure, served } = await untilRefused(() => encrypt(kms, of));
-      expect(failure.code).toBe(status.FAILED_PRECONDITION);
-      expect(served).toBeLessThanOrEqual(1); // its answer may be on the way
+      await encrypt(kms, of);
+      await time.idle(); // it is asked for anew behind it
+      expect(fake.calls.Decrypt).toBe(asked + 1);
+      expect((await failureOf(encrypt(kms, of))).code).toBe(status.FAILED_PRECONDITION);
     }
     fake.deny(() => false);
-    for (const of of [tenantId, "other"]) await untilServed(() => encrypt(kms, of));
+    await time.advance(denialMs);
+    for (const of of [tenantId, "other"]) await encrypt(kms, of);
   });
 
-  it.concurrent("ends it within kms.cache.ttl where no other call is denied before", async (test) => {
-    const { kms, fake } = await start(test, { env: { "kms.cache.ttl": "2s" } });
+  it("ends it within kms.cache.ttl where no other call is denied before", async () => {
+    const { kms, fake, time } = await start({ env: { "kms.cache.ttl": "2s" } });
     deny(fake);
     const asked = fake.calls.Decrypt!;
-    const { failure } = await untilRefused(() => encrypt(kms));
-    expect(failure.code).toBe(status.FAILED_PRECONDITION);
+    for (let ms = 0; ms < 2_000; ms += 100) {
+      await encrypt(kms).catch(() => {}); // ahead of its end, too
+      await time.advance(100);
+    }
+    expect((await failureOf(encrypt(kms))).code).toBe(status.FAILED_PRECONDITION);
     expect(fake.calls.Decrypt! - asked).toBeLessThanOrEqual(2); // ahead of its time, and when it is over
   });
 
-  it.concurrent("of one tenant, by its encryption context, costs no other its keys", async (test) => {
-    const { kms, fake } = await start(test);
+  it("of one tenant, by its encryption context, costs no other its keys", async () => {
+    const { kms, fake, time } = await start();
     await encrypt(kms, "other");
     fake.deny(({ operation, context }) => operation === "Decrypt" && context.tenant_id === "other");
     expect((await failureOf(kms.signSpan({ tenantId: "other", span: plainSpan }))).code).toBe(
@@ -206,8 +186,9 @@ describe.concurrent("Decrypt alone that is denied, while the key looks well", ()
       await encrypt(kms);
       await failureOf(kms.signSpan({ tenantId: "other", span: plainSpan }));
     }
-    const { failure } = await untilRefused(() => encrypt(kms, "other"));
-    expect(failure.code).toBe(status.FAILED_PRECONDITION);
+    await encrypt(kms, "other");
+    await time.idle(); // it is asked for anew behind it
+    expect((await failureOf(encrypt(kms, "other"))).code).toBe(status.FAILED_PRECONDITION);
     await encrypt(kms);
   });
 });

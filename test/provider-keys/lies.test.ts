@@ -12,20 +12,22 @@ import { type Lie, lies } from "../../src/provider/distrust.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { realTime } from "../../src/runtime/time.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import type { AwsKmsFaults } from "../fakes/aws-kms-faults.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { during, type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 
 useCredentials();
 
-const hourMs = 3_600_000;
+const reprobeMs = 10_000;
+let time: VirtualTime;
 let fake: AwsKmsFake;
 let key: FakeKey;
 let toClose: (() => unknown)[] = [];
 beforeEach(async () => {
-  fake = await startAwsKms({ region: "eu-west-1" });
+  time = virtualTime();
+  fake = await startAwsKms({ region: "eu-west-1", time });
   key = fake.createKey();
   toClose = [() => fake.close()];
 });
@@ -40,10 +42,10 @@ const aws = (of: FakeKey): ProviderSettings => ({
 });
 const local: ProviderSettings = { name: "local" };
 
-/** A replica. `reprobeMs` is an hour where the test probes by itself. */
+/** A replica, which probes by itself only where time goes on. */
 async function startReplica(
   settings: Partial<ProviderKeySettings> = {},
-  { reprobeMs = hourMs, store = memoryStore(realTime) }: { reprobeMs?: number; store?: Store } = {},
+  { store = memoryStore(time) }: { store?: Store } = {},
 ) {
   const lines: Record<string, unknown>[] = [];
   const counted = new Map<string, number>();
@@ -67,13 +69,12 @@ async function startReplica(
         },
       } as never,
       log: { error: write, warn: write, info: write, debug() {} } as never,
-      time: realTime,
+      time,
       alarm: { changed() {}, suspect() {} },
-      reprobeMs,
     },
   );
   toClose.push(() => providers.close());
-  const keyring = createKeyring({ store, providerKeys: providers.keys, time: realTime });
+  const keyring = createKeyring({ store, providerKeys: providers.keys, time });
   toClose.push(() => keyring.close());
   providers.subscribe(keyring);
   return { providers, keyring, store, lines, counted, watch: providers.watches[0]! };
@@ -169,16 +170,18 @@ describe.each(lies)("a provider that begins to lie by %s", (lie) => {
 });
 
 it("probes a provider that was caught again by itself, and goes on when that passes", async () => {
-  const { keyring, watch } = await startReplica({}, { reprobeMs: 5 });
-  const healed = Promise.withResolvers<void>();
-  watch.subscribe({ changed: ({ condition }) => condition === "answering" && healed.resolve() });
+  const { keyring, watch } = await startReplica();
   await fake.fault({ lie: "zero-key" });
   await thrownBy(() => keyring.activeDataKey("acme"));
   const before = fake.calls.GenerateDataKey!;
-  await fake.until(() => fake.calls.GenerateDataKey! >= before + 4);
+  await time.advance(reprobeMs - 1);
+  expect(fake.calls.GenerateDataKey).toBe(before);
+  await time.advance(1 + reprobeMs);
+  expect(fake.calls.GenerateDataKey).toBe(before + 4);
   expect(watch.current().condition).toBe("denied");
   await fake.heal();
-  await healed.promise;
+  await time.advance(reprobeMs);
+  expect(watch.current().condition).toBe("answering");
   await keyring.activeDataKey("another");
 });
 
@@ -207,12 +210,13 @@ it("does not give out an answer of a provider that was caught while the call was
   const { keyring, watch, providers } = await startReplica();
   await keyring.activeDataKey("acme");
   await fake.fault({ latencyMs: 200 });
+  time.hanging.add("provider");
   const slow = thrownBy(() => providers.keys.current.encrypt(Buffer.alloc(32, 1), { tenant_id: "acme" }));
   await fake.until(() => fake.inFlight === 1);
   await fake.fault({ latencyMs: 0, lie: "zero-key" });
   await thrownBy(() => providers.keys.current.generateDataKey({ tenant_id: "acme" }));
   expect(watch.current().condition).toBe("denied");
-  expect(await slow).toBeKmsError("PROVIDER_DENIED", "not to be trusted");
+  expect(await during(time, slow)).toBeKmsError("PROVIDER_DENIED", "not to be trusted");
 });
 
 describe("a provider that is merely unwell is never accused", () => {
@@ -230,11 +234,13 @@ describe("a provider that is merely unwell is never accused", () => {
     const { keyring, watch, counted, lines, providers } = await startReplica();
     await keyring.activeDataKey("acme");
     await fake.fault(trouble);
-    for (let n = 0; n < 3; n += 1) expect(await watch.probe()).not.toBe("caught");
+    if ("latencyMs" in trouble) time.hanging.add("provider"); // its answers take time
+    for (let n = 0; n < 3; n += 1) expect(await during(time, watch.probe())).not.toBe("caught");
     expect(watch.current().condition).not.toBe("denied");
     expect(keyring.stats().data.size).toBe(1);
     await fake.heal();
-    await expect.poll(() => providers.breakers()[0]!.state).toBe("closed");
+    await time.advance(2_000);
+    expect(providers.breakers()[0]!.state).toBe("closed");
     await keyring.activeDataKey("newcomer");
     expect([...counted.values()].every((count) => count === 0)).toBe(true);
     expect(lines.filter(({ lie }) => lie !== undefined)).toEqual([]);
@@ -248,7 +254,7 @@ describe("a provider that is merely unwell is never accused", () => {
     const { watch, counted } = await startReplica();
     // Enough for each try of each call: the probe makes four decrypts.
     for (let n = 0; n < 16; n += 1) fake.once(answer, "Decrypt");
-    expect(await watch.probe()).toBeInstanceOf(Error);
+    expect(await during(time, watch.probe())).toBeInstanceOf(Error);
     expect(watch.current().condition).toBe("answering");
     expect([...counted.values()].every((count) => count === 0)).toBe(true);
   });
@@ -317,11 +323,10 @@ it("has a key probed soon that opened a stored key to other bytes, and names tha
   const before = await startReplica();
   const { keyId } = (await before.keyring.activeDataKey("acme")) as UsableDataKey;
   const { store } = before;
-  const { keyring, watch } = await startReplica({}, { reprobeMs: 5, store });
-  const denied = Promise.withResolvers<void>();
-  watch.subscribe({ changed: ({ condition }) => condition === "denied" && denied.resolve() });
+  const { keyring, watch } = await startReplica({}, { store });
   await fake.fault({ lie: "other-bytes" });
   expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("DATA_LOSS");
-  await denied.promise;
-  expect(watch.current()).toMatchObject({ lie: "other-bytes" });
+  expect(watch.current().condition).toBe("answering");
+  await time.advance(reprobeMs);
+  expect(watch.current()).toMatchObject({ condition: "denied", lie: "other-bytes" });
 });

@@ -1,29 +1,29 @@
-/** The service as a process, on a fake of AWS KMS that may lie, and with clocks that a test puts forward. */
-import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { startOutageService } from "../outage/service.ts";
-import { atExit } from "../support/cli-fixture.ts";
+/** A fake of AWS KMS that may lie, for services in this process, in time that the test moves. */
+import type { Time } from "../../src/runtime/time.ts";
+import { type AwsKmsFake, startAwsKms } from "../fakes/aws-kms.ts";
 
-/** Hours from the last probe until a lie is found, at most. */
-export const hourAtMost = 1 + 5.5 / 60;
+/** From the last probe until a lie is found, at most. */
+export const hourAtMostMs = 65.5 * 60_000;
+/** Calls. */
+export const wholeProbe = 7;
 
-export async function startLyingService(given: Record<string, string> = {}) {
-  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-lies-")), "hours");
-  let hours = 0;
-  /** Puts the clocks of the service forward. */
-  const later = (by: number) => {
-    hours += by;
-    writeFileSync(`${file}.new`, String(hours));
-    renameSync(`${file}.new`, file); // it is never seen empty, which is no hour
-  };
-  later(0);
-  const env = { FLUO_HOURS: file, KMS_PROVIDER_CHECK_INTERVAL: "1s", ...given };
-  const preload = [join(import.meta.dirname, "hours.ts")];
-  const service = await startOutageService({ env, preload, finished: atExit });
-  return { service, later, close: service.close };
+export interface Liar {
+  fake: AwsKmsFake;
+  /** Of a service whose provider it is. */
+  properties: Record<string, string>;
+  /** Calls of probes so far. */
+  probeCalls(): number;
 }
 
-export function isProbe({ context }: { context: Record<string, string> }): boolean {
-  return context.tenant_id === "fluo-kms-probe";
+export async function startLiar(time: Time): Promise<Liar> {
+  const fake = await startAwsKms({ region: "us-east-1", time });
+  const properties = {
+    "fluo.kms.provider": "aws",
+    "fluo.kms.store": "memory",
+    "aws.kms.region": fake.region,
+    "aws.kms.endpoint": fake.url,
+    "aws.kms.master-key-id": fake.createKey().arn,
+  };
+  const isProbe = ({ context }: AwsKmsFake["log"][number]) => context.tenant_id === "fluo-kms-probe";
+  return { fake, properties, probeCalls: () => fake.log.filter(isProbe).length };
 }

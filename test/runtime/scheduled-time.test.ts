@@ -1,47 +1,40 @@
 /** A process that is not scheduled waits for nothing. */
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { expect, it, vi } from "vitest";
+import { manualTime } from "../../src/runtime/manual-time.ts";
 import { afterScheduled } from "../../src/runtime/scheduled-time.ts";
-import { jumpingClock } from "../support/jumping-clock.ts";
-import { realTime } from "../../src/runtime/time.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-it("is over at its time where the process is scheduled, once, and leaves no timer", () => {
+it("is over at its time where the process is scheduled, once, and leaves no timer", async () => {
+  const time = manualTime();
   const late = vi.fn();
-  afterScheduled(realTime, 2_520, late);
-  vi.advanceTimersByTime(2_519);
+  afterScheduled(time, 2_520, late);
+  await time.advance(2_519);
   expect(late).not.toHaveBeenCalled();
-  vi.advanceTimersByTime(1);
+  await time.advance(1);
   expect(late).toHaveBeenCalledOnce();
-  expect(vi.getTimerCount()).toBe(0);
-  vi.advanceTimersByTime(10_000);
+  expect(time.nextDueMs()).toBeUndefined();
+  await time.advance(10_000);
   expect(late).toHaveBeenCalledOnce();
 });
 
-it("counts a tenth of a second for a loop that was blocked for three", () => {
-  const clock = jumpingClock();
+it("counts a tenth of a second for a loop that was blocked for three", async () => {
+  const time = manualTime();
   const late = vi.fn();
-  afterScheduled(realTime, 1_000, late);
-  vi.advanceTimersByTime(100);
-  clock.aheadMs = 3_000; // and the next tick comes so much later
-  vi.advanceTimersByTime(50 + 799);
+  afterScheduled(time, 1_000, late);
+  await time.advance(100);
+  await time.skip(3_000); // and the next tick comes so much later
+  await time.advance(799);
   expect(late).not.toHaveBeenCalled();
-  vi.advanceTimersByTime(1);
+  await time.advance(1);
   expect(late).toHaveBeenCalledOnce();
-  clock.restore();
 });
 
-it("is called off", () => {
+it("is called off", async () => {
+  const time = manualTime();
   const late = vi.fn();
-  const callOff = afterScheduled(realTime, 100, late);
-  vi.advanceTimersByTime(60);
+  const callOff = afterScheduled(time, 100, late);
+  await time.advance(60);
   callOff();
-  vi.advanceTimersByTime(10_000);
+  await time.advance(10_000);
   expect(late).not.toHaveBeenCalled();
-  expect(vi.getTimerCount()).toBe(0);
+  expect(time.nextDueMs()).toBeUndefined();
 });

@@ -9,22 +9,24 @@ import { join } from "node:path";
 import { toBinary, toJsonString } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { expect, vi } from "vitest";
+import { durableWithinMs } from "../../src/audit/trail.ts";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { byGrpc, byHttp, type Called, requestFor, type Rpc, type Shown } from "./both-ports.ts";
 import { captureLog } from "./captured-log.ts";
 import { eventually } from "./eventually.ts";
-import { secondsFromNow } from "./from-now.ts";
 import { type HttpsIssuer, startHttpsIssuer } from "./https-issuer.ts";
 import { type Json, sharedKey, type TestKey, tokenBy } from "./signed-tokens.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { accepted, type ToldTwice } from "./told.ts";
 import { startTlsService, type TlsService } from "./tls-service.ts";
 import { run } from "./cli-fixture.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 export interface AttackedService extends TlsService {
   issuer: HttpsIssuer;
   key: TestKey;
-  /** Has the service load the key set, as it does every 10 minutes. */
+  /** Has a service in the time of this machine load the key set, as it does every 10 minutes. */
   refreshKeys(): void;
   /** Of the issuer, for `ingest`, with these claims changed. */
   token(claims?: Json, header?: Json): string;
@@ -64,6 +66,8 @@ export interface AttackedOptions {
   tokenEntries?: string;
   files?: Record<string, string>;
   properties?: Record<string, string>;
+  /** Begins now, as certificates do. That of this machine unless another is given. */
+  time?: VirtualTime;
 }
 
 export interface AttackedWorld extends AttackedService {
@@ -98,10 +102,12 @@ ${rules}`;
       "fluo.kms.log.level": "trace",
       // Hours pass at once in some tests,
       "fluo.kms.connection.idle": "7d",
+      "fluo.kms.connection.max-age": "7d",
       // and most attacks would get the same answer, that there are too many.
       "fluo.kms.limit.failures": "0",
       ...properties,
     },
+    options.time,
   );
   const refreshes = everyMs.mock.calls.filter(([, ms]) => ms === 600_000).map(([refresh]) => refresh as () => void);
   everyMs.mockRestore();
@@ -113,7 +119,7 @@ ${rules}`;
   const agent = new Agent({ keepAlive: true });
 
   const claims = (changed: Json = {}): Json => {
-    const second = secondsFromNow(0);
+    const second = Math.floor((options.time ?? realTime).now().getTime() / 1_000);
     const times = { iat: second, exp: second + 600 };
     // Each is another, as what a token got is remembered.
     const all = {
@@ -184,6 +190,7 @@ ${rules}`;
     const authorization = `Bearer ${tokens.auditor}`;
     const marked = await ask({ authorization }, { tenantId: "the-last" }, "generateDataKey");
     expect(marked).toEqual(accepted);
+    await options.time?.advance(durableWithinMs);
     const isLast = ({ tenantId }: { tenantId?: string }) => tenantId === "the-last";
     const rows = await eventually(async () => {
       const all = await audited();

@@ -4,7 +4,7 @@ import { openGcp } from "../../src/provider/gcp/open.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import type { FakeKey } from "../fakes/gcp-kms-rules.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 
 export const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 
@@ -43,8 +43,13 @@ export async function startFake(tls?: { key: Buffer; cert: Buffer }): Promise<Gc
   return kms;
 }
 
-export async function open(kms: GcpKmsFake, key: FakeKey, over?: Parameters<GcpKmsFake["settings"]>[1]) {
-  const provider = await openGcp(kms.settings(key, over), realTime);
+export async function open(
+  kms: GcpKmsFake,
+  key: FakeKey,
+  over?: Parameters<GcpKmsFake["settings"]>[1],
+  time: Time = realTime,
+) {
+  const provider = await openGcp(kms.settings(key, over), time);
   opened.push(provider);
   return provider;
 }

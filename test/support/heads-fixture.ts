@@ -9,16 +9,23 @@ import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
 import { type HeadsPlace, placeOf } from "../../src/store/heads/heads-place.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 
 export interface HeadsWorld extends Backdoor {
   place: HeadsPlace;
   /** Opens the store and judges it, as a start of the service does. Closes it again where that is refused. */
-  start(changes?: Partial<HeadsPlace> & { intervalMs?: number }): Promise<Run>;
+  start(changes?: Partial<HeadsPlace> & RunOptions): Promise<Run>;
   /** Opens the store as somebody does who knows of no heads file. */
   unlocked(): Promise<Store>;
   /** The database as it is now, to be put back while nobody has it open. */
   copied(): Promise<{ putBack(): Promise<void> }>;
+}
+
+export interface RunOptions {
+  /** Between two looks at the store; a minute unless it is given. */
+  intervalMs?: number;
+  /** That of this machine unless another is given. */
+  time?: Time;
 }
 
 export interface Run {
@@ -110,13 +117,12 @@ export async function startTwoAtOnce(make: () => HeadsWorld | Promise<HeadsWorld
 async function run(
   store: Store,
   storeKey: KeyObject,
-  { intervalMs = 60_000, ...place }: HeadsPlace & { intervalMs?: number },
+  { intervalMs = 60_000, time = realTime, ...place }: HeadsPlace & RunOptions,
 ): Promise<Run> {
   const log: string[] = [];
   try {
     const heads = await startHeads({
-      time: realTime,
-      ...{ store, storeKey, place, intervalMs, changed() {} },
+      ...{ store, storeKey, place, intervalMs, time, changed() {} },
       log: { error: (_details, message) => log.push(message), info: (message) => log.push(message) },
     });
     const end = async () => {

@@ -4,6 +4,7 @@ import { request, type RequestOptions } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 import { newAuthority } from "./pki.ts";
 import { type GrpcClient, grpcClient, startService } from "./running-service.ts";
 
@@ -43,6 +44,7 @@ export interface TlsService {
 export async function startTlsService(
   files: Record<string, string>,
   properties: Record<string, string> = {},
+  time: Time = realTime,
 ): Promise<TlsService> {
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-tls-"));
   const serverCa = newAuthority({ name: "server" });
@@ -59,13 +61,16 @@ export async function startTlsService(
     }
   };
   put({ ...newServerFiles(), ...files });
-  const service = await startService({
-    "fluo.kms.auth": "policy",
-    "fluo.kms.policy.file": join(dir, "policy.yaml"),
-    "fluo.kms.tls.certificate": join(dir, "server.pem"),
-    "fluo.kms.tls.key": join(dir, "server.key"),
-    ...properties,
-  });
+  const service = await startService(
+    {
+      "fluo.kms.auth": "policy",
+      "fluo.kms.policy.file": join(dir, "policy.yaml"),
+      "fluo.kms.tls.certificate": join(dir, "server.pem"),
+      "fluo.kms.tls.key": join(dir, "server.key"),
+      ...properties,
+    },
+    time,
+  );
   service.grpc.close();
   const { grpcPort, httpPort } = service;
   const credentials: TlsService["credentials"] = (certificate) =>

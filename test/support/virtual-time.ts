@@ -17,7 +17,7 @@ export interface VirtualTime extends ManualTime {
 /** Turns of the event loop in a row without any work: what one brings about by a socket of this machine is seen in the next ones. */
 const quietTurns = 20;
 /** Work of Node's own threads, and of processes. */
-const ofNode = /^(?:FSReq|GetAddrInfo|DNSChannel|ProcessWrap|\w*Request$)/;
+const ofNode = /Req(?:Promise|Callback|Wrap)?$|^ProcessWrap$/;
 
 export interface VirtualTimeOptions {
   start?: Date;
@@ -30,17 +30,16 @@ export function virtualTime({
   finished = onTestFinished,
 }: VirtualTimeOptions = {}): VirtualTime {
   const hanging = new Set<WorkerName>();
-  const counts = new Map<WorkerName, number>();
-  const add = (change: number) => (message: unknown) => {
-    const { by } = message as { by: WorkerName };
-    counts.set(by, (counts.get(by) ?? 0) + change);
+  const inFlight = new Set<{ by: WorkerName }>();
+  const handlers = {
+    start: (work: unknown) => void inFlight.add(work as { by: WorkerName }),
+    asyncEnd: (work: unknown) => void inFlight.delete(work as { by: WorkerName }),
   };
-  const handlers = { start: add(1), asyncEnd: add(-1) };
   inFlightChannel.subscribe(handlers as never);
   finished(() => void inFlightChannel.unsubscribe(handlers as never));
 
   const isBusy = () =>
-    counts.entries().some(([by, count]) => count > 0 && !hanging.has(by)) ||
+    inFlight.values().some(({ by }) => !hanging.has(by)) ||
     process.getActiveResourcesInfo().some((name) => ofNode.test(name));
 
   async function idle(): Promise<void> {
@@ -72,6 +71,17 @@ export function virtualTime({
       return passedMs();
     },
   };
+}
+
+/** Lets time go on, from each moment at which something is due to the next, until the work has ended. */
+export async function during<T>(time: ManualTime, work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const ended = work.finally(() => {
+    isOver = true;
+  });
+  ended.catch(() => {}); // it is awaited below
+  for (await time.advance(0); !isOver; ) await time.advance(time.nextDueMs() ?? 0);
+  return ended;
 }
 
 /** Has PostgreSQL, as services in this process ask it, show the same time. */

@@ -2,6 +2,7 @@
  * The store of several replicas: PostgreSQL by pg. Unique constraints, advisory locks and compare-and-set do the coordination at READ
  * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
  */
+import { inFlight } from "../../runtime/in-flight.ts";
 import type { Time } from "../../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import pg from "pg";
@@ -158,9 +159,9 @@ export function postgresDatabase(
   }
 
   return {
-    read,
-    moment,
-    write,
+    read: (work) => inFlight("store", () => read(work)),
+    moment: (work) => inFlight("store", () => moment(work)),
+    write: (work) => inFlight("store", () => write(work)),
     // Dead rows go when PostgreSQL's own vacuum gets to them.
     scrub: async () => {
       await read((query) => query("vacuum kms_keys"));

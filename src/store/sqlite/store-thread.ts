@@ -77,13 +77,15 @@ export function startThread(
   worker.on("exit", () => endAll());
 
   function call(method: string, args: unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (end) return reject(end);
-      lastId += 1;
-      waiting.set(lastId, { resolve, reject });
-      worker.ref();
-      worker.postMessage({ id: lastId, method, args } satisfies Call);
-    });
+    const send = () =>
+      new Promise<unknown>((resolve, reject) => {
+        if (end) return reject(end);
+        lastId += 1;
+        waiting.set(lastId, { resolve, reject });
+        worker.ref();
+        worker.postMessage({ id: lastId, method, args } satisfies Call);
+      });
+    return inFlight("store", send);
   }
 
   return {
@@ -98,7 +100,7 @@ export function startThread(
     },
     async close() {
       if (end) return;
-      await inFlight("store", () => call("close", [])).catch(() => {});
+      await call("close", []).catch(() => {});
       worker.ref(); // its end is waited for
       await inFlight("store", () => exited);
     },

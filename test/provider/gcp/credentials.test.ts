@@ -10,12 +10,13 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
+import { manualTime } from "../../../src/runtime/manual-time.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { makeCertificate } from "../../fakes/certificates.ts";
 import type { GcpKmsFake } from "../../fakes/gcp-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { context, noCredentials, open, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
-import { jumpingClock } from "../../support/jumping-clock.ts";
+import { fromNow } from "../../support/from-now.ts";
 
 useMetadataServer();
 
@@ -157,13 +158,16 @@ googleHosts("credentials may be", () => {
   it("read anew, when Google no longer takes the token: a key file that was replaced needs no restart", async () => {
     const kms = await startGoogle();
     const path = file(accountKey(privateKey));
-    const provider = await open(kms, kms.createKey(), { credentialsFile: path });
+    const time = manualTime({ start: fromNow(0) });
+    const provider = await open(kms, kms.createKey(), { credentialsFile: path }, time);
     const next = generateKeyPairSync("rsa", { modulusLength: 2048 });
     kms.accounts.set(email, next.publicKey);
     kms.tokens.clear();
     expect(await thrownBy(() => provider.describe())).toBeKmsError("PROVIDER_DENIED", "does not accept");
     writeFileSync(path, JSON.stringify(accountKey(next.privateKey)));
-    jumpingClock().aheadMs = 1_001; // a refusal holds for a second
+    await time.advance(999); // a refusal holds for a second
+    expect(await thrownBy(() => provider.describe())).toBeKmsError("PROVIDER_DENIED", "does not accept");
+    await time.advance(1);
     expect((await provider.describe()).state).toBe("enabled");
   });
 });

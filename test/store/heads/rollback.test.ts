@@ -3,6 +3,7 @@ import { chownSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
+import { manualTime } from "../../../src/runtime/manual-time.ts";
 import { acceptanceOf } from "../../../src/store/acceptance.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { afterStep } from "../../support/after-step.ts";
@@ -20,6 +21,7 @@ import { thrownBy } from "../../support/matchers.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { addKey } from "../../support/store-fixture.ts";
+import { virtualTime } from "../../support/virtual-time.ts";
 
 let server: SharedPostgres | undefined;
 beforeAll(async () => {
@@ -200,38 +202,46 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     const detail = acceptanceOf({ digest: digestIn(found) }, [await shaOfNewest(world.place.file)]);
     await accepting.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail });
     await accepting.close();
-    const run = await world.start({ intervalMs: 5 });
+    const time = virtualTime();
+    const run = await world.start({ intervalMs: 1_000, time });
     await addKey(run.store);
-    await afterStep("heads.renamed", async () => expect((await newestOf(world.place.file)).keys).toHaveLength(1));
+    await time.advance(1_000);
+    expect((await newestOf(world.place.file)).keys).toHaveLength(1);
     expect(run.heads.problems()).toEqual([]);
     await run.end();
     await during(async () => {});
   });
 
   it("cannot be written for a while: that is told, refuses nothing, and is made good", async () => {
-    const run = await world.start({ intervalMs: 5 });
+    const time = virtualTime();
+    const run = await world.start({ intervalMs: 1_000, time });
     await addKey(run.store);
     const { file } = world.place;
     const { mkdirSync, rmdirSync, rmSync } = await import("node:fs");
     rmSync(`${file}.new`, { force: true });
     mkdirSync(`${file}.new`);
     await addKey(run.store, { tenantId: "globex" });
-    await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "degraded" }]);
+    await time.advance(1_000);
+    expect(run.heads.problems()).toMatchObject([{ status: "degraded" }]);
     expect(run.heads.isBehind()).toBe(false);
-    await expect.poll(() => run.heads.status().problem).toContain("EISDIR"); // a write that was under way may say another
+    expect(run.heads.status().problem).toContain("EISDIR");
     await addKey(run.store, { tenantId: "initech" });
     rmdirSync(`${file}.new`);
-    await expect.poll(() => run.heads.problems()).toEqual([]);
+    await time.advance(1_000);
+    expect(run.heads.problems()).toEqual([]);
     await run.end();
     expect(JSON.stringify(await newestOf(file))).toContain("initech");
   });
 
   it("keeps nobody from ending whose disk hangs", async () => {
-    const run = await world.start();
+    const time = manualTime();
+    const run = await world.start({ time });
     const pipe = `${world.place.file}.new`;
     expect(spawnSync("mkfifo", [pipe]).status).toBe(0); // it is opened for writing once somebody reads it
     await addKey(run.store);
-    await run.heads.close();
+    const closed = run.heads.close();
+    await time.advance(2_000);
+    await closed;
     await readFile(pipe);
     await run.store.close();
   });
@@ -302,14 +312,17 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
   it.skipIf(isSqlite)(
     "finds a store that is put back while the service runs, and goes on once that is accepted",
     async () => {
-      const run = await world.start({ intervalMs: 5 });
+      const time = virtualTime();
+      const run = await world.start({ intervalMs: 1_000, time });
       await addKey(run.store);
       const copy = await world.copied();
       await addKey(run.store, { tenantId: "globex" });
       await run.store.appendAudit([use()]);
-      await afterStep("heads.renamed", async () => expect((await newestOf(world.place.file)).keys).toHaveLength(2));
+      await time.advance(1_000);
+      expect((await newestOf(world.place.file)).keys).toHaveLength(2);
       await copy.putBack();
-      await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "down" }]);
+      await time.advance(1_000);
+      expect(run.heads.problems()).toMatchObject([{ status: "down" }]);
       expect(run.heads.isBehind()).toBe(true);
       expect(run.heads.status().problem).toContain("of tenant globex, version 1, was ACTIVE, and is gone");
       expect(await thrownBy(() => run.store.appendAudit([use()]))).toBeKmsError("DATA_LOSS");

@@ -2,20 +2,16 @@
 import { constants } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { afterEach, expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { jumpingClock } from "../../../support/jumping-clock.ts";
+import { manualTime } from "../../../../src/runtime/manual-time.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { startTransports } from "../../../support/transports-fixture.ts";
 import { rawStream } from "../../../support/stream-fixture.ts";
 
 const answerBytes = 300_000;
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 
 /** Answers as long as the request's tenant says. */
 async function start(unread: { bytes: number; patienceMs: number }) {
@@ -26,7 +22,8 @@ async function start(unread: { bytes: number; patienceMs: number }) {
       return create(EncryptPiiResponseSchema, { fields: [{ token: "t".repeat(Number(tenantId)) }] });
     },
   };
-  const transports = await startTransports(handlers, { unread });
+  const time = manualTime();
+  const transports = await startTransports(handlers, { unread, time });
   onTestFinished(() => transports.stop());
   const call = (length: number) => transports.grpc.encryptPii({ tenantId: String(length) });
   /** Calls until it is answered. */
@@ -40,7 +37,7 @@ async function start(unread: { bytes: number; patienceMs: number }) {
     await expect.poll(() => answered).toBeGreaterThan(before);
     return raw;
   }
-  return { ...transports, call, served, callUnread };
+  return { ...transports, time, call, served, callUnread };
 }
 
 it("find room as long as they are read, however many they are", async () => {
@@ -67,9 +64,9 @@ it("are OVERLOADED where there is no room, unless they are small, and find it ag
 });
 
 it("are dropped where others need their room and they were left unread for a while, the oldest first", async () => {
-  const { served, callUnread } = await start({ bytes: 700_000, patienceMs: 300 });
+  const { served, callUnread, time } = await start({ bytes: 700_000, patienceMs: 300 });
   const [oldest, other] = [await callUnread(answerBytes), await callUnread(answerBytes)];
-  jumpingClock().aheadMs = 400;
+  await time.advance(300);
   for (let each = 0; each < 5; each += 1) await served();
   oldest.stream.resume();
   expect(await oldest.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
