@@ -38,9 +38,7 @@ it("an old connection of gRPC is told to go, and calls of a client that comes ba
   const { signSpan } = KmsService.method;
   const request = toBinary(signSpan.input, create(signSpan.input, { tenantId: "acme", span: plainSpan }));
   const call = async () => {
-    const called = service.grpc.raw(signSpan, request, {}, metadata);
-    await time.until(called, lookMs);
-    await called;
+    await time.until(service.grpc.raw(signSpan, request, {}, metadata), lookMs);
   };
   // A connection on which nobody has called is closed long before.
   const first = raw.request({
@@ -66,9 +64,7 @@ it("an old connection of HTTP ends behind its next answer", async () => {
       ...{ host: "127.0.0.1", port: service.httpPort, path: "/api/kms/whoami", agent },
       headers: bearerHeaders(service.tokens.all),
     });
-    const answered = once(request, "response");
-    await time.until(answered, lookMs);
-    const [response] = (await answered) as [IncomingMessage];
+    const [response] = (await time.until(once(request, "response"), lookMs)) as [IncomingMessage];
     response.resume();
     await once(response, "end");
     expect(response.statusCode).toBe(200);

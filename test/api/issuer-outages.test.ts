@@ -6,7 +6,7 @@ import { type AttackedWorld, startAttacked } from "../support/attacked-service.t
 import { fromNow } from "../support/from-now.ts";
 import { testKey, tokenBy } from "../support/signed-tokens.ts";
 import { accepted, notAccepted, unavailable } from "../support/told.ts";
-import { during, virtualTime } from "../support/virtual-time.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 
 const down = (response: ServerResponse) => void response.destroy();
 const failures = (service: AttackedWorld) => service.log().split("the former ones stay").length - 1;
@@ -21,7 +21,7 @@ describe("attack 29: an issuer that is down", () => {
     const service = await startAttacked({ issuerIsDown: true, time });
     onTestFinished(() => service.stop());
     const shown = { authorization: `Bearer ${service.token()}` };
-    expect(await during(time, service.ask(shown))).toEqual(unavailable); // a load is under way
+    expect(await time.until(service.ask(shown))).toEqual(unavailable); // a load is under way
     const auditor = { authorization: `Bearer ${service.tokens.auditor}` };
     expect(await service.ask(auditor, {}, "generateDataKey")).toEqual(accepted);
     expect((await service.http("/q/health/ready")).status).toBe(200);

@@ -16,7 +16,7 @@ import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts"
 import type { AwsKmsFaults } from "../fakes/aws-kms-faults.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { during, type VirtualTime, virtualTime } from "../support/virtual-time.ts";
+import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 
 useCredentials();
 
@@ -216,7 +216,7 @@ it("does not give out an answer of a provider that was caught while the call was
   await fake.fault({ latencyMs: 0, lie: "zero-key" });
   await thrownBy(() => providers.keys.current.generateDataKey({ tenant_id: "acme" }));
   expect(watch.current().condition).toBe("denied");
-  expect(await during(time, slow)).toBeKmsError("PROVIDER_DENIED", "not to be trusted");
+  expect(await time.until(slow)).toBeKmsError("PROVIDER_DENIED", "not to be trusted");
 });
 
 describe("a provider that is merely unwell is never accused", () => {
@@ -235,7 +235,7 @@ describe("a provider that is merely unwell is never accused", () => {
     await keyring.activeDataKey("acme");
     await fake.fault(trouble);
     if ("latencyMs" in trouble) time.hanging.add("provider"); // its answers take time
-    for (let n = 0; n < 3; n += 1) expect(await during(time, watch.probe())).not.toBe("caught");
+    for (let n = 0; n < 3; n += 1) expect(await time.until(watch.probe())).not.toBe("caught");
     expect(watch.current().condition).not.toBe("denied");
     expect(keyring.stats().data.size).toBe(1);
     await fake.heal();
@@ -254,7 +254,7 @@ describe("a provider that is merely unwell is never accused", () => {
     const { watch, counted } = await startReplica();
     // Enough for each try of each call: the probe makes four decrypts.
     for (let n = 0; n < 16; n += 1) fake.once(answer, "Decrypt");
-    expect(await during(time, watch.probe())).toBeInstanceOf(Error);
+    expect(await time.until(watch.probe())).toBeInstanceOf(Error);
     expect(watch.current().condition).toBe("answering");
     expect([...counted.values()].every((count) => count === 0)).toBe(true);
   });

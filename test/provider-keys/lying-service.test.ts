@@ -9,7 +9,7 @@ import { useCredentials } from "../support/aws-fixture.ts";
 import { type CapturedLog, captureLog } from "../support/captured-log.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
-import { during, virtualTime } from "../support/virtual-time.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 import { hourAtMostMs, type Liar, startLiar, wholeProbe } from "./lying-fixture.ts";
 
 /** When a lie is found by a service whose callers use a cached key, and then need new ones. */
@@ -173,7 +173,7 @@ describe("a service", () => {
     else expect(said(/"the provider key could not be probed/)).toHaveLength(1);
     const { providerKeys } = await service.grpc.status({});
     expect(providerKeys[0]!.condition).not.toBe(ProviderCondition.DENIED);
-    await during(time, encrypt("acme"));
+    await time.until(encrypt("acme"));
     expect(await caught()).toEqual(before);
   });
 

@@ -10,10 +10,12 @@ export interface VirtualTime extends ManualTime {
   readonly hanging: Set<WorkerName>;
   /** Resolves once all that runs waits for time. */
   idle(): Promise<void>;
-  /** Moves on until `work` has settled, and returns the milliseconds that this took. Throws if it has not after `mostMs`. */
-  until(work: Promise<unknown>, mostMs: number): Promise<number>;
+  /** Moves on, from each moment at which something is due to the next, until `work` has settled. Throws if it has not after `mostMs`. */
+  until<T>(work: Promise<T>, mostMs?: number): Promise<T>;
 }
 
+/** Time that work is given to settle, unless a test says otherwise. */
+const longestMs = 600_000;
 /** Turns of the event loop in a row without any work: what one brings about by a socket of this machine is seen in the next ones. */
 const quietTurns = 20;
 /** Work of Node's own threads, and of processes. */
@@ -54,9 +56,8 @@ export function virtualTime({
     ...time,
     hanging,
     idle,
-    async until(work, mostMs) {
-      const beganMs = time.monotonicMs();
-      const passedMs = () => time.monotonicMs() - beganMs;
+    async until(work, mostMs = longestMs) {
+      const endMs = time.monotonicMs() + mostMs;
       let isSettled = false;
       const settle = () => {
         isSettled = true;
@@ -64,24 +65,13 @@ export function virtualTime({
       work.then(settle, settle);
       for (await idle(); !isSettled; ) {
         const nextMs = time.nextDueMs();
-        if (nextMs === undefined || passedMs() + nextMs > mostMs)
+        if (nextMs === undefined || time.monotonicMs() + nextMs > endMs)
           throw new Error(`it has not ended after ${mostMs} ms`);
         await time.advance(nextMs);
       }
-      return passedMs();
+      return work;
     },
   };
-}
-
-/** Lets time go on, from each moment at which something is due to the next, until the work has ended. */
-export async function during<T>(time: ManualTime, work: Promise<T>): Promise<T> {
-  let isOver = false;
-  const ended = work.finally(() => {
-    isOver = true;
-  });
-  ended.catch(() => {}); // it is awaited below
-  for (await time.advance(0); !isOver; ) await time.advance(time.nextDueMs() ?? 0);
-  return ended;
 }
 
 /** Has PostgreSQL, as services in this process ask it, show the same time. */

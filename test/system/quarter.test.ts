@@ -19,7 +19,7 @@ const stopMs = minuteMs;
 async function started(properties: Record<string, string> = {}) {
   const time = virtualTime({ start });
   const service = await startService(properties, time);
-  onTestFinished(() => time.until(service.stop(), stopMs).then(() => {}));
+  onTestFinished(() => time.until(service.stop(), stopMs));
   return { service, time };
 }
 
