@@ -14,7 +14,7 @@ import { EncryptPiiRequestSchema } from "../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { startOutageService } from "./outage/service.ts";
 import { type Balancer, startBalancer } from "./support/balancer.ts";
 import { sharedPostgres } from "./support/shared-postgres.ts";
-import { failureOf, } from "./support/running-service.ts";
+import { failureOf } from "./support/running-service.ts";
 import { type ServiceProcess, startProcess } from "./support/service-process.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];

@@ -25,13 +25,12 @@ async function hindered(): Promise<Hindered> {
   const where = sqlitePlace();
   const to = join(where.directory, "to");
   mkdirSync(to);
-  if (isRoot) for (const path of [where.directory, to]) chownSync(path, nobody, nobody);
+  await inStore(where, async ({ keyring }) => keyring.activeDataKey("acme"));
+  const paths = [".", ...readdirSync(where.directory)].map((name) => join(where.directory, name));
+  if (isRoot) for (const path of paths) chownSync(path, nobody, nobody);
   onTestFinished(() => chmodSync(to, 0o700));
   const here = { enter, cwd: where.directory };
   const serve = (more = {}) => startProcess({ ...where.env, ...more }, here);
-  const service = await serve();
-  await service.client.generateDataKey({ tenantId: "acme" });
-  expect(await service.end()).toBe(0);
   const backUp = (keep = 1) =>
     run(["backup", "--directory", "to", "--keep", `${keep}`], { env: { ...where.env, ...interval }, ...here });
   return { ...where, to, backUp, serve };

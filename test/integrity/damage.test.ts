@@ -7,9 +7,10 @@ import { createLosses } from "../../src/integrity/losses.ts";
 import { createIntegrity } from "../../src/integrity/start.ts";
 import { replicaClockSkewMs } from "../../src/store/held-lease.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
-import { eventually } from "../support/eventually.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 import { wallTime } from "../support/wall-time.ts";
 
 const start = Date.parse("2026-03-01T12:00:00.000Z");
@@ -121,72 +122,77 @@ it("a finding stands until a pass does not find it", () => {
 });
 
 describe("the examination of a store", () => {
+  const passMs = 5_000;
+
   async function running(over: Partial<Store> = {}) {
     const door = sqliteBackdoor();
-    const store = await unlocked(await door.open());
+    const time = virtualTime();
+    const store = await unlocked(await openSqlite({ name: "sqlite", file: door.file }, time));
     const alarm = createAlarm();
-    const clock = { ms: start };
     const integrity = createIntegrity({
-      time: wallTime(() => new Date(clock.ms)),
-      ...{ store: { ...store, ...over }, alarm, losses: createLosses(), keyring: { invalidate() {} } },
+      ...{ time, store: { ...store, ...over }, alarm, losses: createLosses(), keyring: { invalidate() {} } },
       ...{ log: pino({ level: "silent" }) },
     });
     onTestFinished(async () => {
       await integrity.close();
       await store.close();
     });
-    return { door, store, alarm, clock, integrity };
+    return { time, door, store, alarm, integrity };
   }
-  const ended = (integrity: ReturnType<typeof createIntegrity>) =>
-    eventually(() => expect(integrity.status().finishedAt).toBeDefined());
+  async function ended(time: VirtualTime, integrity: ReturnType<typeof createIntegrity>): Promise<void> {
+    await time.advance(passMs);
+    expect(integrity.status().finishedAt).toBeDefined();
+  }
 
   it("counts what a use met before its first pass, and forgets that with it", async () => {
-    const { alarm, integrity } = await running();
+    const { time, alarm, integrity } = await running();
     alarm.lost("the store key is gone from the store");
     expect([integrity.damaged(), integrity.status().findings]).toEqual([1, []]);
     integrity.start();
-    await ended(integrity);
+    await ended(time, integrity);
     expect([integrity.damaged(), integrity.status().findings]).toEqual([0, []]);
   });
 
   it("counts what it found once, though uses meet it", async () => {
-    const { door, store, alarm, integrity } = await running();
+    const { time, door, store, alarm, integrity } = await running();
     const key = await addKey(store);
     await door.sql("update kms_keys set retired_at = 7");
     alarm.lost(`key ${key.keyId} in the store is not as it was written`);
     integrity.start();
-    await ended(integrity);
+    await ended(time, integrity);
     const { findings } = integrity.status();
     expect(findings.length).toBeGreaterThan(0);
     expect(integrity.damaged()).toBe(findings.length);
   });
 
   it("tells how long ago a pass ended, and before the first since when there could be one", async () => {
-    const { clock, integrity } = await running();
-    clock.ms += 5_000;
+    const { time, integrity } = await running();
+    await time.skip(5_000);
     expect(integrity.passAgeMs()).toBe(5_000);
     integrity.start();
-    await ended(integrity);
-    expect(integrity.passAgeMs()).toBe(0);
-    clock.ms += 7_000;
-    expect(integrity.passAgeMs()).toBe(7_000);
+    await ended(time, integrity);
+    const ageMs = time.now().getTime() - integrity.status().finishedAt!.getTime();
+    expect(ageMs).toBeLessThan(passMs);
+    expect(integrity.passAgeMs()).toBe(ageMs);
+    await time.skip(7_000);
+    expect(integrity.passAgeMs()).toBe(ageMs + 7_000);
   });
 
   it("counts another replica's later pass as its own", async () => {
-    const { clock, integrity, store } = await running();
+    const { time, integrity, store } = await running();
     const shared = createIntegrity({
-      time: wallTime(() => new Date(clock.ms)),
-      ...{ store: { ...store, name: "postgres" }, alarm: createAlarm(), losses: createLosses() },
+      ...{ time, store: { ...store, name: "postgres" }, alarm: createAlarm(), losses: createLosses() },
       ...{ keyring: { invalidate() {} }, log: pino({ level: "silent" }) },
     });
     onTestFinished(() => shared.close());
-    clock.ms += 60_000;
+    await time.skip(60_000);
     const { generation } = await store.lease("integrity", "another", 60_000);
-    await store.finishLease({ name: "integrity", generation: generation! }, new Date(clock.ms));
-    clock.ms += 60_000;
+    const cleanAt = time.now();
+    await store.finishLease({ name: "integrity", generation: generation! }, cleanAt);
+    await time.skip(60_000);
     shared.start();
-    await ended(shared);
-    expect(shared.status()).toMatchObject({ beganAt: undefined, finishedAt: new Date(clock.ms - 60_000) });
+    await time.idle();
+    expect(shared.status()).toMatchObject({ beganAt: undefined, finishedAt: cleanAt });
     expect(shared.passAgeMs()).toBe(60_000);
     expect(integrity.passAgeMs()).toBe(120_000);
   });

@@ -6,10 +6,7 @@ import { startRewriting } from "../../src/upgrade/rewriting.ts";
 import { finishUpgrade } from "../../src/upgrade/finish.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { RewritePlace, UpgradeStore } from "../../src/store/upgrade-store.ts";
-import { eventually } from "../support/eventually.ts";
-import { fromNow, msFromNow } from "../support/from-now.ts";
-import { realTime } from "../../src/runtime/time.ts";
-import { wallTime } from "../support/wall-time.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 
 const places: (RewritePlace | undefined)[] = [
   undefined,
@@ -19,10 +16,11 @@ const places: (RewritePlace | undefined)[] = [
 
 /** Three pages with two old rows each, at the first time. */
 function upgraded(minReader = newestSchema - 1) {
-  const shared = memoryStore(realTime);
+  const time = virtualTime();
+  const shared = memoryStore(time);
   const asked: (RewritePlace | undefined)[] = [];
   return {
-    asked,
+    ...{ time, asked },
     store: {
       ...shared,
       upgradeState: async () => ({ ...(await shared.upgradeState()), minReader }),
@@ -34,74 +32,80 @@ function upgraded(minReader = newestSchema - 1) {
   };
 }
 
-const clock = () => new Date();
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+/** A pass takes less, with its pauses. */
+const passMs = 1_000;
 
 describe("rows of the release before", () => {
   it("are written anew by one replica, page by page, and looked for again in an hour", async () => {
-    const { store, asked } = upgraded();
+    const { time, store, asked } = upgraded();
+    const began = time.now();
     const said: [object, string][] = [];
     const log = {
       info: (...line: [object, string]) => said.push(line),
       warn: (...line: [object, string]) => said.push(line),
     };
-    const [one, other] = [
-      startRewriting({ store, time: wallTime(clock), log }),
-      startRewriting({ store, time: wallTime(clock), log }),
-    ];
-    await eventually(() => expect(said).toHaveLength(1));
+    const [one, other] = [startRewriting({ store, time, log }), startRewriting({ store, time, log })];
+    await time.advance(passMs);
     expect(said).toEqual([[{ rows: 6 }, "rows of an earlier release were written anew"]]);
     expect(asked).toEqual(places);
     await Promise.all([one.close(), other.close()]);
-    expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(msFromNow(-60_000));
-    const third = startRewriting({ store, time: wallTime(clock), log });
-    await third.close();
+    expect(await store.leaseFinishedAt("rewriting")).toEqual(began);
+    const third = startRewriting({ store, time, log });
+    await time.advance(hourMs - passMs - 1);
     expect(asked).toEqual(places);
+    await time.advance(1 + passMs);
+    expect(asked).toEqual([...places, ...places]);
+    await third.close();
+    expect(said).toHaveLength(1);
   });
 
   it("are written anew though the lease's row was altered", async () => {
-    const { store, asked } = upgraded();
+    const { time, store, asked } = upgraded();
     const info = vi.fn();
     const lease = () => Promise.reject(new KmsError("DATA_LOSS", "the lease rewriting is not as it was written"));
-    const rewriting = startRewriting({ store: { ...store, lease }, time: wallTime(clock), log: { info, warn() {} } });
-    await eventually(() => expect(info).toHaveBeenCalled());
+    const rewriting = startRewriting({ store: { ...store, lease }, time, log: { info, warn() {} } });
+    await time.advance(passMs);
+    expect(info).toHaveBeenCalledTimes(1);
     await rewriting.close();
     expect(asked).toEqual(places);
   });
 
   it("are looked for once a day in a store whose upgrade is finished, as one that was halted may still write", async () => {
-    const { store, asked } = upgraded(newestSchema);
+    const { time, store, asked } = upgraded(newestSchema);
     const info = vi.fn();
-    const later = (ms: number) => () => fromNow(ms);
-    const once = async (ms: number) => {
-      const looks = vi.spyOn(store, "rewriteRows");
-      const rewriting = startRewriting({ store, time: wallTime(later(ms)), log: { info, warn() {} } });
-      await eventually(() => expect(looks).toHaveBeenCalled());
-      return rewriting;
-    };
-    const first = await once(0);
-    await eventually(() => expect(info).toHaveBeenCalled());
-    await first.close();
+    const rewriting = startRewriting({ store, time, log: { info, warn() {} } });
+    await time.advance(passMs);
+    expect(info).toHaveBeenCalledTimes(1);
+    await rewriting.close();
     expect(asked).toEqual([undefined, ...places]);
-    await (await once(23 * 3_600_000)).close();
+    await time.skip(23 * hourMs);
+    const next = startRewriting({ store, time, log: { info, warn() {} } });
+    await time.advance(hourMs - passMs - 1);
     expect(asked.slice(places.length + 1)).toEqual([undefined]);
+    await time.advance(1 + passMs);
+    await next.close();
+    expect(asked.slice(places.length + 2)).toEqual([undefined, ...places]);
   });
 
   it("take no lease in such a store where no table has rows of two forms", async () => {
-    const { store } = upgraded(newestSchema);
+    const { time, store } = upgraded(newestSchema);
     const [looked, leased] = [vi.fn(async () => ({ rewritten: 0, next: undefined })), vi.spyOn(store, "lease")];
-    const parts = { time: wallTime(clock), log: { info() {}, warn() {} } };
+    const parts = { time, log: { info() {}, warn() {} } };
     const rewriting = startRewriting({ store: { ...store, rewriteRows: looked }, ...parts });
-    await eventually(() => expect(looked).toHaveBeenCalled());
+    await time.advance(hourMs);
     await rewriting.close();
     expect(looked).toHaveBeenCalledTimes(1);
     expect(leased).not.toHaveBeenCalled();
   });
 
   it("are none of this release's affair in a store that is for newer ones", async () => {
-    const { store, asked } = upgraded(newestSchema + 1);
+    const { time, store, asked } = upgraded(newestSchema + 1);
     const looked = vi.spyOn(store, "upgradeState");
-    const rewriting = startRewriting({ store, time: wallTime(clock), log: { info() {}, warn() {} } });
-    await eventually(() => expect(looked).toHaveBeenCalled());
+    const rewriting = startRewriting({ store, time, log: { info() {}, warn() {} } });
+    await time.advance(hourMs);
+    expect(looked).toHaveBeenCalledTimes(2);
     await rewriting.close();
     expect(asked).toEqual([]);
   });

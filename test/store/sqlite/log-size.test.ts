@@ -27,14 +27,14 @@ it("has its size, and a remark past its limit that names the process that reads"
 });
 
 it("is within its limit again once the reader has gone", async () => {
-  const { file } = sqliteBackdoor();
+  const { file, sql } = sqliteBackdoor();
   const store = await unlocked(await openSqlite({ name: "sqlite", file, maxLogBytes: keptLogBytes }, realTime));
   onTestFinished(() => store.close());
   const record = await addKey(store);
-  const rows = Array.from({ length: 1_000 }, () => use(record));
-  const append = () => store.appendAudit(rows);
+  const append = () => store.appendAudit([use(record)]);
   const reader = await reading(file);
-  while (store.log!.bytes() < 2 * keptLogBytes) await append();
+  await sql("create table ballast as select zeroblob(?1) as bytes", 2 * keptLogBytes);
+  expect(store.log!.bytes()).toBeGreaterThan(2 * keptLogBytes);
   expect(store.log?.remark()).toBeDefined();
   reader.kill();
   await once(reader, "exit");

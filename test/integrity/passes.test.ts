@@ -8,33 +8,36 @@ import { runPass } from "../../src/integrity/pass.ts";
 import { createIntegrity } from "../../src/integrity/start.ts";
 import { sharedTurns } from "../../src/integrity/turns.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
-import { eventually } from "../support/eventually.ts";
 import { use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
-import { realTime } from "../../src/runtime/time.ts";
-import { wallTime } from "../support/wall-time.ts";
+import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 
+const minuteMs = 60_000;
 const never = new AbortController().signal;
 const problem = { purpose: undefined, what: "is not as it was" };
 
+let time: VirtualTime;
 let door: Backdoor;
 let store: Store;
 beforeEach(async () => {
-  door = sqliteBackdoor();
-  store = await unlocked(await door.open());
+  time = virtualTime();
+  const { file, ...backdoor } = sqliteBackdoor();
+  door = backdoor;
+  store = await unlocked(await openSqlite({ name: "sqlite", file }, time));
   return () => store.close();
 });
 
 describe("a pass", () => {
   async function told(over: Partial<Store> = {}): Promise<RowProblem[]> {
     const all: RowProblem[] = [];
-    await runPass(
-      { time: realTime, store: { ...store, ...over }, found: (each) => all.push(...each), progress() {} },
-      never,
-    );
+    const found = (each: readonly RowProblem[]) => void all.push(...each);
+    const pass = runPass({ time, store: { ...store, ...over }, found, progress() {} }, never);
+    await time.advance(minuteMs);
+    await pass;
     return all;
   }
 
@@ -86,7 +89,7 @@ describe("a pass", () => {
     const failed = vi.fn((_: KmsError) => stop.abort());
     const stop = new AbortController();
     const away = { ...store, examine: () => Promise.reject(failure) };
-    const pass = runPass({ time: realTime, store: away, found() {}, progress() {}, failed }, stop.signal);
+    const pass = runPass({ time, store: away, found() {}, progress() {}, failed }, stop.signal);
     await expect(pass).rejects.toThrow("aborted");
     expect(failed.mock.calls).toEqual([[failure]]);
   });
@@ -99,7 +102,9 @@ describe("a pass", () => {
       counted.push(rows);
       if (counted.length === 3) stop.abort();
     };
-    await expect(runPass({ time: realTime, store, found() {}, progress }, stop.signal)).rejects.toThrow();
+    const ended = expect(runPass({ time, store, found() {}, progress }, stop.signal)).rejects.toThrow("aborted");
+    await time.advance(minuteMs);
+    await ended;
     expect(counted.length).toBe(3);
     expect(counted.at(-1)).toBeGreaterThan(0);
   });
@@ -107,35 +112,33 @@ describe("a pass", () => {
 
 it("a pass that cannot go on is told after a minute, until it can", async () => {
   await addKey(store);
-  let now = new Date("2030-01-01");
   let isAway = true;
   const failure = new KmsError("STORE_UNAVAILABLE", "disk I/O error (read)");
   const examine: Store["examine"] = (from) => (isAway ? Promise.reject(failure) : store.examine(from));
   const info = vi.fn();
   const warn = vi.fn();
   const integrity = createIntegrity({
-    time: wallTime(() => now),
-    ...{ store: { ...store, examine }, losses: createLosses(), keyring: { invalidate() {} } },
+    ...{ time, store: { ...store, examine }, losses: createLosses(), keyring: { invalidate() {} } },
     ...{ alarm: createAlarm(), log: { info, warn } as unknown as Logger },
   });
   integrity.start();
   onTestFinished(() => integrity.close());
-  await eventually(() => expect(warn).toHaveBeenCalled());
+  await time.advance(minuteMs - 1);
+  expect(warn).toHaveBeenCalledTimes(1);
   expect(integrity.problems()).toEqual([]);
-  now = new Date(now.getTime() + 60_000);
+  await time.advance(1);
   expect(integrity.problems()).toEqual([
     { status: "degraded", notice: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
   ]);
   isAway = false;
-  await eventually(() => expect(info).toHaveBeenCalled());
+  await time.advance(minuteMs);
+  expect(info).toHaveBeenCalledTimes(1);
   expect(integrity.problems()).toEqual([]);
 });
 
 describe("the turns of replicas", () => {
-  const clock = () => new Date();
-
   it("let one work at a time, and give the turn on when it was left", async () => {
-    const [one, other] = [sharedTurns(store, wallTime(clock)), sharedTurns(store, wallTime(clock))];
+    const [one, other] = [sharedTurns(store, time), sharedTurns(store, time)];
     const ran = vi.fn(async () => true);
     const waited: number[] = [];
     await one.take(async () => {
@@ -149,42 +152,27 @@ describe("the turns of replicas", () => {
   });
 
   it("rely on a pass that found nothing for a week, and on none that found something", async () => {
-    let now = new Date();
-    const [one, other] = [
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-    ];
+    const [one, other] = [sharedTurns(store, time), sharedTurns(store, time)];
     const ran = vi.fn(async () => true);
     await one.take(async () => false, never);
     await other.take(ran, never);
     await other.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(1);
-    expect(other.cleanAt()).toEqual(now);
-    now = new Date(now.getTime() + 7 * 86_400_000);
+    expect(other.cleanAt()).toEqual(time.now());
+    await time.skip(7 * 86_400_000);
     await other.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(2);
   });
 
   it("rely on no pass that began before they started, and all that start while one runs on one more", async () => {
-    let now = new Date();
-    const later = (ms: number) => {
-      now = new Date(now.getTime() + ms);
-      return sharedTurns(
-        store,
-        wallTime(() => now),
-      );
-    };
     const ran = vi.fn(async () => true);
-    const first = later(0);
-    const others: ReturnType<typeof later>[] = [];
+    const first = sharedTurns(store, time);
+    const others: ReturnType<typeof sharedTurns>[] = [];
     await first.take(async () => {
-      for (let count = 0; count < 3; count += 1) others.push(later(60_000));
+      for (let count = 0; count < 3; count += 1) {
+        await time.advance(minuteMs);
+        others.push(sharedTurns(store, time));
+      }
       for (const each of others) expect(await each.take(ran, never)).toBe(60_000);
       return true;
     }, never);
@@ -193,34 +181,22 @@ describe("the turns of replicas", () => {
     expect(ran).toHaveBeenCalledTimes(1);
     await first.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(1);
-    const put = later(86_400_000); // the database may have been put back meanwhile
+    await time.skip(86_400_000);
+    const put = sharedTurns(store, time); // the database may have been put back meanwhile
     await put.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(2);
-    expect(put.cleanAt()).toEqual(now);
-    expect(first.cleanAt()).not.toEqual(now); // until its next look
+    expect(put.cleanAt()).toEqual(time.now());
+    expect(first.cleanAt()).not.toEqual(time.now()); // until its next look
   });
 
   it("have all others look too where one found something, whatever they relied on", async () => {
-    let now = new Date();
-    const [one, other] = [
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-    ];
+    const [one, other] = [sharedTurns(store, time), sharedTurns(store, time)];
     await one.take(async () => true, never);
     const ran = vi.fn(async () => false);
     await other.take(ran, never);
     expect(ran).not.toHaveBeenCalled();
-    now = new Date(now.getTime() + 1_000);
-    const third = sharedTurns(
-      store,
-      wallTime(() => now),
-    );
+    await time.skip(1_000);
+    const third = sharedTurns(store, time);
     await third.take(async () => false, never);
     for (const each of [one, other]) await each.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(2);
@@ -229,32 +205,22 @@ describe("the turns of replicas", () => {
   });
 
   it("have a replica that found something look again after a day, or when another finds nothing", async () => {
-    let now = new Date();
-    const [one, other] = [
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-      sharedTurns(
-        store,
-        wallTime(() => now),
-      ),
-    ];
+    const [one, other] = [sharedTurns(store, time), sharedTurns(store, time)];
     const ran = vi.fn(async () => false);
     await one.take(ran, never);
     await one.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(1);
-    now = new Date(now.getTime() + 1_000);
+    await time.skip(1_000);
     await other.take(async () => true, never);
     await one.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(2);
-    now = new Date(now.getTime() + 86_400_000);
+    await time.skip(86_400_000);
     await one.take(ran, never);
     expect(ran).toHaveBeenCalledTimes(3);
   });
 
   it("are not kept from it by a lease that was altered", async () => {
-    const turns = sharedTurns(store, wallTime(clock));
+    const turns = sharedTurns(store, time);
     await turns.take(async () => true, never);
     await door.sql("update kms_leases set finished_at = 9007199254740991");
     const ran = vi.fn(async () => false);

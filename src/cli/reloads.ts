@@ -1,0 +1,68 @@
+/**
+ * What `serve` has a running service read anew: at a signal all that can be, and the file of tenants when it is another one. A start that is not
+ * over is waited for.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Config } from "../config/config.ts";
+import type { Time } from "../runtime/time.ts";
+import { watchFiles } from "../runtime/watch-files.ts";
+import type { RunningServer } from "../server.ts";
+
+export interface ReloadParts {
+  running: Promise<RunningServer>;
+  /** Undefined, once told, if the configuration has problems. */
+  readAnew(): Config | undefined;
+  time: Time;
+}
+
+export interface Reloads {
+  /** Reads everything anew, as a signal asks for. */
+  all(): void;
+  close(): void;
+}
+
+export function startReloads(config: Config, { running, readAnew, time }: ReloadParts): Reloads {
+  let current = config;
+
+  /** Undefined, once told, if the configuration has problems. */
+  function nextConfig(server: RunningServer): Config | undefined {
+    const next = readAnew();
+    server.configurationRefused(next === undefined);
+    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+    return next;
+  }
+
+  async function all(): Promise<void> {
+    const server = await running;
+    // Files and settings go by themselves: neither waits for what is wrong with the other, or with a setting.
+    const hasFiles = config.policyFile !== undefined || config.tls !== undefined;
+    if (hasFiles) await server.reloadFiles();
+    const next = nextConfig(server);
+    if (next === undefined) return;
+    const hasKeys = current.hasTenantProviderKeys || next.hasTenantProviderKeys;
+    if (!hasKeys && !hasFiles) return console.error(nothingToRead);
+    if (hasKeys) await server.replaceTenantProviderKeys(next);
+    current = next;
+  }
+
+  /** The file of tenants is another one. A signal may have had it read already. */
+  async function tenants(): Promise<void> {
+    const server = await running;
+    const next = nextConfig(server);
+    if (next === undefined || isDeepStrictEqual(next.tenantProviderKeys, current.tenantProviderKeys)) return;
+    await server.replaceTenantProviderKeys(next);
+    current = next;
+  }
+
+  async function refuse(): Promise<void> {
+    console.error("fluo-kms: the configuration cannot be read, so the former one holds");
+    (await running).configurationRefused(true);
+  }
+
+  const paths = () => (current.tenantsFile === undefined ? [] : [current.tenantsFile]);
+  const watched = watchFiles({ paths, changed: () => void tenants().catch(refuse), time });
+  return { all: () => void all().catch(refuse), close: watched.close };
+}
+
+const nothingToRead =
+  "fluo-kms: SIGHUP reads the policy, certificates and provider keys of tenants anew, and the configuration has none, so nothing changes";
