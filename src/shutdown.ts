@@ -2,8 +2,8 @@
  * The end of a running service: it is not ready at once, serves on for a while, drains, and closes what is left. A balancer that learns late
  * of the end thus sends nobody to a closed port.
  */
-import type { Time } from "./runtime/time.ts";
 import type { Logger } from "pino";
+import type { Time } from "./runtime/time.ts";
 import { withDeadline } from "./runtime/deadline.ts";
 
 export interface ShutdownParts {

@@ -5,9 +5,9 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
-import { service as healthService } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { halfCall } from "./support/half-call.ts";
+import { openReflection, watchHealth } from "./support/kept-open.ts";
 import { failureOf, grpcClient, startService } from "./support/running-service.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
 import { openStream } from "./support/stream-client.ts";
@@ -25,32 +25,6 @@ async function started(properties: Record<string, string> = {}) {
   };
   onTestFinished(() => time.until(stop(), graceMs + 60_000));
   return { ...service, time, stop, target: `127.0.0.1:${service.grpcPort}` };
-}
-
-/** What a Watch stream of gRPC health says, in order, and how it ends. */
-function watchHealth(target: string) {
-  const Client = grpc.makeGenericClientConstructor(healthService, "Health");
-  const client = new Client(target, grpc.credentials.createInsecure());
-  const stream = client.watch!({ service: "" }) as grpc.ClientReadableStream<{ status: string }>;
-  onTestFinished(() => client.close());
-  // However it ends: that is for a test to say.
-  stream.on("error", () => {});
-  const ended = once(stream, "status").then(([{ code }]) => code as grpc.status);
-  const next = () => new Promise<string>((resolve) => stream.once("data", ({ status }) => resolve(status)));
-  return { next, ended };
-}
-
-/** A reflection stream that got one answer and stays open. */
-async function openReflection(target: string): Promise<void> {
-  const client = new grpc.Client(target, grpc.credentials.createInsecure());
-  onTestFinished(() => client.close());
-  const bytes = (message: Uint8Array) => Buffer.from(message);
-  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-  const stream = client.makeBidiStreamRequest(path, bytes, bytes);
-  stream.on("error", () => {});
-  // ServerReflectionRequest.list_services = "".
-  stream.write(Uint8Array.of(0x3a, 0));
-  await new Promise((resolve) => stream.once("data", resolve));
 }
 
 async function halfRequest(url: string) {

@@ -1,57 +1,17 @@
 /** How the process starts and ends: what a signal does to health, to calls that run and to connections that are merely open. */
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
-import * as grpc from "@grpc/grpc-js";
-import { service as healthService } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./support/cli-fixture.ts";
 import { halfCall } from "./support/half-call.ts";
+import { openReflection, watchHealth } from "./support/kept-open.ts";
 import { grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 
 /** So long that a test which waits for it fails. */
 const longGrace = { FLUO_KMS_SHUTDOWN_GRACE: "10m" };
-
-/** What a Watch stream of gRPC health says, in order, and how it ends. */
-function watchHealth(target: string) {
-  const Client = grpc.makeGenericClientConstructor(healthService, "Health");
-  const client = new Client(target, grpc.credentials.createInsecure());
-  const stream = client.watch!({ service: "" }) as grpc.ClientReadableStream<{ status: string }>;
-  onTestFinished(() => client.close());
-  // However it ends: that is for a test to say.
-  stream.on("error", () => {});
-  const ended = once(stream, "status").then(([{ code }]) => code as grpc.status);
-  const next = () => new Promise<string>((resolve) => stream.once("data", ({ status }) => resolve(status)));
-  return { next, ended };
-}
-
-/** A reflection stream that got one answer and stays open. */
-async function openReflection(target: string): Promise<void> {
-  const client = new grpc.Client(target, grpc.credentials.createInsecure());
-  onTestFinished(() => client.close());
-  const bytes = (message: Uint8Array) => Buffer.from(message);
-  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-  const stream = client.makeBidiStreamRequest(path, bytes, bytes);
-  stream.on("error", () => {});
-  // ServerReflectionRequest.list_services = "".
-  stream.write(Uint8Array.of(0x3a, 0));
-  await new Promise((resolve) => stream.once("data", resolve));
-}
-
-async function _halfRequest(url: string) {
-  const agent = new Agent({ keepAlive: true });
-  onTestFinished(() => agent.destroy());
-  const headers = { "content-length": 2, expect: "100-continue" };
-  const request = httpRequest(`${url}/api/admin/kms/validate`, { method: "POST", headers, agent });
-  request.on("error", () => {});
-  request.flushHeaders();
-  // The server has the head.
-  await once(request, "continue");
-  request.write("{");
-  return request;
-}
 
 describe("SIGTERM", () => {
   it("is not held up by what is merely open: Watch, reflection, idle and silent connections", async () => {

@@ -7,8 +7,8 @@
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
  * returned it or an `await` gave it, and take it again after the next `await`.
  */
-import type { Time } from "../runtime/time.ts";
 import { LRUCache } from "lru-cache";
+import type { Time } from "../runtime/time.ts";
 import { createFlights, type Flight } from "./flights.ts";
 import {
   afterFailure,

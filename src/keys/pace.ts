@@ -1,6 +1,6 @@
 /** Work on many things in a service that answers calls meanwhile: a few at once, so many a second, and a turn of the loop in between. */
-import type { Time } from "../runtime/time.ts";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Time } from "../runtime/time.ts";
 
 export interface PaceOptions {
   perSecond: number;

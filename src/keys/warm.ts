@@ -2,8 +2,8 @@
  * Loads tenants' keys before the service is ready, so that its first callers do not wait for the provider: `kms.cache.warm`. It makes no
  * keys, and nothing that goes wrong keeps the service from its start: who is not warm is loaded when called for.
  */
-import type { Time } from "../runtime/time.ts";
 import type { Logger } from "pino";
+import type { Time } from "../runtime/time.ts";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";

@@ -1,7 +1,7 @@
 /** The process: its event loop, memory, processor time and descriptors. */
-import type { Time } from "../runtime/time.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { totalmem } from "node:os";
+import type { Time } from "../runtime/time.ts";
 import type { GcTime } from "../runtime/gc-time.ts";
 import type { LoopLag } from "../runtime/loop-lag.ts";
 import type { Observer } from "./read-metrics.ts";

@@ -1,6 +1,6 @@
 /** Measures how long it takes to get a key, into the histograms kms_retrieve_{signing,encryption}_key_seconds. */
-import type { Time } from "../runtime/time.ts";
 import type { Histogram } from "@opentelemetry/api";
+import type { Time } from "../runtime/time.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 
 export interface KeyTimer {

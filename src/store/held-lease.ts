@@ -1,6 +1,6 @@
 /** Work under a lease of the store: a holder's name, and the renewals while the work lasts. */
-import type { Time } from "../runtime/time.ts";
 import { randomBytes } from "node:crypto";
+import type { Time } from "../runtime/time.ts";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Fence, LeaseStore } from "./lease-store.ts";
 

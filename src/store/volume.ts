@@ -1,6 +1,6 @@
 /** Free bytes of the file system that holds a folder. Reading them blocks neither the event loop nor the caller. */
-import type { Time } from "../runtime/time.ts";
 import { statfs } from "node:fs/promises";
+import type { Time } from "../runtime/time.ts";
 
 export interface Volume {
   /** Bytes that a process may still write, without those that are kept for root. */

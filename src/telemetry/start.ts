@@ -1,5 +1,4 @@
 /** The service's telemetry: metrics in Prometheus' form, and by OTLP, with traces, if an endpoint is configured. */
-import type { Time } from "../runtime/time.ts";
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
@@ -12,6 +11,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
+import type { Time } from "../runtime/time.ts";
 import { createInstruments, type Instruments } from "./instruments.ts";
 
 export interface TelemetrySettings {

@@ -3,8 +3,8 @@
  * start that is refused leaves the store as it was. When it could not for a minute it writes nothing before it has: by then an upgrade may have
  * been finished without it, and rows of its form may be read by nobody.
  */
-import type { Time } from "../runtime/time.ts";
 import { randomBytes } from "node:crypto";
+import type { Time } from "../runtime/time.ts";
 import type { KmsError } from "../errors.ts";
 import type { LongRead } from "../store/long-reads.ts";
 import type { Asked } from "../store/observed-store.ts";

@@ -1,5 +1,5 @@
 /** Limits of calls on a real service, in time that stands still until a test moves it. */
-import { fromBinary, toBinary, create, createRegistry } from "@bufbuild/protobuf";
+import { create, createRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -8,9 +8,9 @@ import { type RetryInfo, RetryInfoSchema } from "../../gen/ts/google/rpc/error_d
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { type PolicyService, startPolicyService, tokenPolicy } from "../support/policy-service.ts";
 import { bearer, failureOf, type GrpcClient, grpcClient } from "../support/running-service.ts";
-import { virtualTime } from "../support/virtual-time.ts";
 import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
-import { openStream } from "../support/stream-client.ts";
+import { openStream, type SpanClient } from "../support/stream-client.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 
 const policy = tokenPolicy({
   greedy: { roles: ["encrypt"], limit: 1 },
@@ -219,6 +219,13 @@ describe("a stream beyond its caller's limit", () => {
     onTestFinished(() => stream.close());
     return stream;
   };
+  const restOf = (stream: SpanClient) => {
+    let isOver = false;
+    const rest = stream.rest().finally(() => {
+      isOver = true;
+    });
+    return { rest, isOver: () => isOver };
+  };
   const batch = (from: number, to: number) => batchOf(spansFrom(from, to), { tenantId: "acme" });
   /** Milliseconds after which a caller of 10 units a second, 20 of them at once, may begin something when it has spent so many. */
   const msOf = (units: number) => (units - 19) * 100;
@@ -227,12 +234,9 @@ describe("a stream beyond its caller's limit", () => {
     const stream = opened("streams");
     for (let n = 0; n < 30; n += 1) void stream.send(batch(n * 100, (n + 1) * 100));
     stream.halfClose();
-    let isOver = false;
-    const rest = stream.rest().finally(() => {
-      isOver = true;
-    });
+    const { rest, isOver } = restOf(stream);
     await time.advance(msOf(1 + 29) - 1);
-    expect(isOver).toBe(false);
+    expect(isOver()).toBe(false);
     await time.advance(1);
     expect(signedOf(...(await rest))).toHaveLength(3_000);
   });
@@ -243,12 +247,9 @@ describe("a stream beyond its caller's limit", () => {
     expect(signedOf(await stream.nextResponse())).not.toEqual([]);
     await stream.send(batch(3_000, 3_001));
     stream.halfClose();
-    let isOver = false;
-    const rest = stream.rest().finally(() => {
-      isOver = true;
-    });
+    const { rest, isOver } = restOf(stream);
     await time.advance(msOf(1 + 30) - 1);
-    expect(isOver).toBe(false);
+    expect(isOver()).toBe(false);
     await time.advance(1);
     await rest;
   });

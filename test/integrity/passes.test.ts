@@ -84,6 +84,25 @@ describe("a pass", () => {
     expect(found.filter(({ kind }) => kind === "record_altered")).toMatchObject([{ tenantId: "acme", keyId }]);
   });
 
+  it.each([
+    [10, 190],
+    [100, 1_900],
+    [5_000, 2_000],
+  ])("rests after a piece that took %d ms for %d ms", async (tookMs, restMs) => {
+    const reads: { began: number; ended: number }[] = [];
+    const examine: Store["examine"] = async (from) => {
+      const began = time.monotonicMs();
+      await time.sleep(tookMs);
+      const piece = await store.examine(from);
+      reads.push({ began, ended: time.monotonicMs() });
+      return piece;
+    };
+    await time.until(runPass({ time, store: { ...store, examine }, found() {}, progress() {} }, never));
+    expect(reads.length).toBeGreaterThan(2);
+    const rests = reads.slice(1).map(({ began }, n) => began - reads[n]!.ended);
+    expect(rests).toEqual(rests.map(() => restMs));
+  });
+
   it("tells of a read that fails, and then rests", async () => {
     const failure = new KmsError("STORE_UNAVAILABLE", "away");
     const failed = vi.fn((_: KmsError) => stop.abort());

@@ -2,12 +2,12 @@
  * Key sets by HTTPS, at the address in the policy or in the issuer's discovery document (OpenID Connect Discovery 1.0
  * §4). No redirect is followed: the token of a token file goes where the policy says and nowhere else.
  */
-import type { Time } from "../../runtime/time.ts";
 import { readFile } from "node:fs/promises";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { addAbortSignal } from "node:stream";
 import { getCACertificates } from "node:tls";
+import type { Time } from "../../runtime/time.ts";
 import { type JsonError, readJson } from "../../encoding/json.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import type { IssuerEntry } from "../policy/trust.ts";

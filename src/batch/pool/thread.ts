@@ -1,6 +1,6 @@
 /** One thread of the pool, seen from the main one: each job is a message and its answer. It holds copies of the keys that it used last. */
-import { inFlight } from "../../runtime/in-flight.ts";
 import type { Worker } from "node:worker_threads";
+import { inFlight } from "../../runtime/in-flight.ts";
 import { KmsError } from "../../errors.ts";
 import { ForgettingMap } from "../../runtime/compact-map.ts";
 import { seedBytes } from "../../crypto/ed25519-contract.ts";

@@ -1,10 +1,10 @@
 /** One request over HTTP/1.1, by Node's own client: fetch shows no client certificate. */
-import { realTime } from "../../runtime/time.ts";
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request } from "node:http";
 import { Agent as HttpsAgent, request as requestByTls } from "node:https";
 import { addAbortSignal } from "node:stream";
 import { text } from "node:stream/consumers";
 import { getCACertificates } from "node:tls";
+import { realTime } from "../../runtime/time.ts";
 import { proxiesFor } from "./proxies.ts";
 import type { ServiceTls } from "./service-tls.ts";
 

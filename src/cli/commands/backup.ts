@@ -1,6 +1,6 @@
 /** `backup`: the whole store in one new file, while the service goes on. */
-import { realTime } from "../../runtime/time.ts";
 import { resolve } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
 import { backUpInto, type DatedBackup, mostKept } from "../../store/offline/backup-directory.ts";

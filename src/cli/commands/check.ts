@@ -1,6 +1,6 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
-import { realTime } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
+import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import type { CheckedRows } from "../../store/offline/check-rows.ts";

@@ -1,6 +1,6 @@
 /** `demo`: what the service is for, shown in this process and checked on the way. Nothing is read, written or left behind. */
-import { realTime } from "../../runtime/time.ts";
 import { randomUUID } from "node:crypto";
+import { realTime } from "../../runtime/time.ts";
 import { loadConfig } from "../../config/load.ts";
 import { type Command, exitCode } from "../command.ts";
 import { tellStory } from "../demo/story.ts";

@@ -1,6 +1,6 @@
 /** `policy new`: a policy with a first administrator, and how to put it in force. */
-import { realTime } from "../../runtime/time.ts";
 import { resolve } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import { newStaticToken } from "../../auth/token/static-token.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Command, exitCode, jsonOption, textOf, UsageError } from "../command.ts";

@@ -1,7 +1,7 @@
 /** `restore`: a backup into an empty store. */
-import { realTime } from "../../runtime/time.ts";
 import { type KeyObject, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import { acceptanceOf } from "../../store/acceptance.ts";
 import type { LogName } from "../../store/log-store.ts";

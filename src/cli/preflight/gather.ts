@@ -1,8 +1,8 @@
 /** Asks the service, and opens the store that the settings name. Nothing is written, and each part has a deadline. */
-import { realTime } from "../../runtime/time.ts";
 import { X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { hexDigest } from "../../crypto/sha256.ts";
 import { examinedServer, openTables } from "../../store/registry.ts";

@@ -2,8 +2,8 @@
  * The key that authenticates every row of the store: 32 random bytes, wrapped by the provider, in the store itself. It is made only in a
  * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
  */
-import type { Time } from "../../runtime/time.ts";
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Time } from "../../runtime/time.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { Provider } from "../../provider/provider.ts";
 import { step } from "../../failpoints.ts";

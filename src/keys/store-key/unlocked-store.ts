@@ -1,7 +1,7 @@
 /** The configured store, opened and unlocked by its key; nothing stays open where that fails. */
-import type { Time } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
+import type { Time } from "../../runtime/time.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";

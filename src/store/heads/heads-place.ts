@@ -1,8 +1,8 @@
 /** The place of a store's heads file, and the lock under which it is written. */
-import type { Time } from "../../runtime/time.ts";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Time } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { StoreSettings } from "../registry.ts";
 import { realPath } from "../sqlite/file.ts";

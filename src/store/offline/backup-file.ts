@@ -2,11 +2,11 @@
  * A backup: a SQLite file with the tables of a store, whatever its database. It is written, synced, read back and only then gets its
  * name, so that a crash leaves no half of one under it. It is no WAL database: one file is all of it, and can be read anywhere.
  */
-import { realTime } from "../../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query, Transaction } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";

@@ -2,7 +2,6 @@
  * What may be done about a log that lost durable commits, beside restoring a backup: go on with what is before the damage. That is an earlier
  * state of the store only where nothing of what is behind the damage was moved into the database yet, else a mixture of two states.
  */
-import { realTime } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import {
   chmodSync,
@@ -18,6 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { realTime } from "../../runtime/time.ts";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";

@@ -1,9 +1,9 @@
 /** The tables of a SQLite file. A service that uses the file goes on meanwhile: readers and the one writer do not wait for each other. */
-import { realTime } from "../../runtime/time.ts";
 import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { type Migrated, migrate, migrated, readSchema } from "../sql/upgrade/migration.ts";

@@ -2,8 +2,8 @@
  * News of changes from other replicas, by LISTEN on a connection of its own. While it is lost news is missed: so when it is back,
  * everything may have changed.
  */
-import type { Time } from "../../runtime/time.ts";
 import pg from "pg";
+import type { Time } from "../../runtime/time.ts";
 import type { KeyChange } from "../key-store.ts";
 
 export interface NewsOptions {

@@ -2,10 +2,10 @@
  * The store of several replicas: PostgreSQL by pg. Unique constraints, advisory locks and compare-and-set do the coordination at READ
  * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
  */
-import { inFlight } from "../../runtime/in-flight.ts";
-import type { Time } from "../../runtime/time.ts";
 import { randomBytes } from "node:crypto";
 import pg from "pg";
+import type { Time } from "../../runtime/time.ts";
+import { inFlight } from "../../runtime/in-flight.ts";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";

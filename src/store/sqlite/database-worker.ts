@@ -3,8 +3,8 @@
  * that open.ts sends, and answers each when it is durable.
  */
 import { timeOfThread } from "../../runtime/manual-time.ts";
-import type { ThreadTime } from "../../runtime/time.ts";
 import { parentPort, workerData } from "node:worker_threads";
+import type { ThreadTime } from "../../runtime/time.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";

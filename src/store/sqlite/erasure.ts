@@ -2,8 +2,8 @@
  * Erasure of what transactions deleted: nothing of it may be left in the file or its log. A mark in the file's header, `user_version`, is
  * committed with such a transaction and says so until that is proven, also to the start after a crash.
  */
-import type { Time } from "../../runtime/time.ts";
 import type { DatabaseSync } from "node:sqlite";
+import type { Time } from "../../runtime/time.ts";
 import { step } from "../../failpoints.ts";
 import { isBusy } from "./error-codes.ts";
 import { emptiesLog, type FileConnection, pageMs, pollMs, pragma } from "./file-connection.ts";

@@ -1,6 +1,6 @@
 /** The store of a service that keeps nothing: a database in this process, gone when it ends, and otherwise as every other. */
-import type { Time } from "../../runtime/time.ts";
 import { createSecretKey, randomBytes } from "node:crypto";
+import type { Time } from "../../runtime/time.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { migrations, newestSchema } from "../sql/rows/schema.ts";

@@ -2,10 +2,10 @@
  * The embedded store: a SQLite file, in a thread of its own (database-worker.ts), and long reads of it in another (reading-worker.ts). Here each
  * call is a message and its answer.
  */
-import type { Time } from "../../runtime/time.ts";
 import type { KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { MessageChannel } from "node:worker_threads";
+import type { Time } from "../../runtime/time.ts";
 import { longReads } from "../long-reads.ts";
 import type { MigrateMode } from "../sql/upgrade/migration.ts";
 import type { SeenLog } from "./ready-log.ts";

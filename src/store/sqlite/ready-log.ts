@@ -1,7 +1,7 @@
 /** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
-import type { Time } from "../../runtime/time.ts";
 import { renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Time } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";

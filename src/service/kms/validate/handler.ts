@@ -1,6 +1,6 @@
 /** Validate: the operator's first tool. tests.ts has its tests; here are the answer and what it recommends. */
-import type { Time } from "../../../runtime/time.ts";
 import { create } from "@bufbuild/protobuf";
+import type { Time } from "../../../runtime/time.ts";
 import {
   Outcome,
   type ProviderKey,

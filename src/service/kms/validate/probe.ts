@@ -2,8 +2,8 @@
  * A row of tests that build on one another, for Validate. A test that failed hides no cause: what builds on it fails without being
  * tried, and names the one that failed first.
  */
-import type { Time } from "../../../runtime/time.ts";
 import { create } from "@bufbuild/protobuf";
+import type { Time } from "../../../runtime/time.ts";
 import { Outcome, type ValidationTest, ValidationTestSchema } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { hasCode, KmsError, type KmsErrorCode } from "../../../errors.ts";
 import { ProviderLie } from "../../../provider/distrust.ts";
