@@ -1,6 +1,6 @@
 /**
- * Clocks and timers of the service. Every part is given a `Time` when it starts, so that a test can move it; only the entry points and
- * threads take `realTime`. A turn of the event loop (`setImmediate`) is no time.
+ * Clocks and timers of the service. Every part is given a `Time` when it starts, so that a test can move it; only the
+ * composition root, commands and threads take `realTime`. A turn of the event loop (`setImmediate`) is no time.
  */
 import { uptime } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,7 +9,7 @@ import type { MessagePort } from "node:worker_threads";
 export interface Time {
   /** Wall clock, which may be set forward and back: for dates that are stored, shown, or compared with dates of others. */
   now(): Date;
-  /** Milliseconds since this process started, without suspensions of the machine. Never goes back: for ages, leases and time limits. */
+  /** Milliseconds since this process or thread started, without suspensions of the machine. Never goes back: for ages, leases and time limits. */
   monotonicMs(): number;
   /** Milliseconds since the machine started, suspensions included as far as the system tells them. */
   sinceBootMs(): number;
