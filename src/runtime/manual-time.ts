@@ -188,8 +188,10 @@ function createTimers(nowMs: () => number) {
 
 async function sleep(timers: Timers, ms: number, { signal }: SleepOptions = {}): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const abort = () =>
-    reject(new DOMException("The operation was aborted", { name: "AbortError", cause: signal!.reason }));
+  const abort = () => {
+    const error = new Error("The operation was aborted", { cause: signal!.reason });
+    reject(Object.assign(error, { name: "AbortError" }));
+  };
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
   const timer = timers.add(ms, resolve, false);
