@@ -2,12 +2,11 @@
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { halfCall } from "./support/half-call.ts";
-import { openReflection, watchHealth } from "./support/kept-open.ts";
+import { keepAllOpen, watchHealth } from "./support/kept-open.ts";
 import { failureOf, grpcClient, startService } from "./support/running-service.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
 import { openStream } from "./support/stream-client.ts";
@@ -57,25 +56,7 @@ describe("the drain", () => {
 
   it("is not held up by what is merely open: Watch, reflection, idle and silent connections", async () => {
     const { target, url, time, stop } = await started();
-    expect(await watchHealth(target).next()).toBe("SERVING");
-    await openReflection(target);
-    const idle = grpcClient(target);
-    onTestFinished(() => idle.close());
-    await idle.status({});
-    const agent = new Agent({ keepAlive: true });
-    onTestFinished(() => agent.destroy());
-    const [answer] = await once(httpRequest(`${url}/q/health`, { agent }).end(), "response");
-    await text(answer);
-    for (const address of [target, new URL(url).host]) {
-      const [host, port] = address.split(":");
-      // Nobody reads from it either: it does not even notice that the other side closes.
-      const silent = connect(Number(port), host);
-      silent.on("error", () => {});
-      onTestFinished(() => {
-        silent.destroy();
-      });
-      await once(silent, "connect");
-    }
+    await keepAllOpen(target, url);
     await time.until(stop(), promptMs);
   });
 

@@ -1,12 +1,10 @@
 /** How the process starts and ends: what a signal does to health, to calls that run and to connections that are merely open. */
 import { once } from "node:events";
-import { Agent, request as httpRequest } from "node:http";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { text } from "node:stream/consumers";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./support/cli-fixture.ts";
 import { halfCall } from "./support/half-call.ts";
-import { openReflection, watchHealth } from "./support/kept-open.ts";
+import { keepAllOpen } from "./support/kept-open.ts";
 import { grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 
@@ -16,25 +14,7 @@ const longGrace = { FLUO_KMS_SHUTDOWN_GRACE: "10m" };
 describe("SIGTERM", () => {
   it("is not held up by what is merely open: Watch, reflection, idle and silent connections", async () => {
     const service = await startProcess(longGrace);
-    expect(await watchHealth(service.grpc).next()).toBe("SERVING");
-    await openReflection(service.grpc);
-    const idle = grpcClient(service.grpc);
-    onTestFinished(() => idle.close());
-    await idle.status({});
-    const agent = new Agent({ keepAlive: true });
-    onTestFinished(() => agent.destroy());
-    const [answer] = await once(httpRequest(`${service.http}/q/health`, { agent }).end(), "response");
-    await text(answer);
-    for (const address of [service.grpc, new URL(service.http).host]) {
-      const [host, port] = address.split(":");
-      // Nobody reads from it either: it does not even notice that the other side closes.
-      const silent = connect(Number(port), host);
-      silent.on("error", () => {});
-      onTestFinished(() => {
-        silent.destroy();
-      });
-      await once(silent, "connect");
-    }
+    await keepAllOpen(service.grpc, service.http);
     service.child.kill("SIGTERM");
     expect(await service.ended).toEqual({ code: 0, err: "" });
   });

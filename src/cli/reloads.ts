@@ -1,7 +1,4 @@
-/**
- * What `serve` has a running service read anew: at a signal all that can be, and the file of tenants when it is another one. A start that is not
- * over is waited for.
- */
+/** Reloads of a service that `serve` runs: everything at a signal, and the file of tenants when it changes. They wait for the start to end. */
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/config.ts";
 import type { Time } from "../runtime/time.ts";
@@ -10,13 +7,13 @@ import type { RunningServer } from "../server.ts";
 
 export interface ReloadParts {
   running: Promise<RunningServer>;
-  /** Undefined, once told, if the configuration has problems. */
+  /** Reads the configuration. Prints its problems and returns undefined if it has any. */
   readAnew(): Config | undefined;
   time: Time;
 }
 
 export interface Reloads {
-  /** Reads everything anew, as a signal asks for. */
+  /** Reloads everything, as a signal asks for. */
   all(): void;
   close(): void;
 }
@@ -24,7 +21,7 @@ export interface Reloads {
 export function startReloads(config: Config, { running, readAnew, time }: ReloadParts): Reloads {
   let current = config;
 
-  /** Undefined, once told, if the configuration has problems. */
+  /** Returns undefined, after telling the service and the operator, if the configuration has problems. */
   function nextConfig(server: RunningServer): Config | undefined {
     const next = readAnew();
     server.configurationRefused(next === undefined);
@@ -45,7 +42,7 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     current = next;
   }
 
-  /** The file of tenants is another one. A signal may have had it read already. */
+  /** Reloads the file of tenants after a change, unless a signal has done so already. */
   async function tenants(): Promise<void> {
     const server = await running;
     const next = nextConfig(server);

@@ -1,4 +1,4 @@
-/** How long a call may take, and how often it is tried: cockatiel's own policies for that have a clock that nobody can set. */
+/** Time limit and retries of a provider call, by `Time`: cockatiel's own have timers that no test can move. */
 import { type IBackoffFactory, TaskCancelledError } from "cockatiel";
 import { abandonOn } from "../runtime/deadline.ts";
 import type { Time } from "../runtime/time.ts";
@@ -35,11 +35,11 @@ export interface RetryOptions {
   /** Tries after the first. */
   maxRetries: number;
   backoff: IBackoffFactory<unknown>;
-  /** Asked of a failure after which there may be a retry: true has it made. */
+  /** True if a retry follows a failure. Called only while retries are left. */
   takeRetry(error: unknown): boolean;
 }
 
-/** Makes no retry once the signal aborts. A pause keeps the process alive. */
+/** Runs `work` until it succeeds or no retry is left. Makes none once the signal aborts. A pause keeps the process alive. */
 export async function retried<T>(
   { time, maxRetries, backoff, takeRetry }: RetryOptions,
   work: () => Promise<T>,

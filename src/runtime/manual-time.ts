@@ -101,7 +101,7 @@ export function manualTime({ start = new Date(0), idle = someTurns }: ManualTime
   };
 }
 
-/** The time of a thread that was sent `forThread`: that of this machine if it is undefined. */
+/** Makes a thread's time of what `forThread` gave its process: this machine's time if that is undefined. */
 export function timeOfThread(sent: ThreadTime | undefined): Time {
   if (sent === undefined) return realTime;
   const { clocks, port } = sent;
@@ -174,7 +174,7 @@ function createTimers(nowMs: () => number) {
     },
     next: () => inOrder()[0],
     count: () => waiting.size,
-    /** Those that are due now, in order. */
+    /** Timers that are due now, in order. */
     due: () => inOrder().filter(({ dueMs }) => dueMs <= nowMs()),
     /** Runs a timer, unless one that was due before it cleared it. */
     run(timer: ManualTimer): void {

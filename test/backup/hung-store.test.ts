@@ -5,8 +5,9 @@ import { expect, it, vi } from "vitest";
 import { createAlarm } from "../../src/alarm.ts";
 import { startBackups } from "../../src/backup/start.ts";
 import { liveIn, sqlitePlace } from "../support/cli-store-fixture.ts";
-import { eventually } from "../support/eventually.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { virtualTime } from "../support/virtual-time.ts";
+
+const hanging = "the process of a backup, or its lease, hangs";
 
 it("is ended in time though a renewal of its lease hangs", async () => {
   const where = sqlitePlace();
@@ -16,15 +17,21 @@ it("is ended in time though a renewal of its lease hangs", async () => {
   const hangs = vi.fn(() => new Promise<never>(() => {}));
   const lease = vi.fn().mockResolvedValueOnce({ generation: 1, finishedAt: undefined }).mockImplementation(hangs);
   const warn = vi.fn();
+  const time = virtualTime();
   const backups = startBackups({
-    time: realTime,
+    time,
     plannedBackups: { cron: "0 0 0 1 1 ?", directory, keep: 1 },
     settings: where.settings,
     store: { lease, finishLease: hangs },
     ...{ alarm: createAlarm(), log: { info() {}, warn, error() {} } },
     times: { firstLookMs: 0, leaseTtlMs: 3, closeMs: 100 },
   });
-  await eventually(() => expect(hangs).toHaveBeenCalled());
-  await backups.close();
-  expect(warn).toHaveBeenCalledWith(expect.anything(), "the process of a backup, or its lease, hangs");
+  await time.advance(1);
+  expect(hangs).toHaveBeenCalled();
+  const closed = backups.close();
+  await time.advance(99);
+  expect(warn).not.toHaveBeenCalledWith(expect.anything(), hanging);
+  await time.advance(1);
+  await closed;
+  expect(warn).toHaveBeenCalledWith(expect.anything(), hanging);
 });

@@ -1,11 +1,9 @@
 /** The passes of a running service over its store: what is damaged is named, and refused, and nothing else is. */
-import { randomBytes } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { directory } from "../support/config-fixture.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor } from "../support/store-fixture.ts";
@@ -18,12 +16,6 @@ afterAll(() => server.close());
 interface World {
   door: Backdoor;
   properties: Record<string, string>;
-}
-
-function keyFile(): string {
-  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-integrity-")), "master.key");
-  writeFileSync(file, randomBytes(32), { mode: 0o600 });
-  return file;
 }
 
 const kinds: [name: string, make: () => Promise<World>][] = [
@@ -51,7 +43,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
     world = await make();
     time = virtualTime();
     inPostgresToo(time);
-    settings = { ...world.properties, "fluo.kms.local.master-key-file": keyFile() };
+    settings = { ...world.properties, "fluo.kms.local.master-key-file": join(directory(), "master.key") };
   });
 
   async function started(): Promise<RunningService> {

@@ -1,7 +1,4 @@
 /** Rows that are damaged while a service runs, which has read them before: the next pass finds them, and they are refused from then on. */
-import { randomBytes } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -9,6 +6,7 @@ import { Health, type IntegrityFinding } from "../../gen/ts/fluo/kms/v1/operatio
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { fromNow } from "../support/from-now.ts";
 import { hungMs } from "../support/hung.ts";
+import { directory } from "../support/config-fixture.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
@@ -29,12 +27,6 @@ interface World {
   wait(): Promise<void>;
   /** Gives a service that has made a pass after what was done to the store while the first one ran. */
   next(first: RunningService): Promise<RunningService>;
-}
-
-function keyFile(): string {
-  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-integrity-")), "master.key");
-  writeFileSync(file, randomBytes(32), { mode: 0o600 });
-  return file;
 }
 
 const kinds: [name: string, make: () => Promise<World>][] = [
@@ -104,7 +96,7 @@ describe.each(kinds)("a service on %s", (_name, make) => {
     time = virtualTime();
     inPostgresToo(time);
     world = await make();
-    env = { ...world.env, "fluo.kms.local.master-key-file": keyFile() };
+    env = { ...world.env, "fluo.kms.local.master-key-file": join(directory(), "master.key") };
     first = await started();
     keyIds = new Map();
   });

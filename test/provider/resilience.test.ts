@@ -1,6 +1,6 @@
 /** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
 import { randomBytes } from "node:crypto";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
@@ -13,6 +13,7 @@ import {
   resilient,
   worstBreakers,
 } from "../../src/provider/resilience.ts";
+import { manualTime } from "../../src/runtime/manual-time.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -205,8 +206,12 @@ describe("the breaker", () => {
     expect(guarded.breakers()[0]!.state).toBe("closed");
   });
 
-  /** A provider that is down until told otherwise, under a breaker that one failure opens. */
+  /** From the opening of a breaker to its probe, and from one that fails to the next, by a fifth more at most. */
+  const [probeMs, latestProbeMs] = [1_000, 1_200];
+
+  /** A provider that is down until told otherwise, under a breaker that three failures open. */
   function outage(more: Partial<ResilienceOptions> = {}) {
+    const time = manualTime();
     const local = localProvider(randomMasterKey());
     const provider = { health: "down" as "down" | "up" | "describes", described: 0, encrypted: 0 };
     const answer = async <T>(isUp: boolean, work: () => Promise<T>) => {
@@ -224,10 +229,11 @@ describe("the breaker", () => {
           return answer(provider.health !== "down", () => local.describe(signal));
         },
       }),
-      { ...options, ...more, breakAfter: 3, probeMs: 1 },
+      { ...options, ...more, time, breakAfter: 3, probeMs },
     );
+    onTestFinished(() => guarded.close());
     const encrypt = () => guarded.encrypt(randomBytes(32), context);
-    return { provider, guarded, encrypt, state: () => guarded.breakers()[0]!.state };
+    return { time, provider, guarded, encrypt, state: () => guarded.breakers()[0]!.state };
   }
 
   it("is not opened by more callers than a slow provider can serve in their time", async () => {
@@ -252,63 +258,70 @@ describe("the breaker", () => {
   });
 
   it("is closed by a describe that answers, and by no call of anyone's", async () => {
-    const { provider, guarded, encrypt, state } = outage();
+    const { time, provider, encrypt, state } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     expect(state()).toBe("open");
-    await expect.poll(() => provider.described).toBeGreaterThan(3);
+    await time.advance(probeMs - 1);
+    expect(provider.described).toBe(0);
+    await time.advance(3 * latestProbeMs - probeMs + 1);
+    expect(provider.described).toBe(3);
     expect(provider.encrypted).toBe(3);
     provider.health = "up";
-    await expect.poll(() => state()).toBe("closed");
+    await thrownBy(encrypt);
+    await time.advance(latestProbeMs);
+    expect(state()).toBe("closed");
     await encrypt();
-    await guarded.close();
+    expect(provider.encrypted).toBe(4);
   });
 
   it("is closed by a describe that answers, although the wall clock was set back since it opened", async () => {
     vi.useFakeTimers({ toFake: ["Date"] }); // which cockatiel's breaker reads
-    const { provider, guarded, encrypt, state } = outage();
+    const { time, provider, encrypt, state } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     expect(state()).toBe("open");
     vi.setSystemTime(msFromNow(-3_600_000));
     provider.health = "up";
-    await expect.poll(() => state()).toBe("closed");
-    await guarded.close();
+    await time.advance(latestProbeMs);
+    expect(state()).toBe("closed");
   });
 
   it("tells of each change", async () => {
     const told: string[] = [];
-    const { provider, guarded, encrypt } = outage({
+    const { time, provider, encrypt } = outage({
       observeBreaker: ({ name, state }) => told.push(`${name} ${state}`),
     });
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     expect(told).toEqual(["local open"]);
     provider.health = "up";
-    await expect.poll(() => told).toContain("local closed");
-    expect(told).toContain("local half-open");
-    await guarded.close();
+    await time.advance(latestProbeMs);
+    expect(told).toEqual(["local open", "local half-open", "local closed"]);
   });
 
   it("is opened by one failure after a probe closed it, until a call succeeded", async () => {
-    const { provider, guarded, encrypt, state } = outage();
+    const { time, provider, encrypt, state } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     provider.health = "describes";
-    await expect.poll(() => state()).toBe("closed");
+    await time.advance(latestProbeMs);
+    expect(state()).toBe("closed");
     await thrownBy(encrypt);
     expect(state()).toBe("open");
     provider.health = "up";
-    await expect.poll(() => state()).toBe("closed");
+    await time.advance(latestProbeMs);
+    expect(state()).toBe("closed");
     await encrypt();
     provider.health = "down";
     await thrownBy(encrypt);
     expect(state()).toBe("closed");
-    await guarded.close();
   });
 
   it("is closed by an answer that says no", async () => {
+    const time = manualTime();
     const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
     const describe = () => Promise.reject(new KmsError("PROVIDER_DENIED", "disabled"));
-    const guarded = resilient({ ...provider, describe }, { ...options, probeMs: 1 });
+    const guarded = resilient({ ...provider, describe }, { ...options, time, probeMs });
     for (let i = 0; i < 3; i += 1) await thrownBy(() => guarded.decrypt(randomBytes(60), context));
-    await expect.poll(() => guarded.breakers()[0]!.state).toBe("closed");
+    await time.advance(latestProbeMs);
+    expect(guarded.breakers()[0]!.state).toBe("closed");
     expect(calls()).toBe(3);
     await guarded.close();
   });
@@ -323,12 +336,11 @@ describe("the breaker", () => {
   });
 
   it("tries no more after close", async () => {
-    const { provider, guarded, encrypt } = outage();
+    const { time, provider, guarded, encrypt } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     await guarded.close();
-    const { described } = provider;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(provider.described).toBe(described);
+    await time.advance(10 * latestProbeMs);
+    expect([provider.described, time.timers()]).toEqual([0, 0]);
   });
 });
 

@@ -8,13 +8,13 @@ import { hasCode, KmsError } from "../../errors.ts";
 import { abandonOn, refuseAborted, withDeadline } from "../../runtime/deadline.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 import type { HttpAnswer } from "../http.ts";
+import type { Provider } from "../provider.ts";
+import { seenCredential } from "../seen-credential.ts";
 import { saysDeadToken } from "./errors.ts";
 import { lateAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
 import { canLogInAnew, ownsToken, type VaultLease } from "./login.ts";
 import { sharedLogins } from "./logins.ts";
 import type { VaultLogin } from "./settings.ts";
-import type { Provider } from "../provider.ts";
-import { seenCredential } from "../seen-credential.ts";
 
 export interface VaultSession {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
@@ -29,7 +29,7 @@ const retryMs = 1_000;
 const longestRetryMs = 30_000;
 /** Between renewals, however short the lease. */
 const shortestTimerMs = 500;
-/** A timer takes no more. */
+/** Longest wait of a timer. */
 const longestTimerMs = 2 ** 31 - 1;
 
 export function vaultSession(connection: VaultConnection, login: VaultLogin, time: Time): VaultSession {

@@ -12,7 +12,7 @@ export interface Exchange {
   response: ServerResponse;
   /** Caller that the door has found. */
   caller: Caller;
-  /** By `Time.monotonicMs()`: what the door takes counts in the time that the caller gives. */
+  /** Arrival by `Time.monotonicMs()`: what the door takes counts in the time that the caller gives. */
   arrivedMs: number;
   /** The connection that it came by; undefined where that has closed meanwhile. */
   connection: Connection | undefined;
