@@ -1,6 +1,7 @@
 /** The cache on a clock that the test moves. */
+import { manualTime } from "../../src/runtime/manual-time.ts";
 import { realTime } from "../../src/runtime/time.ts";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
 import { abandonOn } from "../../src/runtime/deadline.ts";
@@ -333,24 +334,18 @@ describe("a source that does not answer", () => {
 });
 
 describe("a source that is silent", () => {
-  afterEach(() => void vi.useRealTimers());
-
-  /** An expired value whose reload hangs; the clock of the cache is that of the timers. */
+  /** An expired value whose reload hangs. */
   function silent(options: Partial<CacheOptions> = {}) {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const { cache, clock } = setUp(options);
+    const time = manualTime();
+    const { cache } = setUp({ time, ...options });
     const reload = gate();
     cache.put("a", value("a1"), reload.loader);
-    const advance = async (ms: number) => {
-      clock.ms += ms;
-      await vi.advanceTimersByTimeAsync(ms);
-    };
     const asked = () => Promise.resolve(cache.load("a", reload.loader)).then(({ name }) => name);
-    return { cache, clock, reload, advance, asked };
+    return { cache, time, reload, advance: time.advance, asked };
   }
 
   it("has its expired value served after a second, to all who wait, and from then on at once", async () => {
-    const { cache, reload, advance, asked } = silent();
+    const { cache, time, reload, advance, asked } = silent();
     await advance(1_000);
     expect(cache.get("a")).toBeUndefined();
     const waiting = Array.from({ length: 100 }, asked);
@@ -365,17 +360,17 @@ describe("a source that is silent", () => {
     reload.resolve(value("a2"));
     await advance(0);
     expect(cache.get("a")?.name).toBe("a2");
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
   });
 
   it("gives the new value to whoever waited less than a second, and leaves no timer", async () => {
-    const { reload, advance, asked } = silent();
+    const { time, reload, advance, asked } = silent();
     await advance(1_000);
     const waits = asked();
     await advance(999);
     reload.resolve(value("a2"));
     expect(await waits).toBe("a2");
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
   });
 
   it("keeps nobody waiting whose value expires when the reload has taken a second already", async () => {
@@ -385,12 +380,12 @@ describe("a source that is silent", () => {
     await advance(1_500);
     expect(cache.get("a")).toBeUndefined();
     const waits = asked();
-    await advance(0);
+    await advance(1);
     expect(await waits).toBe("a1");
   });
 
   it("has no value served past the stale bound: whoever asks then waits for it", async () => {
-    const { cache, clock, reload, advance, asked } = silent({ maxStaleMs: 1_500 });
+    const { cache, time, reload, advance, asked } = silent({ maxStaleMs: 1_500 });
     await advance(1_000);
     const early = asked();
     await advance(1_000);
@@ -398,7 +393,7 @@ describe("a source that is silent", () => {
     await advance(400);
     expect(cache.get("a")?.name).toBe("a1");
     await advance(100);
-    expect(clock.ms).toBe(2_500);
+    expect(time.monotonicMs()).toBe(2_500);
     expect(cache.get("a")).toBeUndefined();
     const late = asked();
     let isServed = false;

@@ -1,5 +1,5 @@
 /** When keys are probed, by which replica, and what a probe that caught or showed nothing does; on clocks that the test moves. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { scheduleProbes } from "../../src/provider-keys/probing.ts";
 import { type ProviderWatch, watchProvider } from "../../src/provider-keys/watch.ts";
@@ -9,23 +9,23 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Leases } from "../../src/store/lease-store.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
 import { fromNow } from "../support/from-now.ts";
 
 const [minute, hour] = [60_000, 3_600_000];
 const context = { tenant_id: "acme", purpose: "data", key_id: "1" };
 
+let time: ManualTime;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+  time = manualTime({ start: new Date("2026-01-01T00:00:00.000Z") });
 });
 let toStop: (() => void)[] = [];
 afterEach(() => {
   for (const stop of toStop) stop();
   toStop = [];
-  vi.useRealTimers();
 });
 
-const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const advance = (ms: number) => time.advance(ms);
 
 /** The key at its provider, which all replicas share. */
 function newKey() {
@@ -73,7 +73,7 @@ function newKey() {
               return key.lies && known !== undefined ? Uint8Array.from(known) : local.decrypt(wrapped, given, signal);
             }, given.tenant_id),
         },
-        { time: realTime },
+        { time },
       );
     },
   };
@@ -89,14 +89,14 @@ interface ReplicaOptions {
 async function startReplica(
   key: ReturnType<typeof newKey>,
   name: string,
-  { store = memoryStore(realTime), ifUsed = false, random = () => 0.5 }: ReplicaOptions = {},
+  { store = memoryStore(time), ifUsed = false, random = () => 0.5 }: ReplicaOptions = {},
 ) {
-  const watch = await watchProvider({ provider: key.of(name), time: realTime, random: () => 0.5 });
+  const watch = await watchProvider({ provider: key.of(name), time, random: () => 0.5 });
   const warnings: unknown[] = [];
   const probing = scheduleProbes({
     keys: () => [{ watch, ifUsed }],
     store,
-    time: realTime,
+    time,
     log: { warn: (line: unknown) => void warnings.push(line) } as never,
     random,
   });
@@ -121,7 +121,7 @@ const once = 7;
 describe("the service's own key", () => {
   it("is probed once an hour by one of the replicas, whichever comes first", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const random = { alpha: () => 0.9, beta: () => 0.1 };
     for (const name of ["alpha", "beta"] as const) await startReplica(key, name, { store, random: random[name] });
     await advance(10 * minute);
@@ -134,7 +134,7 @@ describe("the service's own key", () => {
 
   it("is caught by one replica within an hour and five minutes and a half, and by the others five and a half later", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const alpha = await startReplica(key, "alpha", { store, random: () => 0.999 });
     const beta = await startReplica(key, "beta", { store, random: () => 0 });
     await advance(10 * minute);
@@ -150,7 +150,7 @@ describe("the service's own key", () => {
 
   it("is probed every 10 s by a replica that caught it, and is back within that, for each replica by itself", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const [alpha, beta] = [await startReplica(key, "alpha", { store }), await startReplica(key, "beta", { store })];
     key.lies = true;
     await advance(10 * minute);
@@ -168,7 +168,7 @@ describe("the service's own key", () => {
 
   it("is remarked on no more by a replica that could not probe it, where another could", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const alpha = await startReplica(key, "alpha", { store, random: () => 0 });
     key.failure = new KmsError("PROVIDER_DENIED", "denied");
     await advance(2 * minute);
@@ -183,7 +183,7 @@ describe("the service's own key", () => {
 
   it("is probed by another replica when the one that holds the lease has died", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const seen = leaseSeen(store);
     const finishLease = async () => {
       throw new KmsError("STORE_UNAVAILABLE", "dead");
@@ -206,7 +206,7 @@ describe("the service's own key", () => {
 
   it("is probed anew where the last pass was noted by a clock that was ahead", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const seen = leaseSeen(store);
     const first = await startReplica(key, "alpha", { store: seen.store, random: () => 0 });
     await advance(2 * minute);
@@ -221,7 +221,7 @@ describe("the service's own key", () => {
 
   it("is asked for again a minute later where the store does not answer", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     let isAway = true;
     const flaky: Leases = {
       lease: (...given) => (isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "away")) : store.lease(...given)),
@@ -240,7 +240,7 @@ describe("the service's own key", () => {
     const key = newKey();
     const altered: Leases = {
       lease: () => Promise.reject(new KmsError("DATA_LOSS", "the lease in the store is not as it was written")),
-      finishLease: memoryStore(realTime).finishLease,
+      finishLease: memoryStore(time).finishLease,
     };
     const { warnings } = await startReplica(key, "alpha", { store: altered, random: () => 0 });
     await advance(2 * minute);
@@ -267,7 +267,7 @@ describe("the service's own key", () => {
     const { watch, probing } = await startReplica(key, "alpha");
     probing.close();
     watch.stop();
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
   });
 });
 
@@ -315,7 +315,7 @@ describe("a provider that gives no answer that tells", () => {
     const key = newKey();
     const provider = key.of("alpha");
     const watch = await watchProvider({
-      time: realTime,
+      time,
       provider: {
         ...provider,
         decrypt: async () => {
@@ -348,7 +348,7 @@ describe("a tenant's own key", () => {
 
   it("is probed once an hour for all replicas while they use it", async () => {
     const key = newKey();
-    const store = memoryStore(realTime);
+    const store = memoryStore(time);
     const replicas = await Promise.all(
       ["alpha", "beta"].map((name) => startReplica(key, name, { store, ifUsed: true, random: () => 0 })),
     );

@@ -1,14 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { abandonOn, cancelled, inTime, refuseAborted, withDeadline } from "../../src/runtime/deadline.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
 
+let time: ManualTime;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-});
-afterEach(() => {
-  vi.useRealTimers();
+  time = manualTime({ start: new Date("2026-01-01T00:00:00.000Z") });
 });
 
 const late = () => new KmsError("PROVIDER_UNAVAILABLE", "too late");
@@ -16,38 +14,35 @@ const never = new Promise<never>(() => {});
 
 describe("a deadline", () => {
   it("gives what the work gives, at once or later, and leaves no timer", async () => {
-    expect(await withDeadline(realTime, 10, late, () => "at once")).toBe("at once");
-    expect(await withDeadline(realTime, 10, late, async () => "later")).toBe("later");
-    expect(vi.getTimerCount()).toBe(0);
+    expect(await withDeadline(time, 10, late, () => "at once")).toBe("at once");
+    expect(await withDeadline(time, 10, late, async () => "later")).toBe("later");
+    expect(time.timers()).toBe(0);
   });
 
   it("throws what the work throws, and leaves no timer", async () => {
     const failing = () => {
       throw new KmsError("CONFLICT", "lost");
     };
-    expect(await thrownBy(() => withDeadline(realTime, 10, late, failing))).toBeKmsError("CONFLICT", "lost");
-    expect(await thrownBy(() => withDeadline(realTime, 10, late, async () => failing()))).toBeKmsError(
-      "CONFLICT",
-      "lost",
-    );
-    expect(vi.getTimerCount()).toBe(0);
+    expect(await thrownBy(() => withDeadline(time, 10, late, failing))).toBeKmsError("CONFLICT", "lost");
+    expect(await thrownBy(() => withDeadline(time, 10, late, async () => failing()))).toBeKmsError("CONFLICT", "lost");
+    expect(time.timers()).toBe(0);
   });
 
   it("ends work that looks at no signal, not before its time, and passes over how that ends", async () => {
     const work = Promise.withResolvers<never>();
-    const answer = withDeadline(realTime, 10, late, () => work.promise);
+    const answer = withDeadline(time, 10, late, () => work.promise);
     const told = vi.fn();
     answer.catch(told);
-    await vi.advanceTimersByTimeAsync(9);
+    await time.advance(9);
     expect(told).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(1);
+    await time.advance(1);
     expect(await thrownBy(() => answer)).toBeKmsError("PROVIDER_UNAVAILABLE", "too late");
     work.reject(new Error("nobody hears of it"));
   });
 
   it("aborts the signal of the work with its own error, which no word of the work replaces", async () => {
     let reason: unknown;
-    const answer = withDeadline(realTime, 10, late, (signal) => {
+    const answer = withDeadline(time, 10, late, (signal) => {
       const stopped = Promise.withResolvers<never>();
       signal.addEventListener("abort", () => {
         reason = signal.reason;
@@ -56,23 +51,23 @@ describe("a deadline", () => {
       return stopped.promise;
     });
     const thrown = thrownBy(() => answer);
-    await vi.advanceTimersByTimeAsync(10);
+    await time.advance(10);
     expect(await thrown).toBeKmsError("PROVIDER_UNAVAILABLE", "too late");
     expect(reason).toBe(await thrown);
   });
 
   it("makes its error only when it is needed", async () => {
     const error = vi.fn(late);
-    await withDeadline(realTime, 10, error, () => "in time");
-    await vi.advanceTimersByTimeAsync(20);
+    await withDeadline(time, 10, error, () => "in time");
+    await time.advance(20);
     expect(error).not.toHaveBeenCalled();
   });
 
   it("of three seconds ends a store's silence", async () => {
-    const thrown = thrownBy(() => inTime(realTime, never));
-    await vi.advanceTimersByTimeAsync(3_000);
+    const thrown = thrownBy(() => inTime(time, never));
+    await time.advance(3_000);
     expect(await thrown).toBeKmsError("STORE_UNAVAILABLE", "no answer within 3 s");
-    expect(await inTime(realTime, Promise.resolve("counts"))).toBe("counts");
+    expect(await inTime(time, Promise.resolve("counts"))).toBe("counts");
   });
 });
 
