@@ -81,7 +81,6 @@ const rules: Readonly<Record<string, Rule>> = {
       "clients/typescript/test/span-signer.test.ts": "opens a way while the signer retries",
       "test/architecture.test.ts": "has cases of another rule as text",
       "test/api/too-many-readers.test.ts": "retries a lock that PostgreSQL refuses",
-      "test/provider-keys/watch.test.ts": "has fake timers",
       "test/provider/resilience.test.ts": "has fake timers",
       "test/runtime/loop-lag.test.ts": "measures a loop between two looks",
       "test/store/postgres/open.test.ts": "shows that a notification is not passed on",

@@ -1,19 +1,19 @@
 /** What takes belief from a provider key, and what alone gives it back. */
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { type Belief, createBelief } from "../../src/provider-keys/belief.ts";
 import { type Lie, ProviderLie } from "../../src/provider/distrust.ts";
-import { wallTime } from "../support/wall-time.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
 
+let time: ManualTime;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  time = manualTime({ start: new Date(1_000) });
 });
 let belief: Belief;
 afterEach(() => {
   belief.stop();
-  vi.useRealTimers();
 });
 
-const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const advance = (ms: number) => time.advance(ms);
 
 /** `world.finds` is what the next probe finds: nothing wrong, a lie, or that nothing is shown. */
 function setUp() {
@@ -32,7 +32,7 @@ function setUp() {
       if (finds !== undefined) throw new ProviderLie(finds);
     },
     changed: () => told.push(belief.caught()?.lie.lie),
-    time: wallTime(() => new Date(1_000)),
+    time: { ...time, now: () => new Date(1_000) },
     retryMs: 10_000,
   });
   return { world, told };
@@ -99,7 +99,7 @@ it("tells of another lie, and keeps since when and until when", async () => {
 it("is probed soon after a doubt, and at most every 10 s however many there are", async () => {
   const { world } = setUp();
   for (let n = 0; n < 20; n += 1) belief.doubt();
-  await advance(0);
+  await advance(1);
   expect(world.probes).toBe(1);
   for (let second = 0; second < 20; second += 1) {
     belief.doubt();
@@ -128,5 +128,5 @@ it("leaves no timer when it is stopped, and begins none", () => {
   belief.stop();
   belief.doubt();
   belief.accuse(new ProviderLie("other-key"));
-  expect(vi.getTimerCount()).toBe(0);
+  expect(time.timers()).toBe(0);
 });

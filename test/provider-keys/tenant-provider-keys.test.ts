@@ -1,5 +1,5 @@
 /** Provider keys of tenants as they are opened, tried again, replaced and given up: each for itself, and none at the cost of another. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
@@ -9,15 +9,12 @@ import type { Provider } from "../../src/provider/provider.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { startTenantProviderKeys, type TenantProviderKeyParts } from "../../src/provider-keys/tenant-provider-keys.ts";
-import { realTime } from "../../src/runtime/time.ts";
-import { wallTime } from "../support/wall-time.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
 import { thrownBy } from "../support/matchers.ts";
 
+let time: ManualTime;
 beforeEach(() => {
-  vi.useFakeTimers();
-});
-afterEach(() => {
-  vi.useRealTimers();
+  time = manualTime({ start: new Date("2026-01-01T00:00:00.000Z") });
 });
 
 const settings = (file: string): ProviderSettings => ({ name: "local", masterKeyFile: file });
@@ -43,10 +40,10 @@ function house() {
       await answers.get(file)?.();
       const key = keys.get(file) ?? localProvider(randomMasterKey());
       keys.set(file, key);
-      return resilient({ ...key, close: async () => void closed.push(file) }, { time: realTime });
+      return resilient({ ...key, close: async () => void closed.push(file) }, { time });
     },
-    watch: (provider) => watchProvider({ provider, time: realTime }),
-    time: wallTime(() => new Date("2026-01-01T00:00:00.000Z")),
+    watch: (provider) => watchProvider({ provider, time }),
+    time: { ...time, now: () => new Date("2026-01-01T00:00:00.000Z") },
     opened: (name) => told.push(`${name} opened`),
     failed: (name, error) => told.push(`${name}: ${(error as Error).message}`),
     ended: ({ keyId }) => told.push(`${keyId} ended`),
@@ -94,11 +91,11 @@ describe("a key that cannot be opened", () => {
     );
     expect(started.keyOf("t1")?.condition()).toMatchObject({ condition: "unavailable" });
 
-    await vi.advanceTimersByTimeAsync(1_000 + 2_000 + 4_000);
+    await time.advance(1_000 + 2_000 + 4_000);
     expect(tries.filter((file) => file === "a")).toHaveLength(4);
     expect(told).toEqual(["a: the provider cannot be reached", "b opened"]); // once, as the reason is the same
     answers.delete("a");
-    await vi.advanceTimersByTimeAsync(8_000);
+    await time.advance(8_000);
     expect(own(started, "t1")).toBe(keys.get("a")!.keyId);
     expect(started.keyOf("t1")?.condition()).toMatchObject({ condition: "answering" });
     expect(told.at(-1)).toBe("a opened");
@@ -111,7 +108,7 @@ describe("a key that cannot be opened", () => {
       throw unavailable();
     });
     const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
-    await vi.advanceTimersByTimeAsync(3_600_000);
+    await time.advance(3_600_000);
     expect(tries.length).toBeGreaterThan(120);
     expect(tries.length).toBeLessThan(130);
     await started.close();
@@ -147,12 +144,12 @@ describe("a key that cannot be opened", () => {
     const late = Promise.withResolvers<never>();
     answers.set("a", () => late.promise);
     const starting = start(tenantKeySettings({ a: "a", b: "b" }, { t1: "a", t2: "b" }));
-    await vi.advanceTimersByTimeAsync(3_000);
+    await time.advance(3_000);
     const started = await starting;
     expect(own(started, "t2")).toBe(keys.get("b")!.keyId);
     expect(await thrownBy(() => started.ofTenant("t1"))).toBeKmsError("PROVIDER_UNAVAILABLE", "is being opened");
     late.resolve(undefined as never);
-    await vi.advanceTimersByTimeAsync(0);
+    await time.advance(0);
     expect(own(started, "t1")).toBe(keys.get("a")!.keyId);
     await started.close();
   });
@@ -162,10 +159,10 @@ describe("a key that cannot be opened", () => {
     const late = Promise.withResolvers<never>();
     answers.set("a", () => late.promise);
     const starting = start(tenantKeySettings({ a: "a" }, { t1: "a" }));
-    await vi.advanceTimersByTimeAsync(3_000);
+    await time.advance(3_000);
     await (await starting).close();
     late.resolve(undefined as never);
-    await vi.advanceTimersByTimeAsync(0);
+    await time.advance(0);
     expect(closed).toEqual(["a"]);
   });
 });
@@ -187,7 +184,7 @@ describe("a new configuration", () => {
     const late = Promise.withResolvers<never>();
     answers.set("b", () => late.promise);
     const replaced = started.replace(tenantKeySettings({ a: "a", b: "b" }, { t1: "b" }));
-    await vi.advanceTimersByTimeAsync(1_000);
+    await time.advance(1_000);
     expect(own(started, "t1")).toBe(keys.get("a")!.keyId);
     late.resolve(undefined as never);
     await replaced;
@@ -202,9 +199,9 @@ describe("a new configuration", () => {
     await started.replace(tenantKeySettings({ b: "b" }, { t1: "b" }));
     const gone = wrappedBy(keys.get("a")!);
     expect(started.find(gone)).toBeDefined();
-    await vi.advanceTimersByTimeAsync(14_999);
+    await time.advance(14_999);
     expect(closed).toEqual([]);
-    await vi.advanceTimersByTimeAsync(1);
+    await time.advance(1);
     expect(started.find(gone)).toBeUndefined();
     expect(closed).toEqual(["a"]);
     expect(told.at(-1)).toBe(`${gone.providerKeyId} ended`);
@@ -215,7 +212,7 @@ describe("a new configuration", () => {
     const { start, keys, told } = house();
     const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
     await started.replace(tenantKeySettings({ renamed: "a" }, { t1: "renamed" }));
-    await vi.advanceTimersByTimeAsync(15_000);
+    await time.advance(15_000);
     expect(own(started, "t1")).toBe(keys.get("a")!.keyId);
     expect(told).toEqual(["a opened", "renamed opened"]);
     await started.close();
@@ -226,7 +223,7 @@ describe("a new configuration", () => {
     const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
     await started.replace(tenantKeySettings({ a: "a2" }, { t1: "a" }));
     expect(own(started, "t1")).toBe(keys.get("a2")!.keyId);
-    await vi.advanceTimersByTimeAsync(15_000);
+    await time.advance(15_000);
     expect(closed).toEqual(["a"]);
     await started.close();
     expect(closed).toEqual(["a", "a2"]);
@@ -244,12 +241,12 @@ describe("a new configuration", () => {
       });
       if (!ends) keys.set("same", keys.get("a")!);
       const replaced = started.replace(tenantKeySettings({ a: file }, { t1: "a" }));
-      await vi.advanceTimersByTimeAsync(3_000);
+      await time.advance(3_000);
       await replaced;
-      await vi.advanceTimersByTimeAsync(60_000);
+      await time.advance(60_000);
       expect(told.filter((line) => line.endsWith(" ended"))).toEqual([]);
       answers.delete(file);
-      await vi.advanceTimersByTimeAsync(60_000);
+      await time.advance(60_000);
       expect(own(started, "t1")).toBe(keys.get(file)!.keyId);
       expect(told.filter((line) => line.endsWith(" ended"))).toHaveLength(ends ? 1 : 0);
       await started.close();
@@ -275,16 +272,16 @@ describe("a new configuration", () => {
     const late = Promise.withResolvers<never>();
     answers.set("b", () => late.promise);
     const replaced = started.replace(tenantKeySettings({ b: "b", c: "c" }, { t1: "b" }));
-    await vi.advanceTimersByTimeAsync(0);
+    await time.advance(0);
     expect(tries).toEqual(["a", "b", "c"]);
     await started.close();
     await replaced;
     expect([...closed].sort()).toEqual(["a", "c"]);
     await started.replace(tenantKeySettings({ d: "d" }, { t1: "d" }));
     late.resolve(undefined as never);
-    await vi.advanceTimersByTimeAsync(60_000);
+    await time.advance(60_000);
     expect([...closed].sort()).toEqual(["a", "b", "c"]);
     expect(tries).toEqual(["a", "b", "c"]);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
   });
 });

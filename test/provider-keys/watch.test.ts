@@ -1,5 +1,5 @@
 /** When the watch looks, what it refuses, and whom it tells; on clocks that the test moves. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { settings } from "../../src/config/known-settings.ts";
 import { KmsError } from "../../src/errors.ts";
 import { type ProviderWatch, type WatchOptions, watchProvider } from "../../src/provider-keys/watch.ts";
@@ -7,8 +7,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyState } from "../../src/provider/provider.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
-import { realTime } from "../../src/runtime/time.ts";
-import { wallTime } from "../support/wall-time.ts";
+import { manualTime, type ManualTime } from "../../src/runtime/manual-time.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 const context = { tenant_id: "acme" };
@@ -18,19 +17,19 @@ const unavailable = new KmsError("PROVIDER_UNAVAILABLE", "no answer");
 const denied = new KmsError("PROVIDER_DENIED", "access denied", { advice: "Allow kms:DescribeKey." });
 
 let passedMs = 0;
+let time: ManualTime;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  time = manualTime({ start: new Date("2026-01-01T00:00:00.000Z") });
   passedMs = 0;
 });
 let watch: ProviderWatch | undefined;
 afterEach(() => {
   watch?.stop();
-  vi.useRealTimers();
 });
 
 const advance = (ms: number) => {
   passedMs += ms;
-  return vi.advanceTimersByTimeAsync(ms);
+  return time.advance(ms);
 };
 
 /** `world` is what the next look and the next call find. */
@@ -56,7 +55,7 @@ async function setUp(options: Partial<WatchOptions> = {}) {
     },
   };
   const told: string[] = [];
-  watch = await watchProvider({ provider, time: realTime, random: () => 0.5, ...options });
+  watch = await watchProvider({ provider, time, random: () => 0.5, ...options });
   watch.subscribe({
     changed: ({ condition, detail }) => told.push(`${condition}: ${detail}`),
     denied: () => told.push("a call was denied"),
@@ -124,17 +123,17 @@ describe("looks", () => {
   it("end when the watch is stopped, and no timer is left", async () => {
     const { watch, world } = await setUp();
     watch.stop();
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
     await watch.look();
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
     expect(world.looks).toBe(2);
   });
 
   it("tell how long the provider took, its words, and since when they hold", async () => {
     const dates = [new Date(1), new Date(2)];
-    const { watch, world } = await setUp({ time: wallTime(() => dates.shift()!) });
+    const { watch, world } = await setUp({ time: { ...time, now: () => dates.shift()! } });
     expect(watch.current()).toMatchObject({ condition: "answering", detail: "Enabled", since: new Date(1) });
-    world.key = new Promise((resolve) => setTimeout(() => resolve({ ...disabled, clockSkewMs: 7 }), 250));
+    world.key = time.sleep(250).then(() => ({ ...disabled, clockSkewMs: 7 }));
     void watch.look();
     await advance(250);
     const seen = { condition: "denied", detail: "Disabled", since: new Date(2), latencyMs: 250, clockSkewMs: 7 };
