@@ -135,22 +135,28 @@ describe("a pause before a retry", () => {
   const options = { ...quick, firstPauseMs: 3_600_000, maxPauseMs: 3_600_000 };
 
   it("ends with a caller that goes away, and nothing of it is left", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const time = manualTime();
     const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
     const caller = new AbortController();
-    const call = thrownBy(() => resilient(provider, options).decrypt(randomBytes(60), context, caller.signal));
+    const call = thrownBy(() =>
+      resilient(provider, { ...options, time }).decrypt(randomBytes(60), context, caller.signal),
+    );
     await turn();
     caller.abort();
     expect(await call).toBeKmsError("CANCELLED");
     await turn();
-    expect(vi.getTimerCount()).toBe(0);
+    expect(time.timers()).toBe(0);
     expect(calls()).toBe(1);
   });
 
   it("ends when the whole time of the call is up", async () => {
     const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
-    const call = () => resilient(provider, { ...options, totalTimeoutMs: 5 }).decrypt(randomBytes(60), context);
-    expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    const time = manualTime();
+    const guarded = resilient(provider, { ...options, time, totalTimeoutMs: 5_000 });
+    const call = thrownBy(() => guarded.decrypt(randomBytes(60), context));
+    await time.advance(5_000);
+    expect(await call).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    expect([time.monotonicMs(), time.timers()]).toEqual([5_000, 0]);
     expect(calls()).toBe(1);
   });
 });
