@@ -9,9 +9,10 @@ import type { KmsError } from "../../../src/errors.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { openVault } from "../../../src/provider/vault/open.ts";
 import type { VaultLogin } from "../../../src/provider/vault/settings.ts";
-import { manualTime, type ManualTime } from "../../../src/runtime/manual-time.ts";
+import { realTime } from "../../../src/runtime/time.ts";
 import { type FakeVault, startFakeVault } from "../../fakes/vault.ts";
 import { bareDenial, failed, invalidToken, policyDenial } from "../../fakes/vault-rules.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { thrownBy } from "../../support/matchers.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
@@ -21,21 +22,20 @@ const [lookup, renewal, revocation] = ["lookup-self", "renew-self", "revoke-self
 let directory: string;
 let vault: FakeVault;
 let opened: Provider[];
-let time: ManualTime;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "fluo-kms-"));
   vault = await startFakeVault();
   opened = [];
-  time = manualTime();
 });
 afterEach(async () => {
   for (const provider of opened) await provider.close();
   await vault.close();
   await rm(directory, { recursive: true });
+  vi.useRealTimers();
 });
 
 async function open(login?: VaultLogin): Promise<Provider> {
-  const provider = await openVault(vault.settings(login), time);
+  const provider = await openVault(vault.settings(login), realTime);
   opened.push(provider);
   return provider;
 }
@@ -53,13 +53,13 @@ const use = (provider: Provider) => provider.encrypt(randomBytes(32), context);
 const adviceOf = (error: unknown) => (error as KmsError).advice ?? "";
 
 /** The clocks of both sides stand still but for `pass`. */
-function _stopClocks(): void {
+function stopClocks(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 }
 
 async function pass(seconds: number): Promise<void> {
   vault.advance(seconds * 1000);
-  await time.advance(seconds * 1000);
+  await vi.advanceTimersByTimeAsync(seconds * 1000);
 }
 
 describe("a login by token", () => {
@@ -152,6 +152,7 @@ describe("a login by AppRole", () => {
   it("is given back within a second where the revocation hangs", async () => {
     const provider = await open(appRole());
     vault.fault(revocation!, "hang");
+    stopClocks();
     const closed = provider.close();
     await vault.called(revocation!);
     await pass(1);
@@ -189,7 +190,7 @@ describe("a login by Kubernetes", () => {
 describe("a namespace", () => {
   it("is in every request, the login too", async () => {
     vault.logins.get(appRolePath)!.policy = "root";
-    const provider = await openVault(vault.settings(appRole(), { namespace: "team" }), time);
+    const provider = await openVault(vault.settings(appRole(), { namespace: "team" }), realTime);
     await use(provider);
     await provider.inspect();
     await provider.close();
@@ -201,6 +202,7 @@ describe("a namespace", () => {
 describe("a token's lease", () => {
   it("is renewed at about two thirds, again and again, without a new login", async () => {
     vault.logins.get(appRolePath)!.ttlSeconds = 60;
+    stopClocks();
     const provider = await open(appRole());
     await pass(35);
     expect(vault.count(renewal!)).toBe(0);
@@ -215,6 +217,7 @@ describe("a token's lease", () => {
 
   it("is replaced by a new login before its longest life ends", async () => {
     Object.assign(vault.logins.get(appRolePath)!, { ttlSeconds: 60, maxSeconds: 70 });
+    stopClocks();
     const provider = await open(appRole());
     await pass(41);
     await vault.called(appRolePath, 2);
@@ -226,6 +229,7 @@ describe("a token's lease", () => {
 
   it("is replaced by a new login where it cannot be renewed", async () => {
     Object.assign(vault.logins.get(appRolePath)!, { ttlSeconds: 60, renewable: false });
+    stopClocks();
     await open(appRole());
     await pass(41);
     await vault.called(appRolePath, 2);
@@ -235,6 +239,7 @@ describe("a token's lease", () => {
   it("is tried again while Vault is away, and the token serves on", async () => {
     vault.logins.get(appRolePath)!.ttlSeconds = 60;
     vault.fault(renewal!, { status: 503, body: { errors: ["Vault is sealed"] } });
+    stopClocks();
     const provider = await open(appRole());
     await pass(41);
     await vault.called(renewal!, 1);
@@ -247,17 +252,19 @@ describe("a token's lease", () => {
   });
 
   it("that never ends is not renewed, nor is one that is given and not renewable", async () => {
+    stopClocks();
     const endless = vault.token({ ttlSeconds: 0 });
     const fixed = vault.token({ ttlSeconds: 60, renewable: false });
     for (const token of [endless, fixed]) await open({ method: "token", token, tokenFile: undefined });
-    expect(time.timers()).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("leaves no timer behind", async () => {
+    stopClocks();
     const provider = await open(appRole());
-    expect(time.timers()).toBe(1);
+    expect(vi.getTimerCount()).toBe(1);
     await provider.close();
-    expect(time.timers()).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
@@ -267,9 +274,11 @@ describe("the credential", () => {
 
   it("is the token, from its login or its last renewal to the end of its lease", async () => {
     vault.logins.get(appRolePath)!.ttlSeconds = 60;
+    stopClocks();
+    const before = msFromNow(0);
     const provider = await open(appRole());
     const first = provider.credential!()!;
-    expect(first.since).toEqual(time.now());
+    expect(first.since.getTime()).toBeGreaterThanOrEqual(before);
     expect(seconds(first)).toBe(60);
     await pass(41);
     await vault.called(renewal!, 1);
@@ -335,6 +344,7 @@ describe("a dead token", () => {
 
   it("whose login is refused is not followed by a storm of logins", async () => {
     const provider = await open(appRole());
+    stopClocks();
     vault.tokens.clear();
     vault.logins.get(appRolePath)!.secrets.secret_id = "rotated";
     const denied = async (calls: number) => {
@@ -382,6 +392,7 @@ describe("a dead token", () => {
 
   it("ends with a login that hangs after five seconds", async () => {
     const provider = await open(appRole());
+    stopClocks();
     vault.tokens.clear();
     vault.fault(appRolePath, "hang");
     const call = thrownBy(() => use(provider));
