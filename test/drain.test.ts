@@ -11,6 +11,7 @@ import { failureOf, grpcClient, startService } from "./support/running-service.t
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
 import { openStream } from "./support/stream-client.ts";
 import { virtualTime } from "./support/virtual-time.ts";
+import { destroySession } from "./support/destroy-session.ts";
 
 const graceMs = 600_000;
 
@@ -164,7 +165,7 @@ describe("the delay before the drain", () => {
       return answers;
     };
     const session = connectHttp2(`http://${target}`);
-    onTestFinished(() => session.destroy());
+    onTestFinished(() => destroySession(session));
     await once(session, "connect");
     let isTold = false;
     const goaway = once(session, "goaway").then(() => {

@@ -9,6 +9,7 @@ import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import { newAuthority } from "../support/pki.ts";
 import { accepted, expired, noCredential, notAccepted } from "../support/told.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 const mesh = newAuthority({ name: "mesh" });
 const ingest = () => mesh.issue({ uris: ["spiffe://example.org/ingest"] });
@@ -87,7 +88,7 @@ async function grpcStatus(...authorization: string[]): Promise<number> {
   ];
   const stream = session.request(headers);
   const [answered] = await once(stream, "response");
-  session.destroy();
+  await destroySession(session);
   return Number(answered["grpc-status"]);
 }
 

@@ -24,6 +24,7 @@ import {
   refusedAtDoor,
   unnamed,
 } from "../support/told.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 const mesh = newAuthority({ name: "mesh" });
 const hour = 3_600_000;
@@ -125,7 +126,7 @@ describe("attack 39: a certificate that expires", () => {
     passTo(until);
     expect(await service.ask({ certificate: issued })).toEqual(certificateExpired);
     expect(await endOf(stream)).toEqual(certificateExpired.grpc);
-    session.destroy();
+    await destroySession(session);
   });
 
   it("is refused on a connection of HTTP that is kept", async () => {

@@ -14,6 +14,7 @@ import {
   tokenPolicy,
 } from "../support/policy-service.ts";
 import { startService } from "../support/running-service.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 let service: PolicyService;
 beforeAll(async () => {
@@ -52,7 +53,7 @@ async function grpcStatus(path: string, headers: Record<string, string>): Promis
   const stream = session.request(all);
   stream.end(Buffer.alloc(5));
   const [answered] = await once(stream, "response");
-  session.destroy();
+  await destroySession(session);
   return Number(answered["grpc-status"]);
 }
 

@@ -53,7 +53,7 @@ async function longestBesideHogs(): Promise<number> {
   const hogs = Array.from({ length: 24 }, () => hog(service.grpc));
   const result = await load(service, { streams: 16, seconds: 12, name: "run" });
   const codes = hogs.map(({ code }) => code());
-  for (const { close } of hogs) close();
+  for (const { close } of hogs) await close();
   console.log(report(result), { hogs: codes });
 
   expect(codes).toContain(constants.NGHTTP2_ENHANCE_YOUR_CALM);

@@ -7,6 +7,7 @@ import { frame, openRaw } from "../support/raw-stream.ts";
 import { openStream } from "../support/stream-client.ts";
 import { encodedBatch } from "./batches.ts";
 import { check } from "./steady.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 const { status } = grpc;
 const batch = (count: number, mode: SignMode = SignMode.INDIVIDUAL) =>
@@ -35,7 +36,7 @@ export const troubles: Readonly<Record<string, (target: string) => Promise<void>
       stream.end(bytes);
       const got = await statusOf();
       check(got === expected, `garbage ends with ${got}, not ${expected}`);
-      session.destroy();
+      await destroySession(session);
     }
   },
 
@@ -54,7 +55,7 @@ export const troubles: Readonly<Record<string, (target: string) => Promise<void>
     stream.write(frame(new Uint8Array(5 * 1024 * 1024)));
     const got = await statusOf();
     check(got === status.RESOURCE_EXHAUSTED, `5 MiB end with ${got}`);
-    session.destroy();
+    await destroySession(session);
   },
 
   "say the last early": (target) =>
@@ -91,7 +92,7 @@ export const troubles: Readonly<Record<string, (target: string) => Promise<void>
 export interface Hog {
   /** The code by which the service reset the stream; undefined while it did not. */
   code(): number | undefined;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function hog(target: string): Hog {
@@ -101,7 +102,7 @@ export function hog(target: string): Hog {
     code = given;
   });
   stream.write(frame(batch(9_500, SignMode.LOG)));
-  return { code: () => code, close: () => session.destroy() };
+  return { code: () => code, close: () => destroySession(session) };
 }
 
 async function withStream(

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { type Answer, grpcAnswer, httpAnswer } from "./answer.ts";
 import type { FuzzRequest } from "./requests.ts";
 import type { FuzzedService } from "./service.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 export interface Sender {
   send(request: FuzzRequest): Promise<Answer>;
@@ -39,7 +40,7 @@ export function createSender({ grpc, httpPort }: Pick<FuzzedService, "grpc" | "h
     },
     close() {
       agent.destroy();
-      session?.destroy();
+      if (session !== undefined) void destroySession(session);
     },
   };
 }

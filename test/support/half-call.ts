@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { onTestFinished } from "vitest";
+import { destroySession } from "./destroy-session.ts";
 
 /** A gRPC call of which the server has the head and not yet the whole message. */
 export async function halfCall(
@@ -9,7 +10,7 @@ export async function halfCall(
   path = "/fluo.kms.v1.KmsService/Status",
 ): Promise<{ session: ClientHttp2Session; stream: ClientHttp2Stream }> {
   const session = connect(`http://${target}`);
-  onTestFinished(() => session.destroy());
+  onTestFinished(() => destroySession(session));
   session.on("error", () => {});
   await once(session, "connect");
   const stream = session.request({

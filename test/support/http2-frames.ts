@@ -6,6 +6,7 @@ import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { frame } from "./raw-stream.ts";
 import type { ClientCertificate } from "./tls-service.ts";
+import { destroySession } from "./destroy-session.ts";
 
 export const frameType = { headers: 1, settings: 4, continuation: 9 } as const;
 export const frameFlag = { endStream: 1, endHeaders: 4 } as const;
@@ -123,7 +124,7 @@ export async function callWith({ port, ca, certificate, path, fields, message, c
     .resume()
     .end(frame(message, message.length, compressed));
   await new Promise((resolve) => stream.once("close", resolve));
-  session.destroy();
+  await destroySession(session);
   return end ?? { reset: stream.rstCode ?? 0 };
 }
 

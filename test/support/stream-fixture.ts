@@ -6,6 +6,7 @@ import type { Answers, StreamHandler } from "../../src/call/stream.ts";
 import { openRaw, type RawStream } from "./raw-stream.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { startTransports, type TransportOptions, type Transports } from "./transports-fixture.ts";
+import { destroySession } from "./destroy-session.ts";
 
 export interface StreamService extends Transports {
   open(...options: Parameters<typeof openStream> extends [string, ...infer Rest] ? Rest : never): SpanClient;
@@ -36,7 +37,7 @@ export async function startStreams(
 /** Likewise. */
 export function rawStream(...given: Parameters<typeof openRaw>): RawStream {
   const raw = openRaw(...given);
-  onTestFinished(() => raw.session.destroy());
+  onTestFinished(() => destroySession(raw.session));
   return raw;
 }
 

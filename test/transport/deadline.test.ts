@@ -13,6 +13,7 @@ import { fromNow } from "../support/from-now.ts";
 import { setUp } from "../support/keys-fixture.ts";
 import { failureOf } from "../support/running-service.ts";
 import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";
+import { destroySession } from "../support/destroy-session.ts";
 
 let service: Transports | undefined;
 /** Time stands still until a test has it pass. */
@@ -70,7 +71,7 @@ describe("over gRPC", () => {
     timePasses();
     expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
     expect(String((await answered)["grpc-status"])).toBe(String(grpc.status.DEADLINE_EXCEEDED));
-    session.destroy();
+    await destroySession(session);
   });
 
   it("a deadline in the past ends a call at once", async () => {

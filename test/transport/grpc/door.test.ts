@@ -16,6 +16,7 @@ import { frame } from "../../support/raw-stream.ts";
 import { failureOf } from "../../support/running-service.ts";
 import { echo, rawStream, startStreams } from "../../support/stream-fixture.ts";
 import { startTransports } from "../../support/transports-fixture.ts";
+import { destroySession } from "../../support/destroy-session.ts";
 
 /** A door at which each caller waits for what the test says. */
 function doorOf(enter: () => Promise<Caller>): Door {
@@ -112,8 +113,8 @@ describe("calls whose callers are not known yet", () => {
     const sessions = Array.from({ length: Math.ceil(raws.length / 90) }, () =>
       rawStream(grpcAddress, { ":path": path }),
     );
-    onTestFinished(() => {
-      for (const { session } of sessions) session.destroy();
+    onTestFinished(async () => {
+      for (const { session } of sessions) await destroySession(session);
     });
     const statuses = raws.map((at) => {
       const { session } = sessions[at % sessions.length]!;

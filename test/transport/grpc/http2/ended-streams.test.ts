@@ -10,6 +10,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ForgettingMap } from "../../../../src/runtime/compact-map.ts";
 import { forgetEndedStreams } from "../../../../src/transport/grpc/http2/internals.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const open: (() => void)[] = [];
 afterEach(() => {
@@ -23,7 +24,7 @@ async function pair(): Promise<{ server: ServerHttp2Session; client: ClientHttp2
   const client = connect(`http://127.0.0.1:${(listening.address() as AddressInfo).port}`);
   open.push(
     () => listening.close(),
-    () => client.destroy(),
+    () => destroySession(client),
   );
   const [server] = await session;
   return { server, client };

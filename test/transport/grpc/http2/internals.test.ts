@@ -30,6 +30,7 @@ import {
 } from "../../../../src/transport/grpc/http2/internals.ts";
 import { type Field, replacingFields } from "../../../support/http2-frames.ts";
 import { newAuthority } from "../../../support/pki.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const grpcJs = "@grpc/grpc-js 1.14.7";
 const http2 = `node:http2 of Node ${process.version}`;
@@ -74,7 +75,7 @@ async function start(
   prepare.bound?.(server);
   const session = connect(`http://127.0.0.1:${port}`).on("error", () => {});
   open.push(async () => {
-    session.destroy();
+    await destroySession(session);
     await new Promise((resolve) => server.tryShutdown(resolve));
   });
   return { server, session };
@@ -461,7 +462,7 @@ describe(http2, () => {
     const session = connect("http://localhost", { createConnection: () => socket }).on("error", () => {});
     const stream = session.request().on("error", () => {});
     await new Promise((resolve) => stream.resume().once("close", resolve));
-    session.destroy();
+    await destroySession(session);
     await new Promise<void>((resolve) => server.close(() => resolve()));
     expect(seen).toEqual([fields.filter(([name]) => name !== "x-one").flat()]);
   });

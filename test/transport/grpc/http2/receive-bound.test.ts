@@ -10,6 +10,7 @@ import { frame, type RawStream } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { answers, echo, gated, rawStream, startStreams } from "../../../support/stream-fixture.ts";
 import { startTransports } from "../../../support/transports-fixture.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
@@ -58,7 +59,7 @@ it("unfinished requests share one bound, and give back what they held when they 
   await expectReset(service.call(60_000));
 
   const closed = new Promise((resolve) => session.once("close", resolve));
-  session.destroy();
+  await destroySession(session);
   await closed;
   await expect
     .poll(() =>
@@ -107,7 +108,7 @@ it("a connection has room for many streams at once, and each stream the usual ro
   const session = connect(`http://${service.address}`).on("error", () => {});
   await expect.poll(() => session.state.remoteWindowSize).toBe(1024 * 1024);
   expect(session.remoteSettings.initialWindowSize).toBe(65_535);
-  session.destroy();
+  await destroySession(session);
   await service.stop();
 });
 

@@ -10,6 +10,7 @@ import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { startTransports } from "../../../support/transports-fixture.ts";
 import { rawStream } from "../../../support/stream-fixture.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const answerBytes = 300_000;
 
@@ -57,7 +58,7 @@ it("are OVERLOADED where there is no room, unless they are small, and find it ag
   expect(await metrics()).toMatch(/kms_errors_total\{operation="EncryptPii",code="RESOURCE_EXHAUSTED"\} 1/);
   await call(16_000);
   await call(90_000);
-  unread[1]!.session.destroy();
+  await destroySession(unread[1]!.session);
   await served();
   unread[0]!.stream.resume();
   expect(await unread[0]!.status()).toBe(grpc.status.OK);

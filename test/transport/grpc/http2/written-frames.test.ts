@@ -3,6 +3,7 @@ import { connect, createServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { releaseWritten } from "../../../../src/transport/grpc/http2/internals.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const frameBytes = 300_000;
 const open: (() => void)[] = [];
@@ -17,7 +18,7 @@ async function pair() {
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   open.push(
     () => server.close(),
-    () => session.destroy(),
+    () => destroySession(session),
   );
   const caller = session.request({ ":method": "POST" }, { endStream: false });
   const [stream] = (await once(server, "stream")) as [ServerHttp2Stream];

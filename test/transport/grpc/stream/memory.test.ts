@@ -12,6 +12,7 @@ import type { Budget } from "../../../../src/transport/budget.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { answers, echo, gated, startStreams, rawStream } from "../../../support/stream-fixture.ts";
+import { destroySession } from "../../../support/destroy-session.ts";
 
 const budgetBytes = 1_000_000;
 const message = (bytes: number) => new Uint8Array(bytes);
@@ -155,7 +156,7 @@ describe("streams together", () => {
       await expect.poll(() => taken.length).toBe(3);
       taken[2]!(answers());
       expect(await second.status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
-      for (const { session } of [first, second]) session.destroy();
+      for (const { session } of [first, second]) await destroySession(session);
       await expect.poll(() => budget.streams.held()).toBe(0);
     }
     expect(budget.streams.held()).toBe(0);
