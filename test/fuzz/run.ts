@@ -68,7 +68,7 @@ async function oneService(first: number, end: number): Promise<void> {
     await oneBatch(batch, service, sender);
   }
   if (service.problems.length === 0) await compareCounters(service);
-  sender.close();
+  await sender.close();
   await service.stop();
   problems.push(...service.problems.map((problem) => `before request ${end}: ${problem}`));
 }

@@ -9,7 +9,7 @@ import { destroySession } from "../support/destroy-session.ts";
 
 export interface Sender {
   send(request: FuzzRequest): Promise<Answer>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 const patienceMs = 60_000;
@@ -38,9 +38,9 @@ export function createSender({ grpc, httpPort }: Pick<FuzzedService, "grpc" | "h
       }
       return promise.finally(() => clearTimeout(timer));
     },
-    close() {
+    async close() {
       agent.destroy();
-      if (session !== undefined) void destroySession(session);
+      if (session !== undefined) await destroySession(session);
     },
   };
 }

@@ -12,9 +12,9 @@ import { ForgettingMap } from "../../../../src/runtime/compact-map.ts";
 import { forgetEndedStreams } from "../../../../src/transport/grpc/http2/internals.ts";
 import { destroySession } from "../../../support/destroy-session.ts";
 
-const open: (() => void)[] = [];
-afterEach(() => {
-  for (const close of open.splice(0).reverse()) close();
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
 });
 
 async function pair(): Promise<{ server: ServerHttp2Session; client: ClientHttp2Session }> {

@@ -6,9 +6,9 @@ import { releaseWritten } from "../../../../src/transport/grpc/http2/internals.t
 import { destroySession } from "../../../support/destroy-session.ts";
 
 const frameBytes = 300_000;
-const open: (() => void)[] = [];
-afterEach(() => {
-  for (const close of open.splice(0).reverse()) close();
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
 });
 
 /** A stream over a real connection, and the caller's end of it, which reads nothing by itself. */

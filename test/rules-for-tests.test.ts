@@ -1,6 +1,7 @@
 /**
- * Tests do not depend on how fast the machine is: they read no clock, have no time-out of their own, and do not sleep. Their text is read
- * for it, without comments. A file that may is listed with the reason, and a list holds no file that need not be in it.
+ * Rules for the text of tests, read without comments. Tests do not depend on how fast the machine is: they read no clock, have no time-out of
+ * their own, and do not sleep. None can crash its process by a defect of Node. A file that may break a rule is listed with the reason, and a
+ * list holds no file that need not be in it.
  */
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -96,7 +97,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "destroy no session of HTTP/2 in the turn of an answer": {
     isBroken: matchesOneOf(/\bsession\??\.destroy\(/),
     holdsFor: () => true,
-    except: { "test/support/destroy-session.ts": "is how they do, and says why" },
+    except: { "test/support/destroy-session.ts": "does so in a turn of its own" },
   },
 };
 
@@ -130,7 +131,7 @@ function wrongOf({ isBroken, holdsFor, except }: Rule, texts: readonly Text[]): 
 
 describe("tests", () => {
   // This file quotes what it looks for.
-  const texts = readTests().filter(({ path }) => path !== "test/time-in-tests.test.ts");
+  const texts = readTests().filter(({ path }) => path !== "test/rules-for-tests.test.ts");
 
   it("are found", () => {
     expect(texts.length).toBeGreaterThan(700);
