@@ -1,6 +1,6 @@
 /** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
 import { randomBytes } from "node:crypto";
-import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
@@ -133,6 +133,10 @@ describe("retries", () => {
 
 describe("a pause before a retry", () => {
   const options = { ...quick, firstPauseMs: 3_600_000, maxPauseMs: 3_600_000 };
+
+  // Half an hour: it is random up to the hour, and once in a thousand times is over within seconds.
+  beforeEach(() => void vi.spyOn(Math, "random").mockReturnValue(0.5));
+  afterEach(() => void vi.restoreAllMocks());
 
   it("ends with a caller that goes away, and nothing of it is left", async () => {
     const time = manualTime();
