@@ -18,7 +18,6 @@ export const stepNames = [
   "time.noted",
   "log.appended",
   "log.signed",
-  "log.announced",
   "rewrap.proven",
   "rewrap.stored",
   "lease.taken",

@@ -35,8 +35,8 @@ export interface LogToAudit {
   /** Those whose own proofs hold, in the order in which they were handed over. */
   spans: readonly AuditedEntry[];
   handovers: readonly AuditedEntry[];
-  /** Said to be entries that are no spans. They fill a gap where what comes after them proves it. */
-  announced?: readonly UnprovenEntry[] | undefined;
+  /** Handovers that were not used, as somebody says. They fill a gap where what comes after them proves it. */
+  unused?: readonly UnprovenEntry[] | undefined;
   /** Indices of spans that are there but whose proofs do not hold: they are changed, not missing. */
   changed: ReadonlySet<number>;
   heads: readonly KnownHead[];
@@ -55,7 +55,7 @@ export function auditLog(log: LogToAudit): LogAudit {
   const history = historyOf(
     entries,
     log.heads.filter(({ size }) => size >= range.start && size <= range.end),
-    log.announced?.filter(isWithin),
+    log.unused?.filter(isWithin),
   );
   const kept = new Set(entries);
   const findings = [

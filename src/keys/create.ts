@@ -29,9 +29,12 @@ export interface Creation {
 export type Wish<P extends Purpose> = Omit<Activation, "purpose" | "keyId" | "at" | "handover"> & {
   purpose: P;
   importKey: ImportKey<P>;
-  /** Has the tenant's log, if there is one, name the key before it is activated. */
-  announce?: ((successor: Usable[P]) => Promise<NonNullable<Activation["handover"]>>) | undefined;
+  /** Calls `activate` with the key's handover in the tenant's log, again if that moved on meanwhile. Without it the key has none. */
+  handOver?: ((successor: Usable[P], activate: Activate) => Promise<KeyRecord>) | undefined;
 };
+
+/** Activates a key that is made. CONFLICT changes nothing. */
+export type Activate = (handover?: Activation["handover"]) => Promise<KeyRecord>;
 
 export interface CreatedKey<P extends Purpose> {
   record: KeyRecord;
@@ -42,7 +45,7 @@ export interface CreatedKey<P extends Purpose> {
 /** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
 export async function createKey<P extends Purpose>(
   { store, providerKeys, time, newKeyId }: Creation,
-  { importKey, announce, ...wish }: Wish<P>,
+  { importKey, handOver, ...wish }: Wish<P>,
   signal?: AbortSignal,
 ): Promise<CreatedKey<P>> {
   const { tenantId, purpose } = wish;
@@ -60,8 +63,8 @@ export async function createKey<P extends Purpose>(
     usable = await proveKey({ providerKeys, stored, fresh, importKey }, signal);
     step("key.proven");
     const { keyId } = identity;
-    const activate = (handover: Activation["handover"]) => store.activate({ ...wish, keyId, at: time.now(), handover });
-    const record = await announcedFirst(activate, announce && (() => announce(usable!)));
+    const activate: Activate = (handover) => store.activate({ ...wish, keyId, at: time.now(), handover });
+    const record = await (handOver ? handOver(usable, activate) : activate());
     step("key.activated");
     return { record, usable };
   } catch (error) {
@@ -71,22 +74,6 @@ export async function createKey<P extends Purpose>(
     throw error;
   } finally {
     fresh.secret.fill(0);
-  }
-}
-
-async function announcedFirst(
-  activate: (handover: Activation["handover"]) => Promise<KeyRecord>,
-  announce: (() => Promise<Activation["handover"]>) | undefined,
-): Promise<KeyRecord> {
-  const handover = await announce?.();
-  try {
-    return await activate(handover);
-  } catch (error) {
-    if (handover !== "no-log" || !hasCode(error, "CONFLICT")) throw error;
-    // The tenant's log may have begun meanwhile.
-    const now = await announce!();
-    if (now === "no-log") throw error;
-    return activate(now);
   }
 }
 

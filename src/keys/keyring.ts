@@ -63,8 +63,8 @@ export interface KeyringStats {
 
 /** A new ACTIVE key in the place of another: who wants it, and what must still hold when it is activated. */
 export type Renewal = Omit<Activation, "keyId" | "at" | "handover"> & {
-  /** Has the tenant's log, if there is one, name a new signing key before it is activated. */
-  announce?: Wish<"signing">["announce"];
+  /** Activates a new signing key with its handover in the tenant's log. */
+  handOver?: Wish<"signing">["handOver"];
 };
 
 /** Makes, proves and activates a key, which is in use here from then on. CONFLICT when `expect` no longer holds. */
@@ -158,8 +158,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
     activeSigningKey: signing.active,
     dataKey: data.opening,
     publicKeys: { ...publicKeys, published: publisher(store, publicKeys, settings.maxEntries) },
-    renew: ({ purpose, announce, ...renewal }, signal) =>
-      purpose === "data" ? data.renew(renewal, signal) : signing.renew({ ...renewal, announce }, signal),
+    renew: ({ purpose, handOver, ...renewal }, signal) =>
+      purpose === "data" ? data.renew(renewal, signal) : signing.renew({ ...renewal, handOver }, signal),
     async warm(tenantId) {
       const found = await Promise.all([data.warm(tenantId), signing.warm(tenantId)]);
       return found.filter(Boolean).length;

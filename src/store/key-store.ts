@@ -5,7 +5,7 @@
 import type { Attribution, StateAction } from "./audit-store.ts";
 import type { DestroyWait, KeyRecord, KeyState, Purpose } from "./key-record.ts";
 import type { Fence } from "./lease-store.ts";
-import type { LogHandover } from "./log-store.ts";
+import type { HandoverAppend } from "./log-store.ts";
 
 /** How long a request id is remembered at least. */
 export const requestRetentionMs = 24 * 60 * 60 * 1000;
@@ -31,9 +31,10 @@ export interface KeyStore {
 
   /**
    * In one transaction: checks `fence` and `expect`, retires the ACTIVE key if there is one, gives the PENDING record the next version
-   * and makes it ACTIVE, remembers `request`, and writes the audit rows. Returns the ACTIVE record. Changes nothing when it throws:
-   * LEASE_LOST when `fence` does not hold, CONFLICT when `expect` does not, the record is not PENDING or `request` has made a key of the
-   * purpose before, REQUEST_ID_REUSED when the request id has another digest.
+   * and makes it ACTIVE, stores `handover`, remembers `request`, and writes the audit rows. Returns the ACTIVE record. Changes nothing
+   * when it throws: LEASE_LOST when `fence` does not hold, CONFLICT when `expect` does not, the record is not PENDING or `request` has
+   * made a key of the purpose before, REQUEST_ID_REUSED when the request id has another digest. `handover` throws as appendLog does, and
+   * CONFLICT when it is "no-log" and the tenant's last log is open.
    */
   activate(activation: Activation): Promise<KeyRecord>;
 
@@ -164,8 +165,8 @@ export interface Activation {
   request?: { requestId: string; digest: string } | undefined;
   /** The lease under which this is done. */
   fence?: Fence | undefined;
-  /** A signing key's handover in the tenant's log, which gets its proof; or that there is no open log to hand over. */
-  handover?: LogHandover | "no-log" | undefined;
+  /** The signing key's handover in the tenant's log, or that no log is open. */
+  handover?: HandoverAppend | "no-log" | undefined;
 }
 
 /** What an activation found before it made its key, and what must still hold when it is stored. */

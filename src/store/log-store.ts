@@ -42,8 +42,6 @@ export interface LogAppend {
   hashes: readonly LogHashes[];
   /** Of the batches in the group that have a request id. CONFLICT where one is remembered already, whatever its digest. */
   requests: readonly LogRequest[];
-  /** Whose entries are among the new ones: stored without a proof, until `activate` gives them one. */
-  handovers: readonly Pick<LogHandover, "fromKeyId" | "toKeyId" | "index" | "entry">[];
 }
 
 export interface LogHashes {
@@ -75,8 +73,17 @@ export interface LogHandover extends LogName {
   index: number;
   /** That entry. */
   entry: Uint8Array;
-  /** C2SP tlog-proof text of the entry; its checkpoint is signed by both keys. Empty where the new key did not become ACTIVE. */
+  /**
+   * C2SP tlog-proof text of the entry; its checkpoint is signed by both keys. Empty if the handover was not used: releases of
+   * 0.1 appended its entry before the activation, which then failed.
+   */
   proof: string;
+}
+
+/** A handover, and the group that appends its entry to the log. */
+export interface HandoverAppend {
+  append: LogAppend;
+  handover: LogHandover;
 }
 
 /** How far a log went when one of its keys was marked as compromised. Kept for ever. */
@@ -121,7 +128,7 @@ export interface LogStore {
   /** The entries that a bundle has so far, at most 256, as C2SP tlog-tiles has it; empty where it has none. Likewise. */
   logEntries(log: LogName, bundle: number): Promise<Uint8Array>;
 
-  /** Of all logs of a tenant, oldest first. See LogAppend.handovers and Activation.handover. */
+  /** Handovers in all logs of a tenant, oldest first. See Activation.handover. */
   logHandovers(tenantId: string): Promise<LogHandover[]>;
 
   /**

@@ -17,9 +17,11 @@ export interface Heads {
    * where `signingKeyId` is not ACTIVE any more. One that was ACTIVE while the log was open is handed over in it, whoever rotates it.
    */
   open(tenantId: string, signingKeyId: string): Promise<LogHead | undefined>;
+  /** Returns the head of the tenant's last log, open or not; undefined if there is none. */
+  last(tenantId: string): Promise<LogHead | undefined>;
   /** The head is stored as this. */
   stored(head: LogHead): void;
-  /** The head may be another: the next `open` reads it. */
+  /** The head may be another: the next call reads it. */
   doubt(tenantId: string): void;
 }
 
@@ -78,11 +80,16 @@ export function createHeads({ store, issuer, time }: HeadsOptions): Heads {
     });
   }
 
+  async function last(tenantId: string): Promise<LogHead | undefined> {
+    const cached = known.get(tenantId);
+    return cached?.isCurrent ? cached.head : read(tenantId);
+  }
+
   return {
     async open(tenantId, signingKeyId) {
       const cached = known.get(tenantId);
       if (cached?.isCurrent && cached.signingKeyId === signingKeyId) return cached.head;
-      let head = cached?.isCurrent ? cached.head : await read(tenantId);
+      let head = await last(tenantId);
       if (head?.state !== "open") {
         await create(tenantId);
         head = await read(tenantId);
@@ -95,6 +102,8 @@ export function createHeads({ store, issuer, time }: HeadsOptions): Heads {
       known.set(tenantId, { head, isCurrent: true, signingKeyId });
       return head;
     },
+
+    last,
 
     stored,
 

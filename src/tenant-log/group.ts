@@ -1,14 +1,11 @@
 /** What a group of batches adds to a log, put together: entries, hashes and what is remembered, each from the place that it gets. */
 import type { LogBatch } from "../batch/enter.ts";
-import { unpackRuns } from "../tlog/entry-run.ts";
 import { type Growth, hashBytes, newNodes } from "../tlog/merkle.ts";
-import type { LogAppend, LogHandover, LogHashes, LogHead, LogRequest } from "../store/log-store.ts";
+import type { LogAppend, LogHashes, LogHead, LogRequest } from "../store/log-store.ts";
 
 /** A batch in a group. */
 export interface Member {
   batch: LogBatch;
-  /** That its one entry announces a handover. */
-  announces?: Pick<LogHandover, "fromKeyId" | "toKeyId"> | undefined;
 }
 
 /** Levels of the tree from one hash that is stored to the next. */
@@ -36,9 +33,6 @@ export function appendOf(expect: LogHead, group: readonly Member[], growth: Grow
     entries: group.map(({ batch }) => batch.entries),
     hashes: storedHashes(growth),
     requests: group.flatMap(({ batch }, at) => (batch.requestId === "" ? [] : [requestOf(batch, places[at]!)])),
-    handovers: group.flatMap(({ batch, announces }, at) =>
-      announces ? [{ ...announces, index: places[at]!, entry: onlyEntry(batch) }] : [],
-    ),
   };
 }
 
@@ -58,8 +52,4 @@ function storedHashes(growth: Growth): LogHashes[] {
     if (hashes.length === 0) return stored;
     stored.push({ tileLevel, start, hashes });
   }
-}
-
-function onlyEntry({ entries }: LogBatch): Uint8Array {
-  return unpackRuns(entries)![0]!.form;
 }

@@ -1,12 +1,14 @@
 /**
  * A signing key's handover to the next one, in the log of its tenant: an entry names the new key, and both keys sign the tree that holds it.
- * Whoever knows the old key alone can follow. The old key stays ACTIVE until its successor is activated with this.
+ * Whoever knows the old key alone can follow. The entry is appended in the transaction that activates the new key, so that a log names only
+ * keys that came into use. Both keys thus sign a head that is not stored yet; a proof whose transaction fails is dropped.
  */
 import { hash } from "node:crypto";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Handover } from "../keys/rotation/rotation.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
+import type { BatchPool } from "../batch/pool/pool.ts";
 import type { LogBatch } from "../batch/enter.ts";
 import { checkpointText } from "../tlog/checkpoint.ts";
 import { packRuns, singleEntry } from "../tlog/entry-run.ts";
@@ -17,52 +19,78 @@ import { signNote } from "../tlog/signed-note.ts";
 import { formatSignedAt } from "../attestation/statement.ts";
 import { tlogProofText } from "../tlog/inclusion-proof.ts";
 import { verifierKey } from "../tlog/verifier-key.ts";
-import { step } from "../failpoints.ts";
-import type { LogHead, LogStore } from "../store/log-store.ts";
+import type { KeyStore } from "../store/key-store.ts";
+import type { HandoverAppend, LogHead } from "../store/log-store.ts";
+import type { Heads } from "./believed-head.ts";
+import { appendOf } from "./group.ts";
 import type { Sequencer } from "./sequencer.ts";
 import type { Time } from "../runtime/time.ts";
 
 export interface HandoverOptions {
-  store: Pick<LogStore, "logHead">;
-  sequencer: Pick<Sequencer, "announce">;
-  keys: Pick<Keyring, "activeSigningKey">;
+  store: Pick<KeyStore, "active">;
+  heads: Pick<Heads, "last" | "stored" | "doubt">;
+  sequencer: Pick<Sequencer, "inTurn">;
+  keys: Pick<Keyring, "activeSigningKey" | "invalidate">;
+  pool: Pick<BatchPool, "grow">;
   time: Time;
 }
 
-/** Nothing for a tenant without a log, or whose log ended with a backup. CONFLICT where the old key is not ACTIVE any more. */
-export function createHandovers(options: HandoverOptions): Handover {
-  const { store, sequencer, keys, time } = options;
-  return async (tenantId, fromKeyId, successor) => {
-    const log = await store.logHead(tenantId);
-    if (log?.state !== "open") return undefined;
-    const signedAtMs = time.now().getTime();
-    const entry = entryFor(log, fromKeyId, successor, signedAtMs);
-    const announces = { fromKeyId, toKeyId: successor.keyId };
-    const { head, growth, index } = await whileActive(fromKeyId, () =>
-      sequencer.announce(tenantId, batchOf(entry, signedAtMs), announces),
-    );
-    step("log.announced");
-    const { keyId, key } = await whileActive(fromKeyId, () => keys.activeSigningKey(tenantId));
-    if (keyId !== fromKeyId) throw notActive(fromKeyId);
-    const signers = [key, successor.key].map((each) => ({ name: head.origin, key: each }));
-    const checkpoint = signNote(checkpointText(head), ...signers);
+export function createHandovers({ store, heads, sequencer, keys, pool, time }: HandoverOptions): Handover {
+  async function handoverIn(head: LogHead, fromKeyId: string, successor: UsableSigningKey): Promise<HandoverAppend> {
+    const { tenantId, number, origin, size: index } = head;
+    const at = time.now();
+    const entry = entryFor(head, fromKeyId, successor, at.getTime());
+    const batch = batchOf(entry, at.getTime());
+    const growth = await pool.grow(head, [batch.leaves]);
+    const append = appendOf(head, [{ batch }], growth, at);
+    const key = await activeKey(tenantId, fromKeyId);
+    const signers = [key, successor.key].map((each) => ({ name: origin, key: each }));
+    const checkpoint = signNote(checkpointText({ ...head, ...append.next }), ...signers);
     const proof = tlogProofText({ index, path: inclusionPath(growth, index), checkpoint });
-    return { tenantId, number: head.number, ...announces, index, entry, proof };
-  };
-}
-
-/** Where no key is ACTIVE, the one that hands the log over is not: it was disabled since the rotation began. */
-async function whileActive<T>(fromKeyId: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (hasCode(error, "KEY_UNUSABLE")) throw notActive(fromKeyId);
-    throw error;
+    return { append, handover: { tenantId, number, fromKeyId, toKeyId: successor.keyId, index, entry, proof } };
   }
+
+  /** CONFLICT unless it is the ACTIVE key. */
+  async function activeKey(tenantId: string, keyId: string): Promise<UsableSigningKey["key"]> {
+    try {
+      let active = await keys.activeSigningKey(tenantId);
+      if (active.keyId !== keyId) {
+        keys.invalidate(tenantId, active.keyId); // it may be the one before, of which no news has come yet
+        active = await keys.activeSigningKey(tenantId);
+      }
+      if (active.keyId === keyId) return active.key;
+    } catch (error) {
+      if (!hasCode(error, "KEY_UNUSABLE")) throw error; // no key is ACTIVE
+    }
+    throw new KmsError("CONFLICT", `key ${keyId} is not active any more`);
+  }
+
+  /** Tells, after a CONFLICT, whether it was about the log alone: the head is another than `expected`, and the key still ACTIVE. */
+  async function hasMoved(tenantId: string, expected: LogHead | undefined, fromKeyId: string): Promise<boolean> {
+    heads.doubt(tenantId);
+    const [head, active] = await Promise.all([heads.last(tenantId), store.active(tenantId, "signing")]);
+    return active?.keyId === fromKeyId && !isSame(head, expected);
+  }
+
+  return (tenantId, fromKeyId, successor, activate) =>
+    sequencer.inTurn(tenantId, async () => {
+      const head = await heads.last(tenantId);
+      const handover = head?.state === "open" ? await handoverIn(head, fromKeyId, successor) : "no-log";
+      try {
+        const record = await activate(handover);
+        if (handover !== "no-log") heads.stored({ ...handover.append.expect, ...handover.append.next });
+        return record;
+      } catch (error) {
+        if (hasCode(error, "CONFLICT") && (await hasMoved(tenantId, head, fromKeyId))) return undefined;
+        throw error;
+      }
+    });
 }
 
-function notActive(keyId: string): KmsError {
-  return new KmsError("CONFLICT", `key ${keyId} is not active any more`);
+function isSame(head: LogHead | undefined, other: LogHead | undefined): boolean {
+  if (head === undefined || other === undefined) return head === other;
+  const isNamedSame = head.number === other.number && head.state === other.state;
+  return isNamedSame && head.size === other.size && Buffer.compare(head.root, other.root) === 0;
 }
 
 function entryFor({ tenantId, origin }: LogHead, fromKeyId: string, successor: UsableSigningKey, signedAtMs: number) {
@@ -73,7 +101,7 @@ function entryFor({ tenantId, origin }: LogHead, fromKeyId: string, successor: U
   return Buffer.from(buildHandover({ tenant: tenantId, fromKeyId, toKeyId, toVkey, toKeyDigest, signedAt }));
 }
 
-/** An entry that no span is behind. */
+/** Returns a batch of an entry that belongs to no span. */
 function batchOf(entry: Uint8Array, signedAtMs: number): LogBatch {
   const [leaves, entries] = [leafHash(entry), packRuns([singleEntry(entry)])];
   return { spans: 0, leaves, entries, refused: [], signedAtMs, requestId: "", digest: "" };

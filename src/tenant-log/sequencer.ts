@@ -1,7 +1,7 @@
 /**
  * Gives the batches of a tenant their places in its log: those that wait are one group, which is stored whole before any of them is answered.
  * Only a head that is stored is signed. Other replicas append to the same log: whoever stores first wins, and the others grow their group
- * from the head that then is.
+ * from the head that then is. A handover has a turn of its own, see handover.ts.
  */
 import type { LogBatch } from "../batch/enter.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
@@ -29,8 +29,11 @@ export interface Sequencer {
    */
   append(tenantId: string, batch: LogBatch, again: Again, by: KeyUser): Promise<Placed>;
 
-  /** Appends the one entry of a handover likewise, and says what it led to. */
-  announce(tenantId: string, batch: LogBatch, announces: NonNullable<Member["announces"]>): Promise<Announced>;
+  /**
+   * Runs `attempt` when the batches of the tenant that came before have their places, and lets those that come later wait. Repeats it while
+   * it resolves to undefined, which says that another replica was first. CONFLICT if others always were.
+   */
+  inTurn<T>(tenantId: string, attempt: () => Promise<T | undefined>): Promise<T>;
 }
 
 export type Again = (signedAtMs: number) => Promise<LogBatch>;
@@ -41,13 +44,6 @@ export interface Placed {
   place: LogPosition;
   /** The key that signed the checkpoint. */
   keyId: string;
-}
-
-export interface Announced {
-  /** As it is stored with the entry in it. */
-  head: LogHead;
-  growth: Growth;
-  index: number;
 }
 
 export interface SequencerOptions {
@@ -72,9 +68,15 @@ interface Signed {
 
 /** A batch that waits for its place. */
 interface Waiting extends Member {
-  by?: KeyUser;
+  by: KeyUser;
   placed(stored: Stored, firstIndex: number, signed: Signed): void;
   remembered(head: LogHead, record: LogRequest): void;
+  failed(error: unknown): void;
+}
+
+/** A group of batches, or other work, that has its turn in the line of its tenant. */
+interface Turn {
+  run(): Promise<void>;
   failed(error: unknown): void;
 }
 
@@ -89,9 +91,9 @@ const longestPauseMs = 50;
 export function createSequencer({ store, heads, keys, pool, time, ...options }: SequencerOptions): Sequencer {
   const { random = Math.random } = options;
   /** By tenant, while any wait or are being stored. */
-  const lines = new Map<string, Waiting[]>();
+  const lines = new Map<string, (Waiting | Turn)[]>();
 
-  function enqueue(tenantId: string, waiting: Waiting): void {
+  function enqueue(tenantId: string, waiting: Waiting | Turn): void {
     const line = lines.get(tenantId);
     if (line !== undefined) {
       line.push(waiting);
@@ -102,35 +104,59 @@ export function createSequencer({ store, heads, keys, pool, time, ...options }: 
     void serve(tenantId, begun);
   }
 
-  async function serve(tenantId: string, line: Waiting[]): Promise<void> {
+  async function serve(tenantId: string, line: (Waiting | Turn)[]): Promise<void> {
     await undefined; // what comes in this turn is in the first group
     while (line.length > 0) {
-      const group = takeGroup(line);
+      const turn = takeTurn(tenantId, line);
       try {
-        await place(tenantId, group);
+        await turn.run();
       } catch (error) {
         heads.doubt(tenantId); // it may be stored nevertheless
-        for (const { failed } of group) failed(error);
+        turn.failed(error);
       }
     }
     lines.delete(tenantId);
   }
 
+  function takeTurn(tenantId: string, line: (Waiting | Turn)[]): Turn {
+    const first = line[0]!;
+    if ("run" in first) {
+      line.shift();
+      return first;
+    }
+    const group = takeGroup(line);
+    return {
+      run: () => place(tenantId, group),
+      failed(error) {
+        for (const { failed } of group) failed(error);
+      },
+    };
+  }
+
   async function place(tenantId: string, group: readonly Waiting[]): Promise<void> {
     // No entry for which nobody could sign. A tenant's first batch makes its key.
-    const caller = group.find(({ by }) => by !== undefined)?.by;
+    const waiter = { caller: group[0]!.by, signal: neverAborted };
     let fresh = group;
-    for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
-      const { keyId } = await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted }, "sign");
+    await untilFirst(tenantId, async (number) => {
+      const { keyId } = await keys.activeSigningKey(tenantId, waiter, "sign");
       const head = await openLog(tenantId, keyId);
-      if (head !== undefined) {
-        if (attempt > 1) fresh = await withoutRemembered(head, fresh);
-        if (fresh.length === 0) return;
-        const stored = await tryAppend(head, fresh);
-        if (stored !== undefined) return answer(stored, head.size, fresh);
-        heads.doubt(tenantId);
-      }
-      await time.sleep(random() * Math.min(attempt * 5, longestPauseMs));
+      if (head === undefined) return undefined;
+      if (number > 1) fresh = await withoutRemembered(head, fresh);
+      if (fresh.length === 0) return true;
+      const stored = await tryAppend(head, fresh);
+      if (stored === undefined) return undefined;
+      await answer(stored, head.size, fresh);
+      return true;
+    });
+  }
+
+  /** Attempts are numbered from 1. */
+  async function untilFirst<T>(tenantId: string, attempt: (number: number) => Promise<T | undefined>): Promise<T> {
+    for (let number = 1; number <= maxAttempts; number += 1) {
+      const result = await attempt(number);
+      if (result !== undefined) return result;
+      heads.doubt(tenantId);
+      await time.sleep(random() * Math.min(number * 5, longestPauseMs));
     }
     throw new KmsError("CONFLICT", `other replicas were always first to append to the log of ${tenantId}: try again`);
   }
@@ -210,13 +236,9 @@ export function createSequencer({ store, heads, keys, pool, time, ...options }: 
         });
       }),
 
-    announce: (tenantId, batch, announces) =>
-      new Promise<Announced>((resolve, failed) => {
-        enqueue(tenantId, {
-          ...{ batch, announces, failed },
-          placed: ({ head, growth }, index) => resolve({ head, growth, index }),
-          remembered() {}, // it has no request id
-        });
+    inTurn: <T>(tenantId: string, attempt: () => Promise<T | undefined>) =>
+      new Promise<T>((resolve, failed) => {
+        enqueue(tenantId, { run: () => untilFirst(tenantId, attempt).then(resolve), failed });
       }),
   };
 }
@@ -227,16 +249,19 @@ function newNodesOf({ before, after, nodes }: Growth): NewNodes {
 
 const neverAborted = new AbortController().signal;
 
-/** The first ones of a line: at least one, and no request id twice, because what is remembered is stored with its group. */
-function takeGroup(line: Waiting[]): Waiting[] {
+/** The first batches of a line: at least one, and no request id twice, because what is remembered is stored with its group. */
+function takeGroup(line: (Waiting | Turn)[]): Waiting[] {
+  const group: Waiting[] = [];
   const requestIds = new Set<string>();
   let entries = 0;
-  let count = 0;
-  for (const { batch } of line) {
+  for (const waiting of line) {
+    if ("run" in waiting) break;
+    const { batch } = waiting;
     entries += entriesIn(batch);
-    if (count > 0 && (entries > maxGroupEntries || requestIds.has(batch.requestId))) break;
+    if (group.length > 0 && (entries > maxGroupEntries || requestIds.has(batch.requestId))) break;
     if (batch.requestId !== "") requestIds.add(batch.requestId);
-    count += 1;
+    group.push(waiting);
   }
-  return line.splice(0, count);
+  line.splice(0, group.length);
+  return group;
 }

@@ -29,7 +29,7 @@ export function createTenantLogs({ store, keyring: keys, pool, issuer, time }: T
   const sequencer = createSequencer({ store, heads, keys, pool, time });
   return {
     sequencer,
-    handover: createHandovers({ store, sequencer, keys, time }),
+    handover: createHandovers({ store, heads, sequencer, keys, pool, time }),
     reader: logReader({ store, keys }),
   };
 }

@@ -70,6 +70,8 @@ export async function checkLogs(
     for (const batch of log.batches) checkPlaces(batch, copy, checker);
   };
   await inParallel([...(everything ? known.keys() : touched)], checkLog, atOnce.getCheckpoint);
+  const checkNamed = (tenantId: string) => checkHandovers(client, { tenantId, copy: copies.get(tenantId)! }, checker);
+  await inParallel([...copies.keys()], checkNamed, atOnce.getPublicKeys);
   const checkAnswer = (batch: LoggedBatch) =>
     checkProofs(client, { batch, copy: copies.get(batch.tenantId)! }, checker);
   await inParallel(fresh, checkAnswer, atOnce.getPublicKeys);
@@ -151,6 +153,28 @@ function checkPlaces(
     hold(
       isSame && isThen,
       () => `batch ${requestId}: span ${at} of ${tenantId} is not at ${leafIndex}, where it was said to be`,
+    );
+  });
+}
+
+/** A log names a key exactly if that came into use, and then the handover has its proof. */
+async function checkHandovers(
+  client: CrashClient,
+  { tenantId, copy }: { tenantId: string; copy: LogCopy },
+  { hold }: Checker,
+): Promise<void> {
+  const { keys, handovers } = await client.getPublicKeys({ tenantId });
+  const ids = new Set(keys.map(({ keyId }) => keyId));
+  const proven = new Map(handovers.filter(({ proof }) => proof !== "").map((each) => [each.leafIndex, each.toKeyId]));
+  hold(proven.size === handovers.length, () => `log of ${tenantId}: has a handover without a proof`);
+  for (const [index, toKeyId] of proven) {
+    hold(ids.has(toKeyId), () => `log of ${tenantId}: entry ${index} hands over to ${toKeyId}, which is no key`);
+  }
+  copy.entries.forEach((entry, index) => {
+    const named = parseHandover(entry)?.toKeyId;
+    hold(
+      named === proven.get(BigInt(index)),
+      () => `log of ${tenantId}: entry ${index} names ${named}, and no list does`,
     );
   });
 }

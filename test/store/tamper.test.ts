@@ -12,7 +12,14 @@ import { msFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
-import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import {
+  addKey,
+  type Backdoor,
+  pendingKey,
+  postgresBackdoor,
+  sqliteBackdoor,
+  unlocked,
+} from "../support/store-fixture.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -239,10 +246,15 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     });
 
     it("gives no batch, handover or compromise that was edited", async () => {
-      const announced = { fromKeyId: "aa", toKeyId: "bb", index: 5, entry: new Uint8Array([1]) };
-      await store.appendLog({ ...grown(head, 1), handovers: [announced] });
-      const mark = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
-      await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date() }, mark);
+      const next = pendingKey({ purpose: "signing" });
+      await store.insertPending(next);
+      const entry = new Uint8Array([1]);
+      const handover = { ...acme, fromKeyId: key.keyId, toKeyId: next.keyId, index: 5, entry, proof: "proof" };
+      await store.activate({
+        ...{ ...next, at: new Date(), by: { actor: "ann", requestId: "" }, outgoing: "COMPROMISED" },
+        expect: { active: key.keyId },
+        handover: { append: grown(head, 1), handover },
+      });
       const reads: [table: string, column: string, value: RowValue, read: () => Promise<unknown>][] = [
         ["kms_log_requests", "digest", "bb", () => store.logRequest(acme, "r1")],
         ["kms_log_requests", "first_index", 1, () => store.logRequest(acme, "r1")],

@@ -26,9 +26,19 @@ export function keysFile(logs: readonly TestLog[], about: Readonly<Record<number
       };
     }),
     handovers: logs.flatMap(({ origin, handovers }, i) =>
-      handovers.map((handover) => handoverJson(handover, origin, i + 1)),
+      handovers.filter(({ proof }) => proof !== "").map((handover) => handoverJson(handover, origin, i + 1)),
+    ),
+    unused_handovers: logs.flatMap(({ origin, handovers }) =>
+      handovers.filter(({ proof }) => proof === "").map((handover) => unusedHandoverJson(handover, origin)),
     ),
   };
+}
+
+/** The same file as releases of 0.1 serve it: one list has all handovers, and an unused one an empty proof. */
+export function keysFileOfBefore(logs: readonly TestLog[]) {
+  const { keys } = keysFile(logs);
+  const handovers = logs.flatMap((log, i) => log.handovers.map((each) => handoverJson(each, log.origin, i + 1)));
+  return { keys, handovers };
 }
 
 function handoverJson({ fromKeyId, toKeyId, index, entry, proof }: Handover, origin: string, log: number) {
@@ -41,6 +51,10 @@ function handoverJson({ fromKeyId, toKeyId, index, entry, proof }: Handover, ori
     entry: Buffer.from(entry).toString("base64"),
     proof,
   };
+}
+
+function unusedHandoverJson({ index, entry }: Handover, origin: string) {
+  return { origin, leaf_index: index, entry: Buffer.from(entry).toString("base64") };
 }
 
 /** What the keys file says of a key that was marked as compromised when the log was this large. */

@@ -60,7 +60,7 @@ export function grown(expect: LogHead, count: number, requests: readonly LogRequ
   };
   // As of two batches, the first of one entry.
   const entries = count === 0 ? [] : [runsFrom(size, size + 1), runsFrom(size + 1, size + count)];
-  return { expect, next, entries, hashes, requests, handovers: [] };
+  return { expect, next, entries, hashes, requests };
 }
 
 /** All hashes of a log of `size` entries, by level and then by tile. */

@@ -12,6 +12,7 @@ import { hashBytes } from "../../src/tlog/merkle.ts";
 import { isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import type { Store } from "../../src/store/store.ts";
+import type { Time } from "../../src/runtime/time.ts";
 import { batchOf, spansFrom } from "./made-batches.ts";
 import { setUp } from "./keys-fixture.ts";
 import { wallTime } from "./wall-time.ts";
@@ -25,8 +26,13 @@ export interface Appended extends Placed {
   leaves: Uint8Array;
 }
 
+interface ReplicaParts extends Partial<Pick<ReturnType<typeof setUp>, "store" | "provider">> {
+  /** Pause before the next try. None unless given: over a store in this process the others go on at once. */
+  sleep?: Time["sleep"];
+}
+
 /** A replica, over a store of its own unless another's is given. */
-export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | "provider">> = {}) {
+export function replica({ sleep = async () => {}, ...parts }: ReplicaParts = {}) {
   const pool = createBatchPool({ threads: 1 });
   const set = setUp({ ...parts, handover: (...given) => handover(...given) });
   const { store, keyring, time } = set;
@@ -45,9 +51,9 @@ export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | 
     heads,
     keys: keyring,
     pool,
-    time: { ...wallTime(clock), sleep: async () => {} },
+    time: { ...wallTime(clock), sleep },
   });
-  const handover = createHandovers({ store, sequencer, keys: keyring, time: wallTime(clock) });
+  const handover = createHandovers({ store, heads, sequencer, keys: keyring, pool, time: wallTime(clock) });
 
   /** As SignSpans does it: spans number `from` to before `to`. */
   async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Appended> {

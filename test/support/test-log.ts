@@ -127,7 +127,7 @@ export function testLog({
       return handover;
     },
 
-    /** Announces the next key, which then does not come into use. */
+    /** Hands over to the next key, which then does not come into use: as releases of 0.1 may. */
     announce(): Handover {
       const [from, to] = [testKey(keyNumber, tenant), testKey(keyNumber + 1, tenant)];
       const index = add(handoverText(from, to));

@@ -5,6 +5,10 @@ import { isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseHandover } from "../../src/attestation/log-entry.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { verifierKey } from "../../src/tlog/verifier-key.ts";
+import type { Store } from "../../src/store/store.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import { realTime } from "../../src/runtime/time.ts";
+import { expectChainAfterRace } from "../support/handover-race.ts";
 import { checkpointOf, type replica, replicas, tenant } from "../support/tenant-log-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
@@ -93,20 +97,90 @@ describe("a rotation", () => {
     expect((await signingKey(other)).keyId).toBe(keyId);
   });
 
-  it("that another replica wins leaves its announcement without a proof, and the log whole", async () => {
+  it("hands over from the key that is ACTIVE, also where a replica had no news of it", async () => {
     const one = started();
     await one.append(0, 5);
+    const { store, provider } = one;
+    const other = started({ store: { ...store, watch: () => () => {} }, provider });
+    await signingKey(other);
+    await rotate(one);
+    const { keyId } = await signingKey(one);
+    expect((await rotate(other)).rotated).toMatchObject([{ retiredKeyId: keyId }]);
+    expect(await store.logHandovers(tenant)).toMatchObject([{ index: 5 }, { index: 6, fromKeyId: keyId }]);
+  });
+
+  it("that another replica wins leaves nothing in the log", async () => {
+    const one = started();
+    await one.append(0, 5);
+    const from = await signingKey(one);
     const other = started({ store: one.store, provider: one.provider });
-    const results = await Promise.allSettled([rotate(one), rotate(other)]);
-    const rotated = results.flatMap((result) => (result.status === "fulfilled" ? result.value.rotated : []));
-    const handovers = await one.store.logHandovers(tenant);
-    expect(
-      handovers
-        .filter(({ proof }) => proof !== "")
-        .map(({ toKeyId }) => toKeyId)
-        .sort(),
-    ).toEqual(rotated.map(({ keyId }) => keyId).sort());
-    expect((await one.store.logHead(tenant))?.size).toBe(5 + handovers.length);
+    const results = await Promise.all([rotate(one), rotate(other)]);
+    const [won, ...more] = results.flatMap(({ rotated }) => rotated);
+    expect(more).toEqual([]);
+    expect(results.flatMap(({ failed }) => failed)).toMatchObject([{ error: { code: "CONFLICT" } }]);
+    const named = { fromKeyId: from.keyId, toKeyId: won!.keyId, index: 5, proof: expect.stringMatching(/^c2sp/) };
+    expect(await one.store.logHandovers(tenant)).toMatchObject([named]);
+    expect((await one.store.logHead(tenant))?.size).toBe(6);
+  });
+
+  it("names only keys that came into use, however often two replicas race on SQLite", async () => {
+    const store = memoryStore(realTime);
+    await expectChainAfterRace(started, { stores: [store, store], rounds: 100 });
+  });
+
+  it("goes on with the head as it is where another replica appended before", async () => {
+    const one = started();
+    await one.append(0, 5);
+    const heads: number[] = [];
+    const store: Store = {
+      ...one.store,
+      async activate(activation) {
+        const { handover } = activation;
+        if (typeof handover === "object") heads.push(handover.append.expect.size);
+        if (heads.length < 3) await one.append(heads.length * 10, heads.length * 10 + 2);
+        return one.store.activate(activation);
+      },
+    };
+    const other = started({ store, provider: one.provider });
+    const { keyId: fromKeyId } = await signingKey(other);
+    expect((await rotate(other)).rotated).toMatchObject([{ retiredKeyId: fromKeyId }]);
+    expect(heads).toEqual([5, 7, 9]);
+    expect(await store.logHandovers(tenant)).toMatchObject([{ fromKeyId, index: 9 }]);
+    expect((await other.append(100, 101)).place.firstIndex).toBe(10);
+  });
+
+  it("tries no second time where another key is ACTIVE, whatever became of the log", async () => {
+    const one = started();
+    await one.append(0, 5);
+    let tries = 0;
+    const store: Store = {
+      ...one.store,
+      async activate(activation) {
+        tries += 1;
+        await rotate(one);
+        await one.append(10, 12);
+        return one.store.activate(activation);
+      },
+    };
+    const other = started({ store, provider: one.provider });
+    expect((await rotate(other)).failed).toMatchObject([{ error: { code: "CONFLICT" } }]);
+    expect(tries).toBe(1);
+    expect(await store.logHandovers(tenant)).toMatchObject([{ index: 5 }]);
+  });
+
+  it("fails where the log is damaged, and leaves the key in use", async () => {
+    const log = started();
+    await log.append(0, 5);
+    const { keyId } = await signingKey(log);
+    const { store, provider } = log;
+    const logHead: Store["logHead"] = async (...given) => ({
+      ...(await store.logHead(...given))!,
+      root: new Uint8Array(32),
+    });
+    const other = started({ store: { ...store, logHead }, provider });
+    expect((await rotate(other)).failed).toMatchObject([{ keyId, error: { code: "DATA_LOSS" } }]);
+    expect((await signingKey(other)).keyId).toBe(keyId);
+    expect(await store.list(tenant, "signing")).toHaveLength(1);
   });
 });
 

@@ -413,8 +413,8 @@ type LogHandover struct {
 	LeafIndex uint64 `protobuf:"varint,5,opt,name=leaf_index,json=leafIndex,proto3" json:"leaf_index,omitempty"`
 	// The entry: an in-toto statement as canonical JSON, of predicate type https://fluo.dev/kms/key-handover/v1.
 	Entry []byte `protobuf:"bytes,6,opt,name=entry,proto3" json:"entry,omitempty"`
-	// The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed. Empty where the new key was announced and never came
-	// into use.
+	// The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed. Empty for a handover that was not used: releases of
+	// 0.1 appended its entry before the activation of the new key, which then failed.
 	Proof         string `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

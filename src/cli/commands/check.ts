@@ -127,10 +127,15 @@ function print({ store, storeId, log, rows, logs, opened, problems }: Report): v
     ["opened", `${opened} keys`],
     ...providerKeyRows(rows.providerKeys),
     ["logs", logsText(logs.heads)],
+    ...(rows.unusedHandovers > 0 ? [["unused handovers", unusedText(rows.unusedHandovers)]] : []),
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
   ]);
   for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
   printLine(problemsCounted(problems.length));
+}
+
+function unusedText(count: number): string {
+  return count === 1 ? "1 that was not used" : `${count} that were not used`;
 }
 
 function json({ checkedAt, store, storeId, log, rows, logs, opened, problems }: Report) {
@@ -144,6 +149,7 @@ function json({ checkedAt, store, storeId, log, rows, logs, opened, problems }: 
     opened,
     provider_keys: rows.providerKeys.map(providerKeyJson),
     logs: logs.heads.map(logJson),
+    unused_handovers: rows.unusedHandovers,
     audit: {
       events: rows.auditEvents,
       heads: rows.heads.map(({ writerId, sequence, mac }) => ({

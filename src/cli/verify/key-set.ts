@@ -16,11 +16,11 @@ export interface KeySet {
   /** Each key by the name of each log that it may sign for. */
   logKeys: readonly LogKey[];
   handovers: readonly HandoverClaim[];
-  /** Entries of handovers that came to nothing. */
-  announced: readonly AnnouncedKey[];
+  /** Entries of handovers that were not used. */
+  unused: readonly UnusedHandover[];
 }
 
-export interface AnnouncedKey extends UnprovenEntry {
+export interface UnusedHandover extends UnprovenEntry {
   /** Of the log. */
   origin: string;
 }
@@ -41,7 +41,7 @@ const hashBytes = 32;
 
 /** Throws a Failure that names the member that is wrong. */
 export function readKeySet(text: string): KeySet {
-  const { keys, handovers, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
+  const { keys, handovers, unused_handovers, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
   if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
   if (isPage(rest, keys.length))
     throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
@@ -54,11 +54,15 @@ export function readKeySet(text: string): KeySet {
     logKeys.push(...inLogs);
   }
   const listed = listAt(handovers, "handovers").map((each, i) => readHandover(each, `handovers[${i}]`));
+  const apart = listAt(unused_handovers, "unused_handovers");
   return {
     byId,
     logKeys,
     handovers: listed.filter((each) => "note" in each),
-    announced: listed.filter((each): each is AnnouncedKey => !("note" in each)),
+    unused: [
+      ...listed.filter((each): each is UnusedHandover => !("note" in each)),
+      ...apart.map((each, i) => readUnusedHandover(each, `unused_handovers[${i}]`)),
+    ],
   };
 }
 
@@ -137,17 +141,23 @@ function readHead(value: unknown, at: string): Checkpoint | undefined {
   return { origin: textAt(origin, `${at}.origin`), size: indexAt(size, `${at}.size`), root: hash };
 }
 
-function readHandover(value: unknown, at: string): HandoverClaim | AnnouncedKey {
+/** Releases of 0.1 list a handover that was not used among the others, with an empty proof. */
+function readHandover(value: unknown, at: string): HandoverClaim | UnusedHandover {
   const members = membersAt(value, at);
   const entry = base64At(members.entry, `${at}.entry`);
   const proof = textAt(members.proof, `${at}.proof`);
-  if (proof === "" && parseHandover(entry) !== undefined) {
-    const [origin, index] = [textAt(members.origin, `${at}.origin`), indexAt(members.leaf_index, `${at}.leaf_index`)];
-    return { origin, index, leaf: leafHash(entry) };
-  }
+  if (proof === "") return readUnusedHandover(value, at);
   const claim = handoverClaim({ entry, proof });
   if (claim === undefined) throw new Failure(`${at} is not a handover's entry and its log proof`);
   return claim;
+}
+
+function readUnusedHandover(value: unknown, at: string): UnusedHandover {
+  const members = membersAt(value, at);
+  const entry = base64At(members.entry, `${at}.entry`);
+  if (parseHandover(entry) === undefined) throw new Failure(`${at} is not a handover's entry`);
+  const [origin, index] = [textAt(members.origin, `${at}.origin`), indexAt(members.leaf_index, `${at}.leaf_index`)];
+  return { origin, index, leaf: leafHash(entry) };
 }
 
 function readDate(value: unknown, at: string): Date | undefined {

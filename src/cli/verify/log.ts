@@ -27,8 +27,8 @@ interface LogResult {
   range: Range;
   spans: number;
   handovers: number;
-  /** Entries of handovers that came to nothing. */
-  announced: number;
+  /** Handovers that were not used. */
+  unused: number;
   findings: Finding[];
   /** `agrees` is undefined where the spans do not go there. */
   checkpoints: { file: string; size: number; agrees: boolean | undefined }[];
@@ -85,7 +85,7 @@ function resultOf(
     ...scope,
     spans: held,
     handovers,
-    announced: keys.announced.filter((each) => each.origin === origin),
+    unused: keys.unused.filter((each) => each.origin === origin),
     changed,
     heads: [...kept, ...recorded],
   });
@@ -95,7 +95,7 @@ function resultOf(
     range,
     spans: held.filter(isWithin).length,
     handovers: handovers.filter(isWithin).length,
-    announced: history.fitting.length,
+    unused: history.fitting.length,
     findings: [...log.findings, ...findings.map((finding) => ({ ...finding, at: finding.index }))].sort(
       (a, b) => a.at - b.at,
     ),
@@ -107,11 +107,11 @@ function resultOf(
   };
 }
 
-function print({ origin, range, spans, handovers, announced, findings, checkpoints }: LogResult): void {
+function print({ origin, range, spans, handovers, unused, findings, checkpoints }: LogResult): void {
   const counts = [
     counted(spans, "span", "spans"),
     handovers > 0 && counted(handovers, "handover", "handovers"),
-    announced > 0 && `${counted(announced, "handover", "handovers")} to no key that came into use`,
+    unused > 0 && counted(unused, "handover that was not used", "handovers that were not used"),
   ];
   const entries = range.start === range.end ? "no entries" : `entries ${range.start} to ${range.end - 1}`;
   printLine(`log ${origin}, ${entries}: ${counts.filter(Boolean).join(", ")}`);
@@ -128,14 +128,14 @@ function print({ origin, range, spans, handovers, announced, findings, checkpoin
   printLine(`  ${spans === 0 && first === undefined ? "no spans" : problemsCounted(findings.length) + where}`);
 }
 
-function logJson({ origin, range, spans, handovers, announced, findings, checkpoints }: LogResult) {
+function logJson({ origin, range, spans, handovers, unused, findings, checkpoints }: LogResult) {
   return {
     origin,
     from: range.start,
     to: range.end,
     spans,
     handovers,
-    announced,
+    announced: unused,
     checkpoints: checkpoints.map(({ file, size, agrees }) => ({ file, size, agrees: agrees ?? null })),
     findings: findings.map(({ what, index, count, name, message }) => ({
       what,

@@ -32,7 +32,7 @@ import type { Time } from "../../runtime/time.ts";
 export interface RotationOptions {
   store: Store;
   keyring: Pick<Keyring, "renew">;
-  /** Has the log of a tenant name the signing key that is about to follow another. */
+  /** Activates a signing key that follows another. Without it no log is handed over. */
   handover?: Handover;
   time: Time;
   /** Age from which a key is due: `kms.rotation.max-age-days`. */
@@ -116,8 +116,8 @@ export function createRotation(options: RotationOptions): Rotation {
     const elapsed = () => (time.monotonicMs() - startedAt) / 1000;
     try {
       const expect = active ? { active: active.keyId } : "no-active";
-      const announce = active && purpose === "signing" ? announced(tenantId, active.keyId) : undefined;
-      const renewal: Renewal = { tenantId, purpose, expect, by, request, fence, ...(announce && { announce }) };
+      const handOver = active && purpose === "signing" ? handOverFrom(active) : undefined;
+      const renewal: Renewal = { tenantId, purpose, expect, by, request, fence, ...(handOver && { handOver }) };
       const { keyId, version } = await keyring.renew(renewal, signal);
       observe?.("success", elapsed());
       return { rotated: { tenantId, purpose, retiredKeyId: active?.keyId, keyId, version } };
@@ -127,9 +127,8 @@ export function createRotation(options: RotationOptions): Rotation {
     }
   }
 
-  function announced(tenantId: string, fromKeyId: string): Renewal["announce"] {
-    if (handover === undefined) return undefined;
-    return async (successor) => (await handover(tenantId, fromKeyId, successor)) ?? "no-log";
+  function handOverFrom({ tenantId, keyId }: KeyRecord): Renewal["handOver"] {
+    return handover && ((successor, activate) => handover(tenantId, keyId, successor, activate));
   }
 
   /** The same request may have won on another replica, or before its answer was lost. */

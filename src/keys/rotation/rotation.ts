@@ -2,9 +2,9 @@
 import type { KmsError } from "../../errors.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Fence } from "../../store/lease-store.ts";
-import type { LogHandover } from "../../store/log-store.ts";
+import type { Activate } from "../create.ts";
 import type { UsableSigningKey } from "../usable-key.ts";
-import type { Purpose } from "../../store/key-record.ts";
+import type { KeyRecord, Purpose } from "../../store/key-record.ts";
 
 export interface RotateRequest {
   tenantId: string;
@@ -77,12 +77,16 @@ export interface Rotation {
   rotateDue(request?: RotateDueRequest, signal?: AbortSignal): Promise<RotationResult>;
 }
 
-/** The proof that the tenant's log names `successor`; undefined for a tenant without a log. CONFLICT where the old key is not ACTIVE any more. */
+/**
+ * Activates the successor of a tenant's signing key, with its handover in the tenant's open log, or with "no-log". CONFLICT if the old key is
+ * not ACTIVE any more.
+ */
 export type Handover = (
   tenantId: string,
   fromKeyId: string,
   successor: UsableSigningKey,
-) => Promise<LogHandover | undefined>;
+  activate: Activate,
+) => Promise<KeyRecord>;
 
 /** What became of one key. */
 export type Outcome = { rotated: RotatedKey } | { skipped: SkippedKey } | { failed: FailedRotation };

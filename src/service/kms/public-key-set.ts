@@ -32,6 +32,8 @@ export interface PublicKeyParts {
 export interface PublicKeySet {
   keys: Iterable<PublicKey>;
   handovers: Iterable<LogHandover>;
+  /** Handovers without a proof: their entries are in the logs, and the new keys never came into use. */
+  unusedHandovers: Iterable<LogHandover>;
 }
 
 /** What is asked for over HTTP alone. */
@@ -72,7 +74,15 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
 
     async publicKeySet(request: PublicKeySetRequest, call: CallContext): Promise<PublicKeySet> {
       const { keys, keyMessage, handovers, handoverMessage } = await published(tenantOf(request, call), call);
-      return { keys: keys.values().map(keyMessage), handovers: handovers.values().map(handoverMessage) };
+      const isUsed = ({ proof }: StoredHandover) => proof !== "";
+      return {
+        keys: keys.values().map(keyMessage),
+        handovers: handovers.values().filter(isUsed).map(handoverMessage),
+        unusedHandovers: handovers
+          .values()
+          .filter((each) => !isUsed(each))
+          .map(handoverMessage),
+      };
     },
   };
 }

@@ -6,9 +6,10 @@ import type { KeyRecord } from "../key-record.ts";
 import type { Activation, ExpectedKeys } from "../key-store.ts";
 import type { AuditChain } from "./audit.ts";
 import type { Query, Transaction } from "./rows/database.ts";
-import { noteCompromise, proveHandover, refuseOpenLog } from "./handovers.ts";
+import { insertHandover, noteCompromise, refuseOpenLog } from "./handovers.ts";
 import type { KeyLookups } from "./key-lookups.ts";
 import { holdLease } from "./leases.ts";
+import { appendGroup } from "./logs.ts";
 import { keysMadeBy, type RequestedActivation, rememberRequest } from "./requests.ts";
 import type { RowMac } from "./rows/row-mac.ts";
 import { keyRow, updateRow } from "./rows/rows.ts";
@@ -35,13 +36,13 @@ export async function activateKey(tx: Transaction, parts: ActivationParts, activ
     ? await look.lastVersion(tx.query, tenantId, purpose)
     : ((await look.versions(tx.query, tenantId, purpose)).at(-1)?.version ?? 0);
   refuseUnexpected(last, present, expect);
+  await storeHandover(tx, parts, activation); // first: the sooner it has the log, the fewer are the appends that it loses to
 
   const retired = present && retire(present, at, outgoing);
   const record: KeyRecord = { ...pending, state: "ACTIVE", version: last + 1, activatedAt: at };
   if (retired) await updateRow(tx.query, mac, "kms_keys", keyRow(retired));
   await updateRow(tx.query, mac, "kms_keys", keyRow(record));
   if (present && retired) await noteCompromise(tx.query, mac, { before: present, after: retired });
-  await settleHandover(tx, mac, activation);
   if (request) await rememberRequest(tx.query, mac, { ...activation, request, retiredKeyId: present?.keyId });
   await chain.append(tx, eventsOf(activation, record, retired));
   if (retired) await tx.announce(retired);
@@ -62,9 +63,13 @@ async function refuseRepeated(
   }
 }
 
-async function settleHandover(tx: Transaction, mac: RowMac, { tenantId, handover }: Activation): Promise<void> {
-  if (handover === "no-log") await refuseOpenLog(tx, mac, tenantId);
-  else if (handover) await proveHandover(tx.query, mac, handover);
+async function storeHandover(tx: Transaction, parts: ActivationParts, activation: Activation): Promise<void> {
+  const { tenantId, handover } = activation;
+  if (handover === "no-log") await refuseOpenLog(tx, parts.mac, tenantId);
+  else if (handover) {
+    await appendGroup(tx, parts, handover.append);
+    await insertHandover(tx.query, parts.mac, handover.handover);
+  }
 }
 
 function refuseUnexpected(last: number, present: KeyRecord | undefined, expect: ExpectedKeys): void {

@@ -2,34 +2,22 @@
 import type { RowMac } from "./rows/row-mac.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { KeyRecord } from "../key-record.ts";
-import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
-import type { Query, Row, Transaction } from "./rows/database.ts";
+import type { LogCompromise, LogHandover } from "../log-store.ts";
+import type { Query, Transaction } from "./rows/database.ts";
 import { pageRows } from "./all-pages.ts";
 import { readHead } from "./heads.ts";
-import { authenticated, bytes, insertRow, valuesOf } from "./rows/rows.ts";
+import { authenticated, bytes, insertRow } from "./rows/rows.ts";
 
-/** Without a proof: the new key is announced, and not ACTIVE yet. */
-export async function insertHandovers(query: Query, mac: RowMac, { expect, handovers }: LogAppend): Promise<void> {
-  const { tenantId, number } = expect;
-  for (const handover of handovers) {
-    await insertRow(query, mac, "kms_log_handovers", rowOf({ tenantId, number, ...handover, proof: "" }));
-  }
-}
-
-/** CONFLICT where it was not announced. */
-export async function proveHandover(query: Query, mac: RowMac, handover: LogHandover): Promise<void> {
-  const { tenantId, number, index, toKeyId, proof } = handover;
-  const updated = await query(
-    `update kms_log_handovers set proof = ?5, mac = ?6
-     where tenant_id = ?1 and number = ?2 and entry_index = ?3 and to_key_id = ?4 returning number`,
-    tenantId,
-    number,
-    index,
-    toKeyId,
-    proof,
-    mac.of("kms_log_handovers", valuesOf("kms_log_handovers", rowOf(handover))),
-  );
-  if (updated.length !== 1) throw new KmsError("CONFLICT", `key ${toKeyId} was not announced in the log`);
+export async function insertHandover(query: Query, mac: RowMac, handover: LogHandover): Promise<void> {
+  await insertRow(query, mac, "kms_log_handovers", {
+    tenant_id: handover.tenantId,
+    number: handover.number,
+    entry_index: handover.index,
+    from_key_id: handover.fromKeyId,
+    to_key_id: handover.toKeyId,
+    entry: handover.entry,
+    proof: handover.proof,
+  });
 }
 
 /** CONFLICT where the tenant's log began after it was looked for: whoever knows the old key alone could not follow it. */
@@ -42,18 +30,6 @@ export async function refuseOpenLog(tx: Transaction, mac: RowMac, tenantId: stri
 /** Until the end of the transaction no log of the tenant begins. Taken after the lock of its keys, where both are. */
 export function lockLogs(tx: Transaction, tenantId: string): Promise<void> {
   return tx.lock(`log/${tenantId}`);
-}
-
-function rowOf(handover: LogHandover): Row {
-  return {
-    tenant_id: handover.tenantId,
-    number: handover.number,
-    entry_index: handover.index,
-    from_key_id: handover.fromKeyId,
-    to_key_id: handover.toKeyId,
-    entry: handover.entry,
-    proof: handover.proof,
-  };
 }
 
 /** The page behind `last`, or the first. */

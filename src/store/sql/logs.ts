@@ -5,7 +5,7 @@ import type { HeadNotes } from "../head-notes.ts";
 import type { LogAppend, LogCompromise, LogHandover, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
 import type { Database, Query, Transaction } from "./rows/database.ts";
 import { allPages } from "./all-pages.ts";
-import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
+import { lockLogs, readCompromises, readHandovers } from "./handovers.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
 import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
 import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./rows/rows.ts";
@@ -23,11 +23,7 @@ export function sqlLogs(db: Database, mac: RowMac, notes: HeadNotes): LogStore {
         await create(tx, mac, head);
         tx.afterCommit(() => notes.log(head));
       }),
-    appendLog: (group) =>
-      db.write(async (tx) => {
-        await append(tx, mac, group);
-        tx.afterCommit(() => notes.log({ ...group.expect, ...group.next }));
-      }),
+    appendLog: (group) => db.write((tx) => appendGroup(tx, { mac, notes }, group)),
     logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
 
     async deleteLogRequestsBefore(before) {
@@ -67,7 +63,12 @@ async function nextNumber(query: Query, last: LogHead | undefined): Promise<numb
   return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs));
 }
 
-async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<void> {
+/** See LogStore.appendLog. The head's row is locked from here on: a transaction takes the lock of keys, if it does, before. */
+export async function appendGroup(
+  tx: Transaction,
+  { mac, notes }: { mac: RowMac; notes: HeadNotes },
+  group: LogAppend,
+): Promise<void> {
   const { query } = tx;
   const { expect, next, requests } = group;
   const before = tx.headChanged && (await macOfHead(query, expect));
@@ -88,12 +89,12 @@ async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<v
   if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
   tx.headChanged?.({ table: "kms_logs", before, after });
   await insertChunks(tx, group);
-  await insertHandovers(query, mac, group);
   const rows = requests.map((request) => {
     const values = valuesOf("kms_log_requests", requestRow(expect, request));
     return [...values, mac.of("kms_log_requests", values)];
   });
   await insertRows(query, "kms_log_requests", rows);
+  tx.afterCommit(() => notes.log({ ...expect, ...next }));
 }
 
 async function macOfHead(query: Query, { tenantId, number }: LogName): Promise<Uint8Array | undefined> {

@@ -72,12 +72,19 @@ function keyJson(key: KeyVersion | undefined) {
 }
 
 /** RFC 7517, with the members that a verifier of old signatures needs: the text in pieces, whatever the number of keys. */
-export function* jwksText({ keys, handovers }: PublicKeySet): Generator<string> {
+export function* jwksText({ keys, handovers, unusedHandovers }: PublicKeySet): Generator<string> {
   yield '{"keys":[';
   yield* listed(keys, jwkJson);
   yield '],"handovers":[';
   yield* listed(handovers, handoverJson);
-  yield "]}\n";
+  yield "]";
+  // Releases of 0.1 alone left any: the member is there only if it has something.
+  let opening = ',"unused_handovers":[';
+  for (const text of listed(unusedHandovers, unusedHandoverJson)) {
+    yield opening + text;
+    opening = "";
+  }
+  yield opening === "" ? "]}\n" : "}\n";
 }
 
 function* listed<T>(items: Iterable<T>, json: (item: T) => unknown): Generator<string> {
@@ -117,6 +124,11 @@ function handoverJson({ log, origin, fromKeyId, toKeyId, leafIndex, entry, proof
     entry: base64(entry),
     proof,
   };
+}
+
+/** The place and the entry, by which an auditor tells it from a missing span. */
+function unusedHandoverJson({ origin, leafIndex, entry }: LogHandover) {
+  return { origin, leaf_index: Number(leafIndex), entry: base64(entry) };
 }
 
 function logHeadJson({ log, origin, size, root }: LogHead) {

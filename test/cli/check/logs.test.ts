@@ -10,11 +10,14 @@ import { openProvider } from "../../../src/provider/registry.ts";
 import { checkpointText } from "../../../src/tlog/checkpoint.ts";
 import { signNote } from "../../../src/tlog/signed-note.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
+import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
 import { openTables } from "../../../src/store/registry.ts";
 import type { RowProblem } from "../../../src/store/row-problem.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
+import { run } from "../../support/cli-fixture.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";
 import { inStore, type Place, placesOn, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
+import { leaveUnusedHandover } from "../../support/unused-handover.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 
 let server: SharedPostgres;
@@ -54,6 +57,22 @@ const logsIn = (where: Place) =>
 const next = (where: Place, name: string) => where.with({ name: "sqlite", file: join(where.directory, name) });
 
 describe.each(kinds)("logs of a %s store", (_, make) => {
+  it("may have handovers that were not used, which are counted and no problem", async () => {
+    const where = await make();
+    await logsIn(where);
+    expect((await where.json("check")).answer).toMatchObject({ ok: true, unused_handovers: 0 });
+    await inStore(where, async ({ store, provider }) => {
+      const key = await unwrapStoreKey((await store.storeKey())!, providerKeys({ current: provider }));
+      const backdoor = { store, key, sql: (text: string, ...values: RowValue[]) => sql(where, text, ...values) };
+      for (const tenantId of ["acme", "acme", "other"]) await leaveUnusedHandover(backdoor, tenantId);
+    });
+    const { code, answer } = await where.json("check");
+    expect({ code, answer }).toMatchObject({ code: 0, answer: { ok: true, unused_handovers: 3, problems: [] } });
+    const terminal = "--import=data:text/javascript,process.stdout.isTTY=true";
+    const { out } = await run(["check"], { env: { ...where.env, NODE_OPTIONS: terminal }, cwd: where.directory });
+    expect(out).toMatch(/^unused handovers +3 that were not used$/m);
+  });
+
   it("are backed up and restored whole, and end", async () => {
     const from = await make();
     await logsIn(from);

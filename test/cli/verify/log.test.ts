@@ -4,7 +4,7 @@ import { directory } from "../../support/config-fixture.ts";
 import { type Bytes, len, message } from "../../support/otlp-wire.ts";
 import { type TestLog, testLog, withLogProof } from "../../support/test-log.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { compromisedAt, keysFile } from "../../support/keys-file.ts";
+import { compromisedAt, keysFile, keysFileOfBefore } from "../../support/keys-file.ts";
 import * as auditor from "../../support/log-auditor.ts";
 import { audit, exported, nameOf, pay, withEvidenceOf } from "../../support/log-auditor.ts";
 
@@ -40,6 +40,10 @@ async function twelve(signing: TestLog, amountOf: (n: number) => number = (n) =>
 async function rewrittenAt(n: number): Promise<Bytes[]> {
   return (await twelve(testLog(), (each) => (each === n ? 1_000_000 : each))).signed;
 }
+
+const ofBefore = testLog();
+ofBefore.announce();
+const [unusedHandover] = keysFile([ofBefore]).unused_handovers;
 
 let log: TestLog;
 let spans: Bytes[];
@@ -90,21 +94,26 @@ describe("a log that is whole", () => {
     expect(findings([...spans, ...more], { keys: { ...keys, handovers: [] } })).toEqual(["missing 12"]);
   });
 
-  it("verifies across handovers to keys that never came into use, which fill their places", async () => {
+  it.each([
+    ["by themselves", keysFile],
+    ["among the others", keysFileOfBefore],
+  ])("verifies across handovers that were not used, which fill their places, listed %s", async (_where, fileOf) => {
     const retried = testLog({ like: log });
     retried.announce();
     retried.announce();
     await retried.rotate();
     const more = await retried.sign(pay(15), pay(16));
     retried.announce();
-    const keys = keysFile([retried]);
+    const keys = fileOf([retried]);
     const end = retried.checkpoint();
     const { code, out } = await verifyLog([...spans, ...more], { keys, kept: { ...kept, end } });
     expect(code).toBe(0);
-    const counts = "14 spans, 1 handover, 3 handovers to no key that came into use";
+    const counts = "14 spans, 1 handover, 3 handovers that were not used";
     expect(out).toContain(`entries 0 to 17: ${counts}\n`);
-    const handovers = keys.handovers.toSpliced(1, 1);
-    expect(findings([...spans, ...more], { keys: { ...keys, handovers } })).toEqual(["missing 13"]);
+    const without = JSON.parse(JSON.stringify(keys), (_key, value: unknown) =>
+      Array.isArray(value) ? value.filter((each) => each.leaf_index !== 13) : value,
+    );
+    expect(findings([...spans, ...more], { keys: without })).toEqual(["missing 13"]);
   });
 
   it("is told as JSON where asked", async () => {
@@ -197,17 +206,13 @@ describe("an attack is found, and the span is named:", () => {
     expect(findings(spans.slice(7), { kept })).toEqual(["missing 5 x2"]);
   });
 
-  it("a span removed, and its place said to be a handover's that came to nothing", async () => {
+  it("a span removed, and its place said to be a handover's that was not used", async () => {
     const other = testLog({ like: log });
-    const { entry } = other.announce();
+    other.announce();
     const keys = keysFile([log]);
     const claimed = (index: number) => {
-      const handover = {
-        ...keysFile([other]).handovers[0]!,
-        leaf_index: index,
-        entry: Buffer.from(entry).toString("base64"),
-      };
-      return { keys: { ...keys, handovers: [handover] } };
+      const handover = { ...keysFile([other]).unused_handovers[0]!, leaf_index: index };
+      return { keys: { ...keys, unused_handovers: [handover] } };
     };
     for (const removed of [1, 4, 5, 8, 10, 11]) {
       expect(findings(spans.toSpliced(removed, 1), claimed(removed))).not.toEqual([]);
@@ -376,6 +381,16 @@ describe("what cannot be checked is refused:", () => {
       { keys: { keys: [], handovers: [{ entry: "", proof: "" }] } },
       "handovers[0] is not a handover",
     ],
+    [
+      "an unused handover whose entry is none",
+      { keys: { keys: [], unused_handovers: [{ ...unusedHandover, entry: "AA==" }] } },
+      "unused_handovers[0] is not a handover's entry",
+    ],
+    [
+      "an unused handover without its place",
+      { keys: { keys: [], unused_handovers: [{ ...unusedHandover, leaf_index: undefined }] } },
+      "unused_handovers[0].leaf_index must be a whole number",
+    ],
   ])("%s", async (_, given, text) => {
     const { code, out, err } = await verifyLog(spans, given);
     expect(code).not.toBe(0);
@@ -424,10 +439,10 @@ describe("what cannot be checked is refused:", () => {
 });
 
 describe("without --log", () => {
-  it("each span verifies though the log announced keys that never came into use", async () => {
-    const announced = testLog({ like: log });
-    announced.announce();
-    const cwd = directory({ "keys.json": JSON.stringify(keysFile([announced])), spans: exported(spans) });
+  it("each span verifies though the log has handovers that were not used", async () => {
+    const retried = testLog({ like: log });
+    retried.announce();
+    const cwd = directory({ "keys.json": JSON.stringify(keysFile([retried])), spans: exported(spans) });
     expect(await run(["verify", "--keys", "keys.json", "spans"], { cwd })).toMatchObject({ code: 0 });
   });
 

@@ -1,4 +1,5 @@
 /** GetPublicKeys of a tenant with a log, and the same as jwks.json gives it. */
+import { createSecretKey, randomBytes } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, it } from "vitest";
 import { KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
@@ -8,10 +9,10 @@ import {
   type PublicKey,
 } from "../../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { readKeySet } from "../../../src/cli/verify/key-set.ts";
-import { KmsError } from "../../../src/errors.ts";
 import { type PublicKeySet, publicKeyHandlers } from "../../../src/service/kms/public-key-set.ts";
 import { parseHandover } from "../../../src/attestation/log-entry.ts";
 import { parseTlogProof } from "../../../src/tlog/inclusion-proof.ts";
+import { leafHash } from "../../../src/tlog/merkle.ts";
 import { verifierKey } from "../../../src/tlog/verifier-key.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { jwksText } from "../../../src/transport/http/admin-json.ts";
@@ -19,6 +20,8 @@ import { filledLog } from "../../support/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../../support/tenant-log-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { call } from "../../support/service-fixture.ts";
+import { sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { leaveUnusedHandover } from "../../support/unused-handover.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "" };
@@ -68,10 +71,10 @@ describe("a key's vkey", () => {
 
 describe("a handover", () => {
   it("is given with its entry and its proof, which both keys signed; in JSON too", async () => {
-    const { keyring, append, get } = setUp();
+    const { keyring, append, get, set } = setUp();
     await append(0, 5);
     await keyring.rotate({ tenantId: tenant, force: true });
-    const answer = await get();
+    const [answer, jwks] = [await get(), jwksJson(await set())];
     const [from, to] = answer.keys;
     const [handover, ...more] = answer.handovers;
     expect(more).toEqual([]);
@@ -82,32 +85,37 @@ describe("a handover", () => {
     expect(parseHandover(entry)).toMatchObject({ ...names, toVkey: to!.vkey });
     expect(checkpointOf(parseTlogProof(proof)!.checkpoint, from!.raw, to!.raw)).toMatchObject({ origin, size: 6 });
     const json = { log: 1, origin, from_key_id: from!.keyId, to_key_id: to!.keyId, leaf_index: 5, proof };
-    expect(jwksJson(answer).handovers).toEqual([{ ...json, entry: Buffer.from(entry).toString("base64") }]);
-    expect(jwksJson(answer).keys.map(({ vkeys }: PublicKey) => vkeys)).toEqual([[from!.vkey], [to!.vkey]]);
+    expect(jwks.handovers).toEqual([{ ...json, entry: Buffer.from(entry).toString("base64") }]);
+    expect(jwks.keys.map(({ vkeys }: PublicKey) => vkeys)).toEqual([[from!.vkey], [to!.vkey]]);
   });
 
-  it("to a key that did not come into use has no proof, and an auditor can read that", async () => {
-    const store = memoryStore(realTime);
-    let refuses = false;
-    const { keyring, append, get } = setUp({
-      ...store,
-      async activate(activation) {
-        if (refuses) throw new KmsError("CONFLICT", "another replica was first");
-        return store.activate(activation);
-      },
-    });
+  it("that was not used has no proof, and jwks.json lists it apart, so that an auditor can tell it", async () => {
+    const door = sqliteBackdoor();
+    const key = createSecretKey(randomBytes(32));
+    const store = await unlocked(await door.open(), key);
+    const { keyring, append, get, set } = setUp(store);
     await append(0, 5);
-    refuses = true;
+    expect(jwksJson(await set())).not.toHaveProperty("unused_handovers");
+    const entry = await leaveUnusedHandover({ store, sql: door.sql, key }, tenant);
     await keyring.rotate({ tenantId: tenant, force: true });
-    const answer = await get();
-    const [{ keyId: fromKeyId }] = answer.keys as [PublicKey];
-    expect(answer).toMatchObject({ keys: [{}], handovers: [{ fromKeyId, leafIndex: 5n, proof: "" }] });
-    const { announced, handovers } = readKeySet(JSON.stringify(jwksJson(answer)));
-    expect([announced, handovers]).toMatchObject([[{ origin: "kms.example.com/acme", index: 5 }], []]);
+    const { keys, handovers } = await get();
+    const ids = keys.map(({ keyId }) => keyId);
+    expect(handovers).toMatchObject([
+      { fromKeyId: ids[0], leafIndex: 5n, proof: "" },
+      { fromKeyId: ids[0], toKeyId: ids[1], leafIndex: 6n, proof: expect.stringMatching(/^c2sp/) },
+    ]);
+    const jwks = jwksJson(await set());
+    expect(jwks.handovers).toMatchObject([{ from_key_id: ids[0], to_key_id: ids[1], leaf_index: 6 }]);
+    const origin = "kms.example.com/acme";
+    expect(jwks.unused_handovers).toEqual([{ origin, leaf_index: 5, entry: Buffer.from(entry).toString("base64") }]);
+    const read = readKeySet(JSON.stringify(jwks));
+    expect(read.unused).toMatchObject([{ origin, index: 5, leaf: leafHash(entry) }]);
+    expect(read.handovers).toMatchObject([{ index: 6 }]);
+    await store.close();
   });
 
   it("is not made by the mark on a compromised key: with that it is said how far the log went", async () => {
-    const { keyring, append, store, get } = setUp();
+    const { keyring, append, store, get, set } = setUp();
     await append(0, 5);
     const { keyId } = await keyring.activeSigningKey(tenant);
     const { origin, root } = (await store.logHead(tenant))!;
@@ -122,7 +130,10 @@ describe("a handover", () => {
     expect(Buffer.compare(compromisedLog!.root, root)).toBe(0);
     expect(next!.compromisedLog).toBeUndefined();
     const json = { log: 1, origin, size: 5, root: Buffer.from(root).toString("base64") };
-    expect(jwksJson(answer).keys.map((key: { compromised_log: unknown }) => key.compromised_log)).toEqual([json, null]);
+    expect(jwksJson(await set()).keys.map((key: { compromised_log: unknown }) => key.compromised_log)).toEqual([
+      json,
+      null,
+    ]);
   });
 });
 

@@ -299,8 +299,8 @@ export type LogHandover = Message<"fluo.kms.v1.LogHandover"> & {
   entry: Uint8Array;
 
   /**
-   * The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed. Empty where the new key was announced and never came
-   * into use.
+   * The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed. Empty for a handover that was not used: releases of
+   * 0.1 appended its entry before the activation of the new key, which then failed.
    *
    * @generated from field: string proof = 7;
    */
