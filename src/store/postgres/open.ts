@@ -9,9 +9,10 @@ import { inFlight } from "../../runtime/in-flight.ts";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
-import { adviceOn } from "./server-advice.ts";
+import { adviceOn, leadToPrimary } from "./server-advice.ts";
 import { connectionsTo, type PostgresServer, statementMs } from "./connections-to.ts";
 import { postgresNews } from "./listen.ts";
+import { proveInsert, refuseMissingRights } from "./write-access.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
 import { longReads } from "../long-reads.ts";
@@ -61,7 +62,12 @@ export async function openPostgres(
 ): Promise<LockedStore> {
   const db = postgresDatabase(server, maxConnections, time);
   try {
+    await db.read(async (query) => {
+      await refuseStandby(query);
+      await refuseMissingRights(query);
+    });
     await prepareSchema(db, postgresDialect, migrate);
+    await db.write(proveInsert);
   } catch (error) {
     await db.close();
     throw error;
@@ -253,8 +259,7 @@ async function refuseStandby(query: Query): Promise<void> {
   const [standby] = await query("select 1 where pg_is_in_recovery()");
   if (standby === undefined) return;
   const message = "the PostgreSQL server is a standby, which may lack what was acknowledged";
-  const advice = "let fluo.kms.postgres.url lead to the server that is written to";
-  throw new KmsError("STORE_UNAVAILABLE", message, { advice });
+  throw new KmsError("STORE_UNAVAILABLE", message, { advice: leadToPrimary });
 }
 
 const numberedTexts = new Map<string, string>();
@@ -276,6 +281,7 @@ const lost = ["23505", "40001", "40P01"];
 const meanings: Readonly<Record<string, string>> = {
   "0A000": "the server is a standby", // no transaction of ours that writes begins there
   "25006": "the server is read-only",
+  "3F000": "there is no schema that the user may use",
   "42501": "a right was refused",
   "53100": "the server's disk is full",
   "53200": "the server is out of memory",

@@ -1,5 +1,8 @@
 /** What an operator can do about a PostgreSQL server that cannot be used, by the code of its error or of the system's. */
 
+/** Advice for a server that only reads. */
+export const leadToPrimary = "let fluo.kms.postgres.url lead to the server that is written to";
+
 const byCode: Readonly<Record<string, string>> = {
   ECONNREFUSED: "see that the server of fluo.kms.postgres.url runs and listens there",
   ENOTFOUND: "see that the host in fluo.kms.postgres.url is right",
@@ -16,6 +19,9 @@ const byCode: Readonly<Record<string, string>> = {
     ].map((code) => [code, "set fluo.kms.postgres.ca to the authority that the server's certificate is by"]),
   ),
   "3D000": "make the database that fluo.kms.postgres.url names",
+  "0A000": leadToPrimary,
+  "25006": leadToPrimary,
+  "3F000": "give the user of fluo.kms.postgres.url the right to the schema of the tables: grant usage on schema public",
   "42501": "give the user of fluo.kms.postgres.url the right to the tables",
   "53300": "the server has no connection left: raise its max_connections, or lower fluo.kms.postgres.max-connections",
 };

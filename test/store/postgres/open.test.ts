@@ -4,13 +4,15 @@ import { inspect } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
+import { neededRights } from "../../../src/store/postgres/write-access.ts";
 import type { Database } from "../../../src/store/sql/rows/database.ts";
 import { lockedSqlStore, sqlStore } from "../../../src/store/sql/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { createRole } from "../../support/postgres-role.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
-import { addKey, postgresBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { addKey, postgresBackdoor, postgresBackdoorOf, unlocked } from "../../support/store-fixture.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
@@ -21,10 +23,18 @@ const [{ names }] = (await contracts.sql(
   "select string_agg(tablename, ', ') as names from pg_tables where schemaname = 'public' and tablename <> 'kms_schema'",
 )) as [{ names: string }];
 
-/** A store as it is when it is new: every case of a contract closes its own, so all have one database. */
+const grants = Object.entries(neededRights).map(([table, rights]) => `grant ${rights.join(", ")} on ${table}`);
+const user = await createRole(contracts.url, (name) => grants.map((grant) => `${grant} to ${name}`));
+
+const userDoor = postgresBackdoorOf(user.url);
+
+/**
+ * A store as it is when it is new, for a user with no more than the rights that a start demands. Every case of a
+ * contract closes its own, so all have one database.
+ */
 async function emptied() {
   await contracts.sql(`truncate ${names} restart identity`);
-  return contracts.open();
+  return userDoor.open();
 }
 
 storeContract("postgres", emptied);
