@@ -7,6 +7,8 @@ export type RowProblemKind =
   | "request_altered"
   | "lease_altered"
   | "time_altered"
+  /** The witnessed time is gone, and keys wait by it. */
+  | "time_missing"
   /** The head of a log, or what is remembered of one. */
   | "log_altered"
   /** What a log is made of is not what its head says, or belongs to no log. */

@@ -1,5 +1,6 @@
 /** Rows that are judged by their HMAC alone, and what is said of one that was altered; and rows that know how far a log went. */
 import { valuesOf } from "../sql/rows/rows.ts";
+import { isWaitNoted } from "../sql/witnessed-time.ts";
 import type { Row } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/row-mac.ts";
 import type { TableName } from "../sql/rows/schema.ts";
@@ -64,9 +65,16 @@ export async function examineTable(
   const [table] = described;
   const { rows, next } = await pageOf(query, table, at);
   const problems = rows.flatMap((row) => alteration(mac, described, row) ?? []);
+  if (table === "kms_time" && rows.length === 0) problems.push(...(await missingTime(query)));
   const knownSize = sizeKnownBy[table];
   if (knownSize !== undefined) problems.push(...(await setBack(query, rows, knownSize)));
   return { rows: rows.length, problems, next };
+}
+
+/** For a store that has no witnessed time: a problem if it had. */
+export async function missingTime(query: Moment["query"]): Promise<RowProblem[]> {
+  if (!(await isWaitNoted(query))) return [];
+  return [plainProblem("time_missing", "the witnessed time is gone: no key is destroyed until it is restored")];
 }
 
 async function setBack(

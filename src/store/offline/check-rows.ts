@@ -11,7 +11,7 @@ import { each, pages } from "../examine/pages.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { compareText } from "../sql/rows/walk.ts";
 import { lives } from "../examine/replay.ts";
-import { alteration, describedTables } from "../examine/table-rows.ts";
+import { alteration, describedTables, missingTime } from "../examine/table-rows.ts";
 import { strayRows } from "./strays.ts";
 import { disordered, doubted, keyProblem, missing } from "../examine/key-problems.ts";
 import type { RowCheck } from "../row-problem.ts";
@@ -98,12 +98,15 @@ async function checkTable(
   { query, mac, checked, problem, count }: Check,
   described: (typeof describedTables)[number],
 ): Promise<void> {
+  let rows = 0;
   for await (const row of each(pages(query, described[0]))) {
+    rows += 1;
     count(1);
     if (described[0] === "kms_log_handovers" && row.proof === "") checked.unusedHandovers += 1;
     const found = alteration(mac, described, row);
     if (found !== undefined) problem(found);
   }
+  if (described[0] === "kms_time" && rows === 0) (await missingTime(query)).forEach(problem);
 }
 
 async function checkChains({ query, mac, checked, problem, count }: Check): Promise<void> {

@@ -60,7 +60,8 @@ async function timeRow(query: Query, mac: RowMac): Promise<Row | undefined> {
   return later;
 }
 
-async function isWaitNoted(query: Query): Promise<boolean> {
+/** Whether a key waits, or waited, by witnessed time: then there is one. */
+export async function isWaitNoted(query: Query): Promise<boolean> {
   return (await query("select 1 as one from kms_keys where destroy_witnessed is not null limit 1")).length > 0;
 }
 

@@ -258,6 +258,7 @@ describe("check names", () => {
       "update kms_time set witnessed = witnessed + 1",
       "the witnessed time was altered: no key is destroyed until it is restored",
     ],
+    ["time_missing", "delete from kms_time", "the witnessed time is gone: no key is destroyed until it is restored"],
   ])("%s", async (kind, statement, what) => {
     const { problems } = await problemsAfter((where) => sql(where, statement));
     expect(problems).toEqual([expect.objectContaining({ kind, what })]);
