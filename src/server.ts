@@ -195,15 +195,17 @@ function startBounds(
 /** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
   const { providers, telemetry, log, time, alarm } = started;
+  const place = placeOf(config.store, config.heads);
   const { key, advice, ...opened } = parts.adopt(
-    await openUnlockedStore(config.store, { providerKeys: providers.keys, log, time, changed: alarm.changed }),
+    await openUnlockedStore(config.store, {
+      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed },
+    }),
     close,
   );
   const { store, ...leases } = heldLeases(
     observedStore(opened.store, storeRecorder(telemetry.instruments), time),
     time.monotonicMs,
   );
-  const place = placeOf(config.store, config.heads);
   const heads = parts.adopt(
     await startHeads({ store, storeKey: key, place, time, log, changed: alarm.changed }),
     close,

@@ -78,7 +78,10 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config", "encoding"],
   "cli/reloads.ts": ["config", "runtime", "server.ts"],
-  cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
+  cli: [
+    ...["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys"],
+    ...["store", "store/heads", "store/offline", "tlog"],
+  ],
   "cli/policy": ["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding"],
   "cli/commands": [
     ...[
@@ -94,7 +97,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/service-client.ts",
     ],
     ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "runtime", "server.ts"],
-    ...["store", "store/offline", "tlog"],
+    ...["store", "store/heads", "store/offline", "tlog"],
   ],
   "cli/heads": [
     "cli/check",
@@ -111,7 +114,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
   "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
   "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
-  "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/sql/rows", "upgrade"],
+  "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/heads", "store/sql/rows", "upgrade"],
   "cli/preflight": [
     ...[
       "cli",
@@ -240,7 +243,7 @@ const mayImport: Record<string, readonly string[]> = {
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
   integrity: ["store", "alarm.ts", "runtime"],
-  backup: ["store", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
+  backup: ["store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
   health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
@@ -276,7 +279,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/time": ["store", "failpoints.ts"],
-  "keys/store-key": ["keys", "provider-keys", "provider", "store", "upgrade", "failpoints.ts"],
+  "keys/store-key": ["keys", "provider-keys", "provider", "store", "store/heads", "upgrade", "failpoints.ts"],
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry", "runtime"],
 
   // Replicas of two releases on one store.

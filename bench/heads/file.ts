@@ -4,7 +4,6 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { mostNoted } from "../../src/store/head-notes.ts";
-import { headsKey } from "../../src/store/heads/heads-format.ts";
 import type { HeadsPlace } from "../../src/store/heads/heads-place.ts";
 import { keptHeads } from "../../src/store/heads/kept-heads.ts";
 import { auditChain, newWriterId } from "../../src/store/sql/audit.ts";
@@ -53,7 +52,7 @@ export async function fileCosts({ locked, fillBy, place }: Costed): Promise<File
   await db.close();
   const store = await locked.unlock(storeKey);
   try {
-    const parts = { store, key: headsKey(storeKey), place, time: realTime };
+    const parts = { store, storeKey, place, time: realTime };
     const first = keptHeads(parts);
     await first.judge();
     const beginMs = await timed(() => first.write());

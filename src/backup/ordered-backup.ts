@@ -1,9 +1,9 @@
 /** What the process of a backup is asked, and what it answers: plain values, as messages between processes have. */
 import { KmsError } from "../errors.ts";
+import { placeOf } from "../store/heads/heads-place.ts";
+import { refuseBehind } from "../store/heads/judge.ts";
 import { backUpInto, type DatedBackup, type DatedBackups } from "../store/offline/backup-directory.ts";
-import { openTables, type StoreSettings } from "../store/registry.ts";
-
-export type SqliteSettings = Extract<StoreSettings, { name: "sqlite" }>;
+import { openTables, type SqliteSettings } from "../store/registry.ts";
 
 export interface Order extends DatedBackups {
   store: SqliteSettings;
@@ -19,6 +19,8 @@ export async function answerTo({ store, ...backups }: Order): Promise<OrderAnswe
   try {
     const tables = await openTables(store);
     try {
+      const place = placeOf(store, { file: store.headsFile, required: false });
+      await refuseBehind(tables.heads(undefined), undefined, place);
       const { file, removed, problem } = await backUpInto(tables, backups);
       return { made: { file, removed, problem } };
     } finally {

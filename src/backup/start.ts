@@ -12,9 +12,8 @@ import { step } from "../failpoints.ts";
 import { withDeadline } from "../runtime/deadline.ts";
 import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
-import type { StoreSettings } from "../store/registry.ts";
+import type { SqliteSettings, StoreSettings } from "../store/registry.ts";
 import { backUpInProcess } from "./backup-process.ts";
-import type { SqliteSettings } from "./ordered-backup.ts";
 import type { Time, Timer } from "../runtime/time.ts";
 
 export interface BackupPlan {

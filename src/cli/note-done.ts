@@ -6,6 +6,7 @@ import { realTime } from "../runtime/time.ts";
 import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { openUnlockedStore } from "../keys/store-key/unlocked-store.ts";
+import { placeOf } from "../store/heads/heads-place.ts";
 import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import type { NotedWork } from "../store/lease-store.ts";
 import { openTables } from "../store/registry.ts";
@@ -34,8 +35,9 @@ export async function noteDone(config: Config, done: DoneWork): Promise<Date> {
   const stored = await using(openTables(config.store), (tables) => tables.storeKey());
   const name = storeName(config.store);
   if (stored === undefined) throw new Failure(`${name} has no store key yet: no service has used it`);
+  const heads = placeOf(config.store, config.heads);
   return using(presentProviderKeys(config), (providerKeys) =>
-    using(openUnlockedStore(config.store, { providerKeys, log: silent, time: realTime }), async ({ store }) => {
+    using(openUnlockedStore(config.store, { providerKeys, heads, log: silent, time: realTime }), async ({ store }) => {
       const { storeId } = await store.storeKey();
       if (done.storeId !== undefined && done.storeId !== storeId)
         throw new Failure(`${name} is ${storeId}, and the ${done.work} was one of ${done.storeId}`);

@@ -115,7 +115,7 @@ function refuseAbsentFiles(settings: readonly ProviderSettings[]): void {
 
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */
 export async function keyOf(
-  tables: Tables,
+  tables: Pick<Tables, "storeKey">,
   providerKeys: ProviderKeys,
   what: string,
 ): Promise<{ stored: WrappedStoreKey; key: KeyObject }> {

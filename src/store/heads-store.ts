@@ -6,6 +6,9 @@ import type { AuditEvent, AuditHead } from "./audit-store.ts";
 import type { KeyRecord, KeyState } from "./key-record.ts";
 import type { LogHead } from "./log-store.ts";
 
+/** The reads that judge a store by what was noted of it. */
+export type HeadsReader = Pick<HeadsStore, "standing" | "acceptsHeads" | "refuseDamaged">;
+
 export interface HeadsStore {
   /**
    * Gives what has become durable through this object since the last call, and how the store stands to `noted`. One call gives both, so that
@@ -34,9 +37,18 @@ export interface HeadsStore {
 
   /**
    * Writes the audit row by which what a heads file noted, and is gone, is accepted. This process becomes another audit writer with it: the
-   * rows of the one that it was may be among what is gone.
+   * rows of the one that it was may be among what is gone. Logs of which entries may be gone end in the same transaction, as `restored`, and
+   * no log that begins later gets the name of one that is gone.
    */
-  acceptRollback(event: AuditEvent): Promise<void>;
+  acceptRollback(event: AuditEvent, known: KnownLogs): Promise<void>;
+}
+
+/** The logs that are known to have been durable when a loss is accepted. */
+export interface KnownLogs {
+  /** A log that does not reach its noted head ends. */
+  noted: readonly NotedLog[];
+  /** True if logs that are not among `noted` may have lost entries too, so that all of them end. */
+  mayHaveMore: boolean;
 }
 
 /** How far a store once was, oldest first; a member that is noted anew is the newest. */

@@ -4,11 +4,13 @@ import { invalidField } from "../errors.ts";
 import type { MemorySettings } from "./sqlite/memory.ts";
 import type { ExaminedServer } from "./postgres/examined-server.ts";
 import type { PostgresSettings } from "./postgres/open.ts";
+import type { StoredStore } from "./offline/stored.ts";
 import type { Tables } from "./offline/tables.ts";
 import type { SqliteSettings } from "./sqlite/open.ts";
 import type { Migrated } from "./sql/upgrade/migration.ts";
 import type { LockedStore } from "./store.ts";
 
+export type { SqliteSettings };
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
 
 interface Openers<Settings> {
@@ -52,6 +54,11 @@ export async function openStore(settings: StoreSettings, time: Time): Promise<Lo
  */
 export async function openTables(settings: StoreSettings): Promise<Tables> {
   return openersOf(settings).tables(settings);
+}
+
+/** Runs `work` on a SQLite store as it lies on the disk, see offline/stored.ts. */
+export async function whileStored<T>(settings: SqliteSettings, work: (stored: StoredStore) => Promise<T>): Promise<T> {
+  return (await import("./offline/stored.ts")).whileStored(settings, work);
 }
 
 /** The same of a backup, which may be one of an older version. */

@@ -54,6 +54,8 @@ export function createHeads({ store, issuer, time }: HeadsOptions): Heads {
     const head = await store.logHead(tenantId);
     if (head === undefined) return undefined;
     const earlier = known.get(tenantId)?.head;
+    // Nothing is appended to a log that ended, whatever it lacks.
+    if (head.state !== "open" && earlier?.number === head.number) return head;
     believe(head, earlier);
     if (earlier?.number === head.number) await refuseFork(head, earlier);
     return head;

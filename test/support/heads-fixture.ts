@@ -17,6 +17,8 @@ export interface HeadsWorld extends Backdoor {
   start(changes?: Partial<HeadsPlace> & RunOptions): Promise<Run>;
   /** Opens the store as somebody does who knows of no heads file. */
   unlocked(): Promise<Store>;
+  /** The store key. */
+  key: KeyObject;
   /** The database as it is now, to be put back while nobody has it open. */
   copied(): Promise<{ putBack(): Promise<void> }>;
 }
@@ -66,7 +68,7 @@ export async function postgresWorld(server: Parameters<typeof postgresBackdoor>[
 }
 
 /** Every row of every table, as a dump has them. It may be put back while services are connected. */
-async function copiedRows(url: string): Promise<{ putBack(): Promise<void> }> {
+export async function copiedRows(url: string): Promise<{ putBack(): Promise<void> }> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   const { rows: names } = await client.query("select tablename from pg_tables where schemaname = 'public'");
@@ -97,6 +99,7 @@ function world(door: Backdoor, place: HeadsPlace, copied: HeadsWorld["copied"]):
   const key = createSecretKey(randomBytes(32));
   return {
     ...door,
+    key,
     place,
     copied,
     unlocked: async () => unlocked(await door.open(), key),

@@ -5,6 +5,8 @@ import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
 import { backUpInto, type DatedBackup, mostKept } from "../../store/offline/backup-directory.ts";
 import type { Tables } from "../../store/offline/tables.ts";
+import { placeOf } from "../../store/heads/heads-place.ts";
+import { refuseBehind } from "../../store/heads/judge.ts";
 import { openTables } from "../../store/registry.ts";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
@@ -32,13 +34,17 @@ export const backup: Command = {
     "keys only as the provider wrapped them: without the provider's key, or the local provider's key file, it is worth nothing.",
     "With --directory the file is fluo-kms-<8 digits of the store's id>-<UTC time>.db, and files with other names are never removed.",
     "Where an older one cannot be removed the new one is there all the same, and the exit code is 1.",
+    "A store that is behind its heads file is not backed up: the backup would be of a loss, and --keep would remove a good one for it.",
     "If fluo.kms.backup.interval is set, the store notes that it was made. For that the provider is needed, and one row is written.",
   ],
   run(options, operand?: string) {
     const target = targetOf(options, operand);
     return withConfig(options, async (config) => {
       const at = realTime.now(); // what is made later is not in it
-      const made = await using(told(openTables(config.store)), (tables) => written(tables, target, at));
+      const made = await using(told(openTables(config.store)), async (tables) => {
+        await refuseBehind(tables.heads(undefined), undefined, placeOf(config.store, config.heads));
+        return written(tables, target, at);
+      });
       const noted = config.backupIntervalMs > 0 && (await noteBackup(config, at));
       print(made, { noted, isJson: options.json === true });
       if (made.problem === undefined) return exitCode.ok;

@@ -1,12 +1,15 @@
 /** `accept-rollback`: a store that is behind its heads file is used from now on, by the digest of that finding. */
 import type { Config } from "../../config/config.ts";
-import { hasCode } from "../../errors.ts";
+import { KmsError } from "../../errors.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
 import { acceptFinding } from "../../store/heads/accept.ts";
-import { placeOf } from "../../store/heads/heads-place.ts";
+import type { Finding } from "../../store/heads/finding.ts";
+import { type HeadsPlace, placeOf } from "../../store/heads/heads-place.ts";
+import { judgeHeads, refusal } from "../../store/heads/judge.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import { acceptLostLog } from "../../store/offline/lost-log.ts";
-import { openTables } from "../../store/registry.ts";
+import type { StoredStore } from "../../store/offline/stored.ts";
+import { openTables, whileStored } from "../../store/registry.ts";
 import { checkLogs } from "../check/every-log.ts";
 import { type Command, exitCode, Failure, jsonOption, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
@@ -34,15 +37,19 @@ export const acceptRollback: Command = {
         if (place === undefined)
           throw new Failure("no heads file is kept for this store, so there is nothing to accept");
         const ofLog = await acceptLog(config, providerKeys, digest!);
-        // A store that is not there, or that no service has used, is not made.
-        await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
-        const log = { warn: (advice: string) => console.error(oneLine(advice)) };
-        const lost = await using(
-          openUnlockedStore(config.store, { providerKeys, log, time: realTime }),
-          async ({ store, key }) => {
-            return acceptHeads({ store, storeKey: key, place, time: realTime }, digest!, ofLog !== undefined);
-          },
-        );
+        const finding = await findingIn(config, providerKeys, place);
+        if (finding === undefined && ofLog === undefined)
+          throw new KmsError("NOT_FOUND", "there is nothing to accept: the store is not behind its heads file");
+        if (finding !== undefined) {
+          // After a log was accepted the store may be behind its heads file too: that is another finding, which this digest does not accept.
+          if (finding.digest !== digest) throw refusal(finding);
+          const log = { warn: (advice: string) => console.error(oneLine(advice)) };
+          await using(
+            openUnlockedStore(config.store, { providerKeys, heads: undefined, log, time: realTime }),
+            ({ store, key }) => acceptFinding({ store, storeKey: key, place, time: realTime }, finding, by),
+          );
+        }
+        const lost = finding?.lost ?? [];
         if (options.json === true) printJson({ digest, heads_file: place.file, kept: ofLog?.kept ?? null, lost });
         else printAccepted(place.file, lost, ofLog);
         return exitCode.ok;
@@ -63,14 +70,17 @@ async function acceptLog({ store }: Config, providerKeys: ProviderKeys, digest: 
   });
 }
 
-/** A store that goes on without the end of its log may be behind its heads file too: that is another finding, which this digest does not accept. */
-async function acceptHeads(parts: Parameters<typeof acceptFinding>[0], digest: string, isLogAccepted: boolean) {
-  try {
-    return (await acceptFinding(parts, digest, by)).lost;
-  } catch (error) {
-    if (!isLogAccepted || !hasCode(error, "NOT_FOUND")) throw error;
-    return [];
-  }
+/** What a start would refuse. Nothing is opened for writing, and a store that is not there, or that no service has used, is not made. */
+function findingIn(
+  { store: settings }: Config,
+  providerKeys: ProviderKeys,
+  place: HeadsPlace,
+): Promise<Finding | undefined> {
+  const judged = async (store: StoredStore) => {
+    const { key } = await keyOf(store, providerKeys, storeName(settings));
+    return (await judgeHeads(store.heads(key), key, place)).finding;
+  };
+  return settings.name === "sqlite" ? whileStored(settings, judged) : using(openTables(settings), judged);
 }
 
 function printAccepted(headsFile: string, lost: readonly string[], ofLog: { kept: string } | undefined): void {

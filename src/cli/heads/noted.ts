@@ -2,10 +2,10 @@
 import type { KeyObject } from "node:crypto";
 import type { Config } from "../../config/config.ts";
 import { hasCode } from "../../errors.ts";
-import { nothingNoted } from "../../store/head-notes.ts";
-import { findingOf, lostOf } from "../../store/heads/finding.ts";
-import { type HeadsFile, readHeads } from "../../store/heads/generations.ts";
+import { lostOf } from "../../store/heads/finding.ts";
+import { readHeads } from "../../store/heads/generations.ts";
 import { headsKey } from "../../store/heads/heads-format.ts";
+import { refuseBehind } from "../../store/heads/judge.ts";
 import { placeOf } from "../../store/heads/heads-place.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import { UsageError } from "../command.ts";
@@ -31,7 +31,7 @@ export async function notedElsewhere(
     found.sha256s.push(sha256);
     if (content === undefined) found.lost.push(`unknown: ${file} is damaged, or is another store's`);
     // A backup has no count of commits.
-    else found.lost.push(...lostOf({ ...content, counted: undefined }, await tables.standing(key, content)));
+    else found.lost.push(...lostOf({ ...content, counted: undefined }, await tables.heads(key).standing(content)));
   }
   return { sha256s: [...new Set(found.sha256s)], lost: [...new Set(found.lost)] };
 }
@@ -47,23 +47,13 @@ export async function headsProblem(
   key: KeyObject,
   config: Pick<Config, "store" | "heads">,
 ): Promise<HeadsProblem | undefined> {
-  const place = placeOf(config.store, config.heads);
-  if (place === undefined) return undefined;
-  let file: HeadsFile;
   try {
-    file = await readHeads(place.file, headsKey(key)); // before the store, which may go on meanwhile
+    await refuseBehind(tables.heads(key), key, placeOf(config.store, config.heads));
+    return undefined;
   } catch (error) {
-    if (hasCode(error, "STORE_UNAVAILABLE")) return { kind: "rollback", what: error.message };
-    throw error;
-  }
-  const standing = await tables.standing(key, file.content ?? nothingNoted).catch((error) => {
-    if (hasCode(error, "DATA_LOSS")) return undefined;
-    throw error;
-  });
-  if (standing === undefined)
+    if (hasCode(error, "HEADS_MISSING", "ROLLBACK_SUSPECTED", "STORE_UNAVAILABLE"))
+      return { kind: "rollback", what: error.message };
+    if (!hasCode(error, "DATA_LOSS")) throw error;
     return { kind: "heads", what: "the count of commits was altered: restore the store from a backup" };
-  const finding = findingOf(place, file, standing);
-  if (finding === undefined) return undefined;
-  const isAccepted = finding.sha256 !== undefined && (await tables.acceptsHeads(key, finding.sha256));
-  return isAccepted ? undefined : { kind: "rollback", what: finding.message };
+  }
 }

@@ -2,7 +2,9 @@
 import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
-import { migrateStore, openTables } from "../../store/registry.ts";
+import { type HeadsPlace, placeOf } from "../../store/heads/heads-place.ts";
+import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
+import { migrateStore, openTables, type SqliteSettings, whileStored } from "../../store/registry.ts";
 import { newestSchema } from "../../store/sql/rows/schema.ts";
 import type { SeenReplica } from "../../store/upgrade-store.ts";
 import { type Finished, finishUpgrade } from "../../upgrade/finish.ts";
@@ -28,6 +30,8 @@ export const migrate: Command = {
   run: (options) =>
     withConfig(options, async (config) => {
       const held = () => console.error("a table is held, by a backup perhaps: tried again in 5 s");
+      const heads = placeOf(config.store, config.heads);
+      if (config.store.name === "sqlite") await judgeUnopened(config.store, heads);
       const { before, after } = await migrateStore(config.store, held);
       const finished = options.finish === true ? await finish(config) : undefined;
       if (finished?.kind === "older") throw stillRunning(finished.replicas);
@@ -39,12 +43,21 @@ export const migrate: Command = {
     }),
 };
 
+/** Refuses a store that is behind its heads file before its tables are touched. The provider is not needed, so nothing is authenticated. */
+function judgeUnopened(settings: SqliteSettings, heads: HeadsPlace | undefined): Promise<void> {
+  return whileStored(settings, async (store) => {
+    if ((await store.storeKey()) === undefined) await refuseEmpty(heads, store);
+    else await refuseBehind(store.heads(undefined), undefined, heads);
+  });
+}
+
 /** A store that no service has used is not given a key here. */
 async function finish(config: Config): Promise<Finished> {
   return using(presentProviderKeys(config), async (providerKeys) => {
     await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
     const log = { warn: (advice: string) => console.error(oneLine(advice)) };
-    return using(openUnlockedStore(config.store, { providerKeys, log, time: realTime }), ({ store }) =>
+    const heads = placeOf(config.store, config.heads);
+    return using(openUnlockedStore(config.store, { providerKeys, heads, log, time: realTime }), ({ store }) =>
       finishUpgrade(store, event()),
     );
   });

@@ -24,7 +24,21 @@ export async function unlockStore(
   time: Time,
   advise?: (advice: string) => void,
 ): Promise<Store> {
-  return (await unlockWithKey(locked, providerKeys, time, advise)).store;
+  return (await unlockWithKey(locked, providerKeys, time, { advise })).store;
+}
+
+/** A store key as it is stored, and opened. */
+export interface OpenedStoreKey {
+  wrapped: WrappedStoreKey;
+  key: KeyObject;
+}
+
+export interface UnlockOptions {
+  /** A key that was opened already: the provider is not asked again if the store has it. */
+  known?: OpenedStoreKey | undefined;
+  advise?: ((advice: string) => void) | undefined;
+  /** Called before a store that has no key gets its first; what it throws keeps it from that. */
+  beforeNew?: () => Promise<void>;
 }
 
 /** Unlocks as `unlockStore` does. Also gives the key that authenticates the store, and whether there was none before. */
@@ -32,19 +46,29 @@ export async function unlockWithKey(
   locked: LockedStore,
   providerKeys: ProviderKeys,
   time: Time,
-  advise: (advice: string) => void = () => {},
+  { known, advise, beforeNew }: UnlockOptions = {},
 ): Promise<{ store: Store; key: KeyObject; isNew: boolean }> {
   const found = await locked.storeKey();
+  if (found === undefined) await beforeNew?.();
   const present = found ?? (await makeStoreKey(locked, providerKeys, time));
-  const key = await unwrapStoreKey(present, providerKeys).catch(async (error) => {
-    // The row that names the provider's key may be what is damaged.
-    if (hasCode(error, "PROVIDER_DENIED")) await locked.refuseDamaged();
-    throw error;
-  });
+  const isKnown = known !== undefined && Buffer.compare(known.wrapped.wrapped, present.wrapped) === 0;
+  const key = isKnown ? known.key : await openStoreKey(present, providerKeys, locked.refuseDamaged);
   const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
-  if (advice !== undefined) advise(advice);
+  if (advice !== undefined) advise?.(advice);
   return { store, key, isNew: found === undefined };
+}
+
+/** Unwraps the store key as `unwrapStoreKey` does. The row that names the provider's key may be what is damaged: then `refuseDamaged` says so. */
+export async function openStoreKey(
+  stored: WrappedStoreKey,
+  providerKeys: ProviderKeys,
+  refuseDamaged: () => Promise<void>,
+): Promise<KeyObject> {
+  return unwrapStoreKey(stored, providerKeys).catch(async (error) => {
+    if (hasCode(error, "PROVIDER_DENIED")) await refuseDamaged();
+    throw error;
+  });
 }
 
 async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys, time: Time): Promise<WrappedStoreKey> {

@@ -3,10 +3,12 @@ import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { Time } from "../../runtime/time.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
-import { openStore, type StoreSettings } from "../../store/registry.ts";
+import type { HeadsPlace } from "../../store/heads/heads-place.ts";
+import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
+import { openStore, type SqliteSettings, type StoreSettings, whileStored } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";
 import { type JoinedStore, joinStore } from "../../upgrade/joined-store.ts";
-import { unlockWithKey } from "./unlock.ts";
+import { type OpenedStoreKey, openStoreKey, unlockWithKey } from "./unlock.ts";
 
 export interface UnlockedStore {
   store: Store;
@@ -19,21 +21,34 @@ export interface UnlockedStore {
   close(): Promise<void>;
 }
 
-/** Throws as `openStore` and `unlockStore` do. `log` is told what to set, and `changed` when `problems` has something else to say. */
-export async function openUnlockedStore(
-  settings: StoreSettings,
-  {
-    providerKeys,
-    log,
-    time,
-    changed,
-  }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn">; time: Time; changed?: () => void },
-): Promise<UnlockedStore> {
+export interface UnlockParts {
+  providerKeys: ProviderKeys;
+  /** The place of the store's heads file. Undefined if none is kept, or if the store is used although it is behind that. */
+  heads: HeadsPlace | undefined;
+  /** Told what to set. */
+  log: Pick<Logger, "warn">;
+  time: Time;
+  /** Called when `problems` has something else to say. */
+  changed?: () => void;
+}
+
+/**
+ * Throws as `openStore` and `unlockStore` do, and a finding for a store that is behind its heads file. A SQLite file is judged before anything of it
+ * is opened for writing.
+ */
+export async function openUnlockedStore(settings: StoreSettings, parts: UnlockParts): Promise<UnlockedStore> {
+  const { providerKeys, heads, log, time, changed } = parts;
+  const known = settings.name === "sqlite" ? await judged(settings, parts) : undefined;
   const locked = await openStore(settings, time);
   for (const each of locked.remarks) log.warn(each);
   const advice: string[] = [];
   try {
-    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, time, (one) => advice.push(one));
+    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, time, {
+      known,
+      advise: (one) => advice.push(one),
+      beforeNew: () => refuseEmpty(heads, locked),
+    });
+    if (settings.name !== "sqlite") await refuseBehind(store, key, heads);
     if (isNew && settings.name !== "memory") log.warn(beginning(settings));
     for (const each of advice) log.warn(each);
     const { store: joined, problems, leave } = joinStore(store, { changed, time });
@@ -42,6 +57,20 @@ export async function openUnlockedStore(
     await locked.close();
     throw error;
   }
+}
+
+/** Refuses a SQLite store that is behind its heads file; else gives the key that opens it, if it has one yet. */
+async function judged(
+  settings: SqliteSettings,
+  { heads, providerKeys }: UnlockParts,
+): Promise<OpenedStoreKey | undefined> {
+  return whileStored(settings, async (store) => {
+    const wrapped = await store.storeKey();
+    if (wrapped === undefined) return void (await refuseEmpty(heads, store));
+    const key = await openStoreKey(wrapped, providerKeys, store.heads(undefined).refuseDamaged);
+    await refuseBehind(store.heads(key), key, heads);
+    return { wrapped, key };
+  });
 }
 
 /** Keys are made for every tenant anew in a store that has none, as if there had never been any. */

@@ -1,6 +1,7 @@
 /** Turns a store's standing to its heads file into a finding, if it is behind: named losses, and a digest that accepts them alone. */
 import { createHash } from "node:crypto";
-import type { NotedHeads, Standing } from "../heads-store.ts";
+import { mostNoted } from "../head-notes.ts";
+import type { KnownLogs, NotedHeads, NotedLog, Standing } from "../heads-store.ts";
 import type { HeadsFile } from "./generations.ts";
 import type { HeadsPlace } from "./heads-place.ts";
 
@@ -17,11 +18,14 @@ export interface Finding {
   digest: string;
   /** The heads file's. */
   sha256: string | undefined;
+  /** The logs that the heads file notes. */
+  logs: KnownLogs;
   /** How far the store is with each thing that is gone. */
   reach: ReadonlyMap<string, number>;
 }
 
 const named = 8;
+const nearOldest = 100;
 
 /** `standing` is that of the store to the file's content. */
 export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing): Finding | undefined {
@@ -30,8 +34,9 @@ export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing
   if (content === undefined || content.storeId !== standing.storeId) {
     const what = whatIsMissing(place, file, standing);
     if (what === undefined) return undefined;
+    const logs = { noted: [], mayHaveMore: true };
     const message = `${what}: nobody can tell whether the store was put back; put the file back, or, if the store is the right one, ${accepting(digest)}`;
-    return { code: "HEADS_MISSING", message, lost: [], digest, sha256, reach: new Map() };
+    return { code: "HEADS_MISSING", message, lost: [], digest, sha256, logs, reach: new Map() };
   }
   const lost = lostOf(content, standing);
   if (lost.length === 0) return undefined;
@@ -39,7 +44,18 @@ export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing
   const more = lost.length > named ? `; and ${lost.length - named} more` : "";
   const when = content.writtenAt.toISOString();
   const message = `the store is behind what ${place.file} noted at ${when}, so it was put back or lost commits: ${some}${more}. Put the newer store back, or, if this one is to be used, ${accepting(digest)}`;
-  return { code: "ROLLBACK_SUSPECTED", message, lost, digest, sha256, reach: reachOf(content, standing) };
+  const logs = { noted: content.logs, mayHaveMore: mayHaveMore(content.logs, standing.logs) };
+  return { code: "ROLLBACK_SUSPECTED", message, lost, digest, sha256, logs, reach: reachOf(content, standing) };
+}
+
+/**
+ * Whether logs that were not noted may have lost entries: those changed before the ones that were. Where the oldest of these lost none, nor did
+ * they. Several processes note each second, one after the other, so that the order is only about right.
+ */
+function mayHaveMore(logs: readonly NotedLog[], behind: Standing["logs"]): boolean {
+  const nameOf = ({ tenantId, number }: NotedLog) => `${tenantId}/${number}`;
+  const oldest = new Set(logs.slice(0, nearOldest).map(nameOf));
+  return logs.length >= mostNoted && behind.some(({ noted }) => oldest.has(nameOf(noted)));
 }
 
 /**

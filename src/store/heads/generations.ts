@@ -3,6 +3,7 @@
  * counts. Files are written and synced outside of this thread and of the store's.
  */
 import { createHash, type KeyObject } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
@@ -19,12 +20,14 @@ export interface HeadsFile {
   content: HeadsContent | undefined;
 }
 
+export const noHeadsFile: HeadsFile = { sha256: undefined, content: undefined };
+
 const ownerOnly = 0o600;
 
-/** STORE_UNAVAILABLE if a file is there and cannot be read. */
-export async function readHeads(path: string, key: KeyObject): Promise<HeadsFile> {
+/** Reads both generations; without a key, see `headsKey`, none is authenticated. STORE_UNAVAILABLE if a file is there and cannot be read. */
+export async function readHeads(path: string, key: KeyObject | undefined): Promise<HeadsFile> {
   const all = (await Promise.all(generationsOf(path).map(bytesOf))).filter((bytes) => bytes !== undefined);
-  if (all.length === 0) return { sha256: undefined, content: undefined };
+  if (all.length === 0) return noHeadsFile;
   const authentic = all.flatMap((bytes) => {
     const content = decodeHeads(bytes, key);
     return content === undefined ? [] : [{ bytes, content }];
@@ -35,19 +38,30 @@ export async function readHeads(path: string, key: KeyObject): Promise<HeadsFile
 
 async function bytesOf(file: string): Promise<Buffer | undefined> {
   try {
-    const handle = await open(file, "r");
+    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe is waited for otherwise
     try {
-      const { size } = await handle.stat();
-      return size > maxHeadsBytes ? Buffer.alloc(0) : await handle.readFile();
+      const found = await handle.stat();
+      if (!found.isFile()) throw notAFile(file);
+      const bytes = Buffer.alloc(found.size > maxHeadsBytes ? 0 : found.size);
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
+      return bytes.subarray(0, bytesRead);
     } finally {
       await handle.close();
     }
   } catch (cause) {
+    if (cause instanceof KmsError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
     const message = `the heads file ${file} cannot be read (${code}): let the service's user read it`;
     throw new KmsError("STORE_UNAVAILABLE", message, { cause });
   }
+}
+
+function notAFile(path: string): KmsError {
+  return new KmsError(
+    "STORE_UNAVAILABLE",
+    `the heads file ${path} cannot be read, as it is a directory, a device or a pipe: move it away`,
+  );
 }
 
 /** Replaces the older of both files. The new one is on disk when this resolves; after an error it may be there, or not. */

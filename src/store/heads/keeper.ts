@@ -4,14 +4,14 @@
  */
 import type { KeyObject } from "node:crypto";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
-import type { Attribution, AuditEvent } from "../audit-store.ts";
+import type { Attribution } from "../audit-store.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import type { HeadsStore } from "../heads-store.ts";
 import type { Store } from "../store.ts";
 import { acceptanceOf } from "../acceptance.ts";
 import { type Finding, isAnotherLoss } from "./finding.ts";
-import { headsKey } from "./heads-format.ts";
 import { type HeadsPlace, sharesFileSystem } from "./heads-place.ts";
+import { refusal } from "./judge.ts";
 import { type KeptHeads, keptHeads } from "./kept-heads.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 
@@ -61,17 +61,13 @@ export interface HeadsParts {
 /** Throws a finding, or STORE_UNAVAILABLE if the file is there and cannot be read, before anything is written. */
 export async function startHeads({ place, ...parts }: HeadsParts): Promise<Heads> {
   if (place === undefined) return withoutFile(parts.store.name === "memory" ? "" : unkept);
-  const kept = keptHeads({ ...parts, place, key: headsKey(parts.storeKey) });
+  const kept = keptHeads({ ...parts, place });
   const finding = await kept.judge();
   if (finding !== undefined) throw refusal(finding);
   const remark = (await sharesFileSystem(place)) ? sharing(place) : "";
   const keeper = keepHeads(kept, { ...parts, place, remark });
   await keeper.write();
   return keeper.heads;
-}
-
-export function refusal({ code, message }: Finding): KmsError {
-  return new KmsError(code, message);
 }
 
 /** How long an end of the service waits for the last write. */
@@ -167,7 +163,7 @@ function keepHeads(kept: KeptHeads, { store, place, time, changed, log, remark, 
     accept: (digest, by) =>
       inTurn(async () => {
         await judge(); // it may have been put back once more
-        await store.acceptRollback(acceptance(withDigest(finding, digest), time.now(), by));
+        await acceptIn(store, withDigest(finding, digest), time.now(), by);
         kept.beginAnew();
         finding = undefined;
         await write();
@@ -212,11 +208,16 @@ function writeFailures({ log, changed }: Pick<HeadsParts, "log" | "changed">) {
   };
 }
 
-/** The audit row that accepts a finding. */
-export function acceptance({ digest, sha256 }: Finding, at: Date, by: Attribution): AuditEvent {
+/** Has the store accept a finding: with an audit row, and the end of each log that may have lost entries. */
+export function acceptIn(
+  store: Pick<HeadsStore, "acceptRollback">,
+  { digest, sha256, logs }: Finding,
+  at: Date,
+  by: Attribution,
+): Promise<void> {
   const detail = acceptanceOf({ digest }, sha256 === undefined ? [] : [sha256]);
   const of = { tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 };
-  return { at, ...by, ...of, action: "accept_rollback", detail };
+  return store.acceptRollback({ at, ...by, ...of, action: "accept_rollback", detail }, logs);
 }
 
 function withDigest(finding: Finding | undefined, digest: string): Finding {

@@ -8,8 +8,9 @@ import { mergeHeads, nothingNoted } from "../head-notes.ts";
 import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
 import { type Finding, findingOf } from "./finding.ts";
 import { readHeads } from "./generations.ts";
-import type { HeadsContent } from "./heads-format.ts";
+import { type HeadsContent, headsKey } from "./heads-format.ts";
 import type { HeadsPlace } from "./heads-place.ts";
+import { judgeHeads } from "./judge.ts";
 import { headsWriter } from "./heads-writer.ts";
 import type { Time } from "../../runtime/time.ts";
 
@@ -17,8 +18,7 @@ export interface KeptHeads {
   /** What was written last, or read by `judge`; undefined before there was a file. */
   content(): HeadsContent | undefined;
   /**
-   * Compares the store with its heads file, and only reads both. A finding that a row of the audit trail accepts is none, and DATA_LOSS is
-   * thrown for one that damage explains. Where there is no file, or one that does not count, the next `write` begins one.
+   * Judges the store, see `judgeHeads`. If there is no file, or one that does not count, the next `write` begins one.
    */
   judge(): Promise<Finding | undefined>;
   /**
@@ -36,8 +36,7 @@ export interface KeptHeads {
 
 export interface KeptHeadsParts {
   store: HeadsStore;
-  /** See `headsKey`. */
-  key: KeyObject;
+  storeKey: KeyObject;
   place: HeadsPlace;
   time: Time;
 }
@@ -45,7 +44,8 @@ export interface KeptHeadsParts {
 /** Number of heads that each look compares: the ones that were noted last stand for those before them. */
 const watched = { writers: 5, logs: 20 };
 
-export function keptHeads({ store, key, place, time }: KeptHeadsParts): KeptHeads {
+export function keptHeads({ store, storeKey, place, time }: KeptHeadsParts): KeptHeads {
+  const key = headsKey(storeKey);
   const writer = headsWriter({ key, place, time });
   let content: HeadsContent | undefined;
   let news: NotedHeads = nothingNoted;
@@ -54,11 +54,6 @@ export function keptHeads({ store, key, place, time }: KeptHeadsParts): KeptHead
   let isNotedInStore = place.database === undefined;
   /** Whether the store was behind at the last look. */
   let isBehind = false;
-
-  async function compared() {
-    const file = await readHeads(place.file, key);
-    return { file, standing: await store.standing(file.content ?? nothingNoted) };
-  }
 
   /** `standing` is that to the last of what was noted; where it is behind, or was, all of it is compared. */
   async function behind(noted: HeadsContent, standing: Standing): Promise<Finding | undefined> {
@@ -73,20 +68,14 @@ export function keptHeads({ store, key, place, time }: KeptHeadsParts): KeptHead
     content: () => content,
 
     async judge() {
-      let { file, standing } = await compared();
-      // Another service may have begun the file between both looks: it notes that in the store once the file is there.
-      if (file.sha256 === undefined && standing.headsSince !== undefined) ({ file, standing } = await compared());
+      const { file, standing, finding, isAccepted } = await judgeHeads(store, storeKey, place);
       isNotedInStore ||= standing.headsSince !== undefined;
-      const finding = findingOf(place, file, standing);
-      if (finding === undefined) {
+      if (finding !== undefined || isAccepted)
+        begun = "anew"; // once it is accepted
+      else {
         content = file.content;
         begun = content === undefined ? "no" : "yes";
-        return undefined;
       }
-      begun = "anew"; // once it is accepted
-      const isAccepted = finding.sha256 !== undefined && (await store.acceptsHeads(finding.sha256));
-      if (isAccepted) return undefined;
-      await store.refuseDamaged(); // rows that cannot be read look like rows that were never written
       return finding;
     },
 

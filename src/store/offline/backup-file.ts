@@ -10,6 +10,7 @@ import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query, Transaction } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
+import { mark } from "./backup-mark.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { isSqlite, pagesProblem, reasonOf } from "../sqlite/error-codes.ts";
 import { migrate, stateIn, writeState } from "../sql/upgrade/migration.ts";
@@ -59,6 +60,7 @@ async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) 
     const contents = await copyRows(query, (table, rows) =>
       onDraft(db.write((tx) => insertCopies(tx.query, table, rows))),
     );
+    await onDraft(db.read((own) => mark(own, realTime.now())));
     await onDraft(db.read((own) => own("pragma journal_mode = delete")));
     return contents;
   } finally {

@@ -3,19 +3,7 @@
  * state of the store only where nothing of what is behind the damage was moved into the database yet, else a mixture of two states.
  */
 import type { KeyObject } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  mkdtempSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { realTime } from "../../runtime/time.ts";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
@@ -27,9 +15,9 @@ import { migrate } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { pagesProblem } from "../sqlite/error-codes.ts";
-import { realPath, syncDirectory } from "../sqlite/file.ts";
+import { copyDurably, realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
-import { logProblem, type ReadyFile } from "../sqlite/ready-log.ts";
+import { examineLog, type ReadyFile } from "../sqlite/ready-log.ts";
 import { commitsWithoutLog, storedCommits } from "../sqlite/stored-commits.ts";
 import {
   acceptancePath,
@@ -70,7 +58,7 @@ export async function acceptLostLog(
 ): Promise<AcceptedLog | undefined> {
   const file = realPath(path);
   return aloneWith(file, async () => {
-    const problem = logProblem({ file, headsFile });
+    const { problem } = examineLog({ file, headsFile });
     if (problem === undefined) return undefined;
     const { digest, at } = acceptance;
     if (problem.metadata.digest !== digest) throw invalidField("digest", `is of another damage: ${problem.message}`);
@@ -108,7 +96,8 @@ async function tell(file: string, key: KeyObject, { digest, actor, at }: Accepta
     const told = "select 1 from kms_audit where action = 'accept_rollback' and detail = ?1";
     if ((await db.read((query) => query(told, digest))).length > 0) return;
     const event = { at, actor, action: "accept_rollback", detail: digest, outcome: "OK", count: 1 } as const;
-    await store.appendAudit([{ ...event, tenantId: "", purpose: undefined, keyId: "", requestId: "" }]);
+    const known = { noted: [], mayHaveMore: true }; // any log may have had more in what was dropped
+    await store.acceptRollback({ ...event, tenantId: "", purpose: undefined, keyId: "", requestId: "" }, known);
   } finally {
     await db.close();
   }
@@ -126,16 +115,7 @@ async function copying<T>(file: string, work: () => T | Promise<T>): Promise<T> 
 
 function keepAsItIs(file: string, at: Date): string {
   const kept = `${file}.lost-${at.toISOString().replaceAll(/[-:.]/g, "")}`;
-  for (const end of ["", "-wal"]) {
-    copyNew(file + end, kept + end);
-    const copy = openSync(kept + end, "r+");
-    try {
-      fsyncSync(copy);
-    } finally {
-      closeSync(copy);
-    }
-  }
-  syncDirectory(dirname(file));
+  for (const end of ["", "-wal"]) copyDurably(file + end, kept + end);
   return kept;
 }
 
@@ -144,9 +124,9 @@ async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: A
   const directory = mkdtempSync(`${file}.lost-`); // beside the store there is room for it
   try {
     const copy = join(directory, "kms.db");
-    copyNew(file, copy);
+    copyDurably(file, copy);
     const inDatabase = commitsWithoutLog(copy) ?? 0;
-    if (existsSync(`${file}-wal`)) copyNew(`${file}-wal`, `${copy}-wal`);
+    if (existsSync(`${file}-wal`)) copyDurably(`${file}-wal`, `${copy}-wal`);
     await dropEnd(copy);
     if (inDatabase > (storedCommits(copy) ?? 0)) {
       throw new KmsError("DATA_LOSS", "the database has later commits than the log");
@@ -174,6 +154,7 @@ async function refuseProblems(
     const problem = await pagesProblem(query);
     if (problem !== undefined) throw new KmsError("DATA_LOSS", `its pages: ${problem}`);
   });
+  if ((await tables.storeKey()) === undefined) throw new KmsError("DATA_LOSS", "it has no store key");
   const key = await keyOf(tables);
   await tables.snapshot((query) => refuseOtherSums(query, key));
   const problems: RowProblem[] = [];
@@ -204,9 +185,4 @@ async function dropEnd(file: string): Promise<void> {
   } finally {
     await db.close();
   }
-}
-
-function copyNew(from: string, to: string): void {
-  copyFileSync(from, to, constants.COPYFILE_EXCL);
-  chmodSync(to, 0o600);
 }

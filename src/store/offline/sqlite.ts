@@ -8,15 +8,25 @@ import { KmsError } from "../../errors.ts";
 import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { type Migrated, migrate, migrated, readSchema } from "../sql/upgrade/migration.ts";
 import { newestSchema } from "../sql/rows/schema.ts";
+import { refuseMarked } from "./backup-mark.ts";
 import { sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { acceptancePath } from "../sqlite/wal/begun-acceptance.ts";
-import { prepareFile, realPath } from "../sqlite/file.ts";
+import { prepareFile, realPath, refuseSpecial } from "../sqlite/file.ts";
 import { type Hold, lockPaths } from "../sqlite/hold.ts";
-import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog, wholeLog } from "../sqlite/ready-log.ts";
+import {
+  holdReady,
+  type ReadyFile,
+  refuseSpecialFiles,
+  type ReadyHold,
+  type SeenLog,
+  unreadLog,
+  wholeLog,
+} from "../sqlite/ready-log.ts";
 
-const dialect: TableDialect = {
+export const sqliteTableDialect: TableDialect = {
   beginSnapshot: "begin",
+  refuseBackup: refuseMarked,
   hasSchema: sqliteDialect.hasSchema,
 };
 
@@ -28,7 +38,7 @@ export async function openSqliteTables({ file, headsFile }: SqliteSettings): Pro
 
 async function openToRead(ready: ReadyName): Promise<Tables> {
   const db = heldBy(ready, embeddedDatabase({ file: ready.name, readOnly: true, soon: setImmediate, time: realTime }));
-  return closingUnless(db, withLog(sqlTables("sqlite", db, dialect), ready.log));
+  return closingUnless(db, withLog(sqlTables("sqlite", db, sqliteTableDialect), ready.log));
 }
 
 interface ReadyName extends ReadyHold {
@@ -68,7 +78,7 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
   prepareFile(file, settings.groupReadable);
   const hold = holdReady({ file, headsFile: settings.headsFile }, realTime);
   const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate, time: realTime }));
-  const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
+  const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, sqliteTableDialect));
   return closingUnless(db, withLog(made, hold.log));
 }
 
@@ -123,7 +133,7 @@ async function openCopy(file: string): Promise<Tables> {
 async function isOlder(name: string): Promise<boolean> {
   const db = embeddedDatabase({ file: name, readOnly: true, soon: setImmediate, time: realTime });
   try {
-    const state = await db.read((query) => readSchema(query, dialect));
+    const state = await db.read((query) => readSchema(query, sqliteTableDialect));
     return state !== undefined && state.version < newestSchema;
   } finally {
     await db.close();
@@ -141,7 +151,8 @@ async function closingUnless(db: { close(): Promise<void> }, opening: Promise<Ta
 
 function refuseNone(file: string): void {
   if (!existsSync(file)) throw new KmsError("STORE_UNAVAILABLE", `there is no SQLite store at ${file}`);
-  if (!statSync(file).isFile()) throw new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is not a file`);
+  refuseSpecial(file);
+  refuseSpecialFiles(realPath(file));
 }
 
 /**
@@ -169,7 +180,8 @@ function hasLog(file: string): boolean {
   return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
-function immutable(file: string): string {
+/** Names a file to SQLite as one that cannot change, and has no log. */
+export function immutable(file: string): string {
   return `${pathToFileURL(file).href}?immutable=1`;
 }
 

@@ -3,9 +3,9 @@
  * reads of one moment.
  */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { type RowMac, rowMac } from "../sql/rows/row-mac.ts";
+import { type RowMac, rowMac, unverified } from "../sql/rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import type { NotedHeads, Standing } from "../heads-store.ts";
+import type { HeadsReader } from "../heads-store.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogName } from "../log-store.ts";
 import type { Database, Query, Row } from "../sql/rows/database.ts";
@@ -15,9 +15,10 @@ import { type CheckedRows, checkRows } from "./check-rows.ts";
 import { alterations, type RowCheck, type RowProblem } from "../row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
-import { headOf, headRow } from "../sql/heads.ts";
+import { endedRow } from "../sql/ended-logs.ts";
+import { headOf } from "../sql/heads.ts";
 import { readHashes } from "../sql/tile-chunks.ts";
-import { authenticated, keyRecord, valuesOf } from "../sql/rows/rows.ts";
+import { authenticated, keyRecord } from "../sql/rows/rows.ts";
 import { isAccepted, standingOf } from "../sql/noted-heads.ts";
 import { type Dialect, newestSchema } from "../sql/rows/schema.ts";
 import { readSchema, refuseOthers } from "../sql/upgrade/migration.ts";
@@ -48,9 +49,8 @@ export interface Tables {
   signingKeys(key: KeyObject, tenantId: string): Promise<KeyRecord[]>;
   /** A page of records by id, behind `after`; those that are not authentic are left out. */
   records(key: KeyObject, page: RecordPage): Promise<{ records: KeyRecord[]; next: string | undefined }>;
-  /** See HeadsStore. */
-  standing(key: KeyObject, noted: NotedHeads): Promise<Standing>;
-  acceptsHeads(key: KeyObject, sha256: string): Promise<boolean>;
+  /** The reads that judge the store by its heads file; without a key they authenticate nothing. */
+  heads(key: KeyObject | undefined): HeadsReader;
   /** What operators and replicas noted, of one moment; of a service by its writer of audit rows. DATA_LOSS where a note is not authentic. */
   notes(key: KeyObject, writerId: string): Promise<OperatorNotes>;
   /** In words; undefined for an empty store. */
@@ -60,8 +60,23 @@ export interface Tables {
    * the other is not as it was written, with `problem` told of each; CONFLICT where this store is not empty. Logs end, unless they go on.
    */
   restore(from: Tables, restoration: Restoration): Promise<Contents>;
-  snapshot<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  snapshot: Snapshot;
   close(): Promise<void>;
+}
+
+/** Runs reads of one moment. */
+export type Snapshot = <T>(work: (query: Query) => Promise<T>) => Promise<T>;
+
+export function snapshotsOf(db: Database, { beginSnapshot }: TableDialect): Snapshot {
+  return (work) =>
+    db.read(async (query) => {
+      await query(beginSnapshot);
+      try {
+        return await work(query);
+      } finally {
+        await query("rollback").catch(() => {}); // the connection is lost, and `work` said so
+      }
+    });
 }
 
 export interface RecordPage {
@@ -80,32 +95,28 @@ export interface Restoration extends RowCheck {
 export interface TableDialect extends Pick<Dialect, "hasSchema"> {
   /** Begins a transaction that sees one moment. */
   beginSnapshot: string;
+  /** STORE_UNAVAILABLE for a database that is a backup: another would take its place among those that are kept. */
+  refuseBackup?(query: Query): Promise<void>;
 }
 
 const writerIdBytes = 16;
 
 /** STORE_UNAVAILABLE where the database has no schema of ours, or another version's. */
 export async function sqlTables(name: string, db: Database, dialect: TableDialect): Promise<Tables> {
-  const snapshot = <T>(work: (query: Query) => Promise<T>): Promise<T> =>
-    db.read(async (query) => {
-      await query(dialect.beginSnapshot);
-      try {
-        return await work(query);
-      } finally {
-        await query("rollback").catch(() => {}); // the connection is lost, and `work` said so
-      }
-    });
+  const snapshot = snapshotsOf(db, dialect);
   await snapshot((query) => refuseOtherSchema(name, query, dialect));
 
   return {
     name,
     storeKey: () => lockedSqlStore(name, db).storeKey(),
-    backUp: (file, named) => snapshot((query) => writeBackup(query, file, named)),
+    async backUp(file, named) {
+      await db.read(async (query) => dialect.refuseBackup?.(query));
+      return snapshot((query) => writeBackup(query, file, named));
+    },
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
 
-    standing: (key, noted) => snapshot((query) => standingOf(query, rowMac(key), noted)),
-    acceptsHeads: (key, sha256) => snapshot((query) => isAccepted(query, rowMac(key), sha256)),
+    heads: (key) => headsReader(snapshot, db, key),
 
     notes: (key, writerId) =>
       snapshot(async (query) => {
@@ -166,12 +177,20 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
   };
 }
 
+/** Reads a store's standing to its heads file in transactions of one moment each. */
+export function headsReader(snapshot: Snapshot, db: Database, key: KeyObject | undefined): HeadsReader {
+  const mac = key === undefined ? unverified : rowMac(key);
+  return {
+    standing: (noted) => snapshot((query) => standingOf(query, mac, noted)),
+    acceptsHeads: (sha256) => snapshot((query) => isAccepted(query, mac, sha256)),
+    refuseDamaged: () => snapshot(async (query) => db.refuseDamaged?.(query)),
+  };
+}
+
 /** What a log had after the backup was made is not known, and may be known to others: an entry in its place would contradict it. */
 function restoredHead(mac: RowMac, row: Row, goesOn: (log: LogName) => boolean): Row {
   const head = headOf(mac, row);
-  if (head.state !== "open" || goesOn(head)) return row;
-  const ended = headRow({ ...head, state: "restored" });
-  return { ...ended, mac: mac.of("kms_logs", valuesOf("kms_logs", ended)) };
+  return head.state !== "open" || goesOn(head) ? row : endedRow(mac, head);
 }
 
 async function checkAll(query: Query, key: KeyObject, check: RowCheck): Promise<CheckedRows> {

@@ -3,6 +3,7 @@ import type { HeadNotes } from "../head-notes.ts";
 import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
 import { type AuditChain, newWriterId } from "./audit.ts";
 import { noteHeadsSince } from "./commits.ts";
+import { endLogs } from "./ended-logs.ts";
 import { isAccepted, newestHeads, standingOf, writtenSince } from "./noted-heads.ts";
 import type { Database, Query } from "./rows/database.ts";
 import type { RowMac } from "./rows/row-mac.ts";
@@ -42,10 +43,13 @@ export function sqlHeads(db: Database, mac: RowMac, { chain, notes }: NotedParts
       await db.write(({ query }) => noteHeadsSince(query, mac, since));
     },
     acceptsHeads: (sha256) => db.read((query) => isAccepted(query, mac, sha256)),
-    async acceptRollback(event) {
+    async acceptRollback(event, known) {
       chain.beginAnew(newWriterId());
       lastSeen = 0; // ids begin where they were when the store was copied
-      await db.write((tx) => chain.append(tx, [event]));
+      await db.write(async (tx) => {
+        await endLogs(tx, mac, known, event.at);
+        await chain.append(tx, [event]);
+      });
     },
   };
 }

@@ -55,6 +55,15 @@ export async function endLease(tx: Transaction, mac: RowMac, fence: Fence, at: D
   await updateRow(tx.query, mac, "kms_leases", { ...row, expires_at: 0, finished_at: at.getTime() });
 }
 
+/** Notes when work was done that nobody takes a lease for. A time that was noted before is never lowered. */
+export async function noteFinished(tx: Transaction, mac: RowMac, name: string, at: Date): Promise<void> {
+  await tx.lock(`lease/${name}`);
+  const present = await leaseRow(tx.query, mac, name);
+  const finished_at = Math.max(at.getTime(), Number(present?.finished_at ?? 0));
+  const row = { name, holder: "", generation: Number(present?.generation ?? 0) + 1, expires_at: 0, finished_at };
+  await (present ? updateRow : insertRow)(tx.query, mac, "kms_leases", row);
+}
+
 export async function leaseFinishedAt(query: Query, mac: RowMac, name: string): Promise<Date | undefined> {
   return date((await leaseRow(query, mac, name))?.finished_at);
 }

@@ -6,6 +6,7 @@ import type { LogAppend, LogCompromise, LogHandover, LogHead, LogName, LogReques
 import type { Database, Query, Transaction } from "./rows/database.ts";
 import { allPages } from "./all-pages.ts";
 import { lockLogs, readCompromises, readHandovers } from "./handovers.ts";
+import { leastNumber } from "./ended-logs.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
 import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
 import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./rows/rows.ts";
@@ -17,7 +18,8 @@ export function sqlLogs(db: Database, mac: RowMac, notes: HeadNotes): LogStore {
     logHead: (tenantId, number) =>
       db.read((query) => readHead(query, mac, number === undefined ? { tenantId } : { tenantId, number })),
     logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
-    nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
+    nextLogNumber: (tenantId) =>
+      db.read(async (query) => nextNumber(query, mac, await readHead(query, mac, { tenantId }))),
     createLog: (head) =>
       db.write(async (tx) => {
         await create(tx, mac, head);
@@ -51,16 +53,16 @@ async function create(tx: Transaction, mac: RowMac, head: LogHead): Promise<void
   await lockLogs(tx, tenantId);
   const last = await readHead(tx.query, mac, { tenantId });
   if (last?.state === "open") throw new KmsError("CONFLICT", `log ${last.number} of tenant ${tenantId} is open`);
-  const next = await nextNumber(tx.query, last);
+  const next = await nextNumber(tx.query, mac, last);
   if (number !== next) throw new KmsError("CONFLICT", `the next log of tenant ${tenantId} is ${next}, not ${number}`);
   const after = await insertRow(tx.query, mac, "kms_logs", headRow(head));
   tx.headChanged?.({ table: "kms_logs", before: undefined, after });
 }
 
-async function nextNumber(query: Query, last: LogHead | undefined): Promise<number> {
+async function nextNumber(query: Query, mac: RowMac, last: LogHead | undefined): Promise<number> {
   const [row] = await query("select max(at) as at from kms_audit where action = 'restore'");
   const restoredAt = date(row?.at)?.getTime() ?? 0;
-  return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs));
+  return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs), await leastNumber(query, mac));
 }
 
 /** See LogStore.appendLog. The head's row is locked from here on: a transaction takes the lock of keys, if it does, before. */

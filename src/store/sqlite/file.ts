@@ -4,13 +4,18 @@
  */
 import {
   chmodSync,
+  chownSync,
   closeSync,
+  constants,
+  copyFileSync,
   existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
   realpathSync,
+  renameSync,
+  rmSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -39,19 +44,25 @@ export function prepareFile(path: string, groupReadable = false): void {
   try {
     makeDirectory(dirname(path), groupReadable);
     create(path);
-    const found = statSync(path);
-    if (!found.isFile())
-      throw new KmsError(
-        "STORE_UNAVAILABLE",
-        `the SQLite file ${path} is ${found.isDirectory() ? "a directory" : "a device or pipe"}, not a file`,
-      );
-    const others = rightsOfOthers(path, found, { groupReadable });
+    refuseSpecial(path);
+    const others = rightsOfOthers(path, statSync(path), { groupReadable });
     if (others !== undefined) throw new KmsError("STORE_UNAVAILABLE", others);
   } catch (cause) {
     if (cause instanceof KmsError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     throw new KmsError("STORE_UNAVAILABLE", `the SQLite file ${path} cannot be used (${code})`, { cause });
   }
+}
+
+/**
+ * Refuses a directory, a device or a pipe, as STORE_UNAVAILABLE: whoever opened one could wait for ever, or read without an end. A link to a file
+ * is one, and so is a name that nothing has.
+ */
+export function refuseSpecial(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.isFile()) return;
+  const kind = found.isDirectory() ? "a directory" : "a device or pipe";
+  throw new KmsError("STORE_UNAVAILABLE", `${path} is ${kind}, not a file of the store: move it away`);
 }
 
 /** STORE_UNAVAILABLE if there is no such file. Nothing is made. */
@@ -89,6 +100,19 @@ function create(path: string): void {
 /** Syncs the names of the directory's files to the disk. */
 export function syncDirectory(path: string): void {
   if (process.platform !== "win32") synced(openSync(path, "r")); // directories cannot be opened there
+}
+
+/** Copies a file of a store to a new name, for its owner alone. The copy has that name once it is whole and on disk. */
+export function copyDurably(from: string, to: string): void {
+  const draft = `${to}.new`;
+  rmSync(draft, { force: true }); // of a copy that was killed
+  copyFileSync(from, draft, constants.COPYFILE_EXCL);
+  chmodSync(draft, ownerOnly);
+  const { uid, gid } = statSync(from);
+  if (process.getuid?.() === 0) chownSync(draft, uid, gid); // what root runs must not keep the service from it
+  synced(openSync(draft, "r+"));
+  renameSync(draft, to);
+  syncDirectory(dirname(to));
 }
 
 export interface FileWatch {

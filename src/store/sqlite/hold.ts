@@ -7,6 +7,7 @@
 import { closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
+import { refuseSpecial } from "./file.ts";
 import { isBusy, isFull, isSqlite, reasonOf } from "./error-codes.ts";
 
 /** It ends, too, once nothing refers to it. */
@@ -59,28 +60,31 @@ function heldInTurn(file: string, whenAlone: () => void): Hold {
   };
 }
 
-/** Runs `work` while no other process has the database open, nor can open it. STORE_UNAVAILABLE if one has. */
-export async function aloneWith<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const turn = takeTurn(file, 0);
-  if (turn === undefined) throw inUse(file);
+/** Runs `work` while no other process has the database open, nor can open it; or `inUse`, which throws STORE_UNAVAILABLE unless it is given. */
+export async function aloneWith<T>(
+  file: string,
+  work: () => Promise<T>,
+  inUse: () => Promise<T> = () => refuseInUse(file),
+): Promise<T> {
   const path = lockPath(file);
+  const turn = takeTurn(file, 0);
   try {
-    const lock = openLock(path, file);
+    const lock = turn && openLock(path, file);
     try {
-      if (!takesAlone(lock, 0)) throw inUse(file);
-      return await work();
+      if (lock !== undefined && takesAlone(lock, 0)) return await work();
     } catch (error) {
       throw lockProblem(error, path);
     } finally {
-      lock.close();
+      lock?.close();
     }
   } finally {
-    turn.close();
+    turn?.close();
   }
+  return inUse();
 }
 
-function inUse(file: string): KmsError {
-  return new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is in use: stop what uses it`);
+async function refuseInUse(file: string): Promise<never> {
+  throw new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is in use: stop what uses it`);
 }
 
 /**
@@ -154,9 +158,9 @@ export function makeLockFile(path: string, like?: string): void {
       closeSync(made);
     }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return;
     const { code } = cause as NodeJS.ErrnoException;
-    throw new KmsError("STORE_UNAVAILABLE", `the lock file ${path} cannot be made (${code})`, { cause });
+    if (code === "EEXIST") refuseSpecial(path);
+    else throw new KmsError("STORE_UNAVAILABLE", `the lock file ${path} cannot be made (${code})`, { cause });
   }
 }
 

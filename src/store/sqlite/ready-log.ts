@@ -1,10 +1,13 @@
-/** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
-import { renameSync, rmSync, statSync } from "node:fs";
+/**
+ * What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was, and a copy of the log beside
+ * them: whoever tries other tools on the store may lose the log by opening it.
+ */
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Time } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
-import { syncDirectory } from "./file.ts";
-import { type Hold, holdDatabase } from "./hold.ts";
+import { copyDurably, refuseSpecial, syncDirectory } from "./file.ts";
+import { type Hold, holdDatabase, lockPaths } from "./hold.ts";
 import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
 import { commitsIfUsed, commitsWithoutLog, storedCommits } from "./stored-commits.ts";
@@ -44,11 +47,18 @@ export interface ReadyFile {
  * would be behind what was noted.
  */
 export function holdReady(ready: ReadyFile, time: Time): ReadyHold {
+  refuseSpecialFiles(ready.file);
   let log: SeenLog = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
   const hold = holdDatabase(ready.file, () => {
     log = readyLog(ready, time);
   });
   return { ...hold, log };
+}
+
+/** Refuses what is no file in the place of any file that is opened with a database. */
+export function refuseSpecialFiles(file: string): void {
+  const ofSqlite = ["", "-wal", "-shm", "-journal"].map((end) => file + end);
+  for (const path of [...ofSqlite, acceptancePath(file), ...lockPaths(file)]) refuseSpecial(path);
 }
 
 export const wholeLog: SeenLog = {
@@ -64,47 +74,56 @@ export const unreadLog: SeenLog = {
   isWarning: true,
 };
 
-/** The error that opening a database would throw while no process has it open; undefined if none. Nothing is changed. */
-export function logProblem(ready: ReadyFile): KmsError | undefined {
+interface ExaminedLog {
+  /** The error that opening the database would throw. */
+  problem: KmsError | undefined;
+  verdict: WalVerdict;
+  /** Commits of the store beside those that were noted, if both are needed. */
+  commits?: SeenLog["commits"];
+}
+
+/** Examines the log of a database that no process has open. Nothing is changed. */
+export function examineLog(ready: ReadyFile): ExaminedLog {
   const { file } = ready;
-  const begun = unended(file);
-  if (begun !== undefined) return begun;
   const verdict = judgeWal(file);
-  if (verdict.kind === "lost") return lost(file, verdict);
-  if (verdict.kind === "settled") return behind(file, comparedCommits(ready, commitsWithoutLog));
-  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, commitsLeft(ready, verdict)) : undefined);
+  const begun = unended(file);
+  if (begun !== undefined) return { problem: begun, verdict };
+  switch (verdict.kind) {
+    case "orphaned":
+      return { problem: orphaned(file, verdict), verdict };
+    case "lost":
+      return { problem: lost(file, verdict), verdict };
+    case "settled": {
+      // A damaged commit mark may hide one more commit, which the database does not have.
+      const commits = comparedCommits(ready, commitsWithoutLog);
+      return { problem: behind(file, commits), verdict, commits };
+    }
+    case "undecided": {
+      const commits = commitsLeft(ready, verdict);
+      return { problem: mixed(file) ?? behind(file, commits), verdict, commits };
+    }
+    case "whole":
+      return { problem: mixed(file), verdict };
+  }
 }
 
 function readyLog(ready: ReadyFile, time: Time): SeenLog {
   const { file } = ready;
   // A database without a page is a new one: what was begun was so for one that had its name.
   if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(acceptancePath(file), { force: true });
-  refuse(unended(file));
-  const verdict = judgeWal(file);
-  switch (verdict.kind) {
-    case "whole":
-      refuse(mixed(file));
-      return wholeLog;
-    case "settled":
-      return settled(ready, verdict, time);
-    case "lost":
-      throw lost(file, verdict);
-    case "undecided":
-      refuse(mixed(file));
-      return undecided(ready, verdict);
-  }
+  const { problem, verdict, commits } = examineLog(ready);
+  if (problem !== undefined) throw problem;
+  if (verdict.kind === "settled") return setAside(file, verdict, time);
+  return verdict.kind === "undecided" ? undecided(file, verdict, commits) : wholeLog;
 }
 
-/** Compares with the noted commits too: a damaged commit mark may hide one more commit, which the database does not have. */
-function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>, time: Time): SeenLog {
-  const { file } = ready;
-  refuse(behind(file, comparedCommits(ready, commitsWithoutLog)));
+function setAside(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>, time: Time): SeenLog {
   const stamp = time.now().toISOString().replaceAll(/[-:.]/g, "");
-  const setAside = `${file}-wal.${stamp}`;
-  renameSync(`${file}-wal`, setAside);
+  const aside = `${file}-wal.${stamp}`;
+  renameSync(`${file}-wal`, aside);
   syncDirectory(dirname(file));
-  const text = `damaged at frame ${firstDamaged}, and all that it held is in the database: nothing is lost, and it was set aside as ${setAside}`;
-  return { verdict: "settled", text, isWarning: true, firstDamaged, setAside };
+  const text = `damaged ${placeOf(firstDamaged)}, and all that it held is in the database: nothing is lost, and it was set aside as ${aside}`;
+  return { verdict: "settled", text, isWarning: true, firstDamaged, setAside: aside };
 }
 
 type Undecided = Extract<WalVerdict, { kind: "undecided" }>;
@@ -114,11 +133,10 @@ function commitsLeft(ready: ReadyFile, { holdsMark }: Undecided): SeenLog["commi
   return comparedCommits(ready, holdsMark ? storedCommits : commitsIfUsed);
 }
 
-function undecided(ready: ReadyFile, verdict: Undecided): SeenLog {
-  const { lastCommit } = verdict;
-  const commits = commitsLeft(ready, verdict);
-  refuse(behind(ready.file, commits));
-  const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
+function undecided(file: string, { lastCommit, isHeaderDamaged }: Undecided, commits: SeenLog["commits"]): SeenLog {
+  const tail = isHeaderDamaged
+    ? `damaged in its header, so that SQLite reads none of it; ${keptLog(file, logDigest(file))}`
+    : `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =
     commits === undefined
       ? "no heads file says whether it was one"
@@ -126,14 +144,10 @@ function undecided(ready: ReadyFile, verdict: Undecided): SeenLog {
   return {
     verdict: "undecided",
     text: `${tail}; ${because}`,
-    isWarning: false,
+    isWarning: isHeaderDamaged,
     lastCommit,
     ...(commits && { commits }),
   };
-}
-
-function refuse(problem: KmsError | undefined): void {
-  if (problem !== undefined) throw problem;
 }
 
 /** The end of the log may be dropped already, so its own damage says nothing. */
@@ -182,13 +196,26 @@ function behind(file: string, commits: SeenLog["commits"]): KmsError | undefined
   );
 }
 
+function orphaned(file: string, { commits }: Extract<WalVerdict, { kind: "orphaned" }>): KmsError {
+  return refusal(
+    "DATA_LOSS",
+    file,
+    `the database ${file} is empty or gone, or begins with other bytes than a database, and its write-ahead log holds ${commits} commits`,
+    { log: "orphaned", commits: `${commits}` },
+  );
+}
+
 function lost(file: string, { firstDamaged, commit }: Extract<WalVerdict, { kind: "lost" }>): KmsError {
   return refusal(
     "DATA_LOSS",
     file,
-    `the write-ahead log ${file}-wal is damaged at frame ${firstDamaged}, before a commit at frame ${commit} that was durable`,
+    `the write-ahead log ${file}-wal is damaged ${placeOf(firstDamaged)}, before a commit at frame ${commit} that was durable`,
     { log: "lost", first_damaged: `${firstDamaged}`, commit: `${commit}` },
   );
+}
+
+function placeOf(firstDamaged: number): string {
+  return firstDamaged === 0 ? "in its header" : `at frame ${firstDamaged}`;
 }
 
 /** The digest names this damage and no other, for whoever accepts it. */
@@ -199,6 +226,21 @@ function refusal(
   metadata: Record<string, string>,
 ): KmsError {
   const digest = logDigest(file);
-  const whatToDo = `nothing was opened or changed; keep both files, and restore the store from a backup, or try to go on without the end of the log: fluo-kms accept-rollback ${digest}`;
+  const otherwise =
+    metadata.log === "orphaned"
+      ? ""
+      : `, or try to go on without the end of the log: fluo-kms accept-rollback ${digest}`;
+  const whatToDo = `nothing was opened or changed, and ${keptLog(file, digest)}; keep both files, and restore the store from a backup${otherwise}`;
   return new KmsError(code, `${found}: ${whatToDo}`, { metadata: { ...metadata, digest } });
+}
+
+/** Copies the log aside, once for each damage, and says where; or why it could not. */
+function keptLog(file: string, digest: string): string {
+  const kept = `${file}-wal.kept-${digest.slice(0, 16)}`;
+  try {
+    if (!existsSync(kept)) copyDurably(`${file}-wal`, kept);
+    return `the log is kept as ${kept}`;
+  } catch (error) {
+    return `the log could not be copied aside (${(error as NodeJS.ErrnoException).code}), so copy it before anything else`;
+  }
 }

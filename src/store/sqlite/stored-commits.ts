@@ -1,5 +1,5 @@
 /** The count of commits that SQLite would read from a database and its log, looked at without a change to either. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { hasCode, KmsError } from "../../errors.ts";
@@ -71,8 +71,9 @@ function countIn({ commits, log_heads, audit_heads }: Record<string, unknown>): 
   );
 }
 
-/** No shared memory beside a database that had none. */
-function leavingNothing<T>(file: string, work: () => T): T {
+/** No shared memory beside a database that had none. One without a page is not opened: SQLite would delete its log. */
+function leavingNothing<T>(file: string, work: () => T): T | undefined {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
   const hadSharedMemory = existsSync(`${file}-shm`);
   try {
     return work();

@@ -4,6 +4,9 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { manualTime } from "../../../src/runtime/manual-time.ts";
+import { acceptFinding } from "../../../src/store/heads/accept.ts";
+import { judgeHeads } from "../../../src/store/heads/judge.ts";
+import type { LogHead } from "../../../src/store/log-store.ts";
 import { acceptanceOf } from "../../../src/store/acceptance.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { afterStep } from "../../support/after-step.ts";
@@ -21,6 +24,8 @@ import { thrownBy } from "../../support/matchers.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { addKey } from "../../support/store-fixture.ts";
+import { examined } from "../../support/examined.ts";
+import { wallTime } from "../../support/wall-time.ts";
 import { virtualTime } from "../../support/virtual-time.ts";
 
 let server: SharedPostgres | undefined;
@@ -34,6 +39,7 @@ const worlds: [string, () => HeadsWorld | Promise<HeadsWorld>][] = [
   ...(postgresAvailable() ? [["PostgreSQL", () => postgresWorld(server!)] as [string, () => Promise<HeadsWorld>]] : []),
 ];
 
+const allKnown = { noted: [], mayHaveMore: false };
 const by = { actor: "ann", requestId: "" };
 
 describe.each(worlds)("the heads file of %s", (name, make) => {
@@ -164,18 +170,70 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     });
   });
 
+  it("ends, once its loss is accepted, each log that may have lost entries, and no other", async () => {
+    const logs = ["grown", "same", "lost", "unborn"].map((tenantId) => newLog({ tenantId }));
+    const [grownLater, same, lost, unborn] = logs as [LogHead, LogHead, LogHead, LogHead];
+    await during((store) => Promise.all([grownLater, same, lost].map((log) => store.createLog(log))));
+    const copy = await world.copied();
+    await during(async (store) => {
+      await store.createLog(unborn);
+      for (const log of [lost, unborn]) await store.appendLog(grown(log, 3));
+    });
+    await copy.putBack();
+    const store = await world.unlocked();
+    await store.appendLog(grown(grownLater, 2));
+    await store.close();
+    const found = await refusal();
+    const accepting = await world.unlocked();
+    const time = wallTime(() => new Date(2_000_000_000_500));
+    const { finding } = await judgeHeads(accepting, world.key, world.place);
+    expect(digestIn(found)).toBe(finding!.digest);
+    await acceptFinding({ store: accepting, storeKey: world.key, place: world.place, time }, finding!, by);
+    const states = async (tenantId: string) =>
+      (await accepting.logHeads(tenantId)).map(({ number, size, state }) => ({ number, size, state }));
+    expect(await states("grown")).toEqual([{ number: 1, size: 2, state: "open" }]);
+    expect(await states("same")).toEqual([{ number: 1, size: 0, state: "open" }]);
+    expect(await states("lost")).toEqual([{ number: 1, size: 0, state: "restored" }]);
+    expect(await thrownBy(() => accepting.appendLog(grown(lost, 1)))).toBeKmsError("CONFLICT");
+    for (const tenantId of ["lost", "unborn"]) {
+      expect(await accepting.nextLogNumber(tenantId)).toBe(2_000_000_000);
+      expect(await thrownBy(() => accepting.createLog(newLog({ tenantId, number: 2 })))).toBeKmsError("CONFLICT");
+      await accepting.createLog(newLog({ tenantId, number: 2_000_000_000 }));
+    }
+    expect((await examined(accepting)).problems).toEqual([]);
+    await accepting.close();
+    await during(async () => {});
+  });
+
+  it.each([
+    ["that is missing", () => removeHeads(world.place)],
+    [
+      "that is damaged",
+      () => {
+        for (const end of ["", ".1"]) writeFileSync(world.place.file + end, "{");
+      },
+    ],
+  ])("ends every log once the use of a store is accepted of a heads file %s", async (what, lose) => {
+    await during((store) => store.createLog(newLog()));
+    lose();
+    const accepting = await world.unlocked();
+    const place = { ...world.place, required: true };
+    const { finding } = await judgeHeads(accepting, world.key, place);
+    expect({ what, code: finding?.code }).toEqual({ what, code: "HEADS_MISSING" });
+    await acceptFinding({ store: accepting, storeKey: world.key, place, time: virtualTime() }, finding!, by);
+    expect(await accepting.logHeads("acme")).toMatchObject([{ number: 1, state: "restored" }]);
+    await accepting.close();
+    await during(async () => {});
+  });
+
   it("accepts what an authentic row of the trail names, and no finding after it", async () => {
     await putBackOne();
     const copy = await world.copied();
     const found = await refusal();
     const sha256 = async (digest: string, files: string[]) => {
       const store = await world.unlocked();
-      await store.acceptRollback({
-        ...use(),
-        tenantId: "",
-        action: "accept_rollback",
-        detail: acceptanceOf({ digest }, files),
-      });
+      const detail = acceptanceOf({ digest }, files);
+      await store.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail }, allKnown);
       await store.close();
     };
     const accepted = await shaOfNewest(world.place.file);
@@ -200,7 +258,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     expect(found.message).toContain("had written row 1, and has another there");
     const accepting = await world.unlocked();
     const detail = acceptanceOf({ digest: digestIn(found) }, [await shaOfNewest(world.place.file)]);
-    await accepting.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail });
+    await accepting.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail }, allKnown);
     await accepting.close();
     const time = virtualTime();
     const run = await world.start({ intervalMs: 1_000, time });

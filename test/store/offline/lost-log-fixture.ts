@@ -5,14 +5,14 @@ import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
 import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import { type Acceptance, acceptLostLog } from "../../../src/store/offline/lost-log.ts";
-import { logProblem } from "../../../src/store/sqlite/ready-log.ts";
+import { examineLog } from "../../../src/store/sqlite/ready-log.ts";
 import type { CrashedStore } from "../../support/crashed-store.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 
 export const at = new Date("2026-11-28T10:00:00.123Z");
 
 export function digestOf(file: string): string {
-  return logProblem({ file })!.metadata.digest!;
+  return examineLog({ file }).problem!.metadata.digest!;
 }
 
 /** Accepts the loss as the command does. */

@@ -50,6 +50,7 @@ describe("a log that lost", () => {
     expect(readdirSync(dirname(store.file)).sort()).toEqual(
       [
         "kms.db",
+        `kms.db-wal.kept-${digest.slice(0, 16)}`,
         "kms.db.lock",
         "kms.db.lost-20261128T100000123Z",
         "kms.db.lost-20261128T100000123Z-wal",

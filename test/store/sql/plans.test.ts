@@ -97,7 +97,7 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ["a tenant's logs", ["kms_logs_primary"], (store) => store.logHeads("tenant-7")],
   [
     "the number of a tenant's next log",
-    ["kms_logs_primary", "kms_audit_restores"],
+    ["kms_logs_primary", "kms_audit_restores", "kms_leases_primary"],
     (store) => store.nextLogNumber("none"),
   ],
   ["a batch", ["kms_log_requests_primary"], (store) => store.logRequest(log, "request-7")],
@@ -150,6 +150,12 @@ async function fill(db: Database, analyze: string): Promise<void> {
       return { ...names(n), request_id: `request-${n}`, digest: "", at: n, mac: bytes };
     });
     await insertCopies(query, "kms_requests", requestRows);
+    const lease = { holder: "", generation: 1, expires_at: 0, mac: bytes };
+    await insertCopies(
+      query,
+      "kms_leases",
+      numbers.map((n) => ({ name: `lease-${n}`, ...lease })),
+    );
     await fillLogs(query, numbers);
     const wrapped = { provider: "local", provider_key_id: "", wrapped: bytes };
     await insertRow(query, mac, "kms_store", { id: 1, store_id: "", ...wrapped, created_at: 0, writers: 0 });

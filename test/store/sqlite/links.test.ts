@@ -108,7 +108,7 @@ describe("a directory", () => {
     ]) {
       expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "file");
     }
-    expect(await thrownBy(() => openBackup(file))).toBeKmsError("STORE_UNAVAILABLE", "is not a file");
+    expect(await thrownBy(() => openBackup(file))).toBeKmsError("STORE_UNAVAILABLE", "is a directory, not a file");
     expect(String(await thrownBy(() => openSqlite({ name: "sqlite", file }, realTime)))).toContain(
       "is a directory, not a file",
     );

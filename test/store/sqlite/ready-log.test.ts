@@ -1,7 +1,20 @@
-import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
-import { dirname } from "node:path";
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
+import { readHeads } from "../../../src/store/heads/generations.ts";
+import { whileStored } from "../../../src/store/offline/stored.ts";
+import { examineLog, holdReady } from "../../../src/store/sqlite/ready-log.ts";
 import { commitsWithoutLog } from "../../../src/store/sqlite/stored-commits.ts";
 import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
@@ -60,7 +73,7 @@ describe("a log that a kill left while its pages were moved into the database", 
     for (const [number, page] of [...pages].sort(([a], [b]) => a - b)) {
       edit(file, (bytes) => void page.copy(bytes, (number - 1) * page.length));
       alone.push(commitsWithoutLog(file));
-      expect({ number, problem: logProblem({ file })?.message }).toEqual({ number, problem: undefined });
+      expect({ number, problem: examineLog({ file }).problem?.message }).toEqual({ number, problem: undefined });
     }
     expect(new Set(alone)).toEqual(new Set([undefined, all]));
   });
@@ -83,6 +96,76 @@ describe("a log that lost", () => {
     expect(logDigest(other.file)).not.toBe(digest);
     edit(one.file, (bytes) => bytes.writeUInt8(bytes.at(27)! ^ 1, 27)); // the file change counter
     expect(logDigest(one.file)).not.toBe(digest);
+  });
+});
+
+describe("the copy of a log that is refused", () => {
+  it("is made once for each damage, whole, for its owner alone, and named", async () => {
+    const { file } = made.copy();
+    damageLog(file);
+    const log = readFileSync(`${file}-wal`);
+    const text = String(await thrownBy(async () => seenIn(file)));
+    const kept = /the log is kept as (\S+);/.exec(text)![1]!;
+    expect(readFileSync(kept)).toEqual(log);
+    expect(statSync(kept).mode & 0o777).toBe(0o600);
+    const before = statSync(kept).ino;
+    await thrownBy(async () => seenIn(file));
+    expect(namesBeside(file).filter((name) => name.includes(".kept-"))).toEqual([basename(kept)]);
+    expect(statSync(kept).ino).toBe(before);
+  });
+
+  it("cannot be made where something else has its name, which the refusal says", async () => {
+    const { file } = made.copy();
+    damageLog(file);
+    const kept = `${file}-wal.kept-${logDigest(file).slice(0, 16)}`;
+    mkdirSync(`${kept}.new`);
+    const error = await thrownBy(async () => seenIn(file));
+    expect(error).toBeKmsError(
+      "DATA_LOSS",
+      "could not be copied aside (ERR_FS_EISDIR), so copy it before anything else",
+    );
+  });
+
+  it("is made of a log whose header alone is damaged and holds one commit, which is opened", () => {
+    const { file } = made.changed((db) => {
+      db.exec("pragma wal_checkpoint(truncate); create table one (id integer)");
+    });
+    const log = readFileSync(`${file}-wal`).fill(0, 0, 32);
+    writeFileSync(`${file}-wal`, log);
+    const { verdict, isWarning, text } = seenIn(file);
+    expect({ verdict, isWarning }).toEqual({ verdict: "undecided", isWarning: true });
+    expect(readFileSync(/the log is kept as (\S+);/.exec(text)![1]!)).toEqual(log);
+  });
+});
+
+describe("what is no file", () => {
+  const zero = (path: string) => symlinkSync("/dev/zero", path);
+  const pipe = (path: string) => expect(spawnSync("mkfifo", [path]).status).toBe(0);
+  const kinds = { "a pipe": pipe, "a link to a device": zero, "a directory": (path: string) => mkdirSync(path) };
+  const ends = ["", "-wal", "-shm", "-journal", ".lock", ".opening.lock", ".accepting"];
+
+  it.each(Object.entries(kinds))("is refused by its name: %s", async (_, make) => {
+    for (const end of ends) {
+      const { file } = made.copy();
+      rmSync(file + end, { force: true });
+      make(file + end);
+      for (const open of [async () => seenIn(file), () => whileStored({ file }, async () => {})]) {
+        const error = await thrownBy(open);
+        expect(error, end).toBeKmsError("STORE_UNAVAILABLE", `${file}${end} is a d`);
+        expect(String(error)).toContain("not a file of the store: move it away");
+      }
+    }
+  });
+
+  it.each(Object.entries(kinds))("is no heads file, and notes nothing: %s", async (_, make) => {
+    const { file } = made.copy();
+    rmSync(`${file}-heads`, { force: true });
+    make(`${file}-heads`);
+    expect(seenIn(file).verdict).toBe("whole");
+    expect(await thrownBy(() => readHeads(`${file}-heads`, undefined))).toBeKmsError(
+      "STORE_UNAVAILABLE",
+      `the heads file ${file}-heads cannot be read, as it is a directory, a device or a pipe`,
+    );
   });
 });
 

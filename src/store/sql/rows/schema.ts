@@ -256,5 +256,8 @@ export const newestSchema = migrations.length;
  */
 export const oldestSchema = 8;
 
+/** The version from which on commits are counted, and audit rows accept heads files. */
+export const countingSchema = 7;
+
 /** Releases of earlier versions are stopped, upgraded and started. */
 export const firstRollingSchema = 8;

@@ -1,11 +1,12 @@
 /** A digest that names a log beside its database, so that what is accepted is one damage and never the next. */
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openIfThere } from "./wal-frames.ts";
 
 const databaseHeaderBytes = 100;
 const chunkBytes = 1024 * 1024;
 
-/** SHA-256, in hex, over the first 100 bytes of the database file and then all bytes of its log. For a database that no process has open. */
+/** SHA-256, in hex, over the first 100 bytes of the database file, if it is there, and then all bytes of its log. For a database that no process has open. */
 export function logDigest(file: string): string {
   const hash = createHash("sha256");
   addFile(hash, file, databaseHeaderBytes);
@@ -14,7 +15,8 @@ export function logDigest(file: string): string {
 }
 
 function addFile(hash: Hash, path: string, most: number): void {
-  const descriptor = openSync(path, "r");
+  const descriptor = openIfThere(path);
+  if (descriptor === undefined) return;
   try {
     const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, most));
     for (let at = 0; at < most; ) {

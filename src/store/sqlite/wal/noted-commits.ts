@@ -26,7 +26,8 @@ export function readNotedCommits(headsFile: string): number | undefined {
 
 function generation(path: string): { generation: number; commits: number } | undefined {
   try {
-    if (statSync(path).size > maxHeadsBytes) return undefined;
+    const found = statSync(path);
+    if (!found.isFile() || found.size > maxHeadsBytes) return undefined;
     const read = JSON.parse(readFileSync(path, "utf8"));
     const isWhole = [read.generation, read.commits].every((each) => Number.isSafeInteger(each) && each >= 0);
     return read.format === headsFormat && isWhole ? { generation: read.generation, commits: read.commits } : undefined;

@@ -13,16 +13,20 @@ export interface WalHeader {
   /** Byte order of the words that are summed. */
   isBigEndian: boolean;
   salts: Sums;
-  /** The header's checksum as stored, and as computed over the rest of it. They differ if it is damaged. */
+  /** The header's checksum as stored, and as computed over the rest of it. */
   stored: Sums;
   computed: Sums;
+  /** True if it has the magic number and its checksum is right. 32 zero bytes pass their own checksum. */
+  isValid: boolean;
 }
 
 /** A frame is a page as one transaction left it. Its bytes are valid until the next frame is read. */
 export interface Frame {
   /** 1 for the first frame. */
   index: number;
+  /** 0 in no frame that SQLite wrote. */
   pageNumber: number;
+  salts: Sums;
   /** Pages of the database after the commit that this frame ends; 0 if it ends none. */
   commitPages: number;
   /** It has the salts of the log, so it is of this use of the file and not of an earlier one. */
@@ -38,8 +42,6 @@ export interface Frame {
 
 export interface Wal {
   header: WalHeader;
-  /** Whether the header's checksum is right. */
-  isHeaderValid: boolean;
   frames(): Generator<Frame>;
   close(): void;
 }
@@ -48,7 +50,9 @@ const headerBytes = 32;
 const frameHeaderBytes = 24;
 /** The least that a disk writes whole. */
 const sectorBytes = 512;
+/** With 1 added if words are summed with their high byte first. */
 const magic = 0x377f0682;
+const standardPageBytes = 4096;
 const readBytes = 1024 * 1024;
 
 /** Opens a log to read. Undefined if there is none, or if it has no frame. `pageBytes` is the database's page size, if it has any page. */
@@ -58,15 +62,15 @@ export function openWal(path: string, pageBytes: number | undefined): Wal | unde
   const { size } = fstatSync(descriptor);
   const first = Buffer.alloc(headerBytes);
   readSync(descriptor, first, 0, headerBytes, 0);
-  const header = headerOf(first, pageBytes);
-  const count = Math.floor((size - headerBytes) / (frameHeaderBytes + header.pageBytes));
+  const read = headerOf(first, pageBytes);
+  const count = Math.floor((size - headerBytes) / (frameHeaderBytes + read.pageBytes));
   if (count < 1) {
     closeSync(descriptor);
     return undefined;
   }
+  const header = read.isValid ? read : { ...read, salts: saltsOfFrames(descriptor, read, count) };
   return {
     header,
-    isHeaderValid: isSame(header.stored, header.computed),
     frames: () => frames(descriptor, header, count),
     close: () => closeSync(descriptor),
   };
@@ -86,17 +90,40 @@ function headerOf(bytes: Buffer, pageBytes: number | undefined): WalHeader {
   const word = (at: number) => bytes.readUInt32BE(at);
   const stored: Sums = [word(24), word(28)];
   const computedIn = (isBigEndian: boolean) => summed(bytes.subarray(0, 24), isBigEndian, [0, 0]);
+  const named = word(0) === magic + 1;
+  const isValid = [magic, magic + 1].includes(word(0)) && isSame(computedIn(named), stored);
   // A damaged header may name the other order: then it is that of this machine, in which SQLite writes.
-  const orders = [word(0) === magic + 1, endianness() === "BE"] as const;
-  const isBigEndian = isSame(computedIn(orders[0]), stored) ? orders[0] : orders[1];
+  const isBigEndian = isValid ? named : endianness() === "BE";
   return {
-    // A damaged header may have any.
-    pageBytes: pageBytes ?? Math.min(Math.max(word(8), 512), 65_536),
+    pageBytes: pageBytes ?? (isPageSize(word(8)) ? word(8) : standardPageBytes), // a damaged header may have any
     isBigEndian,
     salts: [word(16), word(20)],
     stored,
     computed: computedIn(isBigEndian),
+    isValid,
   };
+}
+
+export function isPageSize(bytes: number): boolean {
+  return bytes >= 512 && bytes <= 65_536 && (bytes & (bytes - 1)) === 0;
+}
+
+/**
+ * Returns the salts of this use of a log whose header is damaged or gone. Each use begins at the start of the file, over what is left of those
+ * before it, with the next first salt: so they are those of the first frames that follow from each other, or of the first frame if that is newer.
+ */
+function saltsOfFrames(descriptor: number, header: WalHeader, count: number): Sums {
+  let first: Sums | undefined;
+  let before: Sums | undefined;
+  for (const { pageNumber, salts, chains } of frames(descriptor, header, count)) {
+    const mayBeOne = pageNumber > 0;
+    if (mayBeOne && chains && before !== undefined && isSame(before, salts)) {
+      return first !== undefined && first[0] === (salts[0] + 1) >>> 0 ? first : salts;
+    }
+    before = mayBeOne ? salts : undefined;
+    first ??= before;
+  }
+  return first ?? header.salts;
 }
 
 function* frames(descriptor: number, header: WalHeader, count: number): Generator<Frame> {
@@ -117,11 +144,13 @@ function* frames(descriptor: number, header: WalHeader, count: number): Generato
       seeds.map((seed) => summed(other, isBigEndian, summed(head.subarray(0, 8), isBigEndian, seed)));
     const sums = sumsWith(page);
     const found = sums.find((each) => isSame(each, stored));
+    const salts: Sums = [head.readUInt32BE(8), head.readUInt32BE(12)];
     yield {
       index,
       pageNumber: head.readUInt32BE(0),
+      salts,
       commitPages: head.readUInt32BE(4),
-      isCurrent: isSame([head.readUInt32BE(8), head.readUInt32BE(12)], header.salts),
+      isCurrent: isSame(salts, header.salts),
       chains: found !== undefined,
       isHeaderWhole: (offset % sectorBytes) + frameHeaderBytes <= sectorBytes,
       page,

@@ -5,20 +5,26 @@
  */
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { KmsError } from "../../../errors.ts";
-import { type Frame, openIfThere, openWal, type Wal } from "./wal-frames.ts";
+import { type Frame, isPageSize, openIfThere, openWal, type Wal } from "./wal-frames.ts";
 
 export type WalVerdict =
   /** All that was committed will be read. */
   | { kind: "whole" }
-  /** All pages of the log are in the database already: without the log nothing is lost, and with it SQLite would write old pages back. */
+  /** The database has no page, so that SQLite would delete the log, whatever its header says. */
+  | { kind: "orphaned"; commits: number }
+  /**
+   * All pages of the log are in the database already: without the log nothing is lost, and with it SQLite would write old pages back.
+   * `firstDamaged` is 0 for the header, here and below.
+   */
   | { kind: "settled"; firstDamaged: number }
   /** A commit was durable that SQLite would drop: another transaction was begun behind it. */
   | { kind: "lost"; firstDamaged: number; commit: number }
   /**
    * Frames are behind the last commit that will be read. Either a crash left them so, and nobody was told of them, or they were a durable
    * commit and are damaged now. `holdsMark` is whether one of them has a commit mark: without one they are of a transaction that never ended.
+   * `isHeaderDamaged` is whether SQLite would read none of them for the log's header.
    */
-  | { kind: "undecided"; lastCommit: number; holdsMark: boolean };
+  | { kind: "undecided"; lastCommit: number; holdsMark: boolean; isHeaderDamaged: boolean };
 
 /** Reads the log of a database that no process has open. Nothing is changed. STORE_UNAVAILABLE where it cannot be read. */
 export function judgeWal(file: string): WalVerdict {
@@ -37,7 +43,8 @@ function judged(file: string): WalVerdict {
     const wal = openWal(`${file}-wal`, database?.pageBytes);
     if (wal === undefined) return { kind: "whole" };
     try {
-      return verdictOf(wal, database);
+      const commits = database === undefined ? commitsOf(wal) : 0;
+      return commits > 0 ? { kind: "orphaned", commits } : verdictOf(wal, database);
     } finally {
       wal.close();
     }
@@ -55,12 +62,19 @@ function verdictOf(wal: Wal, database: DatabaseFile | undefined): WalVerdict {
     if (isDropped || isInDatabase(wal, last, database)) return { kind: "settled", firstDamaged };
   }
   if (provenCommit !== undefined) return { kind: "lost", firstDamaged, commit: provenCommit };
-  return { kind: "undecided", lastCommit, holdsMark: lastMarked > lastCommit };
+  return { kind: "undecided", lastCommit, holdsMark: lastMarked > lastCommit, isHeaderDamaged: firstDamaged === 0 };
+}
+
+function commitsOf(wal: Wal): number {
+  return wal
+    .frames()
+    .reduce((count, { pageNumber, commitPages }) => count + (pageNumber > 0 && commitPages > 0 ? 1 : 0), 0);
 }
 
 interface Extent {
   /** The last commit before the first frame that does not verify: SQLite reads no more. */
   lastCommit: number;
+  /** 0 if it is the header that is damaged, or none. */
   firstDamaged: number;
   /** The first commit behind the damage that another transaction follows. */
   provenCommit: number | undefined;
@@ -70,7 +84,8 @@ interface Extent {
 }
 
 function extentOf(wal: Wal): Extent {
-  let firstDamaged = wal.isHeaderValid ? Number.POSITIVE_INFINITY : 1;
+  const { isValid } = wal.header;
+  let firstDamaged = isValid ? Number.POSITIVE_INFINITY : 0;
   let [lastCommit, last, lastMarked] = [0, 0, 0];
   let provenCommit: number | undefined;
   let commitBefore: number | undefined;
@@ -78,7 +93,7 @@ function extentOf(wal: Wal): Extent {
     const { index, commitPages, isCurrent, chains } = frame;
     // Salts are under no checksum, and those of the header may be damaged; frames of an earlier use chain among themselves alone.
     const isOfThisUse = isCurrent || (chains && last === index - 1);
-    const verifies = chains && (wal.isHeaderValid ? isCurrent : isOfThisUse);
+    const verifies = chains && (isValid ? isCurrent : isOfThisUse);
     if (!verifies) firstDamaged = Math.min(firstDamaged, index);
     const isDamaged = index >= firstDamaged;
     if (verifies && isDamaged) provenCommit ??= commitBefore;
@@ -131,7 +146,7 @@ function openDatabaseFile(path: string): DatabaseFile | undefined {
   const stored = header.readUInt16BE(16);
   const pageBytes = stored === 1 ? 65_536 : stored;
   const { size } = fstatSync(descriptor);
-  if (pageBytes < 512 || (pageBytes & (pageBytes - 1)) !== 0 || size < pageBytes) {
+  if (!isPageSize(pageBytes) || size < pageBytes) {
     closeSync(descriptor);
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { judgeWal } from "../../../../src/store/sqlite/wal/wal-verdict.ts";
@@ -114,7 +114,7 @@ describe("a commit that no other followed", () => {
     edit(`${torn}-wal`, (bytes) => {
       for (const frame of [2, end]) old.copy(bytes, inFrame(frame, 0), inFrame(frame, 0), inFrame(frame + 1, 0));
     });
-    expect(judgeWal(torn)).toEqual({ kind: "undecided", lastCommit: 0, holdsMark: false });
+    expect(judgeWal(torn)).toEqual({ kind: "undecided", lastCommit: 0, holdsMark: false, isHeaderDamaged: false });
     expect(rowsOf(torn)).toBe(20);
   });
 
@@ -141,6 +141,76 @@ describe("a commit that no other followed", () => {
   });
 });
 
+describe("a log whose header is none", () => {
+  const zeroed = (file: string, bytes = walHeaderBytes) =>
+    edit(`${file}-wal`, (log) => {
+      log.fill(0, 0, bytes);
+    });
+
+  it("lost what its frames hold, where they follow from each other, though the first of them are gone too", () => {
+    insertOneByOne(9);
+    for (const bytes of [walHeaderBytes, 512, 4_096, inFrame(3, 0)]) {
+      const file = folder.copy();
+      zeroed(file, bytes);
+      expect({ bytes, ...judgeWal(file) }).toMatchObject({ bytes, kind: "lost", firstDamaged: 0 });
+    }
+    for (const other of ["SQLite format 3\0", "\x37\x7f\x06\x84"]) {
+      const file = folder.copy();
+      edit(`${file}-wal`, (log) => void log.write(other, 0, "latin1"));
+      expect({ other, ...judgeWal(file) }).toMatchObject({ other, kind: "lost", firstDamaged: 0 });
+    }
+  });
+
+  it("lost nothing where the database has all that it holds", () => {
+    insertOneByOne(9);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    const file = folder.copy();
+    zeroed(file);
+    expect(judgeWal(file)).toEqual({ kind: "settled", firstDamaged: 0 });
+  });
+
+  it("is undecided with one commit, and not settled by the older frames behind that", () => {
+    insertOneByOne(9);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    folder.db.exec("update notes set id = 1000 where id = 9"); // of one page
+    const over = folder.copy();
+    zeroed(over);
+    expect(judgeWal(over)).toEqual({ kind: "undecided", lastCommit: 0, holdsMark: true, isHeaderDamaged: true });
+  });
+
+  it("is undecided where all of it is zeros, as a crash leaves a file that grew", () => {
+    insertOneByOne(3);
+    const file = folder.copy();
+    edit(`${file}-wal`, (log) => void log.fill(0));
+    expect(judgeWal(file)).toMatchObject({ kind: "undecided", holdsMark: false, isHeaderDamaged: true });
+  });
+});
+
+describe("a log whose database has no page", () => {
+  it("is orphaned under the header of another log too", () => {
+    insertOneByOne(3);
+    const header = readFileSync(`${folder.copy()}-wal`).subarray(0, walHeaderBytes);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    insertOneByOne(9);
+    const file = folder.copy();
+    writeFileSync(file, "");
+    edit(`${file}-wal`, (log) => void header.copy(log));
+    expect(judgeWal(file)).toMatchObject({ kind: "orphaned" });
+  });
+
+  it("is orphaned with a commit, and whole without", () => {
+    insertOneByOne(2);
+    for (const left of ["empty", "gone", "other bytes"]) {
+      const file = folder.copy();
+      if (left === "gone") rmSync(file);
+      else writeFileSync(file, left === "empty" ? "" : "not a database, but longer than its header is".repeat(9));
+      expect({ left, ...judgeWal(file) }).toEqual({ left, kind: "orphaned", commits: framesOf(file).commits.length });
+      truncateSync(`${file}-wal`, walHeaderBytes + 100);
+      expect({ left, ...judgeWal(file) }).toEqual({ left, kind: "whole" });
+    }
+  });
+});
+
 describe("a commit that others followed", () => {
   const parts = { ...framePart, "the page's end": frameBytes - 1 };
   it.each(Object.entries(parts))("is lost by a flip in %s of its frame", (_, byte) => {
@@ -160,7 +230,7 @@ describe("a commit that others followed", () => {
     for (let byte = 0; byte < walHeaderBytes; byte += 1) {
       for (let bit = 0; bit < 8; bit += 1) {
         flip(log, byte, bit);
-        expect({ byte, bit, ...judgeWal(file) }).toMatchObject({ byte, bit, kind: "lost", firstDamaged: 1 });
+        expect({ byte, bit, ...judgeWal(file) }).toMatchObject({ byte, bit, kind: "lost", firstDamaged: 0 });
         flip(log, byte, bit);
       }
     }
