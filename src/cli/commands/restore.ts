@@ -5,7 +5,7 @@ import { realTime } from "../../runtime/time.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import { acceptanceOf } from "../../store/acceptance.ts";
 import type { LogName } from "../../store/log-store.ts";
-import { openBackup, openTablesToFill } from "../../store/registry.ts";
+import { openBackup, openTables, openTablesToFill } from "../../store/registry.ts";
 import type { RowProblem } from "../../store/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
@@ -54,7 +54,7 @@ export const restore: Command = {
   operand: "FILE",
   details: [
     "Into the store that the settings name, which must be empty. The configured provider must open the backup, and every row of it must be as",
-    "it was written; else nothing is changed.",
+    "it was written; else nothing is changed. What was written is read anew, and checked, before it is said to be restored.",
     "Logs end with the backup: whoever has a later checkpoint of one must not see another entry in the place of one that it includes. The next",
     "batch begins a new log. With --checkpoint, a log goes on that has all the entries of the latest checkpoint.",
     "What the heads file of the store noted and the backup lacks is printed, and accepted by the restore. So are those that --heads names: of",
@@ -72,6 +72,7 @@ export const restore: Command = {
             await refuseContent(into, storeName(config.store));
             return fill(into, { from, file: operand, key, known, noted });
           });
+          await using(openTables(config.store), (written) => refuseMisread(written, key, restored));
           if (options.json === true) printJson(restoredJson(restored));
           else printRestored(restored);
           return exitCode.ok;
@@ -101,6 +102,31 @@ async function fill(into: Tables, { from, file, key, known, noted }: Filling): P
     .restore(from, { key, problem, event: restoreEvent(at, noted.sha256s), goesOn })
     .catch((error) => refuse(error, file, problems));
   return { contents, logs, lost: noted.lost, problems, warnings: warningsOf(logs, known), at };
+}
+
+/** Reads what was written anew, all of it: a disk may give back other bytes than it took. */
+async function refuseMisread(written: Tables, key: KeyObject, { problems }: Restored): Promise<void> {
+  const [first] = await misreadings(written, key, new Set(problems.map(problemText)));
+  if (first === undefined) return;
+  const message = `the restored store does not read as it was written (${first}): do not use it, see to its disk, and restore into another`;
+  throw new Failure(message, { code: "DATA_LOSS", message, fields: [] });
+}
+
+/** Problems that the backup does not have, in words. */
+async function misreadings(written: Tables, key: KeyObject, known: ReadonlySet<string>): Promise<string[]> {
+  const found: string[] = [];
+  const problem = (one: RowProblem) => {
+    if (!known.has(problemText(one))) found.push(problemText(one));
+  };
+  try {
+    await written.heads(key).refuseDamaged();
+    await written.check(key, { problem });
+    await checkLogs(written, key, { problem, progress: () => {} });
+  } catch (error) {
+    if (!hasCode(error, "DATA_LOSS")) throw error;
+    found.push(error.message);
+  }
+  return found;
 }
 
 function logId({ tenantId, number }: LogName): string {

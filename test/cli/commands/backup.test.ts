@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { steps } from "../../../src/failpoints.ts";
 import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { laterColumns, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
 import { directory } from "../../support/config-fixture.ts";
@@ -274,6 +275,33 @@ describe("restore refuses, and writes nothing,", () => {
     expect(await rowsOf(into, "kms_store")).toEqual([]);
   });
 
+  it("a backup with a bit flipped in a row that an index covers, whichever of the two it is in", async () => {
+    const from = sqlitePlace();
+    await liveIn(from);
+    expect((await from.run("backup", "b.db")).code).toBe(0);
+    const whole = readFileSync(join(from.directory, "b.db"));
+    const [row] = await sql(backupOf(from, "b.db"), "select writer_id from kms_audit limit 1");
+    const positions: number[] = [];
+    for (let at = 0; at >= 0; at = whole.indexOf(String(row!.writer_id), at + 1)) positions.push(at);
+    const texts: string[] = [];
+    for (const at of positions.slice(1).filter((_, index) => index % 8 === 0)) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 1;
+      writeFileSync(join(from.directory, "flipped.db"), bytes);
+      const to = from.with({ name: "sqlite", file: join(from.directory, `to-${at}.db`) });
+      const { code, err } = await to.run("restore", "flipped.db");
+      if (code === 0) {
+        expect({ at, problems: (await to.json("check")).answer.problems }).toEqual({ at, problems: [] });
+        continue; // no row had that bit
+      }
+      expect(err).toContain("nothing was restored");
+      expect((await to.run("check")).err).toContain("has no store key yet");
+      texts.push(err);
+    }
+    expect(texts.join("")).toContain("the backup reads otherwise by its tables than by its indexes");
+    expect(texts.join("")).toMatch(/rows of the backup are not as they were written/);
+  });
+
   it("a file that is no backup", async () => {
     const into = sqlitePlace();
     writeFileSync(into.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
@@ -283,6 +311,31 @@ describe("restore refuses, and writes nothing,", () => {
       expect(code).toBe(1);
       expect(err).toMatch(new RegExp(`^fluo-kms: ${name} is no backup that can be read: `));
     }
+  });
+
+  it("to say that it is restored what the disk gives back with other bytes than it took", async () => {
+    const { into } = await backedUp();
+    const log = join(into.directory, "new.db-wal");
+    let flips = 0;
+    const flip = (step: unknown) => {
+      const bytes = step === "sqlite.committed" && existsSync(log) ? readFileSync(log) : Buffer.alloc(0);
+      const at = bytes.lastIndexOf("restored-here");
+      if (at < 0) return;
+      bytes[at]! ^= 1;
+      writeFileSync(log, bytes);
+      flips += 1;
+    };
+    await inStore(into.with({ name: "sqlite", file: join(into.directory, "more.db") }), async ({ keyring }) =>
+      keyring.activeDataKey("restored-here"),
+    );
+    await into.with({ name: "sqlite", file: join(into.directory, "more.db") }).run("backup", "more-backup.db");
+    steps.subscribe(flip);
+    onTestFinished(() => void steps.unsubscribe(flip));
+    const { code, out, err } = await into.run("restore", "more-backup.db");
+    expect({ code, out, flips }).toEqual({ code: 1, out: "", flips: 1 });
+    expect(err).toMatch(
+      /^fluo-kms: the restored store does not read as it was written \(.*\): do not use it, see to its disk/,
+    );
   });
 
   it("brings back what the trail misses, with a warning", async () => {
