@@ -16,7 +16,7 @@ export interface Published extends PublicKeySet {
   readonly logs: readonly PublicLog[];
 }
 
-export type PublicLog = Pick<LogHead, "number" | "origin">;
+export type PublicLog = Pick<LogHead, "number" | "origin" | "state" | "size" | "root">;
 
 interface News {
   lastVersion: number;
@@ -24,6 +24,10 @@ interface News {
 }
 
 export type Publish = (tenantId: string, waiter?: Waiter) => Promise<Published>;
+
+function publicLog({ number, origin, state, size, root }: LogHead): PublicLog {
+  return { number, origin, state, size, root };
+}
 
 export function publisher(
   store: Pick<Store, "lastVersion" | "logHeads">,
@@ -39,7 +43,7 @@ export function publisher(
         store.lastVersion(tenantId, "signing"),
         store.logHeads(tenantId),
       ]);
-      const found = { lastVersion, logs: heads.map(({ number, origin }) => ({ number, origin })) };
+      const found = { lastVersion, logs: heads.map(publicLog) };
       if (lastVersion > 0) last.set(tenantId, found); // nothing is kept for names that someone made up
       return found;
     } catch (error) {

@@ -52,8 +52,17 @@ export function randomKeySet(tenant: TestTenant, r: Random): KeySetText {
     ...(r.chance(0.9) && { handovers: handovers.filter(() => r.chance(0.95)) }),
     ...(r.chance(0.1) && { total_keys: kept.length, next_page_token: "" }),
     ...(r.chance(0.05) && { "x-more": { keys: null } }),
+    ...(r.chance(0.1) && { unused_handovers: handovers.slice(0, 1), ended_logs: endedLogs(tenant) }),
   };
   return { jwks: JSON.stringify(members, null, r.below(2)), ...(r.chance(0.4) && { vkeys: trusted(tenant, r) }) };
+}
+
+/** Members of later releases, which a reader of a key set passes over. */
+function endedLogs({ logs }: TestTenant): Json[] {
+  return logs.map((each, log) => {
+    const { origin, size, root } = each.head();
+    return { log: log + 1, origin, size, root: base64(root) };
+  });
 }
 
 function changedKey(key: Json, { logs }: TestTenant, r: Random): Json {

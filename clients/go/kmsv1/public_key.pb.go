@@ -327,8 +327,8 @@ func (x *PublicKey) GetCompromisedLog() *LogHead {
 // How far a log goes.
 type LogHead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows from 1 with each of the tenant's logs: a store that was restored from a backup goes on with a new one, which has the second of
-	// the restore since 1970 as its number, so that it has the name of none that the backup does not know.
+	// Grows from 1 with each of the tenant's logs: a store that was restored from a backup, or of which a loss was accepted, goes on with a new
+	// one. Its number is the second of that since 1970 at least, so that it has the name of none that the store does not know any more.
 	Log uint32 `protobuf:"varint,1,opt,name=log,proto3" json:"log,omitempty"`
 	// Names the log in its checkpoints: "<issuer>/<tenant_id>", or "<issuer>/<tenant_id>/<n>" from the second one on.
 	Origin string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
@@ -512,8 +512,11 @@ type GetPublicKeysResponse struct {
 	TotalKeys uint32 `protobuf:"varint,4,opt,name=total_keys,json=totalKeys,proto3" json:"total_keys,omitempty"`
 	// How many handovers the tenant has, with page_size.
 	TotalHandovers uint32 `protobuf:"varint,5,opt,name=total_handovers,json=totalHandovers,proto3" json:"total_handovers,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Logs that ended, oldest first: a backup was restored, or the loss of entries was accepted. Nothing is appended to them. A checkpoint
+	// that goes further is of entries that are lost. On the first page; empty for key_ids.
+	EndedLogs     []*LogHead `protobuf:"bytes,6,rep,name=ended_logs,json=endedLogs,proto3" json:"ended_logs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPublicKeysResponse) Reset() {
@@ -581,6 +584,13 @@ func (x *GetPublicKeysResponse) GetTotalHandovers() uint32 {
 	return 0
 }
 
+func (x *GetPublicKeysResponse) GetEndedLogs() []*LogHead {
+	if x != nil {
+		return x.EndedLogs
+	}
+	return nil
+}
+
 var File_fluo_kms_v1_public_key_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_public_key_proto_rawDesc = "" +
@@ -627,14 +637,16 @@ const file_fluo_kms_v1_public_key_proto_rawDesc = "" +
 	"\n" +
 	"leaf_index\x18\x05 \x01(\x04R\tleafIndex\x12\x14\n" +
 	"\x05entry\x18\x06 \x01(\fR\x05entry\x12\x14\n" +
-	"\x05proof\x18\a \x01(\tR\x05proof\"\xeb\x01\n" +
+	"\x05proof\x18\a \x01(\tR\x05proof\"\xa0\x02\n" +
 	"\x15GetPublicKeysResponse\x12*\n" +
 	"\x04keys\x18\x01 \x03(\v2\x16.fluo.kms.v1.PublicKeyR\x04keys\x126\n" +
 	"\thandovers\x18\x02 \x03(\v2\x18.fluo.kms.v1.LogHandoverR\thandovers\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
 	"total_keys\x18\x04 \x01(\rR\ttotalKeys\x12'\n" +
-	"\x0ftotal_handovers\x18\x05 \x01(\rR\x0etotalHandoversBR\n" +
+	"\x0ftotal_handovers\x18\x05 \x01(\rR\x0etotalHandovers\x123\n" +
+	"\n" +
+	"ended_logs\x18\x06 \x03(\v2\x14.fluo.kms.v1.LogHeadR\tendedLogsBR\n" +
 	"\x0fdev.fluo.kms.v1B\x0ePublicKeyProtoP\x01Z-github.com/fluo-dev/fluo-kms/clients/go/kmsv1b\x06proto3"
 
 var (
@@ -669,11 +681,12 @@ var file_fluo_kms_v1_public_key_proto_depIdxs = []int32{
 	3, // 5: fluo.kms.v1.PublicKey.compromised_log:type_name -> fluo.kms.v1.LogHead
 	2, // 6: fluo.kms.v1.GetPublicKeysResponse.keys:type_name -> fluo.kms.v1.PublicKey
 	4, // 7: fluo.kms.v1.GetPublicKeysResponse.handovers:type_name -> fluo.kms.v1.LogHandover
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	3, // 8: fluo.kms.v1.GetPublicKeysResponse.ended_logs:type_name -> fluo.kms.v1.LogHead
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_public_key_proto_init() }

@@ -18,6 +18,8 @@ export interface KeySet {
   handovers: readonly HandoverClaim[];
   /** Entries of handovers that were not used. */
   unused: readonly UnusedHandover[];
+  /** Heads of logs that a restored backup or an accepted loss ended: entries behind them are lost to the service. */
+  ended: readonly Checkpoint[];
 }
 
 export interface UnusedHandover extends UnprovenEntry {
@@ -41,7 +43,7 @@ const hashBytes = 32;
 
 /** Throws a Failure that names the member that is wrong. */
 export function readKeySet(text: string): KeySet {
-  const { keys, handovers, unused_handovers, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
+  const { keys, handovers, unused_handovers, ended_logs, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
   if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
   if (isPage(rest, keys.length))
     throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
@@ -63,6 +65,7 @@ export function readKeySet(text: string): KeySet {
       ...listed.filter((each): each is UnusedHandover => !("note" in each)),
       ...apart.map((each, i) => readUnusedHandover(each, `unused_handovers[${i}]`)),
     ],
+    ended: listAt(ended_logs, "ended_logs").map((each, i) => readHead(each, `ended_logs[${i}]`)),
   };
 }
 
@@ -100,7 +103,8 @@ function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey
   const validUntil = readDate(jwk.valid_until, `${at}.valid_until`);
   const compromisedAt = readDate(jwk.compromised_at, `${at}.compromised_at`);
   const key = { publicKey, state, validFrom, validUntil, compromisedAt };
-  const compromisedLog = readHead(jwk.compromised_log, `${at}.compromised_log`);
+  const marked = jwk.compromised_log ?? undefined;
+  const compromisedLog = marked && readHead(marked, `${at}.compromised_log`);
   const names = listAt(jwk.vkeys, `${at}.vkeys`).map((vkey, i) => readName(vkey, publicKey, `${at}.vkeys[${i}]`));
   return { keyId, key, inLogs: names.map((name) => ({ ...key, name, keyId, compromisedLog })) };
 }
@@ -133,8 +137,7 @@ function readName(vkey: unknown, publicKey: Uint8Array, at: string): string {
   return key.name;
 }
 
-function readHead(value: unknown, at: string): Checkpoint | undefined {
-  if (value === null || value === undefined) return undefined;
+function readHead(value: unknown, at: string): Checkpoint {
   const { origin, size, root } = membersAt(value, at);
   const hash = base64At(root, `${at}.root`);
   if (hash.length !== hashBytes) throw new Failure(`${at}.root must be ${hashBytes} bytes`);

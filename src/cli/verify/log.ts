@@ -4,6 +4,7 @@ import type { KnownHead } from "../../attestation/log-history.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";
 import { reasonOfKey } from "../../attestation/verdict.ts";
 import { type LogKey, logSigners } from "../../attestation/verify-log-proof.ts";
+import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import type { KeptCheckpoint } from "../files.ts";
 import { Failure } from "../command.ts";
 import type { JudgedSpan } from "./judged-spans.ts";
@@ -29,6 +30,10 @@ interface LogResult {
   handovers: number;
   /** Handovers that were not used. */
   unused: number;
+  /** Where the log ended, and how far a checkpoint that is known here goes; undefined if it goes on. */
+  ended: { size: number; known: number } | undefined;
+  /** The log that ended before this one began. */
+  follows: Checkpoint | undefined;
   findings: Finding[];
   /** `agrees` is undefined where the spans do not go there. */
   checkpoints: { file: string; size: number; agrees: boolean | undefined }[];
@@ -90,12 +95,17 @@ function resultOf(
     heads: [...kept, ...recorded],
   });
   const isWithin = ({ index }: { index: number }) => index >= range.start && index < range.end;
+  const known = [...held.map(({ head }) => head.size), ...kept.map(({ size }) => size)].reduce(
+    (a, b) => Math.max(a, b),
+    0,
+  );
   return {
     origin,
     range,
     spans: held.filter(isWithin).length,
     handovers: handovers.filter(isWithin).length,
     unused: history.fitting.length,
+    ...endsOf(origin, keys, known),
     findings: [...log.findings, ...findings.map((finding) => ({ ...finding, at: finding.index }))].sort(
       (a, b) => a.at - b.at,
     ),
@@ -107,7 +117,19 @@ function resultOf(
   };
 }
 
-function print({ origin, range, spans, handovers, unused, findings, checkpoints }: LogResult): void {
+/** Every log of a tenant but the last has ended. */
+function endsOf(origin: string, { ended, logKeys }: KeySet, known: number): Pick<LogResult, "ended" | "follows"> {
+  const origins = [...new Set(logKeys.map(({ name }) => name))];
+  const before = origins[origins.indexOf(origin) - 1];
+  const own = ended.find((head) => head.origin === origin);
+  return {
+    ended: own && { size: own.size, known },
+    follows: ended.find((head) => head.origin === before),
+  };
+}
+
+function print(result: LogResult): void {
+  const { origin, range, spans, handovers, unused, findings, checkpoints } = result;
   const counts = [
     counted(spans, "span", "spans"),
     handovers > 0 && counted(handovers, "handover", "handovers"),
@@ -115,6 +137,7 @@ function print({ origin, range, spans, handovers, unused, findings, checkpoints 
   ];
   const entries = range.start === range.end ? "no entries" : `entries ${range.start} to ${range.end - 1}`;
   printLine(`log ${origin}, ${entries}: ${counts.filter(Boolean).join(", ")}`);
+  for (const line of endTexts(result)) printLine(`  ${line}`);
   printTable(
     findings.map(({ what, index, name = "-", message }) => [what, `entry ${index ?? "-"}`, name, message]),
     "  ",
@@ -128,9 +151,25 @@ function print({ origin, range, spans, handovers, unused, findings, checkpoints 
   printLine(`  ${spans === 0 && first === undefined ? "no spans" : problemsCounted(findings.length) + where}`);
 }
 
-function logJson({ origin, range, spans, handovers, unused, findings, checkpoints }: LogResult) {
+function endTexts({ ended, follows }: Pick<LogResult, "ended" | "follows">): string[] {
+  const why = "when a backup was restored, or a loss was accepted";
+  const texts = follows ? [`it follows ${follows.origin}, which ended at ${entries(follows.size)} ${why}`] : [];
+  if (ended === undefined) return texts;
+  const { size, known } = ended;
+  const lost =
+    known > size ? `; entries ${size} to ${known - 1}, which are in a checkpoint here, are lost to the service` : "";
+  return [...texts, `it ended at ${entries(size)} ${why}${lost}`];
+}
+
+function entries(count: number): string {
+  return counted(count, "entry", "entries");
+}
+
+function logJson({ origin, range, spans, handovers, unused, ended, follows, findings, checkpoints }: LogResult) {
   return {
     origin,
+    ...(ended && { ended_at: ended.size }),
+    ...(follows && { follows: follows.origin }),
     from: range.start,
     to: range.end,
     spans,

@@ -8,6 +8,7 @@ import {
   JwkSchema,
   type LogHandover,
   LogHandoverSchema,
+  type LogHead,
   type PublicKey,
   PublicKeySchema,
 } from "../../../gen/ts/fluo/kms/v1/public_key_pb.ts";
@@ -34,6 +35,7 @@ export interface PublicKeySet {
   handovers: Iterable<LogHandover>;
   /** Handovers without a proof: their entries are in the logs, and the new keys never came into use. */
   unusedHandovers: Iterable<LogHandover>;
+  endedLogs: Iterable<LogHead>;
 }
 
 /** What is asked for over HTTP alone. */
@@ -53,7 +55,8 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
 
   async function published(tenantId: string, call: CallContext) {
     const all = await keyring.publicKeys.published(tenantId, call);
-    return { ...all, ...messagesOf(all, `${issuer}/${tenantId}`) };
+    const endedLogs = all.logs.filter(({ state }) => state !== "open").map(headMessage);
+    return { ...all, endedLogs, ...messagesOf(all, `${issuer}/${tenantId}`) };
   }
 
   return {
@@ -62,18 +65,19 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
       const ids = keyIdsOf(request);
       const size = sizeOf(request);
       const all = await published(tenantId, call);
-      const { keys, keyMessage, handovers, handoverMessage } = all;
+      const { keys, keyMessage, handovers, handoverMessage, endedLogs } = all;
       if (ids.size > 0) {
         const wanted = keys.filter(({ keyId }) => ids.has(keyId));
         return create(GetPublicKeysResponseSchema, { keys: wanted.toReversed().map(keyMessage) });
       }
       if (size > 0) return pageOf(all, request, size);
-      const whole = { keys: keys.map(keyMessage), handovers: handovers.map(handoverMessage) };
+      const whole = { keys: keys.map(keyMessage), handovers: handovers.map(handoverMessage), endedLogs };
       return fitting(create(GetPublicKeysResponseSchema, whole));
     },
 
     async publicKeySet(request: PublicKeySetRequest, call: CallContext): Promise<PublicKeySet> {
-      const { keys, keyMessage, handovers, handoverMessage } = await published(tenantOf(request, call), call);
+      const all = await published(tenantOf(request, call), call);
+      const { keys, keyMessage, handovers, handoverMessage, endedLogs } = all;
       const isUsed = ({ proof }: StoredHandover) => proof !== "";
       return {
         keys: keys.values().map(keyMessage),
@@ -82,6 +86,7 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
           .values()
           .filter((each) => !isUsed(each))
           .map(handoverMessage),
+        endedLogs,
       };
     },
   };
@@ -116,7 +121,7 @@ type PageEnd = { list: "keys"; version: number } | { list: "handovers"; log: num
 
 /** First the keys, newest first, then the handovers, oldest first; no page has both. */
 function pageOf(
-  { keys, keyMessage, handovers, handoverMessage }: Published & Messages,
+  { keys, keyMessage, handovers, handoverMessage, endedLogs }: Published & Messages & { endedLogs: LogHead[] },
   { tenantId, pageToken: token }: GetPublicKeysRequest,
   size: number,
 ): GetPublicKeysResponse {
@@ -132,7 +137,8 @@ function pageOf(
         : handovers.length > 0
           ? pageToken(listing, ["handovers", 0, 0])
           : "";
-    return create(GetPublicKeysResponseSchema, { keys: page.map(keyMessage), nextPageToken, ...totals });
+    const onFirst = token === "" ? { endedLogs } : {};
+    return create(GetPublicKeysResponseSchema, { keys: page.map(keyMessage), nextPageToken, ...totals, ...onFirst });
   }
   const left = handovers.filter(
     ({ number, index }) => number > after.log || (number === after.log && index > after.index),

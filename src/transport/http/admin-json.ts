@@ -72,19 +72,25 @@ function keyJson(key: KeyVersion | undefined) {
 }
 
 /** RFC 7517, with the members that a verifier of old signatures needs: the text in pieces, whatever the number of keys. */
-export function* jwksText({ keys, handovers, unusedHandovers }: PublicKeySet): Generator<string> {
+export function* jwksText({ keys, handovers, unusedHandovers, endedLogs }: PublicKeySet): Generator<string> {
   yield '{"keys":[';
   yield* listed(keys, jwkJson);
   yield '],"handovers":[';
   yield* listed(handovers, handoverJson);
   yield "]";
-  // Releases of 0.1 alone left any: the member is there only if it has something.
-  let opening = ',"unused_handovers":[';
-  for (const text of listed(unusedHandovers, unusedHandoverJson)) {
+  yield* memberIfAny("unused_handovers", unusedHandovers, unusedHandoverJson); // releases of 0.1 alone left some
+  yield* memberIfAny("ended_logs", endedLogs, logHeadJson);
+  yield "}\n";
+}
+
+/** A list that most tenants have nothing for. */
+function* memberIfAny<T>(name: string, items: Iterable<T>, json: (item: T) => unknown): Generator<string> {
+  let opening = `,"${name}":[`;
+  for (const text of listed(items, json)) {
     yield opening + text;
     opening = "";
   }
-  yield opening === "" ? "]}\n" : "}\n";
+  if (opening === "") yield "]";
 }
 
 function* listed<T>(items: Iterable<T>, json: (item: T) => unknown): Generator<string> {

@@ -391,6 +391,11 @@ describe("what cannot be checked is refused:", () => {
       { keys: { keys: [], unused_handovers: [{ ...unusedHandover, leaf_index: undefined }] } },
       "unused_handovers[0].leaf_index must be a whole number",
     ],
+    [
+      "a log that ended with half a root",
+      { keys: { keys: [], ended_logs: [{ origin: "kms.example.com/acme", size: 1, root: "AA==" }] } },
+      "ended_logs[0].root must be 32 bytes",
+    ],
   ])("%s", async (_, given, text) => {
     const { code, out, err } = await verifyLog(spans, given);
     expect(code).not.toBe(0);

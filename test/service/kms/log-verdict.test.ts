@@ -157,8 +157,8 @@ describe("after its key was marked as compromised, a span", () => {
   it("verifies in a log that was closed before, by what is stored of that, and in none that came later", async () => {
     let number = 2;
     const { signed, verify, markCompromised, append } = setUp(undefined, (published) => {
-      const other = { number, origin: `kms.example.com/${tenant}/${number}` };
-      const compromises = published.compromises.map((each) => ({ ...each, ...other }));
+      const other = { ...published.logs[0]!, number, origin: `kms.example.com/${tenant}/${number}` };
+      const compromises = published.compromises.map(({ keyId }) => ({ ...other, tenantId: tenant, keyId }));
       return { ...published, logs: [...published.logs, other], compromises };
     });
     const span = await signed(1);

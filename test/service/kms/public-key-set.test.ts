@@ -45,6 +45,24 @@ const jwksJson = (set: PublicKeySet) => JSON.parse(jwksOf(set));
 
 const vkeysOf = ({ raw }: PublicKey, ...origins: string[]) => origins.map((origin) => verifierKey(origin, raw));
 
+describe("a log that has ended", () => {
+  it("is published with its last head, on the first page, and not with keys that are named", async () => {
+    const { keyring, store, get, set } = setUp();
+    const { keyId } = await keyring.activeSigningKey(tenant);
+    expect(jwksJson(await set())).not.toHaveProperty("ended_logs");
+    const { root } = await filledLog(store, 0, { state: "restored" });
+    await filledLog(store, 5, { number: 2, origin: "moved.example.com/acme/2" });
+    const origin = "kms.example.com/acme";
+    const ended = [{ log: 1, origin, size: 0n }];
+    expect((await get()).endedLogs).toMatchObject(ended);
+    expect((await get({ pageSize: 1 })).endedLogs).toMatchObject(ended);
+    expect((await get({ keyIds: [keyId] })).endedLogs).toEqual([]);
+    const jwks = jwksJson(await set());
+    expect(jwks.ended_logs).toEqual([{ log: 1, origin, size: 0, root: Buffer.from(root).toString("base64") }]);
+    expect(readKeySet(JSON.stringify(jwks)).ended).toEqual([{ origin, size: 0, root: Buffer.from(root) }]);
+  });
+});
+
 describe("a key's vkey", () => {
   it("is named by the issuer while there is no log, and then by the log, whoever the issuer is now", async () => {
     const { keyring, append, get } = setUp();

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/public_key.proto.
  */
 export const file_fluo_kms_v1_public_key: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSJhChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSDwoHa2V5X2lkcxgEIAMoCSJRCgNKd2sSCwoDa3R5GAEgASgJEgsKA2NydhgCIAEoCRIJCgF4GAMgASgJEgsKA2tpZBgEIAEoCRILCgNhbGcYBSABKAkSCwoDdXNlGAYgASgJIt8CCglQdWJsaWNLZXkSDgoGa2V5X2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SHQoDandrGAMgASgLMhAuZmx1by5rbXMudjEuSndrEgsKA3JhdxgEIAEoDBIkCgVzdGF0ZRgFIAEoDjIVLmZsdW8ua21zLnYxLktleVN0YXRlEi4KCnZhbGlkX2Zyb20YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3ZhbGlkX3VudGlsGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR2a2V5GAggASgJEjIKDmNvbXByb21pc2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV2a2V5cxgKIAMoCRItCg9jb21wcm9taXNlZF9sb2cYCyABKAsyFC5mbHVvLmttcy52MS5Mb2dIZWFkIkIKB0xvZ0hlYWQSCwoDbG9nGAEgASgNEg4KBm9yaWdpbhgCIAEoCRIMCgRzaXplGAMgASgEEgwKBHJvb3QYBCABKAwihAEKC0xvZ0hhbmRvdmVyEgsKA2xvZxgBIAEoDRIOCgZvcmlnaW4YAiABKAkSEwoLZnJvbV9rZXlfaWQYAyABKAkSEQoJdG9fa2V5X2lkGAQgASgJEhIKCmxlYWZfaW5kZXgYBSABKAQSDQoFZW50cnkYBiABKAwSDQoFcHJvb2YYByABKAkisAEKFUdldFB1YmxpY0tleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZmx1by5rbXMudjEuUHVibGljS2V5EisKCWhhbmRvdmVycxgCIAMoCzIYLmZsdW8ua21zLnYxLkxvZ0hhbmRvdmVyEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRISCgp0b3RhbF9rZXlzGAQgASgNEhcKD3RvdGFsX2hhbmRvdmVycxgFIAEoDUJaCg9kZXYuZmx1by5rbXMudjFCDlB1YmxpY0tleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSJhChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSDwoHa2V5X2lkcxgEIAMoCSJRCgNKd2sSCwoDa3R5GAEgASgJEgsKA2NydhgCIAEoCRIJCgF4GAMgASgJEgsKA2tpZBgEIAEoCRILCgNhbGcYBSABKAkSCwoDdXNlGAYgASgJIt8CCglQdWJsaWNLZXkSDgoGa2V5X2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SHQoDandrGAMgASgLMhAuZmx1by5rbXMudjEuSndrEgsKA3JhdxgEIAEoDBIkCgVzdGF0ZRgFIAEoDjIVLmZsdW8ua21zLnYxLktleVN0YXRlEi4KCnZhbGlkX2Zyb20YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3ZhbGlkX3VudGlsGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR2a2V5GAggASgJEjIKDmNvbXByb21pc2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV2a2V5cxgKIAMoCRItCg9jb21wcm9taXNlZF9sb2cYCyABKAsyFC5mbHVvLmttcy52MS5Mb2dIZWFkIkIKB0xvZ0hlYWQSCwoDbG9nGAEgASgNEg4KBm9yaWdpbhgCIAEoCRIMCgRzaXplGAMgASgEEgwKBHJvb3QYBCABKAwihAEKC0xvZ0hhbmRvdmVyEgsKA2xvZxgBIAEoDRIOCgZvcmlnaW4YAiABKAkSEwoLZnJvbV9rZXlfaWQYAyABKAkSEQoJdG9fa2V5X2lkGAQgASgJEhIKCmxlYWZfaW5kZXgYBSABKAQSDQoFZW50cnkYBiABKAwSDQoFcHJvb2YYByABKAki2gEKFUdldFB1YmxpY0tleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZmx1by5rbXMudjEuUHVibGljS2V5EisKCWhhbmRvdmVycxgCIAMoCzIYLmZsdW8ua21zLnYxLkxvZ0hhbmRvdmVyEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRISCgp0b3RhbF9rZXlzGAQgASgNEhcKD3RvdGFsX2hhbmRvdmVycxgFIAEoDRIoCgplbmRlZF9sb2dzGAYgAygLMhQuZmx1by5rbXMudjEuTG9nSGVhZEJaCg9kZXYuZmx1by5rbXMudjFCDlB1YmxpY0tleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.GetPublicKeys.
@@ -214,8 +214,8 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  */
 export type LogHead = Message<"fluo.kms.v1.LogHead"> & {
   /**
-   * Grows from 1 with each of the tenant's logs: a store that was restored from a backup goes on with a new one, which has the second of
-   * the restore since 1970 as its number, so that it has the name of none that the backup does not know.
+   * Grows from 1 with each of the tenant's logs: a store that was restored from a backup, or of which a loss was accepted, goes on with a new
+   * one. Its number is the second of that since 1970 at least, so that it has the name of none that the store does not know any more.
    *
    * @generated from field: uint32 log = 1;
    */
@@ -354,6 +354,14 @@ export type GetPublicKeysResponse = Message<"fluo.kms.v1.GetPublicKeysResponse">
    * @generated from field: uint32 total_handovers = 5;
    */
   totalHandovers: number;
+
+  /**
+   * Logs that ended, oldest first: a backup was restored, or the loss of entries was accepted. Nothing is appended to them. A checkpoint
+   * that goes further is of entries that are lost. On the first page; empty for key_ids.
+   *
+   * @generated from field: repeated fluo.kms.v1.LogHead ended_logs = 6;
+   */
+  endedLogs: LogHead[];
 };
 
 /**
