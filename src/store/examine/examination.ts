@@ -13,7 +13,7 @@ import { examineKeyRows, type KeyPlace } from "./key-rows.ts";
 import { examineVersions, type VersionPlace } from "./key-versions.ts";
 import { examineLogs, type LogPlace } from "./log-rebuild.ts";
 import { type Moment, type Part, type Piece, part } from "./part.ts";
-import { describedTables, examineTable, plainProblem } from "./table-rows.ts";
+import { chainProblem, describedTables, examineTable, plainProblem } from "./table-rows.ts";
 
 const chainRows = 500;
 /** How often a row is looked at: beside the trail and for its version; beside the records and in its chain. */
@@ -22,7 +22,7 @@ const looksAtRow = { keys: 2, events: 2 };
 /** The cheapest first, so that what stops the whole service is known soon. */
 const ownParts: readonly Part[] = [
   part("heads", examineHeads, { isTrail: true }),
-  part<KeyPlace>("keys", examineKeyRows),
+  part<KeyPlace>("keys", withoutClocks),
   part<VersionPlace>("versions", examineVersions),
   ...describedTables.map((described) => part<Place>(described[0], (moment, at) => examineTable(moment, described, at))),
   part("audit", examineChains, { isTrail: true }),
@@ -62,6 +62,12 @@ export function examination(db: Database, mac: RowMac): IntegrityStore {
   };
 }
 
+/** Clocks of replicas that differ are no reason to refuse a key. */
+async function withoutClocks(moment: Moment, at?: KeyPlace): Promise<Piece<KeyPlace>> {
+  const { problems, ...piece } = await examineKeyRows(moment, at);
+  return { ...piece, problems: problems.filter(({ mayBeClocks }) => mayBeClocks !== true) };
+}
+
 function unreadable({ name, isTrail }: Part, why: string): RowProblem {
   return plainProblem(isTrail ? "audit_trail" : "file_damaged", `${name} cannot be read to its end: ${why}`);
 }
@@ -89,10 +95,7 @@ async function examineChains({ query, mac }: Moment, at: AuditCursor | undefined
   const { events, problems, next } = await verifyChains(query, mac, at, chainRows);
   return {
     rows: events,
-    problems: problems.map(({ writerId, what }) => {
-      const where = writerId === "" ? "" : `audit writer ${writerId}: `;
-      return plainProblem("audit_trail", where + what);
-    }),
+    problems: problems.map(chainProblem),
     next,
   };
 }

@@ -5,7 +5,7 @@
 import type { Row } from "../sql/rows/database.ts";
 import { compareText, onward } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
-import { disordered, keyProblem, missing } from "./key-problems.ts";
+import { disordered, doubted, keyProblem, missing } from "./key-problems.ts";
 import type { Moment, Piece } from "./part.ts";
 import { changesState, type Life, replay } from "./replay.ts";
 
@@ -47,6 +47,7 @@ export async function examineKeyRows({ query, mac }: Moment, at: KeyPlace = { af
     const found = record === undefined ? missing(life!) : keyProblem(mac, record, life);
     if (found !== undefined) problems.push(found);
     if (life?.ordered === false) problems.push(disordered(life));
+    if (life?.doubt !== undefined) problems.push(doubted(life, life.doubt));
   }
   const rows = chapters.read + due.size;
   if (open === undefined && lastRecord === undefined) return { rows, problems, next: undefined };

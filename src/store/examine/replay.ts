@@ -3,8 +3,7 @@
  * is must be what comes out. So a record that is gone, or was put back as it once was, shows, although its HMAC is right.
  */
 import type { KeyState, Purpose } from "../key-record.ts";
-import type { Query, Row } from "../sql/rows/database.ts";
-import { pages } from "./pages.ts";
+import type { Row } from "../sql/rows/database.ts";
 import type { AuditAction } from "../audit-store.ts";
 
 /** One key's life, up to now. */
@@ -63,23 +62,6 @@ const stateChanges = Object.keys(after);
 /** Whether the audit row is one of those that a life is replayed from. */
 export function changesState({ key_id, action, outcome }: Row): boolean {
   return key_id !== "" && outcome === "OK" && stateChanges.includes(String(action));
-}
-
-/** By key id. */
-export async function* lives(query: Query): AsyncGenerator<Life> {
-  const actions = stateChanges.map((action) => `'${action}'`);
-  const condition = `key_id <> '' and outcome = 'OK' and action in (${actions.join(", ")})`;
-  let rows: Row[] = [];
-  for await (const page of pages(query, "kms_audit", { order: ["key_id", "id"], condition })) {
-    for (const row of page) {
-      if (rows.length > 0 && rows[0]!.key_id !== row.key_id) {
-        yield replay(rows);
-        rows = [];
-      }
-      rows.push(row);
-    }
-  }
-  if (rows.length > 0) yield replay(rows);
 }
 
 /** `rows` come by id, which no HMAC covers, and are told by their times too, which clocks that differ make wrong: either state may be right. */

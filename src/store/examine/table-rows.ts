@@ -5,6 +5,7 @@ import type { Row } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/row-mac.ts";
 import type { TableName } from "../sql/rows/schema.ts";
 import type { Place } from "../sql/rows/walk.ts";
+import type { AuditProblem } from "../audit-store.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { pageOf } from "./pages.ts";
 import type { Moment, Piece } from "./part.ts";
@@ -72,7 +73,7 @@ export async function examineTable(
 }
 
 /** For a store that has no witnessed time: a problem if it had. */
-export async function missingTime(query: Moment["query"]): Promise<RowProblem[]> {
+async function missingTime(query: Moment["query"]): Promise<RowProblem[]> {
   if (!(await isWaitNoted(query))) return [];
   return [plainProblem("time_missing", "the witnessed time is gone: no key is destroyed until it is restored")];
 }
@@ -97,6 +98,10 @@ async function setBack(
 
 export function logProblem(kind: RowProblem["kind"], { tenant_id, number }: Row, what: string): RowProblem {
   return { kind, tenantId: String(tenant_id), keyId: "", purpose: undefined, log: Number(number), what };
+}
+
+export function chainProblem({ writerId, what }: AuditProblem): RowProblem {
+  return plainProblem("audit_trail", writerId === "" ? what : `audit writer ${writerId}: ${what}`);
 }
 
 /** A problem of the store as a whole. */
