@@ -49,6 +49,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   crash: npm("soak:crash"),
   "power-cuts": npm("soak:power-cuts", "--cuts", "20"),
   flips: npm("soak:flips", "--positions", "200"),
+  states: npm("soak:states", "--states", "200"),
   fuzz: npm("soak:fuzz", "--requests", "20000"),
   "fuzz-auth": npm("soak:fuzz-auth", "--inputs", "50000"),
   race: npm("soak:race"),

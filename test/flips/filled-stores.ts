@@ -47,18 +47,19 @@ export async function fillStores(): Promise<FilledStores> {
   return { stores, known, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }) };
 }
 
-/** Works with a service on the store; the service is gone afterwards. */
-async function serve<T>(
+/** Works with a service on the store; the service is gone afterwards. `begin` starts another release than this one. */
+export async function serve<T>(
   folder: string,
   work: (service: ServiceProcess) => Promise<T>,
   signal: NodeJS.Signals = "SIGTERM",
+  begin: (env: Record<string, string>, cwd: string) => Promise<ServiceProcess> = beginThis,
 ): Promise<T> {
   const env = {
     FLUO_KMS_SQLITE_FILE: join(folder, "kms.db"),
     FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(folder, "master.key"),
     KMS_ROTATION_ENABLED: "false",
   };
-  const service = await startProcess(env, { cwd: folder, finished: atExit });
+  const service = await begin(env, folder);
   try {
     const result = await work(service);
     await allNoted(join(folder, "kms.db"));
@@ -66,6 +67,10 @@ async function serve<T>(
   } finally {
     await service.end(signal);
   }
+}
+
+function beginThis(env: Record<string, string>, cwd: string): Promise<ServiceProcess> {
+  return startProcess(env, { cwd, finished: atExit });
 }
 
 async function fillMore(service: ServiceProcess, known: Known[]): Promise<void> {
@@ -85,7 +90,7 @@ async function fillMore(service: ServiceProcess, known: Known[]): Promise<void> 
 }
 
 /** What was committed is noted within a second, where a service notes it. */
-async function allNoted(file: string): Promise<void> {
+export async function allNoted(file: string): Promise<void> {
   const until = performance.now() + hungMs;
   while (existsSync(`${file}-heads`) && readNotedCommits(`${file}-heads`) !== commitsIn(file)) {
     if (performance.now() > until) throw new Error("the heads file does not become that of the store");

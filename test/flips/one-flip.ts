@@ -54,11 +54,7 @@ function writeFlipped({ store, end, byte, bit }: Flip, file: string): void {
 }
 
 async function judge(known: readonly Known[], folder: string): Promise<Judged> {
-  const service = await startService({
-    "fluo.kms.local.master-key-file": join(folder, "master.key"),
-    "fluo.kms.sqlite.file": join(folder, "kms.db"),
-    "kms.rotation.enabled": "false",
-  }).catch((error: unknown) => error);
+  const service = await startOn(folder);
   if (!isRunning(service)) return judgeRefusal(service);
   try {
     return await judgeRunning(service, known);
@@ -67,7 +63,16 @@ async function judge(known: readonly Known[], folder: string): Promise<Judged> {
   }
 }
 
-function isRunning(started: unknown): started is RunningService {
+/** Starts a service in this process on the store of a folder. Gives the error of a start that fails. */
+export async function startOn(folder: string): Promise<unknown> {
+  return startService({
+    "fluo.kms.local.master-key-file": join(folder, "master.key"),
+    "fluo.kms.sqlite.file": join(folder, "kms.db"),
+    "kms.rotation.enabled": "false",
+  }).catch((error: unknown) => error);
+}
+
+export function isRunning(started: unknown): started is RunningService {
   return typeof started === "object" && started !== null && "grpc" in started;
 }
 
@@ -125,7 +130,7 @@ function isNamed({ tenantId, keyId }: Loss, finding: Finding): boolean {
   return finding.tenantId === tenantId && (keyId === "" || finding.keyId === keyId);
 }
 
-function textOf({ tenantId, keyId, what }: Loss): string {
+export function textOf({ tenantId, keyId, what }: Loss): string {
   return `${tenantId && `${tenantId}: `}${keyId && `key ${keyId}: `}${what}`;
 }
 
