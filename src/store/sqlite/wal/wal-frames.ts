@@ -16,7 +16,10 @@ export interface WalHeader {
   /** The header's checksum as stored, and as computed over the rest of it. */
   stored: Sums;
   computed: Sums;
-  /** True if it has the magic number and its checksum is right. 32 zero bytes pass their own checksum. */
+  /**
+   * True if it has the magic number, its checksum is right, and it is of this log. 32 zero bytes pass their own checksum, and the header of another
+   * log passes its own.
+   */
   isValid: boolean;
 }
 
@@ -53,6 +56,8 @@ const sectorBytes = 512;
 /** With 1 added if words are summed with their high byte first. */
 const magic = 0x377f0682;
 const standardPageBytes = 4096;
+/** Uses of a log between two that leave frames in it: nearly always 1. */
+const mostUses = 65_536;
 const readBytes = 1024 * 1024;
 
 /** Opens a log to read. Undefined if there is none, or if it has no frame. `pageBytes` is the database's page size, if it has any page. */
@@ -68,7 +73,8 @@ export function openWal(path: string, pageBytes: number | undefined): Wal | unde
     closeSync(descriptor);
     return undefined;
   }
-  const header = read.isValid ? read : { ...read, salts: saltsOfFrames(descriptor, read, count) };
+  const salts = saltsOfFrames(descriptor, read, count);
+  const header = read.isValid && mayFollow(salts, read.salts) ? read : { ...read, salts, isValid: false };
   return {
     header,
     frames: () => frames(descriptor, header, count),
@@ -109,7 +115,7 @@ export function isPageSize(bytes: number): boolean {
 }
 
 /**
- * Returns the salts of this use of a log whose header is damaged or gone. Each use begins at the start of the file, over what is left of those
+ * Returns the salts of the last use of a log, by its frames. Each use begins at the start of the file, over what is left of those
  * before it, with the next first salt: so they are those of the first frames that follow from each other, or of the first frame if that is newer.
  */
 function saltsOfFrames(descriptor: number, header: WalHeader, count: number): Sums {
@@ -124,6 +130,15 @@ function saltsOfFrames(descriptor: number, header: WalHeader, count: number): Su
     first ??= before;
   }
   return first ?? header.salts;
+}
+
+/**
+ * Whether a log whose first frames have the salts `frames` may have this header: of the same use, or of a later one, to which SQLite gives the
+ * next first salt.
+ */
+function mayFollow(frames: Sums, header: Sums): boolean {
+  const usesLater = (header[0] - frames[0]) >>> 0;
+  return isSame(frames, header) || (usesLater > 0 && usesLater <= mostUses);
 }
 
 function* frames(descriptor: number, header: WalHeader, count: number): Generator<Frame> {

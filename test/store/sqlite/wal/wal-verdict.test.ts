@@ -161,6 +161,25 @@ describe("a log whose header is none", () => {
     }
   });
 
+  it("lost what its frames hold under the header of another log, or of an earlier use, and not under that of the next", () => {
+    insertOneByOne(9);
+    using elsewhere = newWalFolder();
+    elsewhere.db.exec("insert into notes (text) values (x'00')");
+    const other = readFileSync(`${elsewhere.copy()}-wal`).subarray(0, walHeaderBytes);
+    const own = readFileSync(`${folder.copy()}-wal`).subarray(0, walHeaderBytes);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    insertOneByOne(4);
+    const next = readFileSync(`${folder.copy()}-wal`).subarray(0, walHeaderBytes);
+    for (const header of [other, own]) {
+      const file = folder.copy();
+      edit(`${file}-wal`, (log) => void header.copy(log));
+      expect(judgeWal(file)).toMatchObject({ kind: "lost", firstDamaged: 0 });
+    }
+    const begun = folder.copy();
+    edit(`${begun}-wal`, (log) => void next.copy(log));
+    expect(judgeWal(begun)).toEqual({ kind: "whole" });
+  });
+
   it("lost nothing where the database has all that it holds", () => {
     insertOneByOne(9);
     folder.db.exec("pragma wal_checkpoint(passive)");
