@@ -11,9 +11,9 @@ import { bytesOf, type Content, type Files, isSame, names, readFolder, writeFold
 import type { State } from "./state.ts";
 
 export interface Judged {
-  /** What came of it, in words. */
+  /** Outcome in words. */
   outcome: string;
-  /** What went wrong. */
+  /** Problems, one sentence each; empty if all is well. */
   problems: string[];
 }
 
@@ -59,7 +59,7 @@ function isUnreadable(files: Files): boolean {
   return isOther || [...files.values()].some((content) => typeof content === "string");
 }
 
-/** What a refused start changed and may not change. */
+/** Lists the changes that a refused start may not make. */
 function changesOf(before: Files, after: Files): string[] {
   const problems: string[] = [];
   for (const name of Object.values(names)) {

@@ -70,7 +70,7 @@ async function acceptLog({ store }: Config, providerKeys: ProviderKeys, digest: 
   });
 }
 
-/** What a start would refuse. Nothing is opened for writing, and a store that is not there, or that no service has used, is not made. */
+/** Returns the finding that a start would refuse. Nothing is opened for writing, and a store that is not there is not made. */
 function findingIn(
   { store: settings }: Config,
   providerKeys: ProviderKeys,

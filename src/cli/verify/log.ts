@@ -30,7 +30,7 @@ interface LogResult {
   handovers: number;
   /** Handovers that were not used. */
   unused: number;
-  /** Where the log ended, and how far a checkpoint that is known here goes; undefined if it goes on. */
+  /** The size at which the log ended, and that of the largest checkpoint at hand; undefined if it goes on. */
   ended: { size: number; known: number } | undefined;
   /** The log that ended before this one began. */
   follows: Checkpoint | undefined;

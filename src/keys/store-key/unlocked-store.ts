@@ -25,7 +25,7 @@ export interface UnlockParts {
   providerKeys: ProviderKeys;
   /** The place of the store's heads file. Undefined if none is kept, or if the store is used although it is behind that. */
   heads: HeadsPlace | undefined;
-  /** Told what to set. */
+  /** Log for remarks on the store, and advice on settings. */
   log: Pick<Logger, "warn">;
   time: Time;
   /** Called when `problems` has something else to say. */

@@ -72,7 +72,7 @@ export async function examineTable(
   return { rows: rows.length, problems, next };
 }
 
-/** For a store that has no witnessed time: a problem if it had. */
+/** Returns the problem of a store that has no witnessed time, if it had one. */
 async function missingTime(query: Moment["query"]): Promise<RowProblem[]> {
   if (!(await isWaitNoted(query))) return [];
   return [plainProblem("time_missing", "the witnessed time is gone: no key is destroyed until it is restored")];

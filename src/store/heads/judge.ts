@@ -72,7 +72,7 @@ export async function refuseEmpty(
     place.database === undefined ? "does fluo.kms.postgres.url name the right database?" : "is its volume mounted?";
   throw new KmsError(
     "ROLLBACK_SUSPECTED",
-    `${store} has no store yet, and the heads file ${place.file} ${noted}: ${question} If it is, put the store back, or restore a backup (fluo-kms restore); to begin a new store, move the heads file and its .1 away`,
+    `${store} has no store yet, and the heads file ${place.file} ${noted}: ${question} If so, put the store back, or restore a backup (fluo-kms restore); to begin a new store, move the heads file and its .1 away`,
   );
 }
 

@@ -1,8 +1,7 @@
 /** The tables of a SQLite file. A service that uses the file goes on meanwhile: readers and the one writer do not wait for each other. */
-import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
@@ -12,7 +11,7 @@ import { refuseMarked } from "./backup-mark.ts";
 import { sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { acceptancePath } from "../sqlite/wal/begun-acceptance.ts";
-import { prepareFile, realPath, refuseSpecial } from "../sqlite/file.ts";
+import { immutable, prepareFile, realPath, refuseSpecial, sizeOf } from "../sqlite/file.ts";
 import { type Hold, lockPaths } from "../sqlite/hold.ts";
 import {
   holdReady,
@@ -177,12 +176,7 @@ function storeName(file: string): string {
 }
 
 function hasLog(file: string): boolean {
-  return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-}
-
-/** Names a file to SQLite as one that cannot change, and has no log. */
-export function immutable(file: string): string {
-  return `${pathToFileURL(file).href}?immutable=1`;
+  return sizeOf(`${file}-wal`) > 0;
 }
 
 /** Why the path cannot be written to; undefined where it can. */

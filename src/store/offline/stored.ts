@@ -1,5 +1,5 @@
 /** A SQLite store as it lies on the disk, of any schema, to be judged before anything may write to it. */
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../../errors.ts";
 import { realTime } from "../../runtime/time.ts";
@@ -9,14 +9,14 @@ import { countingSchema } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { readSchema, refuseOthers } from "../sql/upgrade/migration.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
-import { realPath, refuseSpecial } from "../sqlite/file.ts";
+import { immutable, realPath, refuseSpecial, sizeOf } from "../sqlite/file.ts";
 import { aloneWith, holdDatabase } from "../sqlite/hold.ts";
 import { examineLog, type ReadyFile, refuseSpecialFiles } from "../sqlite/ready-log.ts";
 import { refuseMarked } from "./backup-mark.ts";
-import { immutable, sqliteTableDialect } from "./sqlite.ts";
+import { sqliteTableDialect } from "./sqlite.ts";
 import { headsReader, snapshotsOf, type Tables } from "./tables.ts";
 
-/** What judges a store. */
+/** The reads that judge a store. */
 export type StoredStore = Pick<Tables, "storeKey" | "heads">;
 
 /**
@@ -101,8 +101,4 @@ async function storedIn(db: Database): Promise<StoredStore> {
 /** Reads a store of before commits were counted. */
 function withoutCount(query: Query): Query {
   return async (text, ...values) => (text.includes("kms_commits") ? [] : query(text, ...values));
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

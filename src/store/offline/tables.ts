@@ -202,7 +202,7 @@ async function checkAll(query: Query, key: KeyObject, check: RowCheck): Promise<
   return checkRows(query, mac, check);
 }
 
-/** What the audit trail misses is copied as it is, and said: it cannot be put right here. Returns every problem that was told. */
+/** Refuses altered rows, and returns every problem that was told. Rows that the audit trail misses cannot be put right here. */
 async function refuseAltered(query: Query, key: KeyObject, check: RowCheck): Promise<ReadonlySet<string>> {
   const told = new Set<string>();
   let altered = 0;

@@ -20,6 +20,7 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { KmsError } from "../../errors.ts";
 import { rightsOfOthers } from "../../runtime/private-file.ts";
 
@@ -52,6 +53,16 @@ export function prepareFile(path: string, groupReadable = false): void {
     const { code } = cause as NodeJS.ErrnoException;
     throw new KmsError("STORE_UNAVAILABLE", `the SQLite file ${path} cannot be used (${code})`, { cause });
   }
+}
+
+/** Returns the bytes of a file; 0 if there is none. */
+export function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Names a database to SQLite as one that cannot change, and has no log. */
+export function immutable(file: string): string {
+  return `${pathToFileURL(file).href}?immutable=1`;
 }
 
 /**

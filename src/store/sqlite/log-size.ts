@@ -1,13 +1,14 @@
 /** How large the write-ahead log of a SQLite file has become, and who keeps it from being emptied. No file of the store is opened for it. */
 import { readFileSync, statSync } from "node:fs";
 import type { StoreLog } from "../store.ts";
+import { sizeOf } from "./file.ts";
 
 const MiB = 2 ** 20;
 /** Bytes of the file `-shm` that a reader locks while it reads the log. */
 const [firstReadLock, lastReadLock] = [123, 127];
 
 export function logOf(file: string, maxBytes: number): StoreLog {
-  const bytes = () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  const bytes = () => sizeOf(`${file}-wal`);
   return {
     bytes,
     remark() {

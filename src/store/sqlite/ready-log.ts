@@ -1,12 +1,12 @@
 /**
- * What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was, and a copy of the log beside
- * them: whoever tries other tools on the store may lose the log by opening it.
+ * Readies a write-ahead log before SQLite opens it, or refuses it. A refusal leaves every byte of database and log as it was, and a copy of the log
+ * beside them: another tool that opens the store may delete the log.
  */
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Time } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
-import { copyDurably, refuseSpecial, syncDirectory } from "./file.ts";
+import { copyDurably, refuseSpecial, sizeOf, syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase, lockPaths } from "./hold.ts";
 import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
@@ -165,7 +165,7 @@ function unended(file: string): KmsError | undefined {
 
 /** A log that was cut short ends before what was moved into the database: it would be a mixture of two states. */
 function mixed(file: string): KmsError | undefined {
-  if ((statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+  if (sizeOf(`${file}-wal`) === 0) return undefined;
   const [alone, withLog] = [commitsWithoutLog(file), storedCommits(file)];
   if (alone === undefined || withLog === undefined || alone <= withLog) return undefined;
   return refusal(

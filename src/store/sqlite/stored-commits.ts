@@ -1,9 +1,9 @@
 /** The count of commits that SQLite would read from a database and its log, looked at without a change to either. */
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { pathToFileURL } from "node:url";
 import { hasCode, KmsError } from "../../errors.ts";
 import { translated } from "./error-codes.ts";
+import { immutable, sizeOf } from "./file.ts";
 
 /**
  * Reads the count of a database that no process has open. Undefined if its schema has none. A connection that only reads recovers the log in
@@ -21,7 +21,7 @@ export function commitsIfUsed(file: string): number | undefined {
 /** The count in the database file alone, which has no more commits than its log. Undefined if it is not to be read without the log. */
 export function commitsWithoutLog(file: string): number | undefined {
   try {
-    return reading(`${pathToFileURL(file).href}?immutable=1`, commitsIn);
+    return reading(immutable(file), commitsIn);
   } catch (error) {
     if (hasCode(error, "DATA_LOSS", "STORE_UNAVAILABLE")) return undefined;
     throw error;
@@ -73,7 +73,7 @@ function countIn({ commits, log_heads, audit_heads }: Record<string, unknown>): 
 
 /** No shared memory beside a database that had none. One without a page is not opened: SQLite would delete its log. */
 function leavingNothing<T>(file: string, work: () => T): T | undefined {
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+  if (sizeOf(file) === 0) return undefined;
   const hadSharedMemory = existsSync(`${file}-shm`);
   try {
     return work();

@@ -1,4 +1,4 @@
-/** What becomes of the tenants' logs once a loss is accepted: those that lost entries end, the next batches begin others, and verifiers are told. */
+/** An accepted loss, and the tenants' logs: those that lost entries end, the next batches begin others, and verifiers are told. */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";

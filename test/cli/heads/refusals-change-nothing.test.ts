@@ -1,4 +1,4 @@
-/** What a SQLite store was put back to, or lost, is told before anything of it is changed: by the service, and by every command that writes. */
+/** SQLite stores that were put back or damaged: the service, and every command that writes, refuses them before it changes a byte. */
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import {
@@ -32,7 +32,7 @@ const fileOf = ({ directory }: Place) => join(directory, databaseName);
 /** Lives of one service: each file is a copy of the place as a kill left it, with all its commits noted. */
 let early: Place;
 let late: Place;
-/** The same with all of its pages in the database, and no log. */
+/** The later one with all of its pages in the database, and no log. */
 let settled: Place;
 let elsewhere: Place;
 /** A backup of the settled one. */

@@ -53,7 +53,7 @@ const headerBytes = 32;
 const frameHeaderBytes = 24;
 /** The least that a disk writes whole. */
 const sectorBytes = 512;
-/** With 1 added if words are summed with their high byte first. */
+/** Magic number of a log; one more if words are summed with their high byte first. */
 const magic = 0x377f0682;
 const standardPageBytes = 4096;
 /** Uses of a log between two that leave frames in it: nearly always 1. */
