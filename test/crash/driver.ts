@@ -28,6 +28,8 @@ export interface Load {
 export interface Driver {
   /** Calls until it is over. */
   run(load: Load, workers?: number): Promise<void>;
+  /** Makes so many keys, or more. */
+  makeKeys(client: CrashClient, count: number): Promise<void>;
   /** Makes some calls, and schedules the destruction of some keys, so that there is something to destroy. */
   scheduleSome(client: CrashClient): Promise<void>;
   /** Whether keys were used, and changed, by calls that began after `at`. */
@@ -66,6 +68,11 @@ const tenantsAtOnce = 15;
 const callsBefore = 60;
 const scheduledAtLeast = 4;
 const refusals: readonly number[] = [status.FAILED_PRECONDITION, status.ABORTED];
+
+/** Calls of a service that nothing kills. */
+function undisturbed(client: CrashClient): Load {
+  return { client, isOver: () => false, isExcused: async () => false };
+}
 
 export function createDriver({ random, ledger, epoch, problem }: DriverOptions): Driver {
   const tenants: Tenant[] = [];
@@ -125,8 +132,12 @@ export function createDriver({ random, ledger, epoch, problem }: DriverOptions):
       );
     },
 
+    async makeKeys(client, count) {
+      for (let left = count; left > 0; left--) await addTenant(undisturbed(client));
+    },
+
     async scheduleSome(client) {
-      const load = { client, isOver: () => false, isExcused: async () => false };
+      const load = undisturbed(client);
       for (let left = callsBefore; left > 0; left--) await callOnce(load);
       for (let left = scheduledAtLeast; left > 0; left--) {
         await addTenant(load);

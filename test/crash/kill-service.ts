@@ -1,6 +1,6 @@
 /** Kills the service: at a named step, under load, as it starts, as it destroys keys, or as it rotates them by the clock. */
 import type { GrpcClient } from "../support/running-service.ts";
-import { isMove, type Kill, nameOf } from "./plan.ts";
+import { isMove, keysToMove, type Kill, nameOf } from "./plan.ts";
 import type { CrashService } from "./service.ts";
 import { served, stopped } from "./serving.ts";
 import { countKill, isGivenUp, type Killing } from "./summary.ts";
@@ -57,11 +57,13 @@ async function settle(killing: Killing, days: number): Promise<void> {
   await service.ended;
 }
 
-/** Everything is under one provider key, and the next start has the other for its current one. */
+/** There are keys, everything is under one provider key, and the next start has the other for its current one. */
 async function moveAway(killing: Killing, days: number): Promise<void> {
-  const { stage, problem } = killing;
+  const { stage, problem, epoch } = killing;
   const service = stage.start({ days });
-  await rewrapAll(await served(killing, service), problem);
+  const client = await served(killing, service);
+  await epoch.driver.makeKeys(client, keysToMove);
+  await rewrapAll(client, problem);
   service.kill();
   await service.ended;
   stage.swapProviderKeys();

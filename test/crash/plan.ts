@@ -38,6 +38,9 @@ const phases: Readonly<Partial<Record<StepName, Phase>>> = {
 
 const moves: readonly StepName[] = ["store-key.proven", "store-key.replaced", "rewrap.proven", "rewrap.stored"];
 
+/** Keys that a store has at least before it moves them. */
+export const keysToMove = 10;
+
 /** Up to which time a step is let pass; 1 for those that are seldom. */
 const most: Readonly<Partial<Record<StepName, number>>> = {
   "key.made": 25,
@@ -47,8 +50,8 @@ const most: Readonly<Partial<Record<StepName, number>>> = {
   "state.changed": 20,
   "log.appended": 15,
   "log.signed": 15,
-  "rewrap.proven": 10,
-  "rewrap.stored": 10,
+  "rewrap.proven": keysToMove,
+  "rewrap.stored": keysToMove,
   "destruction.stored": 3,
   "sqlite.began": 60,
   "sqlite.written": 60,
