@@ -11,7 +11,7 @@ import { openStream } from "./support/stream-client.ts";
 
 const grace = { FLUO_KMS_SHUTDOWN_GRACE: "2s" };
 const clock = join(import.meta.dirname, "crash", "clock.ts");
-const tenantIds = Array.from({ length: 20 }, (_, n) => `tenant-${n}`);
+const tenantIds = Array.from({ length: 200 }, (_, n) => `tenant-${n}`);
 
 interface Streams {
   /** Spans that were signed and read. */
@@ -92,10 +92,9 @@ it("ends in order while its own rotation hangs", async () => {
   const before = await used();
   const [fake] = before.fakes;
   expect(await before.end()).toBe(0);
-  await fake.fault({ latencyMs: 200 }); // so that the rotation is not over before it can hang
   const env = {
     ...{ ...before.env, KMS_ROTATION_CHECK_CRON: "* * * * * ?", FLUO_CRASH_DAYS: "200", FLUO_CRASH_HASTE: "yes" },
-    KMS_ROTATION_MAX_PER_SECOND: "1",
+    KMS_ROTATION_MAX_PER_SECOND: "1", // so that it is not over before it can hang
   };
   const service = await startProcess(env, { preload: [clock] });
   const streams = await openStreams(service);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, vi } from "vitest";
 import { openAws } from "../../src/provider/aws/open.ts";
 import type { Regions } from "../../src/provider/provider.ts";
-import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
+import { type AwsKmsFake, type AwsKmsOptions, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { realTime } from "../../src/runtime/time.ts";
 
 export const context = { tenant_id: "acme", purpose: "data" };
@@ -27,8 +27,8 @@ export function withoutCredentials(): void {
 }
 
 /** A fake for the file it is called in. */
-export async function startFake(region = "eu-west-1"): Promise<AwsKmsFake> {
-  const kms = await startAwsKms({ region });
+export async function startFake(region = "eu-west-1", time: AwsKmsOptions["time"] = realTime): Promise<AwsKmsFake> {
+  const kms = await startAwsKms({ region, time });
   fakes.push(kms);
   return kms;
 }
@@ -60,8 +60,8 @@ export function openOn(
 }
 
 /** A provider on a fake of its own. */
-export async function openedOnFake() {
-  const kms = await startFake();
+export async function openedOnFake({ time = realTime }: Pick<AwsKmsOptions, "time"> = {}) {
+  const kms = await startFake("eu-west-1", time);
   const key: FakeKey = kms.createKey();
   const [provider] = await openOn([kms], key.arn);
   return { kms, key, provider };
