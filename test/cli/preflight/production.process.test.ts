@@ -8,6 +8,7 @@ import { gather } from "../../../src/cli/preflight/gather.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
 import { placeAt } from "../../../src/cli/service-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
+import { withoutSpeed } from "../../support/advice.ts";
 import { useCredentials } from "../../support/aws-fixture.ts";
 import { fromNow } from "../../support/from-now.ts";
 import { type Production, startProduction } from "../../support/production.ts";
@@ -24,12 +25,15 @@ beforeAll(async () => {
 afterAll(() => production[Symbol.asyncDispose]());
 
 const byHand = ["heads-copy", "balancer", "signals", "deletion-alarm"];
+const namesWithoutSpeed = lineNames.filter((name) => name !== "cache-hit");
 
 it("passes, with exit code 0 and a line for each name", async () => {
   const { code, answer } = await production.preflight();
-  expect(answer.checks.filter(({ result }) => result === "FAIL")).toEqual([]);
-  expect({ code, ok: answer.ok }).toEqual({ code: 0, ok: true });
-  expect(answer.checks.map(({ name }) => name)).toEqual(lineNames);
+  const lines = withoutSpeed(answer.checks);
+  expect(lines.filter(({ result }) => result === "FAIL")).toEqual([]);
+  expect(lines.map(({ name }) => name)).toEqual(namesWithoutSpeed);
+  const isFast = answer.checks.find(({ name }) => name === "cache-hit")!.result === "PASS";
+  expect({ code, ok: answer.ok }).toEqual(isFast ? { code: 0, ok: true } : { code: 1, ok: false });
   const skipped = answer.checks.filter(({ result }) => result === "SKIPPED").map(({ name }) => name);
   expect(skipped).toEqual(byHand);
   const found = Object.fromEntries(answer.checks.map(({ name, found }) => [name, found]));
@@ -48,10 +52,16 @@ it("passes, with exit code 0 and a line for each name", async () => {
 
 it("prints a line each, and no secret", async () => {
   const { code, out, err } = await production.run("preflight");
-  expect(out).toContain("overall  PASS");
-  expect({ code, err }).toEqual({ code: 0, err: "" });
-  expect(out).toMatch(/^overall {2}PASS\nchecks\n {2}service +PASS +https:/);
-  expect(out.trimEnd().split("\n")).toHaveLength(2 + lineNames.length);
+  const isFast = / {2}cache-hit +PASS/.test(out);
+  expect({ code, err }).toEqual({ code: isFast ? 0 : 1, err: "" });
+  expect(out).toMatch(/^overall {2}(?:PASS|FAIL)\nchecks\n {2}service +PASS +https:/);
+  expect(out.startsWith("overall  PASS")).toBe(isFast);
+  const lines = Array.from(out.matchAll(/^ {2}([a-z-]+) +(?:PASS|SKIPPED) +(.*)$/gm), ([, name, found]) => ({
+    name: name!,
+    found: found!,
+    result: "PASS" as const,
+  }));
+  expect(withoutSpeed(lines).map(({ name }) => name)).toEqual(namesWithoutSpeed);
   expect(out).toMatch(/^ {2}audit +PASS +\d+ events, no problems$/m);
   const { password } = new URL(production.env.FLUO_KMS_POSTGRES_URL!);
   expect(password).not.toBe("");
@@ -65,6 +75,9 @@ async function gathered(): Promise<Evidence> {
   const config = loadConfig({ env: production.env, cwd: production.directory });
   return gather(options, { config, place: placeAt(production.service.http), replicas: undefined });
 }
+
+/** On a machine that is not busy. */
+const fast = { "validation.got.latency_ms.cache_hit": 0.01, "validation.got.recommendations": [] };
 
 const failed = (lines: readonly Line[]) => lines.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
 
@@ -205,7 +218,7 @@ function changed(from: Evidence, changes: Record<string, unknown>): Evidence {
 
 describe("with one thing that is otherwise", () => {
   beforeAll(async () => {
-    evidence = await gathered();
+    evidence = changed(await gathered(), fast);
     expect(failed(checklist(evidence))).toEqual([]);
   });
 
@@ -240,7 +253,7 @@ it("counts the replicas that run, unless it is told how many there will be", asy
     const found = Object.fromEntries(answer.checks.map((line) => [line.name, line.found]));
     expect(found.store).toBe("postgres, for several instances: 2 run");
     expect(found["postgres-connections"]).toBe("(2 + 1) × 11 + 10 = 43 of 100");
-    expect(failed(answer.checks)).toEqual([]);
+    expect(failed(withoutSpeed(answer.checks))).toEqual([]);
   } finally {
     await second.end();
   }
@@ -285,7 +298,7 @@ describe("with one thing that was changed in production", () => {
     try {
       await production.service.said(/policy.*not.*force|refused/i);
       const { code, answer } = await production.preflight("--replicas", "20");
-      expect(new Set(failed(answer.checks))).toEqual(
+      expect(new Set(failed(withoutSpeed(answer.checks)))).toEqual(
         new Set(["policy", "key-rotation", "notice", "postgres-connections"]),
       );
       expect({ code, ok: answer.ok }).toEqual({ code: 1, ok: false });
