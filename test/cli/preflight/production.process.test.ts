@@ -40,6 +40,7 @@ it("passes, with exit code 0 and a line for each name", async () => {
   expect(found).toMatchObject({
     profile: "prod",
     tls: "on both ports",
+    "cache-hit": expect.stringMatching(/^[\d.]+ ms/),
     provider: "aws",
     "provider-key": `${production.key.arn} answering, Enabled`,
     "key-rotation": "every 365 days",
