@@ -1,7 +1,7 @@
 /** A policy with the files that it names, as they are read: whole or not at all. Key sets of issuers are read by themselves. */
 import { dirname, resolve } from "node:path";
 import { hexDigest } from "../crypto/sha256.ts";
-import { stampsOf } from "../runtime/watch-files.ts";
+import { haveChanged, type Stamps, stampsOf } from "../runtime/watch-files.ts";
 import { writableByOthers } from "./file-rights.ts";
 import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "./policy/policy.ts";
 import { maxPolicyBytes, type PolicyProblem } from "./policy/policy-text.ts";
@@ -15,8 +15,6 @@ export interface PolicyFiles extends TrustFiles {
   readonly sha256: string;
   /** What is to be looked at, a sentence each. */
   readonly warnings: readonly string[];
-  /** All that was read, and the key sets. */
-  readonly paths: readonly string[];
 }
 
 export interface PolicyFilesOptions {
@@ -31,6 +29,8 @@ export interface PolicyFilesOptions {
 export interface ReadFiles extends ReadPolicy {
   /** Undefined where there are problems. */
   files: PolicyFiles | undefined;
+  /** The policy's file and those that it names, as far as it could be read; from before each was. */
+  stamps: Stamps;
 }
 
 /** Settings on which it depends what is right in a policy. */
@@ -44,32 +44,32 @@ export function policyOptions({ profile, tls, tlsTerminated }: PolicySettings, n
   return { nowMs, strict: profile === "prod", tls: tls ? "own" : tlsTerminated ? "proxy" : "nobody" };
 }
 
+const noFiles = { policy: undefined, files: undefined };
+
 /** The files, or what is wrong with them. */
 export function readPolicyFiles(file: string, options: PolicyFilesOptions): ReadFiles {
   const unread: PolicyProblem[] = [];
-  const stamp = stampsOf([file]);
+  const ofPolicy = stampsOf([file]);
   const text = readText(file, maxPolicyBytes, (what) => unread.push({ line: 1, text: what }));
-  if (text === undefined) return { policy: undefined, files: undefined, problems: unread, warnings: [] };
+  if (text === undefined) return { ...noFiles, stamps: ofPolicy, problems: unread, warnings: [] };
   const { policy: written, ...read } = readPolicy(text);
-  if (written === undefined) return { policy: undefined, files: undefined, ...read };
+  if (written === undefined) return { ...noFiles, stamps: ofPolicy, ...read };
   const policy = inFolder(written, file);
+  const named = namedFiles(policy);
+  const stamps = new Map([...ofPolicy, ...stampsOf(named.map(({ path }) => path))]);
   const {
     problems: ofFiles,
     warnings: ofTrust,
     ...trust
-  } = readTogether(policy, options, () => stampsOf([file]) === stamp);
-  const named = [{ line: 1, path: file }, ...namedFiles(policy)];
-  const writable = named.flatMap(openToOthers);
+  } = readTogether(policy, options, () => !haveChanged(ofPolicy));
+  const writable = [{ line: 1, path: file }, ...named].flatMap(openToOthers);
   const refused = options.strict ? [...policy.issuers.flatMap(inTheClear), ...writable] : [];
   const { problems: withoutTls, warnings: idle } = certificatesBy(policy, options.tls);
   const problems = inOrder([...ofFiles, ...refused, ...withoutTls]);
   const doubts = [...read.warnings, ...ofTrust, ...expiredTokens(policy, options.nowMs), ...idle];
   const warnings = inOrder(options.strict ? doubts : [...doubts, ...writable]);
-  const files = {
-    ...{ policy, ...trust, sha256: hexDigest(text), paths: named.map(({ path }) => path) },
-    warnings: warnings.map(lineText),
-  };
-  return { policy, files: problems.length === 0 ? files : undefined, problems, warnings };
+  const files = { policy, ...trust, sha256: hexDigest(text), warnings: warnings.map(lineText) };
+  return { policy, files: problems.length === 0 ? files : undefined, stamps, problems, warnings };
 }
 
 /** A policy of one version with authorities of another would trust whom neither does. Key sets are of no version: they are read later. */
@@ -77,7 +77,7 @@ function readTogether(policy: Policy, options: PolicyFilesOptions, isPolicySame:
   const paths = namedFiles({ ...policy, issuers: [] }).map(({ path }) => path);
   const stamps = stampsOf(paths);
   const read = readTrustFiles(policy, options.nowMs);
-  if (isPolicySame() && stampsOf(paths) === stamps) return read;
+  if (isPolicySame() && !haveChanged(stamps)) return read;
   return { ...read, problems: [{ line: 1, text: "it, or a file that it names, was replaced while it was read" }] };
 }
 

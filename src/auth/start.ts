@@ -1,31 +1,20 @@
 /** Authentication by a policy: its files, read at the start and whenever they change, and all that is in force by them. */
-import type { Logger } from "pino";
-import type { Alarm } from "../alarm.ts";
 import type { Role } from "../call/roles.ts";
 import { type CallLimitSettings, createCallLimiter } from "../limits/call-limits.ts";
 import { createFailureLimit, type FailureLimit } from "../limits/failure-limit.ts";
 import { limitAdvice } from "../limits/limit-remarks.ts";
 import type { ToldLimits } from "../limits/told-limits.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
-import type { AuditStore } from "../store/audit-store.ts";
-import { serviceName } from "../version.ts";
 import { accessRemarks } from "./access-remarks.ts";
 import { type Authenticator, createAuthenticator } from "./authenticator.ts";
 import { type CallersSeen, countCallers } from "./callers-seen.ts";
 import type { Identity } from "./policy/identity.ts";
-import { type InForce, type InForceParts, type KeySourceSettings, putInForce } from "./in-force.ts";
+import type { InForce, KeySourceSettings } from "./in-force.ts";
 import { adviceOn, type PolicyAdvice } from "./policy/policy-advice.ts";
-import {
-  lineText,
-  type PolicyFiles,
-  type PolicySettings,
-  policyOptions,
-  readFilesForStart,
-  readPolicyFiles,
-} from "./policy-files.ts";
+import { type PolicyReloads, type ReloadParts, startPolicy } from "./reloads.ts";
+import type { PolicySettings } from "./policy-files.ts";
 import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
 import { rememberTokens } from "./token/remembered.ts";
-import type { Time } from "../runtime/time.ts";
 
 export interface AuthenticationSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
@@ -35,12 +24,7 @@ export interface AuthenticationSettings extends KeySourceSettings, PolicySetting
   };
 }
 
-export interface AuthenticationParts {
-  log: Logger;
-  time: Time;
-  /** Store in whose audit trail a policy is noted before it is in force. */
-  store: Pick<AuditStore, "appendAudit">;
-  alarm: Pick<Alarm, "changed">;
+export interface AuthenticationParts extends ReloadParts {
   /** Told of each limit that acts. */
   told: ToldLimits;
 }
@@ -101,7 +85,7 @@ export async function startAuthentication(
   const isNamed = (identity: Identity) => current().loaded.grantsOf(identity).length > 0;
   const failures = createFailureLimit({ ...settings.limits, told, now: time.monotonicMs });
   const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now, failures });
-  const watched = watchFiles({ paths: () => current().files.paths, changed: () => void policy.reload(), time });
+  const watched = watchFiles({ stamps: policy.stamps, changed: policy.reload, time });
 
   const authenticator = createAuthenticator({
     ...{ loaded: () => current().loaded, tokens, now },
@@ -138,110 +122,10 @@ export async function startAuthentication(
         faults: [...policy.remarks(), ...faults],
       };
     },
-    reload() {
-      watched.known();
-      return policy.reload();
-    },
+    reload: watched.read,
     close() {
       watched.close();
       for (const { keys } of current().issuers.all) keys.close();
-    },
-  };
-}
-
-interface PolicyReloads {
-  /** The policy's files that are in force. */
-  inForce(): PolicyFiles;
-  /** Has `use` put other authorities into TLS before a policy is in force. It throws if they do not load. */
-  trustBy(use: (files: PolicyFiles) => void): void;
-  /** Has `changed` called when a policy has come into force. */
-  subscribe(changed: () => void): void;
-  /** Reads the policy and the files of key sets anew. */
-  reload(): Promise<void>;
-}
-
-interface StartedPolicy extends PolicyReloads {
-  current(): InForce;
-  failures(): number;
-  problems(): readonly string[];
-  remarks(): readonly string[];
-}
-
-async function startPolicy(settings: AuthenticationSettings, parts: AuthenticationParts): Promise<StartedPolicy> {
-  const { log, time, alarm, store } = parts;
-  const { policyFile } = settings;
-  const inForceParts: InForceParts = { settings, log, time, changed: alarm.changed };
-  const options = () => policyOptions(settings, time.now().getTime());
-  const trusting: ((files: PolicyFiles) => void)[] = [];
-  const subscribers: (() => void)[] = [];
-  let [problems, unnoted, failures]: [readonly string[], boolean, number] = [[], false, 0];
-
-  async function note({ sha256 }: PolicyFiles): Promise<void> {
-    unnoted = await store.appendAudit([loadedRow(sha256, time.now())]).then(
-      () => false,
-      () => true,
-    );
-  }
-
-  function warn({ warnings }: PolicyFiles, before: readonly string[]): void {
-    for (const warning of warnings) if (!before.includes(warning)) log.warn(`the policy: ${warning}`);
-  }
-
-  const { files: first, problems: wrong } = readFilesForStart(policyFile, options());
-  if (first === undefined)
-    throw new Error(`the policy ${policyFile} cannot be used: ${wrong.map(lineText).join("; ")}`);
-  warn(first, []);
-  await note(first);
-  let current = putInForce(first, undefined, inForceParts);
-  logLoaded(log, first);
-
-  /** The former policy stays. */
-  function refuse(found: readonly string[]): void {
-    failures += 1;
-    problems = found;
-    for (const problem of found) log.error(`the policy is not in force, and the former one is: ${problem}`);
-    alarm.changed();
-  }
-
-  async function loadAnew(): Promise<void> {
-    const { files, problems: wrong } = readPolicyFiles(policyFile, options());
-    if (files === undefined) return refuse(wrong.map(lineText));
-    if (files.sha256 !== current.files.sha256) await note(files);
-    try {
-      for (const use of trusting) use(files);
-    } catch (error) {
-      return refuse([`TLS does not take its authorities: ${(error as Error).message}`]);
-    }
-    problems = [];
-    warn(files, current.files.warnings);
-    current = putInForce(files, current, inForceParts);
-    logLoaded(log, files);
-    for (const subscriber of subscribers) subscriber();
-    alarm.changed();
-  }
-
-  async function reload(): Promise<void> {
-    await loadAnew();
-    const inFiles = current.issuers.all.filter(({ entry }) => entry.keys.from === "file");
-    await Promise.all(inFiles.map(({ keys }) => keys.reload()));
-  }
-
-  let reloading = Promise.resolve();
-  return {
-    current: () => current,
-    inForce: () => current.files,
-    failures: () => failures,
-    problems: () => problems,
-    remarks: () => [
-      ...problems.map((problem) => `The policy ${policyFile} is not in force, and the former one is: ${problem}.`),
-      ...(unnoted ? ["A policy is in force that could not be noted in the audit trail."] : []),
-    ],
-    trustBy: (use) => void trusting.push(use),
-    subscribe: (subscriber) => void subscribers.push(subscriber),
-    reload() {
-      // One at a time, each with the files as they are after it was asked for. One that fails unforeseen leaves the next its turn.
-      reloading = reloading.then(reload).catch((error) => refuse([String(error)]));
-      return reloading;
     },
   };
 }
@@ -254,18 +138,4 @@ function hasBrokenFile({ entry, keys }: Issuer): boolean {
 
 function statusOf({ entry, keys }: Issuer): IssuerStatus {
   return { name: entry.name, ...keys.state(), refreshMs: entry.keys.from === "file" ? undefined : refreshMs };
-}
-
-function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {
-  log.info({ sha256, rules: policy.rules.length }, "a policy is in force");
-}
-
-/** Digits of the policy's hash that are the request id of its row. */
-const noteDigits = 32;
-
-function loadedRow(sha256: string, at: Date) {
-  return {
-    ...{ at, actor: serviceName, action: "policy_loaded" as const, tenantId: "", purpose: undefined, keyId: "" },
-    ...{ outcome: "OK", requestId: sha256.slice(0, noteDigits), count: 1 },
-  };
 }

@@ -57,11 +57,11 @@ export function readTrustFiles({ certificates }: Policy, nowMs: number): ReadTru
   const read = certificates.map((entry) => readEntry(entry, nowMs));
   const problems = read.flatMap((each) => each.problems);
   const authorities = read.flatMap((each) => each.authorities);
-  const lists = read.flatMap((each) => each.lists);
+  const lists = authorities.flatMap((each) => each.lists);
   const shared = sharedRoots(authorities);
   if (shared !== undefined) problems.push(shared);
   return {
-    warnings: authorities.flatMap((each) => refusingAll(each, lists, nowMs)),
+    warnings: authorities.flatMap((each) => refusingAll(each, nowMs)),
     ...{ problems, authorities, ca: read.flatMap(({ ca }) => ca), crl: lists.map(({ pem }) => pem) },
     authorityUntilMs: earliest(authorities.flatMap(({ roots }) => roots.map(endMs))),
     crlUntilMs: earliest(lists.map(({ nextUpdateMs }) => nextUpdateMs)),
@@ -87,7 +87,7 @@ function earliest(times: readonly number[]): number | undefined {
 }
 
 /** CAs below which TLS refuses every certificate: with lists, it wants a current one of each CA. */
-function refusingAll({ entry, roots }: Authorities, lists: readonly RevocationList[], nowMs: number): PolicyProblem[] {
+function refusingAll({ entry, roots, lists }: Authorities, nowMs: number): PolicyProblem[] {
   const warning = (text: string) => ({ line: entry.line, text: `certificates ${entry.name}: ${text}` });
   const current = roots.filter((ca) => isInTime(ca, nowMs));
   if (current.length === 0) return [warning("every CA certificate is out of its time, so no client is accepted")];
@@ -104,12 +104,11 @@ function readEntry(entry: CertificatesEntry, nowMs: number) {
   const file = fileOf({ line: entry.line, what: `certificates ${entry.name}`, problems });
   const ca = file("ca", entry.ca, maxPemBytes);
   const roots = ca?.read(readAuthorities);
-  const lists = file("crl", entry.crl, maxPemBytes)?.read((pem) => readRevocationLists(pem, nowMs));
+  const lists = file("crl", entry.crl, maxPemBytes)?.read((pem) => readRevocationLists(pem, { roots, nowMs })) ?? [];
   return {
     problems,
-    authorities: roots === undefined ? [] : [{ entry, roots }],
+    authorities: roots === undefined ? [] : [{ entry, roots, lists }],
     ca: roots === undefined ? [] : [ca!.text],
-    lists: lists ?? [],
   };
 }
 

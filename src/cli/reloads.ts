@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/config.ts";
 import type { Time } from "../runtime/time.ts";
-import { watchFiles } from "../runtime/watch-files.ts";
+import { stampsOf, watchFiles } from "../runtime/watch-files.ts";
 import type { RunningServer } from "../server.ts";
 
 export interface ReloadParts {
@@ -20,9 +20,15 @@ export interface Reloads {
 
 export function startReloads(config: Config, { running, readAnew, time }: ReloadParts): Reloads {
   let current = config;
+  let stamps = stampsOf(paths());
+
+  function paths(): string[] {
+    return current.tenantsFile === undefined ? [] : [current.tenantsFile];
+  }
 
   /** Returns undefined, after telling the service and the operator, if the configuration has problems. */
   function nextConfig(server: RunningServer): Config | undefined {
+    stamps = stampsOf(paths());
     const next = readAnew();
     server.configurationRefused(next === undefined);
     if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
@@ -56,8 +62,7 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     (await running).configurationRefused(true);
   }
 
-  const paths = () => (current.tenantsFile === undefined ? [] : [current.tenantsFile]);
-  const watched = watchFiles({ paths, changed: () => void tenants().catch(refuse), time });
+  const watched = watchFiles({ stamps: () => stamps, changed: () => tenants().catch(refuse), time });
   return { all: () => void all().catch(refuse), close: watched.close };
 }
 

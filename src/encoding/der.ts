@@ -7,6 +7,8 @@
 export interface Element {
   readonly tag: number;
   readonly content: Buffer;
+  /** Tag, length and content. */
+  readonly der: Buffer;
 }
 
 export const tags = {
@@ -23,8 +25,9 @@ export function elementsOf(content: Uint8Array): Element[] {
     if ((tag & 0x1f) === 0x1f) throw new Error("DER: a tag of more than one byte");
     const { start, length } = lengthAt(bytes, at + 1);
     if (length > bytes.length - start) throw new Error("DER: an element is longer than what holds it");
-    at = start + length;
-    elements.push({ tag, content: bytes.subarray(start, at) });
+    const end = start + length;
+    elements.push({ tag, content: bytes.subarray(start, end), der: bytes.subarray(at, end) });
+    at = end;
   }
   return elements;
 }

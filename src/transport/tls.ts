@@ -9,7 +9,7 @@ import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { Logger } from "pino";
 import { dueAt } from "../runtime/due-at.ts";
 import type { Time } from "../runtime/time.ts";
-import { watchFiles } from "../runtime/watch-files.ts";
+import { stampsOf, watchFiles } from "../runtime/watch-files.ts";
 
 /** PEM files. */
 export interface TlsFiles {
@@ -64,6 +64,8 @@ interface Pair {
 /** Throws if the files do not load. */
 export function startTls(parts: TlsParts): Tls {
   const { files, authorities = { ca: [], crl: [] }, log, time, changed = () => {} } = parts;
+  const paths = [files.certificate, files.key];
+  let stamps = stampsOf(paths);
   let pair = readPair(files);
   let trusted = authorities;
   let options = contextOptions(pair, trusted);
@@ -79,6 +81,7 @@ export function startTls(parts: TlsParts): Tls {
   /** Certificate and key are two files: for a moment they may be of two pairs. */
   async function reload(): Promise<void> {
     for (let left = tries; ; left -= 1) {
+      stamps = stampsOf(paths);
       try {
         const next = readPair(files);
         if (!next.cert.equals(pair.cert) || !next.key.equals(pair.key)) {
@@ -98,12 +101,12 @@ export function startTls(parts: TlsParts): Tls {
     }
   }
 
-  const watched = watchFiles({ paths: () => [files.certificate, files.key], changed: () => void reload(), time });
+  const watched = watchFiles({ stamps: () => stamps, changed: reload, time });
   return {
     options: () => options,
     subscribe: (use) => void subscribers.push(use),
     trust: (next) => putInForce(pair, next),
-    reload,
+    reload: watched.read,
     validFrom: () => new X509Certificate(pair.cert).validFromDate,
     expiresAt: () => expiryOf(pair),
     reloadFailed: () => problem !== undefined,

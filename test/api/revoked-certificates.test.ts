@@ -1,8 +1,12 @@
 /** Client certificates under revocation lists, on both ports. */
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { toBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
 import { startAttacked } from "../support/attacked-service.ts";
+import { byGrpc, requestFor } from "../support/both-ports.ts";
 import { fromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
+import { batchOf, spansFrom } from "../support/span-batches.ts";
 import { accepted, certificateRefused } from "../support/told.ts";
 
 const web = newAuthority({ name: "web" });
@@ -29,10 +33,44 @@ describe("attack 33: with revocation lists", () => {
     await world.write({ "web.crl": web.crl([good], { nextUpdate: fromNow(-1_000) }) });
     expect(await world.ask({ certificate: good })).toEqual(accepted);
     expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
-    // Of new connections alone.
     await world.write({ "web.crl": web.crl([later]) });
     expect(await world.ask({ certificate: later })).toEqual(certificateRefused);
     expect(await world.ask({ certificate: good })).toEqual(accepted);
+  });
+
+  it("a connection that is open ends its rights with the list that revokes its certificate", async () => {
+    const certificate = web.issue({ dns: [dns] });
+    const world = await start(web.crl());
+    const client = world.client(certificate);
+    onTestFinished(() => client.close());
+    const stream = world.stream({ certificate });
+    onTestFinished(() => stream.close());
+    const [method, message] = requestFor("signSpan", {});
+    const told = async () => (await byGrpc(client, method, toBinary(method.input, message), { certificate })).told;
+    expect((await told()).code).toBe("OK");
+    await stream.send(batchOf(spansFrom(0, 1), { tenantId: "acme" }));
+    expect(await stream.nextResponse()).toMatchObject({ batchDone: true });
+    await world.write({ "web.crl": web.crl([certificate]) });
+    expect(await told()).toMatchObject(certificateRefused.grpc);
+    expect(await stream.failure()).toMatchObject({ code: grpc.status.UNAUTHENTICATED, reason: "CREDENTIAL_EXPIRED" });
+  });
+
+  const current = { thisUpdate: fromNow(-1_000), nextUpdate: fromNow(3_600_000) };
+  it.each<[string, string, RegExp]>([
+    ["of another CA", newAuthority({ name: "other" }).crl([], current), /no CA certificate of its entry signed it/],
+    ["of the right name and another key", newAuthority({ name: "web" }).crl([], current), /no CA certificate of its/],
+    ["of which half is there", web.crl().slice(0, 200), /block 1 is cut short/],
+    ["of the future", web.crl([], { thisUpdate: fromNow(3_600_000) }), /is of the future/],
+    ["of the past", web.crl([], { nextUpdate: fromNow(-1_000) }), /is out of date/],
+  ])("a list %s changes nothing, and Status says why", async (_, list, problem) => {
+    const [good, revoked] = [web.issue({ dns: [dns] }), web.issue({ dns: [dns] })];
+    const world = await start(web.crl([revoked]));
+    await world.write({ "web.crl": list });
+    expect(await world.ask({ certificate: good })).toEqual(accepted);
+    expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
+    const headers = { authorization: `Bearer ${world.tokens.auditor}` };
+    const { body } = await world.http("/api/admin/kms/status", { headers });
+    expect((JSON.parse(body) as { notices: string[] }).notices.join()).toMatch(problem);
   });
 
   it("a list that falls due while it is in force refuses everybody", async () => {

@@ -66,7 +66,7 @@ async function start(certificates = true): Promise<Fixture> {
     loaded = {
       ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
       tokenDemandOn: createDemands(policy.rules),
-      authorities: authorities ? [{ entry: policy.certificates[0]!, roots: [mesh.x509] }] : [],
+      authorities: authorities ? [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }] : [],
     };
   };
   load({});

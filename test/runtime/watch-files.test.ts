@@ -1,9 +1,18 @@
 /** Real files of which a change is told, in time that the test moves. Linux tells of a change at once. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { watchFiles } from "../../src/runtime/watch-files.ts";
+import { stampsOf, watchFiles } from "../../src/runtime/watch-files.ts";
 import { virtualTime } from "../support/virtual-time.ts";
 
 function newFolder(): string {
@@ -13,11 +22,32 @@ function newFolder(): string {
 }
 
 function watching(...paths: string[]) {
-  const changed = vi.fn();
+  let stamps = stampsOf(paths);
+  const changed = vi.fn(() => {
+    stamps = stampsOf(paths);
+  });
   const time = virtualTime();
-  const watched = watchFiles({ paths: () => paths, changed, time });
+  const watched = watchFiles({ stamps: () => stamps, changed, time });
   onTestFinished(watched.close);
   return { changed, time, watched, paths };
+}
+
+/** A folder with a file as Kubernetes mounts it: `a` leads over `..data`, which `swap` has lead to another folder. */
+function mountedFolder() {
+  const folder = newFolder();
+  const fill = (version: string) => {
+    mkdirSync(join(folder, version));
+    writeFileSync(join(folder, version, "a"), version);
+  };
+  fill("..1");
+  symlinkSync("..1", join(folder, "..data"));
+  symlinkSync(join("..data", "a"), join(folder, "a"));
+  const swap = (version: string) => {
+    fill(version);
+    symlinkSync(version, join(folder, "..data_tmp"));
+    renameSync(join(folder, "..data_tmp"), join(folder, "..data"));
+  };
+  return { folder, swap };
 }
 
 describe.runIf(process.platform === "linux")("a change of a file that is watched", () => {
@@ -37,42 +67,115 @@ describe.runIf(process.platform === "linux")("a change of a file that is watched
     expect(changed).toHaveBeenCalledTimes(1);
   });
 
-  it("is one of another file in its place, and of the link on its way", async () => {
-    const folder = newFolder();
-    for (const at of ["1", "2"]) {
-      mkdirSync(join(folder, at));
-      writeFileSync(join(folder, at, "a"), at);
+  it("is told two seconds after the first, however long it goes on", async () => {
+    const file = join(newFolder(), "a");
+    writeFileSync(file, "1");
+    const { changed, time } = watching(file);
+    for (let text = "12"; text.length < 7; text += "0") {
+      writeFileSync(file, text);
+      await time.advance(400);
+      expect(changed).toHaveBeenCalledTimes(text.length < 6 ? 0 : 1);
     }
-    symlinkSync("1", join(folder, "..data"));
-    symlinkSync("..data/a", join(folder, "a"));
-    const { changed, time } = watching(join(folder, "a"));
-    symlinkSync("2", join(folder, "..next"));
-    renameSync(join(folder, "..next"), join(folder, "..data"));
-    await time.advance(1_000);
-    expect(changed).toHaveBeenCalledTimes(1);
-    writeFileSync(join(folder, "new"), "3");
-    renameSync(join(folder, "new"), join(folder, "a"));
-    await time.advance(1_000);
-    expect(changed).toHaveBeenCalledTimes(2);
-    writeFileSync(join(folder, "beside"), "4");
+    writeFileSync(file, "2");
     await time.advance(1_000);
     expect(changed).toHaveBeenCalledTimes(2);
   });
 
-  it("is not told where it is known already, and after the end", async () => {
+  it.each([
+    ["in its folder", (folder: string) => join(folder, "a")],
+    ["in the folder that a link leads to", () => join(mountedFolder().folder, "a")],
+  ])("is not delayed by files %s", async (_, place) => {
+    const file = place(newFolder());
+    writeFileSync(file, "1");
+    const { changed, time } = watching(file);
+    const beside = ["log", "kms.db", "kms.db-wal", "A", "a~"].map((name) => join(dirname(realpathSync(file)), name));
+    const writeBeside = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        for (const path of beside) appendFileSync(path, "a line\n");
+        await time.advance(100);
+      }
+    };
+    await writeBeside(5_000);
+    writeFileSync(file, "12");
+    await writeBeside(900);
+    expect(changed).not.toHaveBeenCalled();
+    await writeBeside(100);
+    expect(changed).toHaveBeenCalledTimes(1);
+    await writeBeside(5_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+  });
+
+  it("is one of another file in its place", async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, "a"), "1");
+    const { changed, time } = watching(join(folder, "a"));
+    writeFileSync(join(folder, "new"), "3");
+    renameSync(join(folder, "new"), join(folder, "a"));
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+    writeFileSync(join(folder, "beside"), "4");
+    await time.advance(60_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+  });
+
+  it("is one of a link on its way, each time", async () => {
+    const { folder, swap } = mountedFolder();
+    const { changed, time } = watching(join(folder, "a"));
+    for (const version of ["..2", "..3", "..4"]) {
+      swap(version);
+      await time.advance(1_000);
+    }
+    expect(changed).toHaveBeenCalledTimes(3);
+  });
+
+  it("is one of a file that a link in another folder leads to, and of what this link leads to", async () => {
+    const [links, first, second] = [newFolder(), newFolder(), newFolder()];
+    for (const folder of [first, second]) writeFileSync(join(folder, "a"), "1");
+    symlinkSync(first, join(links, "current"));
+    const { changed, time } = watching(join(links, "current", "a"));
+    writeFileSync(join(first, "a"), "12");
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+    symlinkSync(second, join(links, "next"));
+    renameSync(join(links, "next"), join(links, "current"));
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(2);
+    writeFileSync(join(second, "a"), "123");
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(3);
+  });
+
+  it("is one of the folder that is put in its folder's place", async () => {
+    const [folder, next] = [join(newFolder(), "current"), newFolder()];
+    for (const each of [folder, next]) {
+      mkdirSync(each, { recursive: true });
+      writeFileSync(join(each, "a"), each);
+    }
+    const { changed, time } = watching(join(folder, "a"));
+    renameSync(folder, `${folder}.old`);
+    renameSync(next, folder);
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+    writeFileSync(join(folder, "a"), "1");
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(2);
+  });
+
+  it("is not told where it is read for another reason, and after the end", async () => {
     const file = join(newFolder(), "a");
     const { changed, time, watched } = watching(file);
     writeFileSync(file, "1");
-    watched.known();
+    await watched.read();
+    expect(changed).toHaveBeenCalledTimes(1);
     await time.advance(60_000);
     writeFileSync(file, "12");
     await time.idle();
     watched.close();
     await time.advance(60_000);
-    expect([changed.mock.calls.length, time.timers()]).toEqual([0, 0]);
+    expect([changed.mock.calls.length, time.timers()]).toEqual([1, 0]);
   });
 
-  it("is told of the files that are asked for since", async () => {
+  it("is told of the files that are named since, at once", async () => {
     const [one, other] = [join(newFolder(), "a"), join(newFolder(), "a")];
     const { changed, time, paths } = watching(one);
     writeFileSync(other, "1");
@@ -87,6 +190,19 @@ describe.runIf(process.platform === "linux")("a change of a file that is watched
     await time.advance(1_000);
     expect(changed).toHaveBeenCalledTimes(2);
   });
+});
+
+it("a change after the files were read, and before they are watched, is told", async () => {
+  const file = join(newFolder(), "a");
+  let stamps = stampsOf([file]);
+  writeFileSync(file, "1");
+  const changed = vi.fn(() => {
+    stamps = stampsOf([file]);
+  });
+  const time = virtualTime();
+  onTestFinished(watchFiles({ stamps: () => stamps, changed, time }).close);
+  await time.advance(2_000);
+  expect(changed).toHaveBeenCalledTimes(1);
 });
 
 it("a folder that cannot be watched is looked into once a minute", async () => {

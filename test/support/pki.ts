@@ -67,7 +67,14 @@ export interface Authority extends Issued {
   /** A CA that this one issues, or another's again where it is given that one's name and keys. */
   intermediate(options?: CertificateOptions): Authority;
   /** PEM of its revocation list: current, and for a day. */
-  crl(revoked?: readonly (bigint | Issued)[], options?: { thisUpdate?: Date; nextUpdate?: Date | null }): string;
+  crl(revoked?: readonly (bigint | Issued)[], options?: ListOptions): string;
+}
+
+export interface ListOptions {
+  thisUpdate?: Date;
+  nextUpdate?: Date | null;
+  /** Each made by `extension`. */
+  extensions?: readonly Uint8Array[];
 }
 
 interface Issuer {
@@ -114,6 +121,11 @@ export function pemOf(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
 
+/** DER of the only block. */
+export function derOf(pem: string): Buffer<ArrayBuffer> {
+  return Buffer.from(pem.replace(/-----.*-----/g, ""), "base64");
+}
+
 function authority(options: CertificateOptions, issuer: Issuer | undefined): Authority {
   const issued = issue(options, issuer);
   const self: Issuer = {
@@ -126,7 +138,7 @@ function authority(options: CertificateOptions, issuer: Issuer | undefined): Aut
     pem: issued.certificate,
     issue: (leaf = {}) => issue(leaf, self),
     intermediate: (further = {}) => authority({ ...ofAuthority(), ...further }, self),
-    crl: (revoked = [], times = {}) => revocationList(self, revoked, times),
+    crl: (revoked = [], options = {}) => revocationList(self, revoked, options),
   };
 }
 
@@ -196,15 +208,16 @@ function nameOf(names: string | readonly string[] = []): Buffer {
 function revocationList(
   { subject, privateKey }: Issuer,
   revoked: readonly (bigint | Issued)[],
-  times: { thisUpdate?: Date; nextUpdate?: Date | null },
+  options: ListOptions,
 ): string {
-  const { thisUpdate = fromNow(-hour), nextUpdate = fromNow(day) } = times;
+  const { thisUpdate = fromNow(-hour), nextUpdate = fromNow(day), extensions = [] } = options;
   const serials = revoked.map((each) => (typeof each === "bigint" ? each : each.serial));
   const list = serials.map((serial) => sequence(integer(serial), time(thisUpdate)));
   const der = signed(privateKey, [
     ...[integer(1), ecdsaWithSha256, subject, time(thisUpdate)],
     ...(nextUpdate === null ? [] : [time(nextUpdate)]),
     ...(list.length === 0 ? [] : [sequence(...list)]),
+    ...(extensions.length === 0 ? [] : [element(0xa0, sequence(...extensions))]),
   ]);
   return pemOf("X509 CRL", der);
 }

@@ -27,7 +27,7 @@ ${rules}`);
   return {
     ...{ separation: true, grantsOf: createMatcher(policy.rules), tokenDemandOn: createDemands(policy.rules) },
     staticTokens: staticTokens(policy.tokens, () => msFromNow(0)),
-    authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509] }],
+    authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }],
   };
 }
 

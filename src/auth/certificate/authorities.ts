@@ -4,7 +4,8 @@
  */
 import { X509Certificate } from "node:crypto";
 import { type PemBlock, readPem } from "../../encoding/pem.ts";
-import { extensionsOf, type Updates, updatesOf } from "./certificate.ts";
+import { extensionsOf, subjectOf } from "./certificate.ts";
+import { isSignedBy, readRevocationList, type RevocationListParts } from "./revocation-list.ts";
 
 /** Entries are held against each other pair by pair. */
 const maxBlocks = 200;
@@ -26,25 +27,39 @@ export function readCertificates(pem: string): readonly X509Certificate[] | stri
   return readBlocks(pem, { label: "CERTIFICATE", what: "certificate" }, ({ text }) => new X509Certificate(text));
 }
 
-export interface RevocationList {
+export interface RevocationList extends Pick<RevocationListParts, "issuer" | "revoked"> {
   /** For TLS. */
   readonly pem: string;
-  /** The name of its CA, as `subjectOf` gives it. */
-  readonly issuer: string;
   readonly thisUpdateMs: number;
   readonly nextUpdateMs: number;
 }
 
-/** The lists of a file, each of which must be current: one that is not would refuse every certificate of its CA. */
-export function readRevocationLists(pem: string, nowMs: number): readonly RevocationList[] | string {
+export interface ListedBy {
+  /** CAs of the entry, one of which must have signed each list; undefined if they could not be read. */
+  roots: readonly X509Certificate[] | undefined;
+  nowMs: number;
+}
+
+/** The lists of a file. One that is not current, or that no CA signed, would refuse every certificate of its CA. */
+export function readRevocationLists(pem: string, { roots, nowMs }: ListedBy): readonly RevocationList[] | string {
   return readBlocks(pem, { label: "X509 CRL", what: "revocation list" }, ({ text, der }) => {
-    const updates = updatesOf(der);
-    return { pem: text, issuer: updates.issuer, ...timesOf(updates, nowMs) };
+    const list = readRevocationList(der);
+    const times = timesOf(list, nowMs);
+    if (roots !== undefined && !isSignedByAny(list, roots)) {
+      throw new Error("no CA certificate of its entry signed it; that of an intermediate CA has to stand in ca too");
+    }
+    return { pem: text, issuer: list.issuer, revoked: list.revoked, ...times };
   });
 }
 
+/** Looks at CAs of the list's name first, which is one as a rule. */
+function isSignedByAny(list: RevocationListParts, roots: readonly X509Certificate[]): boolean {
+  const isNamed = (ca: X509Certificate) => subjectOf(ca.raw) === list.issuer;
+  return [...roots.filter(isNamed), ...roots.filter((ca) => !isNamed(ca))].some((ca) => isSignedBy(list, ca));
+}
+
 function timesOf(
-  { thisUpdate, nextUpdate }: Updates,
+  { thisUpdate, nextUpdate }: RevocationListParts,
   nowMs: number,
 ): Pick<RevocationList, "thisUpdateMs" | "nextUpdateMs"> {
   if (nextUpdate === undefined) throw new Error("has no nextUpdate, so that nobody could tell when it is out of date");

@@ -1,5 +1,5 @@
 /**
- * What Node does not tell of certificates and revocation lists, read from their DER (RFC 5280). Node's `subjectAltName`
+ * What Node does not tell of certificates, read from their DER (RFC 5280). Node's `subjectAltName`
  * is a text for people, its `ca` is false for a CA whose key usage forbids to sign, and it takes an extension that is
  * there twice. Whatever is wrong is an Error.
  */
@@ -12,7 +12,6 @@ import {
   onlyContentOf,
   naturalOf,
   tags,
-  timeOf,
 } from "../../encoding/der.ts";
 
 /** Subject alternative names. Each byte is a character, as nobody has looked at them yet. */
@@ -64,18 +63,19 @@ export function extensionsOf(der: Uint8Array): Extensions {
   return found;
 }
 
-function checkForm(elements: readonly Element[], form: RegExp, what: string): void {
+export function checkForm(elements: readonly Element[], form: RegExp, what: string): void {
   if (!form.test(Buffer.from(elements.map(({ tag }) => tag)).toString("hex"))) {
     throw new Error(`DER: ${what} has other parts than RFC 5280 gives it`);
   }
 }
 
-function readExtension(extension: Element): { id: string; value: Buffer } {
+/** The OID in hexadecimal, and what it holds. */
+export function readExtension(extension: Element): { id: string; isCritical: boolean; value: Buffer } {
   const parts = elementsOf(contentOf(extension, tags.sequence, "an extension"));
   checkForm(parts, /^06(01)?04$/, "an extension");
   const [id, critical] = parts;
-  if (parts.length === 3) booleanOf(critical!.content);
-  return { id: id!.content.toString("hex"), value: parts.at(-1)!.content };
+  const isCritical = parts.length === 3 && booleanOf(critical!.content);
+  return { id: id!.content.toString("hex"), isCritical, value: parts.at(-1)!.content };
 }
 
 /** The tags of general names (RFC 5280 §4.2.1.6) but those of URIs (0x86) and of DNS names (0x82). */
@@ -103,26 +103,18 @@ function basicConstraints(content: Buffer): Partial<Extensions> {
 
 /** The DER of a certificate's subject, in hexadecimal, to be held against the issuer of a revocation list. Of a certificate that was read. */
 export function subjectOf(der: Uint8Array): string {
-  const [body] = elementsOf(onlyContentOf(der, tags.sequence, "the certificate"));
-  const [, , , subject] = elementsOf(body!.content).filter(({ tag }) => tag === tags.sequence);
+  const [, , , subject] = bodyOf(der).filter(({ tag }) => tag === tags.sequence);
   return subject!.content.toString("hex");
 }
 
-export interface Updates {
-  /** The name of the CA, as `subjectOf` gives it. */
-  readonly issuer: string;
-  readonly thisUpdate: Date;
-  /** Undefined where the list does not say. */
-  readonly nextUpdate: Date | undefined;
+/** A certificate's issuer, as `subjectOf` gives it, and the DER of its serial number. Of a certificate that was read. */
+export function issueOf(der: Uint8Array): { issuer: string; serial: Buffer } {
+  const parts = bodyOf(der);
+  const [, issuer] = parts.filter(({ tag }) => tag === tags.sequence);
+  return { issuer: issuer!.content.toString("hex"), serial: parts.find(({ tag }) => tag === tags.integer)!.der };
 }
 
-/** Whose a revocation list is, when it was made, and when the next one is due. */
-export function updatesOf(crl: Uint8Array): Updates {
-  const list = elementsOf(onlyContentOf(crl, tags.sequence, "the revocation list"));
-  checkForm(list, /^303003$/, "the revocation list");
-  const parts = elementsOf(list[0]!.content);
-  checkForm(parts, /^(02)?3030(17|18)(17|18)?(30)?(a0)?$/, "the revocation list");
-  const at = parts.findIndex(({ tag }) => tag === tags.utcTime || tag === tags.generalizedTime);
-  const issuer = parts[at - 1]!.content.toString("hex");
-  return { issuer, thisUpdate: timeOf(parts[at])!, nextUpdate: timeOf(parts[at + 1]) };
+function bodyOf(der: Uint8Array): Element[] {
+  const [body] = elementsOf(onlyContentOf(der, tags.sequence, "the certificate"));
+  return elementsOf(body!.content);
 }

@@ -5,14 +5,16 @@
  * followed, and all must lead to one entry: then the path of TLS did too.
  */
 import type { X509Certificate } from "node:crypto";
+import type { RevocationList } from "./authorities.ts";
 import { extensionsOf } from "./certificate.ts";
 import type { PolicyProblem } from "../policy/policy-text.ts";
 import type { CertificatesEntry } from "../policy/trust.ts";
 
-/** An entry of the policy, with the certificates of its file. */
+/** An entry of the policy, with the contents of its files. */
 export interface Authorities {
   readonly entry: CertificatesEntry;
   readonly roots: readonly X509Certificate[];
+  readonly lists: readonly RevocationList[];
 }
 
 export interface Sent {

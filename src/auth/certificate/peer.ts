@@ -6,6 +6,7 @@ import { hash, type X509Certificate } from "node:crypto";
 import { extensionsOf, keyUsageBits, type Names } from "./certificate.ts";
 import type { Identity } from "../policy/identity.ts";
 import { type Authorities, isInTime, issuerOf, maxSent, type Sent } from "./lineage.ts";
+import { isRevokedBy } from "./revocation-list.ts";
 import { type SpiffeId, spiffeId } from "./spiffe.ts";
 
 /** What a connection's other end presented. */
@@ -86,7 +87,10 @@ function identityOf(sent: Sent, authorities: readonly Authorities[], atMs: numbe
   const names = namesOf(sent.leaf);
   const spiffe = spiffeOf(names);
   const dns = spiffe ? undefined : dnsOf(names);
-  const { entry } = issuerOf(sent, authorities, atMs);
+  const { entry, lists } = issuerOf(sent, authorities, atMs);
+  // TLS has seen to it at the start of the connection; a list may have come since.
+  const isRevoked = [sent.leaf, ...sent.chain].some((each) => lists.some((list) => isRevokedBy(list, each)));
+  if (isRevoked) throw new Error("it, or a CA above it, is revoked");
   // An entry for DNS names has no trust domain, and neither has a certificate without a SPIFFE id.
   if (entry.trustDomain !== spiffe?.trustDomain) throw new Error(`${entry.name} may not give it its name`);
   if (dns === undefined) return { identity: { kind: "spiffe", id: spiffe!.id }, entry: entry.name };

@@ -84,13 +84,14 @@ describe("a file of authorities", () => {
 
 describe("a file of revocation lists", () => {
   const now = Date.parse("2031-05-05T12:00:00Z");
+  const by = { roots: [a.x509, b.x509], nowMs: now };
   const at = (hours: number) => new Date(now + hours * 3_600_000);
   const list = (thisUpdate: number, nextUpdate: number) =>
     a.crl([leaf], { thisUpdate: at(thisUpdate), nextUpdate: at(nextUpdate) });
 
   it("holds lists that are current, of whom, and when the next are due", () => {
     const [first, second] = [list(-1, 1), b.crl([], { thisUpdate: at(0), nextUpdate: at(24) })];
-    expect(readRevocationLists(`A:\n${first}\nB:\n${second}`, now)).toEqual([
+    expect(readRevocationLists(`A:\n${first}\nB:\n${second}`, by)).toMatchObject([
       { pem: first, issuer: subjectOf(a.x509.raw), thisUpdateMs: at(-1).getTime(), nextUpdateMs: at(1).getTime() },
       { pem: second, issuer: subjectOf(b.x509.raw), thisUpdateMs: at(0).getTime(), nextUpdateMs: at(24).getTime() },
     ]);
@@ -112,9 +113,19 @@ describe("a file of revocation lists", () => {
     ["none", "", /^holds no revocation list in PEM$/],
     ["a certificate", a.pem, /^block 1 is labelled CERTIFICATE, not X509 CRL$/],
     ["no DER", pemOf("X509 CRL", Buffer.from("3000", "hex")), /^revocation list 1: DER: /],
+    [
+      "one of the right name and another key",
+      newAuthority({ name: "A" }).crl([], { thisUpdate: at(-1), nextUpdate: at(1) }),
+      /^revocation list 1: no CA certificate of its entry signed it; that of an intermediate CA has to stand in ca too$/,
+    ],
+    [
+      "one of another CA",
+      list(-1, 1) + newAuthority({ name: "C" }).crl([], { thisUpdate: at(-1), nextUpdate: at(1) }),
+      /^revocation list 2: no CA certificate of its entry signed it/,
+    ],
     ["one that is cut short", list(-1, 1).slice(0, -3), /^block 1 is cut short/],
   ])("is refused with %s", (_, text, problem) => {
-    expect(readRevocationLists(text, now)).toMatch(problem);
+    expect(readRevocationLists(text, by)).toMatch(problem);
   });
 });
 

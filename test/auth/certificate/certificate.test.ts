@@ -1,18 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { extensionsOf, updatesOf } from "../../../src/auth/certificate/certificate.ts";
-import {
-  bits,
-  boolean,
-  element,
-  integer,
-  namedBits,
-  octets,
-  oid,
-  sequence,
-  set,
-  time,
-  utf8,
-} from "../../support/der-writer.ts";
+import { extensionsOf } from "../../../src/auth/certificate/certificate.ts";
+import { bits, boolean, element, integer, namedBits, octets, oid, sequence } from "../../support/der-writer.ts";
 import { dnsName, extension, newAuthority, uriName } from "../../support/pki.ts";
 
 const names = (...of: Uint8Array[]) => extension("2.5.29.17", sequence(...of));
@@ -161,77 +149,5 @@ describe("the extensions of a certificate", () => {
   it("are read of bytes within others alone", () => {
     const around = Buffer.concat([hex("ffff"), good, hex("ffff")]);
     expect(extensionsOf(around.subarray(2, -2))).toMatchObject({ uris: ["spiffe://example.org/a"] });
-  });
-});
-
-describe("the times of a revocation list", () => {
-  const at = new Date("2031-02-28T23:59:58Z");
-  const next = new Date("2031-03-01T00:00:00Z");
-
-  const attribute = set(sequence(oid("2.5.4.3"), utf8("A")));
-  const name = sequence(attribute);
-  const read = { issuer: attribute.toString("hex"), thisUpdate: at, nextUpdate: next };
-
-  /** With its times, and what follows them. */
-  function listOf(...behind: Uint8Array[]): Buffer {
-    return sequence(sequence(integer(1), empty, name, ...behind), empty, bits(hex("00")));
-  }
-
-  it("are read", () => {
-    const behind = [sequence(sequence(integer(5), time(at))), element(0xa0, empty)];
-    expect(updatesOf(listOf(time(at), time(next), ...behind))).toEqual(read);
-    expect(updatesOf(listOf(time(at), time(next)))).toEqual(read);
-  });
-
-  it("are read of a list of version 1, which does not say that it is", () => {
-    const list = sequence(sequence(empty, name, time(at), time(next)), empty, bits(hex("00")));
-    expect(updatesOf(list)).toEqual(read);
-  });
-
-  it("may lack the next one", () => {
-    expect(updatesOf(listOf(time(at))).nextUpdate).toBeUndefined();
-    expect(updatesOf(listOf(time(at), sequence())).nextUpdate).toBeUndefined();
-  });
-
-  it.each<[string, number, string, string]>([
-    ["UTCTime of 2049", 0x17, "491231235959Z", "2049-12-31T23:59:59.000Z"],
-    ["UTCTime of 1950", 0x17, "500101000000Z", "1950-01-01T00:00:00.000Z"],
-    ["UTCTime of 2000", 0x17, "000229120000Z", "2000-02-29T12:00:00.000Z"],
-    ["GeneralizedTime", 0x18, "20500101000000Z", "2050-01-01T00:00:00.000Z"],
-    ["GeneralizedTime of no year that Date.UTC knows", 0x18, "00500101000000Z", "0050-01-01T00:00:00.000Z"],
-    ["GeneralizedTime of the end", 0x18, "99991231235959Z", "9999-12-31T23:59:59.000Z"],
-  ])("%s", (_, tag, text, expected) => {
-    expect(updatesOf(listOf(element(tag, Buffer.from(text)))).thisUpdate.toISOString()).toBe(expected);
-  });
-
-  it.each<[string, number, string]>([
-    ["without seconds", 0x17, "4912312359Z"],
-    ["without Z", 0x17, "491231235959"],
-    ["with a zone", 0x17, "491231235959+0000"],
-    ["with a fraction", 0x18, "20491231235959.5Z"],
-    ["of a 30th of February", 0x17, "490230000000Z"],
-    ["of a month 13", 0x17, "491301000000Z"],
-    ["of a month 0", 0x17, "490001000000Z"],
-    ["of a day 0", 0x17, "490100000000Z"],
-    ["of an hour 24", 0x17, "491231240000Z"],
-    ["of a second 60", 0x17, "491231235960Z"],
-    ["with four digits for its year as UTCTime", 0x17, "20491231235959Z"],
-    ["with two digits for its year as GeneralizedTime", 0x18, "491231235959Z"],
-    ["with a digit more", 0x17, "4912312359590Z"],
-    ["with text behind it", 0x17, "491231235959Z\n"],
-    ["with a sign", 0x17, "-91231235959Z"],
-    ["of nothing", 0x17, ""],
-  ])("a time %s is refused", (_, tag, text) => {
-    expect(() => updatesOf(listOf(element(tag, Buffer.from(text))))).toThrow(/DER: a time/);
-  });
-
-  it.each<[string, Uint8Array, RegExp]>([
-    ["a certificate", newAuthority().x509.raw, /other parts/],
-    ["a list without a time", listOf(), /other parts/],
-    ["three times", listOf(time(at), time(at), time(at)), /other parts/],
-    ["a list with more behind it", Buffer.concat([listOf(time(at)), hex("0500")]), /more follows/],
-    ["a list without a signature", sequence(sequence(integer(1), empty, empty, time(at)), empty), /other parts/],
-  ])("%s is refused", (_, der, reason) => {
-    expect(() => updatesOf(der)).toThrow(reason);
   });
 });

@@ -6,12 +6,14 @@ import { createHash, X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Authorities, sharedRoots } from "../../../src/auth/certificate/lineage.ts";
 import { judgePeer, type Peer, presentedBy } from "../../../src/auth/certificate/peer.ts";
+import { readRevocationList } from "../../../src/auth/certificate/revocation-list.ts";
 import type { CertificatesEntry } from "../../../src/auth/policy/trust.ts";
 import { oid, sequence } from "../../support/der-writer.ts";
 import { fromNow, msFromNow, secondsFromNow } from "../../support/from-now.ts";
 import {
   type Authority,
   type CertificateOptions,
+  derOf,
   extension,
   type Issued,
   newAuthority,
@@ -34,7 +36,7 @@ const all = [mesh, far, names];
 
 function entryOf(name: string, names: Partial<CertificatesEntry>, ...authorities: Authority[]): Authorities {
   const entry = { name, line: 1, ca: `${name}.pem`, crl: undefined, trustDomain: undefined, dns: [], ...names };
-  return { entry, roots: authorities.map(({ x509 }) => x509) };
+  return { entry, roots: authorities.map(({ x509 }) => x509), lists: [] };
 }
 
 let server: PresentedServer;
@@ -77,6 +79,23 @@ function refusal(reason: RegExp, expired = false) {
 const asSpiffe = { identity: { kind: "spiffe", id }, entry: "mesh" };
 const asDns = (...names: string[]) => ({ identity: { kind: "dns", certificates: "web", names }, entry: "web" });
 const past = { from: fromNow(-2 * hour), until: fromNow(-hour) };
+
+describe("a certificate that a list revokes after TLS has accepted it", () => {
+  const below = spiffe.intermediate();
+  const [leaf, other] = [below.issue({ uris: [id] }), below.issue({ uris: [id] })];
+  const underLists = (...lists: string[]) => [
+    {
+      ...mesh,
+      lists: lists.map((pem) => ({ pem, thisUpdateMs: 0, nextUpdateMs: 0, ...readRevocationList(derOf(pem)) })),
+    },
+  ];
+
+  it("is refused, and so is one below a CA that is revoked", () => {
+    expect(judgedAlone(leaf, [below], underLists(below.crl([leaf])))).toEqual(refusal(/^it, or a CA above it, is/));
+    expect(judgedAlone(other, [below], underLists(below.crl([leaf])))).toMatchObject(asSpiffe);
+    expect(judgedAlone(other, [below], underLists(spiffe.crl([below])))).toEqual(refusal(/is revoked$/));
+  });
+});
 
 describe("a certificate that is accepted", () => {
   it("is an X509-SVID by its trust domain's authority, until its end", async () => {

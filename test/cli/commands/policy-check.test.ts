@@ -232,6 +232,10 @@ it("reads a revocation list too, which must be current", async () => {
   expect(late.out).toContain(
     `problem  line 2  certificates web: crl ${cwd}/web.crl: revocation list 1: is out of date since 1970-01-01T00:00:01.000Z`,
   );
+  writeFileSync(join(cwd, "web.crl"), newAuthority({ name: "other" }).crl());
+  const foreign = await check(join(cwd, "policy.yaml"));
+  expect(foreign.code).toBe(1);
+  expect(foreign.out).toContain("revocation list 1: no CA certificate of its entry signed it");
   rmSync(join(cwd, "web.crl"));
   const gone = await check(join(cwd, "policy.yaml"));
   expect(gone.code).toBe(1);

@@ -3,13 +3,14 @@
  * to the rules for peers as if TLS had accepted it, so that only these rules stand in its way.
  */
 import { X509Certificate } from "node:crypto";
-import { extensionsOf, updatesOf } from "../../../src/auth/certificate/certificate.ts";
+import { extensionsOf } from "../../../src/auth/certificate/certificate.ts";
 import type { Authorities } from "../../../src/auth/certificate/lineage.ts";
 import { judgePeer } from "../../../src/auth/certificate/peer.ts";
+import { isSignedBy, readRevocationList } from "../../../src/auth/certificate/revocation-list.ts";
 import type { Random } from "../../crash/random.ts";
 import { msFromNow } from "../../support/from-now.ts";
 import { derMutator } from "../../support/mutate-der.ts";
-import { dnsName, newAuthority, uriName } from "../../support/pki.ts";
+import { derOf, dnsName, newAuthority, uriName } from "../../support/pki.ts";
 import type { TargetKind } from "./target.ts";
 
 export const certificates: TargetKind = {
@@ -39,7 +40,11 @@ function readAnswer(der: Buffer, read: Seed["read"]): string {
     read(der);
     return "read";
   } catch (error) {
-    const isOurs = error instanceof Error && /^DER: |^an extension is there twice$/.test(error.message);
+    const isOurs =
+      error instanceof Error &&
+      /^DER: |^an extension is there twice$|^is a delta list|^has a critical extension|^is signed neither/.test(
+        error.message,
+      );
     if (!isOurs) throw error;
     return "refused";
   }
@@ -58,8 +63,8 @@ function makeSeeds(): { pick(random: Random): Seed } {
     below.issue({ uris, extendedKeyUsage: ["clientAuth", "serverAuth"], keyUsage: null, ca: null }),
   ];
   const authorities: Authorities[] = [
-    { entry: { ...named("mesh"), trustDomain: "example.org", dns: [] }, roots: [root.x509] },
-    { entry: { ...named("web"), trustDomain: undefined, dns: [".example.org"] }, roots: [] },
+    { entry: { ...named("mesh"), trustDomain: "example.org", dns: [] }, roots: [root.x509], lists: [] },
+    { entry: { ...named("web"), trustDomain: undefined, dns: [".example.org"] }, roots: [], lists: [] },
   ];
   const readCertificate = (der: Buffer) => {
     const leaf = certificateOf(der);
@@ -68,8 +73,8 @@ function makeSeeds(): { pick(random: Random): Seed } {
   };
   const certificateSeeds = [root, below, ...leaves].map(({ x509 }) => ({ der: x509.raw, read: readCertificate }));
   const lists = [root.crl(), root.crl(leaves), root.crl([1n, 2n], { nextUpdate: null })].map((pem) => ({
-    der: Buffer.from(pem.replace(/-----.*-----/g, ""), "base64"),
-    read: (der: Buffer) => void updatesOf(der),
+    der: derOf(pem),
+    read: (der: Buffer) => void isSignedBy(readRevocationList(der), root.x509),
   }));
   return { pick: (random) => random.pick(random.chance(0.8) ? certificateSeeds : lists)! };
 }

@@ -84,7 +84,7 @@ export const headers: TargetKind = {
     const loaded: Loaded = {
       ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
       tokenDemandOn: createDemands(policy.rules),
-      authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509] }],
+      authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }],
     };
     const authenticator = createAuthenticator({ loaded: () => loaded, tokens: world.tokens, now });
 

@@ -1,0 +1,147 @@
+/** The policy in force: read at the start, and again whenever its files change. Files that are wrong change nothing. */
+import type { Logger } from "pino";
+import type { Alarm } from "../alarm.ts";
+import { inTime } from "../runtime/deadline.ts";
+import type { Time } from "../runtime/time.ts";
+import type { Stamps } from "../runtime/watch-files.ts";
+import type { AuditStore } from "../store/audit-store.ts";
+import { serviceName } from "../version.ts";
+import { type InForce, type InForceParts, type KeySourceSettings, putInForce } from "./in-force.ts";
+import {
+  lineText,
+  type PolicyFiles,
+  type PolicySettings,
+  policyOptions,
+  readFilesForStart,
+  readPolicyFiles,
+} from "./policy-files.ts";
+
+export interface ReloadSettings extends KeySourceSettings, PolicySettings {
+  readonly policyFile: string;
+}
+
+export interface ReloadParts {
+  log: Logger;
+  time: Time;
+  /** Store in whose audit trail a policy is noted before it is in force. */
+  store: Pick<AuditStore, "appendAudit">;
+  alarm: Pick<Alarm, "changed">;
+}
+
+export interface PolicyReloads {
+  /** The policy's files that are in force. */
+  inForce(): PolicyFiles;
+  /** Has `use` put other authorities into TLS before a policy is in force. It throws if they do not load. */
+  trustBy(use: (files: PolicyFiles) => void): void;
+  /** Has `changed` called when a policy has come into force. */
+  subscribe(changed: () => void): void;
+  /** Reads the policy and the files of key sets anew. */
+  reload(): Promise<void>;
+}
+
+export interface StartedPolicy extends PolicyReloads {
+  current(): InForce;
+  /** Of the files in force, and of those of a policy that is refused, perhaps because of one of them. */
+  stamps(): Stamps;
+  failures(): number;
+  problems(): readonly string[];
+  remarks(): readonly string[];
+}
+
+export async function startPolicy(settings: ReloadSettings, parts: ReloadParts): Promise<StartedPolicy> {
+  const { log, time, alarm, store } = parts;
+  const { policyFile } = settings;
+  const inForceParts: InForceParts = { settings, log, time, changed: alarm.changed };
+  const options = () => policyOptions(settings, time.now().getTime());
+  const trusting: ((files: PolicyFiles) => void)[] = [];
+  const subscribers: (() => void)[] = [];
+  let [problems, failures, isUnnoted]: [readonly string[], number, boolean] = [[], 0, false];
+
+  /** Notes a policy in the audit trail. A store that does not answer delays it by no more than `inTime`. */
+  async function note({ sha256 }: PolicyFiles): Promise<void> {
+    const noted = inTime(time, store.appendAudit([loadedRow(sha256, time.now())]));
+    isUnnoted = await noted.then(
+      () => false,
+      () => true,
+    );
+  }
+
+  function warn({ warnings }: PolicyFiles, before: readonly string[]): void {
+    for (const warning of warnings) if (!before.includes(warning)) log.warn(`the policy: ${warning}`);
+  }
+
+  const { files: first, problems: wrong, stamps: ofFirst } = readFilesForStart(policyFile, options());
+  let stamps = ofFirst;
+  if (first === undefined)
+    throw new Error(`the policy ${policyFile} cannot be used: ${wrong.map(lineText).join("; ")}`);
+  warn(first, []);
+  await note(first);
+  let current = putInForce(first, undefined, inForceParts);
+  logLoaded(log, first);
+
+  /** The former policy stays. */
+  function refuse(found: readonly string[]): void {
+    failures += 1;
+    problems = found;
+    for (const problem of found) log.error(`the policy is not in force, and the former one is: ${problem}`);
+    alarm.changed();
+  }
+
+  async function loadAnew(): Promise<void> {
+    const { files, problems: wrong, stamps: ofRead } = readPolicyFiles(policyFile, options());
+    stamps = files === undefined ? new Map([...stamps, ...ofRead]) : ofRead;
+    if (files === undefined) return refuse(wrong.map(lineText));
+    if (files.sha256 !== current.files.sha256) await note(files);
+    try {
+      for (const use of trusting) use(files);
+    } catch (error) {
+      return refuse([`TLS does not take its authorities: ${(error as Error).message}`]);
+    }
+    problems = [];
+    warn(files, current.files.warnings);
+    current = putInForce(files, current, inForceParts);
+    logLoaded(log, files);
+    for (const subscriber of subscribers) subscriber();
+    alarm.changed();
+  }
+
+  async function reload(): Promise<void> {
+    await loadAnew();
+    const inFiles = current.issuers.all.filter(({ entry }) => entry.keys.from === "file");
+    await Promise.all(inFiles.map(({ keys }) => keys.reload()));
+  }
+
+  let reloading = Promise.resolve();
+  return {
+    current: () => current,
+    stamps: () => stamps,
+    inForce: () => current.files,
+    failures: () => failures,
+    problems: () => problems,
+    remarks: () => [
+      ...problems.map((problem) => `The policy ${policyFile} is not in force, and the former one is: ${problem}.`),
+      ...(isUnnoted ? ["A policy is in force that could not be noted in the audit trail."] : []),
+    ],
+    trustBy: (use) => void trusting.push(use),
+    subscribe: (subscriber) => void subscribers.push(subscriber),
+    reload() {
+      // One at a time, each with the files as they are after it was asked for. One that fails unforeseen leaves the next its turn.
+      reloading = reloading.then(reload).catch((error) => refuse([String(error)]));
+      return reloading;
+    },
+  };
+}
+
+function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {
+  log.info({ sha256, rules: policy.rules.length }, "a policy is in force");
+}
+
+/** Digits of the policy's hash that are the request id of its row. */
+const noteDigits = 32;
+
+function loadedRow(sha256: string, at: Date) {
+  return {
+    ...{ at, actor: serviceName, action: "policy_loaded" as const, tenantId: "", purpose: undefined, keyId: "" },
+    ...{ outcome: "OK", requestId: sha256.slice(0, noteDigits), count: 1 },
+  };
+}
