@@ -68,7 +68,7 @@ export function createAuthenticator({ loaded, tokens, now, ...parts }: Authentic
 
   function byCertificate(connection: Connection): PolicyCaller {
     const { peer, demandedBy } = judge(connection);
-    if (peer === undefined) throw new KmsError("UNAUTHENTICATED", "no credential");
+    if (peer === undefined) throw noCredential(connection);
     if ("refused" in peer) throw refusedCertificate(peer);
     if (now() >= peer.untilMs) throw expiredCertificate();
     if (demandedBy !== undefined) throw tokenDemanded(demandedBy);
@@ -111,7 +111,7 @@ export function createAuthenticator({ loaded, tokens, now, ...parts }: Authentic
   function remembered(token: TokenIdentity | StaticIdentity, check: () => void): PolicyCaller {
     let caller = ofTokens.get(token);
     if (caller === undefined) {
-      const credential = { untilMs: token.untilMs, check };
+      const credential = { untilMs: token.untilMs, check, ...("sha256" in token && { tokenSha256: token.sha256 }) };
       caller = createCaller({ identity: token.identity, inForce: loaded, credential, ...parts });
       ofTokens.set(token, caller);
     }
@@ -150,6 +150,15 @@ function judgedUnder(under: Loaded, connection: Connection, now: () => number): 
 function samePeer(before: Peer | undefined, after: Peer | undefined): Peer | undefined {
   const isSame = before !== undefined && after !== undefined && JSON.stringify(before) === JSON.stringify(after);
   return isSame ? before : after;
+}
+
+/** The caller hears one text; the log tells a certificate that the policy does not look at from none. */
+function noCredential({ presented }: Connection): KmsError {
+  const inLog =
+    presented === undefined
+      ? "no credential came, or by HTTP/2 a malformed authorization, which it leaves out"
+      : "a client certificate came, and the policy in force names no certificates";
+  return new KmsError("UNAUTHENTICATED", "no credential", { inLog });
 }
 
 function refusedCertificate({ refused, expired }: Extract<Peer, { refused: string }>): KmsError {

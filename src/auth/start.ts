@@ -11,8 +11,9 @@ import { type CallersSeen, countCallers } from "./callers-seen.ts";
 import type { Identity } from "./policy/identity.ts";
 import type { InForce, KeySourceSettings } from "./in-force.ts";
 import { adviceOn, type PolicyAdvice } from "./policy/policy-advice.ts";
-import { type PolicyReloads, type ReloadParts, startPolicy } from "./reloads.ts";
+import { type PolicyReloads, type ReloadParts, startPolicy } from "./policy-reloads.ts";
 import type { PolicySettings } from "./policy-files.ts";
+import type { Weakening } from "./weakened.ts";
 import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
 import { rememberTokens } from "./token/remembered.ts";
 
@@ -52,6 +53,8 @@ export interface AuthenticationStatus {
   /** True from a reload of the policy, or of a file of an issuer's keys, that failed, until one succeeds. */
   reloadFailed: boolean;
   rememberedTokens: number;
+  /** Reloads that made the policy weaker, by kind. */
+  weakenings: ReadonlyMap<Weakening, number>;
   /** Why the file as it was read last is not in force; empty where it is. */
   problems: readonly string[];
   issuers: readonly IssuerStatus[];
@@ -108,7 +111,12 @@ export async function startAuthentication(
       const { rules, separation, twoPersonDestruction } = files.policy;
       return {
         ...{ sha256: files.sha256, rules: rules.length, separation, twoPersonDestruction, since },
-        ...{ problems: policy.problems(), reloadFailures: policy.failures(), rememberedTokens: tokens.size() },
+        ...{
+          problems: policy.problems(),
+          reloadFailures: policy.failures(),
+          weakenings: policy.weakenings(),
+          rememberedTokens: tokens.size(),
+        },
         reloadFailed: policy.problems().length > 0 || issuers.all.some(hasBrokenFile),
         issuers: issuers.all.map(statusOf),
         authorityUntilMs: files.authorityUntilMs,

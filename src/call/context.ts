@@ -7,6 +7,8 @@ export interface Credential {
   readonly untilMs: number;
   /** Throws CREDENTIAL_EXPIRED where it is good no more, UNAUTHENTICATED where it counts no more by itself. */
   check(): void;
+  /** SHA-256 of a static token, in lower-case hex: it tells the token from others whatever its name is. */
+  readonly tokenSha256?: string;
 }
 
 /** Who calls, by credentials. A tenant is never taken from a request without asking the caller. */

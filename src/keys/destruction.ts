@@ -12,6 +12,8 @@ export interface DestructionWish {
   by: string;
   /** The rule that lets the caller destroy; undefined where there are no rules. */
   rule: string | undefined;
+  /** SHA-256 of the caller's static token; undefined if it has another credential. */
+  token?: string | undefined;
   at: Date;
   days: number;
   /** Whether the days of a request that waits will do as well. */
@@ -30,20 +32,22 @@ export function waitingSince(at: Date): { after: Date; until: Date } {
 
 /** What a caller's wish makes of a record, and what that is in the trail: the record itself where it has to wait for another caller. */
 export function destructionByTwo(record: KeyRecord, wish: DestructionWish): { next: KeyRecord; action: StateAction } {
-  const { by, rule, at, days, orAsRequested } = wish;
+  const { by, rule, token, at, days, orAsRequested } = wish;
   if (record.state === "DESTROY_SCHEDULED" || record.state === "DESTROYED") {
     return { next: destructionScheduled(record, at), action: "schedule_destruction" };
   }
   const { destruction } = record;
   const request = destruction?.request && isWaiting(destruction.request, at) ? destruction.request : undefined;
   if (destruction === undefined || request === undefined) {
-    const asked = { by, request: { at, rule, days }, confirmedBy: undefined };
+    const asked = { by, request: { at, rule, token, days }, confirmedBy: undefined };
     return { next: { ...record, destruction: asked }, action: "request_destruction" };
   }
   if (days !== request.days && !orAsRequested) {
     throw invalidField("days", `is ${request.days} in the request that waits: give the same, or 0`);
   }
-  if (by === destruction.by || rule === request.rule) return { next: record, action: "schedule_destruction" };
+  const isSameToken = token !== undefined && token === request.token; // under another name since a reload
+  if (by === destruction.by || rule === request.rule || isSameToken)
+    return { next: record, action: "schedule_destruction" };
   const scheduled = destructionScheduled(record, daysAfter(at, request.days));
   const confirmed = { by: destruction.by, request: undefined, confirmedBy: by };
   return { next: { ...scheduled, destruction: confirmed }, action: "schedule_destruction" };

@@ -31,6 +31,13 @@ export interface ChangeRequest {
   by: Attribution;
 }
 
+export interface DestructionOrder extends ChangeRequest {
+  days: number;
+  orAsRequested?: boolean;
+  /** SHA-256 of the caller's static token; undefined if it has another credential. */
+  token?: string | undefined;
+}
+
 /** Each throws NOT_FOUND for what is not a key of the tenant, KEY_UNUSABLE where the key's state forbids it, CONFLICT after a lost race. */
 export interface Lifecycle {
   disable(request: ChangeRequest): Promise<KeyRecord>;
@@ -46,7 +53,7 @@ export interface Lifecycle {
    * request, and `orAsRequested` says that the second takes its days, which INVALID_ARGUMENT would else insist on. CLOCKS_DISAGREE while
    * the wall clock and a second one do.
    */
-  scheduleDestruction(request: ChangeRequest & { days: number; orAsRequested?: boolean }): Promise<KeyRecord>;
+  scheduleDestruction(request: DestructionOrder): Promise<KeyRecord>;
   /** To DISABLED, or to COMPROMISED if it was marked. Of a key whose destruction was only requested, the request goes. */
   cancelDestruction(request: ChangeRequest): Promise<KeyRecord>;
   /**
@@ -180,14 +187,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       return { record, replacement: undefined };
     },
 
-    async scheduleDestruction({ days, orAsRequested = false, ...request }) {
+    async scheduleDestruction({ days, orAsRequested = false, token, ...request }) {
       const { least, most } = destructionDays;
       if (!Number.isInteger(days) || days < least || days > most) throw invalidField("days", `is ${least} to ${most}`);
       const at = time.now();
       const { actor, rule } = request.by;
       const present = await find(request);
       const { next, action } = needsTwo()
-        ? destructionByTwo(present, { by: actor, rule, at, days, orAsRequested })
+        ? destructionByTwo(present, { by: actor, rule, token, at, days, orAsRequested })
         : { next: destructionScheduled(present, daysAfter(at, days)), action: "schedule_destruction" as const };
       const waitMs = (next.destroyAt?.getTime() ?? 0) - at.getTime();
       return replace(present, await awaited(present, next, waitMs), { ...request.by, action });

@@ -32,6 +32,9 @@ function observePolicy({ gauge, seconds, counter }: Observer, { seen, status }: 
   );
   gauge("kms_policy_rules", "Rules of the policy", () => status().rules);
   counter("kms_policy_reload_failures_total", "Policies that were not put into force", () => status().reloadFailures);
+  counter("kms_policy_weakenings_total", "Reloads that made the policy weaker, or took away most of its rules", () =>
+    [...status().weakenings].map(([kind, count]) => [count, { kind }] as const),
+  );
   counter("kms_auth_total", "Calls by what their callers show and whether they are let in", () =>
     seen.calls().map(({ count, ...labels }) => [count, labels] as const),
   );

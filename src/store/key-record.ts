@@ -64,6 +64,8 @@ export interface DestructionRequest {
   at: Date;
   /** The rule that let the caller ask; undefined where there are no rules. */
   rule: string | undefined;
+  /** SHA-256 of the static token by which the caller asked, in lower-case hex; undefined if it was another credential. */
+  token?: string | undefined;
   /** Days from the confirmation to the destruction. */
   days: number;
 }

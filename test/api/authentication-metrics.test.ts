@@ -147,6 +147,24 @@ describe("what is known of the policy", () => {
     expect(await scraped("kms_token_cache_size")).toEqual({ kms_token_cache_size: before! + 1 });
   });
 
+  it("counts reloads that weaken it, by kind, and Status says so for a day", async () => {
+    const weaker = service.policy
+      .replace("version: 1\n", "version: 1\nseparation: off\n")
+      .replace(/ {2}- \{ name: sso, who.*\n/, "")
+      .replace(/ {2}- \{ name: web, who.*\n/, "");
+    onTestFinished(() => service.write({ "policy.yaml": service.policy }));
+    expect(weaker).not.toBe(service.policy);
+    await service.write({ "policy.yaml": weaker });
+    expect(await scraped("kms_policy_weakenings_total")).toEqual({
+      ...{ 'kind="separation"': 1, 'kind="destruction"': 0, 'kind="rules"': 1 },
+    });
+    const { notices } = await service.status({ token: service.shown.token });
+    expect(notices.filter((notice) => notice.startsWith("A reload of the policy at "))).toEqual([
+      expect.stringMatching(/ turned separation off\.$/),
+      expect.stringMatching(/ took away 2 of 3 rules: web, sso\.$/),
+    ]);
+  });
+
   it("is of the policy in force alone, after a reload and after one that failed", async () => {
     const smaller = service.policy.replace(/ {2}- \{ name: down.*\n/, "").replace(/ {2}- \{ name: ops, who.*\n/, "");
     onTestFinished(() => service.write({ "policy.yaml": service.policy }));

@@ -14,9 +14,11 @@ let service: AttackedWorld;
 beforeAll(async () => {
   service = await startAttacked({
     more: "destruction: two-person\n",
+    tokens: ["shift"],
     rules: [
       rule("ops", "claims: { team: ops }", "destroy"),
       rule("destroyers", "subject: bert", "destroy"),
+      '  - { name: shift, who: { token: shift }, roles: [destroy], tenants: "*" }\n',
       rule("keepers", "subject: keeper", "key-admin, generate-data-key, status"),
     ].join(""),
   });
@@ -65,5 +67,23 @@ describe.each(["grpc", "http"] as const)("by %s", (port) => {
       ...{ state: "KEY_STATE_DESTROY_SCHEDULED", destroyRequestedBy: "jwt:sso:bert" },
       destroyConfirmedBy: "jwt:sso:anna",
     });
+  });
+});
+
+it("a static token is one caller, though a reload gives it and its rule another name", async () => {
+  const shift = { authorization: `Bearer ${service.tokens.shift}` };
+  const tenantId = "renamed";
+  const made = await service.call("grpc", by("keeper"), { tenantId }, "generateDataKey");
+  const { keyId } = made.answer as { keyId: string };
+  const schedule = async (shown: Shown) => {
+    const { answer } = await service.call("grpc", shown, { tenantId, keyId }, scheduleKeyDestruction);
+    return answer?.key as Json;
+  };
+  const requested = await schedule(shift);
+  expect(requested).toMatchObject({ destroyRequestedBy: "token:shift", state: "KEY_STATE_ACTIVE" });
+  await service.replace(service.policy.replaceAll("shift", "night"));
+  expect(await schedule(shift)).toEqual(requested);
+  expect(await schedule(by("bert"))).toMatchObject({
+    ...{ state: "KEY_STATE_DESTROY_SCHEDULED", destroyConfirmedBy: "jwt:sso:bert" },
   });
 });

@@ -99,12 +99,15 @@ describe("a certificate", () => {
 
   it("is no credential where there is none, or where the policy has no authorities", async () => {
     const { authenticate, by } = await start();
-    expect(await thrownBy(() => authenticate(by(), []))).toBeKmsError("UNAUTHENTICATED", "no credential");
+    const none = (await thrownBy(() => authenticate(by(), []))) as KmsError;
+    expect(none).toBeKmsError("UNAUTHENTICATED", "no credential");
+    expect(none.inLog).toMatch(/^no credential came/);
     const without = await start(false);
     const connection = without.by(ingest);
     expect(without.authenticator.peerOf(connection)).toBeUndefined();
-    const refused = await thrownBy(() => without.authenticate(connection, []));
+    const refused = (await thrownBy(() => without.authenticate(connection, []))) as KmsError;
     expect(refused).toBeKmsError("UNAUTHENTICATED", "no credential");
+    expect(refused.inLog).toBe("a client certificate came, and the policy in force names no certificates");
   });
 
   it("of a stranger is refused, for a reason that is for the log alone", async () => {

@@ -17,8 +17,8 @@ async function begun(options: Parameters<typeof setUp>[0] = {}) {
   const parts = setUp({ needsTwo: () => policy.needsTwo, ...options });
   const { keyring, store, time } = parts;
   const { keyId } = await keyring.activeDataKey("acme");
-  const wish = (by: ChangeRequest["by"], days = 7, orAsRequested = false) =>
-    keyring.scheduleDestruction({ tenantId: "acme", keyId, by, days, orAsRequested });
+  const wish = (by: ChangeRequest["by"], days = 7, orAsRequested = false, token?: string) =>
+    keyring.scheduleDestruction({ tenantId: "acme", keyId, by, days, orAsRequested, token });
   const cancel = (by = bob) => keyring.cancelDestruction({ tenantId: "acme", keyId, by });
   const stored = async () => (await store.get("acme", keyId))!;
   const at = (ms = time.ms) => new Date(time.start + ms);
@@ -80,6 +80,16 @@ describe("the second call", () => {
     // Whoever asks again is answered the same.
     for (const by of [ann, bob]) expect(await wish(by, 30, true)).toEqual(answered);
     expect(await trail(store)).toHaveLength(3);
+  });
+
+  it("by the static token of the first, under another name and rule, confirms nothing", async () => {
+    const { wish, stored } = await begun();
+    const [token, other] = ["a".repeat(64), "b".repeat(64)];
+    const requested = await wish(ann, 7, false, token);
+    expect(await wish(bob, 7, false, token)).toEqual(requested);
+    expect(await wish({ ...ann, rule: "destroyers" }, 7, false, other)).toEqual(requested);
+    expect((await stored()).state).toBe("ACTIVE");
+    expect((await wish(bob, 7, false, other)).state).toBe("DESTROY_SCHEDULED");
   });
 
   it("ends in a key that is destroyed at its time, and not before", async () => {

@@ -390,7 +390,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
 
     it("keeps who wants a key destroyed, and who confirmed it", async () => {
       const active = await makeActive();
-      const request = { at: new Date(start.getTime() + 1), rule: "ops", days: 7 };
+      const request = { at: new Date(start.getTime() + 1), rule: "ops", token: "ab".repeat(32), days: 7 };
       const requested = { ...active, destruction: { by: "ann", request, confirmedBy: undefined } };
       await store.update(active, requested, change);
       expect(await store.get("acme", active.keyId)).toEqual(plain(requested));
@@ -400,6 +400,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         { ...destruction, by: "bob" },
         { ...destruction, confirmedBy: "bob" },
         { ...destruction, request: { ...request, rule: undefined } },
+        { ...destruction, request: { ...request, token: undefined } },
         { ...destruction, request: { ...request, at: start } },
         { ...destruction, request: { ...request, days: 8 } },
       ]) {

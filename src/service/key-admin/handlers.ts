@@ -69,7 +69,9 @@ export interface KeyLifecycle {
     change: KeyChange,
     signal?: AbortSignal,
   ): Promise<{ record: KeyRecord; replacement: KeyRecord | undefined }>;
-  scheduleDestruction(change: KeyChange & { days: number; orAsRequested: boolean }): Promise<KeyRecord>;
+  scheduleDestruction(
+    change: KeyChange & { days: number; orAsRequested: boolean; token: string | undefined },
+  ): Promise<KeyRecord>;
   cancelDestruction(change: KeyChange): Promise<KeyRecord>;
 }
 
@@ -130,7 +132,8 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
       const { least, most } = destructionDays;
       const days = request.days || most;
       if (days < least || days > most) throw invalidField("days", `is ${least} to ${most}; 0 means ${most}`);
-      const record = await lifecycle.scheduleDestruction({ ...change, days, orAsRequested: request.days === 0 });
+      const token = call.caller.credential?.tokenSha256;
+      const record = await lifecycle.scheduleDestruction({ ...change, token, days, orAsRequested: request.days === 0 });
       const witnessedMs = isScheduled(record) ? await witnessed() : undefined;
       return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record, witnessedMs) });
     },

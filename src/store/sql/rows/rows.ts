@@ -98,12 +98,13 @@ export function keyRow(record: KeyRecord): Row {
   };
 }
 
+/** The name of a rule has no space, so that the token's hash can follow it without a column of its own. */
 function destructionRow(destruction: Destruction | undefined): Row {
-  const { at, rule, days } = destruction?.request ?? {};
+  const { at, rule, token, days } = destruction?.request ?? {};
   return {
     destroy_by: destruction?.by ?? null,
     destroy_confirmed_by: destruction?.confirmedBy ?? null,
-    destroy_rule: rule ?? null,
+    destroy_rule: rule === undefined ? null : [rule, ...(token === undefined ? [] : [token])].join(" "),
     destroy_requested_at: time(at),
     destroy_days: days ?? null,
   };
@@ -142,7 +143,8 @@ function destructionOf(row: Row): Destruction | undefined {
   const by = words(row.destroy_by);
   if (by === undefined) return undefined;
   const at = date(row.destroy_requested_at);
-  const request = at && { at, rule: words(row.destroy_rule), days: Number(row.destroy_days) };
+  const [rule, token] = words(row.destroy_rule)?.split(" ") ?? [];
+  const request = at && { at, rule, token, days: Number(row.destroy_days) };
   return { by, request, confirmedBy: words(row.destroy_confirmed_by) };
 }
 

@@ -15,6 +15,7 @@ import {
   readFilesForStart,
   readPolicyFiles,
 } from "./policy-files.ts";
+import { type WeakenedPolicies, watchWeakenings } from "./weakened.ts";
 
 export interface ReloadSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
@@ -44,27 +45,20 @@ export interface StartedPolicy extends PolicyReloads {
   /** Of the files in force, and of those of a policy that is refused, perhaps because of one of them. */
   stamps(): Stamps;
   failures(): number;
+  weakenings: WeakenedPolicies["counts"];
   problems(): readonly string[];
   remarks(): readonly string[];
 }
 
 export async function startPolicy(settings: ReloadSettings, parts: ReloadParts): Promise<StartedPolicy> {
-  const { log, time, alarm, store } = parts;
+  const { log, time, alarm } = parts;
   const { policyFile } = settings;
   const inForceParts: InForceParts = { settings, log, time, changed: alarm.changed };
   const options = () => policyOptions(settings, time.now().getTime());
+  const weakened = watchWeakenings(parts);
   const trusting: ((files: PolicyFiles) => void)[] = [];
   const subscribers: (() => void)[] = [];
-  let [problems, failures, isUnnoted]: [readonly string[], number, boolean] = [[], 0, false];
-
-  /** Notes a policy in the audit trail. A store that does not answer delays it by no more than `inTime`. */
-  async function note({ sha256 }: PolicyFiles): Promise<void> {
-    const noted = inTime(time, store.appendAudit([loadedRow(sha256, time.now())]));
-    isUnnoted = await noted.then(
-      () => false,
-      () => true,
-    );
-  }
+  let [problems, failures]: [readonly string[], number] = [[], 0];
 
   function warn({ warnings }: PolicyFiles, before: readonly string[]): void {
     for (const warning of warnings) if (!before.includes(warning)) log.warn(`the policy: ${warning}`);
@@ -75,7 +69,7 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
   if (first === undefined)
     throw new Error(`the policy ${policyFile} cannot be used: ${wrong.map(lineText).join("; ")}`);
   warn(first, []);
-  await note(first);
+  let isNoted = await noteLoaded(first, parts);
   let current = putInForce(first, undefined, inForceParts);
   logLoaded(log, first);
 
@@ -91,7 +85,7 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     const { files, problems: wrong, stamps: ofRead } = readPolicyFiles(policyFile, options());
     stamps = files === undefined ? new Map([...stamps, ...ofRead]) : ofRead;
     if (files === undefined) return refuse(wrong.map(lineText));
-    if (files.sha256 !== current.files.sha256) await note(files);
+    if (files.sha256 !== current.files.sha256) isNoted = await noteLoaded(files, parts);
     try {
       for (const use of trusting) use(files);
     } catch (error) {
@@ -99,6 +93,7 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     }
     problems = [];
     warn(files, current.files.warnings);
+    weakened.compare(current.files.policy, files.policy);
     current = putInForce(files, current, inForceParts);
     logLoaded(log, files);
     for (const subscriber of subscribers) subscriber();
@@ -117,10 +112,12 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     stamps: () => stamps,
     inForce: () => current.files,
     failures: () => failures,
+    weakenings: weakened.counts,
     problems: () => problems,
     remarks: () => [
       ...problems.map((problem) => `The policy ${policyFile} is not in force, and the former one is: ${problem}.`),
-      ...(isUnnoted ? ["A policy is in force that could not be noted in the audit trail."] : []),
+      ...(isNoted ? [] : ["A policy is in force that could not be noted in the audit trail."]),
+      ...weakened.remarks(),
     ],
     trustBy: (use) => void trusting.push(use),
     subscribe: (subscriber) => void subscribers.push(subscriber),
@@ -134,6 +131,15 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
 
 function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {
   log.info({ sha256, rules: policy.rules.length }, "a policy is in force");
+}
+
+/** Notes a policy in the audit trail, and tells whether it could. A store that hangs delays it no longer than `inTime` does. */
+function noteLoaded({ sha256 }: PolicyFiles, { store, time }: ReloadParts): Promise<boolean> {
+  const noted = inTime(time, store.appendAudit([loadedRow(sha256, time.now())]));
+  return noted.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Digits of the policy's hash that are the request id of its row. */
