@@ -66,7 +66,9 @@ export function readCheckpoints(files: readonly string[]): KeptCheckpoint[] {
   return files.flatMap((file) => checkpointsIn(readFile(file).toString("utf8"), file));
 }
 
-export function checkpointsIn(text: string, file: string): KeptCheckpoint[] {
+/** A file that passed through Windows may have its line ends, and a byte order mark; what was signed has neither. */
+export function checkpointsIn(content: string, file: string): KeptCheckpoint[] {
+  const text = content.replace(/^\ufeff/, "").replaceAll("\r\n", "\n");
   const notes = text.match(noteForm) ?? [];
   const kept = notes.map((note) => parseKept(note, file)).filter((each) => each !== undefined);
   if (kept.length > 0 && kept.length === notes.length && notes.join("") === text) return kept;

@@ -77,6 +77,16 @@ describe("a log that is whole", () => {
     for (const size of [5, 9, 12]) expect(out).toContain(`checkpoint hourly, of ${size} entries, agrees\n`);
   });
 
+  it("verifies by checkpoints with the line ends and the byte order mark of Windows", async () => {
+    const { five, nine } = kept;
+    const windows = `\ufeff${five}${nine}`.replaceAll("\n", "\r\n");
+    const { code, out } = await verifyLog(spans, { kept: { windows } });
+    expect(code).toBe(0);
+    for (const size of [5, 9]) expect(out).toContain(`checkpoint windows, of ${size} entries, agrees\n`);
+    const strange = { windows: windows.replace("acme", "acme\r") };
+    expect(() => findings(spans, { kept: strange })).toThrow("windows holds no checkpoint");
+  });
+
   it("verifies from a checkpoint on, to another", async () => {
     const { five, nine } = kept;
     expect(findings(spans.slice(5, 9), { kept: { five, nine } })).toEqual([]);
