@@ -9,9 +9,20 @@ export function refuseExisting(file: string): void {
   if (!existsSync(dirname(file))) throw new UsageError(`the directory of ${file} does not exist`);
 }
 
+/** Opens what {@link writeNewFile} would write to, and removes it: an end before there is anything to write leaves nothing behind. */
+export function refuseUnwritable(file: string): void {
+  const temporary = temporaryOf(file);
+  try {
+    closeSync(openSync(temporary, "wx"));
+    rmSync(temporary);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+}
+
 /** Writes and syncs under another name in the same directory first. Throws a Failure that says why the file cannot be made. */
 export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>, mode = 0o666): void {
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = temporaryOf(file);
   let isMade = false;
   try {
     const opened = openSync(temporary, "wx", mode);
@@ -27,11 +38,18 @@ export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>
     syncDirectory(dirname(file));
   } catch (error) {
     if (isMade) rmSync(temporary, { force: true });
-    if (error instanceof Failure) throw error;
-    throw new Failure(
-      `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
-    );
+    throw error instanceof Failure ? error : unwritable(file, error);
   }
+}
+
+function temporaryOf(file: string): string {
+  return `${file}.${process.pid}.tmp`;
+}
+
+function unwritable(file: string, error: unknown): Failure {
+  return new Failure(
+    `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
+  );
 }
 
 function writeWhole(opened: number, bytes: Uint8Array): void {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { readExport } from "../sign/export-file.ts";
 import { readFile } from "../files.ts";
-import { refuseExisting, writeNewFile } from "../new-file.ts";
+import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
 import { oneLine, printJson, printLine } from "../print.ts";
 import { credentialOptions, credentialsFor } from "../access/service-credentials.ts";
 import {
@@ -53,6 +53,7 @@ export const sign: Command = {
     if (options.json === true && out === undefined) throw new UsageError("sign --json needs --out FILE");
     if (out !== undefined) refuseExisting(out);
     const files = names.map((name) => readExport(name, readFile(name)));
+    if (out !== undefined) refuseUnwritable(out);
     const signed = await signExport(files, request);
     try {
       const pieces = signedPieces(files, signed);

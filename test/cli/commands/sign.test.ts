@@ -249,6 +249,18 @@ describe("an export that cannot be written", () => {
   });
 });
 
+describe("an output file that cannot be made", () => {
+  it.each(["log", "individual"])("is told of before anything is sent in mode %s", async (mode) => {
+    const { cwd, sign } = await inDirectory({ spans: exported(ids) });
+    const out = "x".repeat(255); // the longest name, so that none is left for what is written first
+    const { code, err } = await sign("--tenant", "unwritable", "--mode", mode, "--out", out, "spans");
+    expect({ code, err }).toEqual({ code: 1, err: `fluo-kms: ${out} cannot be written (ENAMETOOLONG)\n` });
+    expect(readdirSync(cwd)).toEqual(["spans"]);
+    const keys = await fetch(`${kms.url}/api/kms/tenants/unwritable/jwks.json`);
+    expect(((await keys.json()) as { keys: unknown[] }).keys).toEqual([]);
+  });
+});
+
 describe("TLS", () => {
   const files = certificateFor("DNS:localhost,IP:127.0.0.1");
   const onlyByName = certificateFor("DNS:localhost");
