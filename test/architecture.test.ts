@@ -77,7 +77,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config", "encoding"],
-  "cli/reloads.ts": ["config", "runtime", "server.ts"],
+  "cli/reloads.ts": ["cli", "config", "runtime", "server.ts"],
   cli: [
     ...["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys"],
     ...["store", "store/heads", "store/offline", "tlog"],
@@ -572,6 +572,11 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
 
   "nothing gives JSON.parse a reviver, by which V8 corrupts the memory of the process on some texts": (sources) =>
     sources.filter(({ code }) => parsesWithReviver(code)).map(({ path }) => `${path} gives JSON.parse a reviver`),
+
+  "what a command prints goes through cli/print.ts, so that it cannot steer a terminal": (sources) =>
+    sources
+      .filter(({ path, code }) => path !== "cli/print.ts" && /\bconsole\b|\bstd(?:out|err)\b(?!\.isTTY)/.test(code))
+      .map(({ path }) => `${path} prints by itself`),
 };
 
 /** Whether a call of JSON.parse has a second argument: a comma outside of its inner brackets. */
@@ -809,6 +814,7 @@ describe("a rule is broken by", () => {
     ownRealTime,
     ownTurn,
     noReviver,
+    printer,
   ] = Object.values(rules);
 
   const cases: [broken: typeof folders, path: string, text: string][] = [
@@ -860,6 +866,9 @@ describe("a rule is broken by", () => {
     [ownReader, "transport/a.ts", "const a = fromJsonString(desc, text);"],
     [ownReader, "cli/a.ts", "const { parse } = JSON;"],
     [noReviver, "cli/a.ts", 'const a = JSON.parse(textOf(b, "c"), (_key, value) => value);'],
+    [printer, "cli/a.ts", "console.log(text);"],
+    [printer, "cli/a.ts", "process.stdout.write(text);"],
+    [printer, "cli/a.ts", "const { stderr } = process;"],
     [environment, "cli/a.ts", "const a = process.env.PATH;"],
     [environment, "cli/a.ts", 'const a = process["env"];'],
     [environment, "cli/a.ts", "const { env } = process;"],

@@ -3,7 +3,7 @@ import { ConfigError, problemLine } from "../config/problem.ts";
 import type { Config } from "../config/config.ts";
 import { type ConfigSources, loadConfig } from "../config/load.ts";
 import { type Option, type OptionValues, textOf } from "./command.ts";
-import { oneLine, printJson } from "./print.ts";
+import { printError, printJson } from "./print.ts";
 
 export const configOption: Option = {
   name: "config",
@@ -21,7 +21,7 @@ export function configFrom(options: OptionValues, elsewhere?: ConfigSources["els
       const fields = error.problems.map(({ name, description }) => ({ field: name, description }));
       printJson({ code: error.code, message: "the configuration has problems", fields });
     } else {
-      for (const problem of error.problems) console.error(oneLine(problemLine(problem)));
+      for (const problem of error.problems) printError(problemLine(problem));
     }
     return undefined;
   }

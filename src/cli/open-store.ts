@@ -20,7 +20,7 @@ import type { WrappedStoreKey } from "../store/store.ts";
 import { startTenantProviderKeys } from "../provider-keys/tenant-provider-keys.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
-import { countsText, oneLine, printJson } from "./print.ts";
+import { countsText, printError, printJson } from "./print.ts";
 import { withAdvice } from "./failures.ts";
 import { realTime } from "../runtime/time.ts";
 
@@ -44,7 +44,7 @@ export async function withConfig(
     };
     if (error.code !== "INVALID_ARGUMENT") throw new Failure(message, json);
     if (options.json === true) printJson(json);
-    else console.error(oneLine(message));
+    else printError(message);
     return exitCode.usage;
   }
 }
@@ -65,7 +65,7 @@ export async function using<T extends { close(): Promise<void> }, R>(
 /** Tells on standard error what an operator should hear of how a store was opened. */
 export async function told(opening: Promise<Tables>): Promise<Tables> {
   const tables = await opening;
-  if (tables.log?.isWarning === true) console.error(oneLine(`warning: the write-ahead log was ${tables.log.text}`));
+  if (tables.log?.isWarning === true) printError(`warning: the write-ahead log was ${tables.log.text}`);
   return tables;
 }
 
@@ -89,7 +89,7 @@ export async function everyProviderKey(config: Config): Promise<ProviderKeys> {
     opened() {},
     failed(name, error) {
       const why = error instanceof KmsError ? error.message : "internal error";
-      console.error(oneLine(`provider key ${name} cannot be opened: ${why}`));
+      printError(`provider key ${name} cannot be opened: ${why}`);
     },
     ended() {},
     patienceMs: tenantPatienceMs,

@@ -1,5 +1,7 @@
 /** What a long command has done so far, on standard error. */
 import { realTime } from "../runtime/time.ts";
+import { printError, printOver } from "./print.ts";
+
 export interface Progress {
   show(text: string): void;
   end(): void;
@@ -9,7 +11,7 @@ const progressMs = 200;
 
 /** On a terminal a line that is overwritten; elsewhere nothing, or, where `linesEveryMs` is given, a line now and then. */
 export function progressLine(linesEveryMs = Number.POSITIVE_INFINITY): Progress {
-  const { isTTY } = process.stderr;
+  const isTTY = process.stderr.isTTY;
   let shownAt = realTime.monotonicMs() - progressMs;
   let isShown = false;
   return {
@@ -18,10 +20,11 @@ export function progressLine(linesEveryMs = Number.POSITIVE_INFINITY): Progress 
       if (now - shownAt < (isTTY ? progressMs : linesEveryMs)) return;
       shownAt = now;
       isShown = true;
-      process.stderr.write(isTTY ? `\r\u001b[K${text}` : `${text}\n`);
+      if (isTTY) printOver(text);
+      else printError(text);
     },
     end() {
-      if (isTTY && isShown) process.stderr.write("\r\u001b[K");
+      if (isTTY && isShown) printOver("");
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { Time } from "../runtime/time.ts";
 import { stampsOf, watchFiles } from "../runtime/watch-files.ts";
 import type { RunningServer } from "../server.ts";
+import { printError } from "./print.ts";
 
 export interface ReloadParts {
   running: Promise<RunningServer>;
@@ -31,7 +32,7 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     stamps = stampsOf(paths());
     const next = readAnew();
     server.configurationRefused(next === undefined);
-    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+    if (next === undefined) printError("fluo-kms: the configuration has problems, so the former one holds");
     return next;
   }
 
@@ -43,7 +44,7 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     const next = nextConfig(server);
     if (next === undefined) return;
     const hasKeys = current.hasTenantProviderKeys || next.hasTenantProviderKeys;
-    if (!hasKeys && !hasFiles) return console.error(nothingToRead);
+    if (!hasKeys && !hasFiles) return printError(nothingToRead);
     if (hasKeys) await server.replaceTenantProviderKeys(next);
     current = next;
   }
@@ -58,7 +59,7 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
   }
 
   async function refuse(): Promise<void> {
-    console.error("fluo-kms: the configuration cannot be read, so the former one holds");
+    printError("fluo-kms: the configuration cannot be read, so the former one holds");
     (await running).configurationRefused(true);
   }
 

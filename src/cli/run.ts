@@ -1,4 +1,5 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
+import { inspect } from "node:util";
 import { misreadNotice, misreadsNames } from "../runtime/misread-names.ts";
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
@@ -16,7 +17,7 @@ import { policyDiff } from "./commands/policy-diff.ts";
 import { policyExplain } from "./commands/policy-explain.ts";
 import { policyNew } from "./commands/policy-new.ts";
 import { preflight } from "./preflight/preflight.ts";
-import { oneLine, printJson } from "./print.ts";
+import { lostOutput, printError, printJson, printText } from "./print.ts";
 import { restore } from "./commands/restore.ts";
 import { rewrap } from "./commands/rewrap.ts";
 import { rotate } from "./commands/rotate.ts";
@@ -55,31 +56,41 @@ const commands: readonly Command[] = [
 
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   try {
-    const invocation = parseArguments(args, commands);
-    const { command, named, options } = invocation;
-    if (options.help) console.log(named ? commandHelp(command) : globalHelp(commands));
-    else if (options.version) printVersion(options.json === true);
-    else return await command.run(options, ...operandsOf(invocation));
-    return exitCode.ok;
+    const code = await run(args);
+    const lost = await lostOutput();
+    if (lost !== undefined) throw lost;
+    return code;
   } catch (error) {
     return report(error, args.includes("--json"));
   }
 }
 
+async function run(args: readonly string[]): Promise<ExitCode> {
+  const invocation = parseArguments(args, commands);
+  const { command, named, options } = invocation;
+  if (options.help) printText(named ? commandHelp(command) : globalHelp(commands));
+  else if (options.version) printVersion(options.json === true);
+  else return command.run(options, ...operandsOf(invocation));
+  return exitCode.ok;
+}
+
 function printVersion(json: boolean): void {
   const notices = misreadsNames() ? [misreadNotice] : [];
   if (json) printJson({ version, ...(notices.length > 0 && { notices }) });
-  else console.log([version, ...notices].join("\n"));
+  else printText([version, ...notices].join("\n"));
 }
 
 /** With --json, standard output holds one JSON document, also of what went wrong. */
-function report(error: unknown, json: boolean): ExitCode {
+async function report(error: unknown, json: boolean): Promise<ExitCode> {
   if (error instanceof UsageError) {
-    console.error(`fluo-kms: ${oneLine(error.message)}\nfluo-kms --help tells more.`);
+    printError(`fluo-kms: ${error.message}`);
+    printError("fluo-kms --help tells more.");
     return exitCode.usage;
   }
-  if (!(error instanceof Failure)) throw error;
-  if (json) printJson(error.json);
-  else for (const line of error.message.split("\n")) console.error(`fluo-kms: ${oneLine(line)}`);
+  if (error instanceof Failure) {
+    if (json) printJson(error.json);
+    if (json && (await lostOutput()) === undefined) return exitCode.failed;
+    for (const line of error.message.split("\n")) printError(`fluo-kms: ${line}`);
+  } else for (const line of inspect(error).split("\n")) printError(line); // a defect, which Node would print as it is
   return exitCode.failed;
 }

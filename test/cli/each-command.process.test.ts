@@ -1,10 +1,13 @@
 /** Each command as a process: its exit code, all of its output through a pipe, and that it ends by itself. `serve` is in commands/. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { text } from "node:stream/consumers";
+import { afterAll, describe, expect, it } from "vitest";
 import { startService } from "../support/running-service.ts";
-import { runProcess } from "../support/cli-fixture.ts";
+import { runProcess, start, type StartOptions } from "../support/cli-fixture.ts";
 import { liveIn, place } from "../support/cli-store-fixture.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fluo-kms-"));
@@ -58,5 +61,51 @@ it.each(cases)("%j exits with %i", async (args, code, lastLine, own = env) => {
   expect({ code: result.code, last: printed.trimEnd().split("\n").at(-1) }).toEqual({
     code,
     last: expect.stringMatching(lastLine),
+  });
+});
+
+describe("a command that cannot write what it prints", () => {
+  const unwritten = "fluo-kms: standard output cannot be written (ENOSPC)\n";
+  const readers: string[][] = [
+    ...[["--help"], ["verify", "--help"], ["--version"], ["demo"], ["validate"], ["status"], ["status", "--json"]],
+    ...[["preflight"], ["whoami"], ["rotate", "--dry-run"], ["rewrap"], ["audit", "verify"], ["check"]],
+    ...[
+      ["policy", "check", "policy.yaml"],
+      ["token", "new"],
+    ],
+    ["verify", "--keys", "keys.json", "spans.json"],
+    ["verify", "--json", "--keys", "keys.json", "spans.json"],
+  ];
+
+  const begin = (args: string[], options: StartOptions = {}) =>
+    start(args, { env, cwd: directory, finished: () => {}, ...options });
+  const endOf = async (child: ChildProcess) => {
+    const [[code], err] = await Promise.all([once(child, "close"), text(child.stderr!)]);
+    return { code, err };
+  };
+
+  it.skipIf(!existsSync("/dev/full")).each(readers.map((args) => ({ args })))("fails: $args", async ({ args }) => {
+    const stdout = openSync("/dev/full", "w");
+    const { code, err } = await endOf(begin(args, { stdout }));
+    closeSync(stdout);
+    expect(code).toBe(1);
+    expect(err.endsWith(unwritten)).toBe(true);
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("says why it failed if that cannot be printed as JSON", async () => {
+    const stdout = openSync("/dev/full", "w");
+    const { code, err } = await endOf(begin(["policy", "diff", "--json", "policy.yaml", "policy.yaml"], { stdout }));
+    closeSync(stdout);
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("fluo-kms: policy.yaml:3: rule all: ") });
+  });
+
+  it.each([
+    { args: ["--help"], code: 0 },
+    { args: ["status", "--json"], code: 0 },
+    { args: ["verify", "--keys", "keys.json", "spans.json"], code: 1 },
+  ])("says nothing of a reader that left: $args", async ({ args, code }) => {
+    const child = begin(args);
+    child.stdout!.destroy();
+    expect(await endOf(child)).toEqual({ code, err: "" });
   });
 });

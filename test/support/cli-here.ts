@@ -17,6 +17,8 @@ export interface HereOptions {
   /** All there is in the environment but PATH. */
   env?: object;
   cwd?: string;
+  /** Whether the output looks like a terminal's. */
+  isTerminal?: boolean;
 }
 
 interface Surroundings {
@@ -32,15 +34,14 @@ interface Output {
 
 const surroundings = new AsyncLocalStorage<Surroundings>();
 
-/** Rejects with what the command throws; a process would end with its stack. */
 export async function runHere(
   args: readonly string[],
-  { env = {}, cwd = tmpdir() }: HereOptions = {},
+  { env = {}, cwd = tmpdir(), isTerminal = false }: HereOptions = {},
 ): Promise<Result> {
   const { runCommandLine } = await import("../../src/cli/run.ts");
   const { PATH, NODE_COMPILE_CACHE } = process.env;
   const given = Object.entries({ PATH, NODE_COMPILE_CACHE, ...env }).filter(([, value]) => value !== undefined);
-  const [out, err] = [output(), output()];
+  const [out, err] = [output(isTerminal), output(isTerminal)];
   const leave = await enter(cwd);
   try {
     const code = await surroundings.run({ env: Object.fromEntries(given), out, err }, () => runCommandLine(args));
@@ -50,8 +51,8 @@ export async function runHere(
   }
 }
 
-/** A pipe, to which a command writes in one piece. */
-function output(): Output {
+/** A pipe, or a terminal. */
+function output(isTTY: boolean): Output {
   const chunks: Buffer[] = [];
   const stream = new Writable({
     write(chunk, _, written) {
@@ -59,7 +60,7 @@ function output(): Output {
       written();
     },
   });
-  return { stream, text: () => Buffer.concat(chunks).toString() };
+  return { stream: Object.assign(stream, { isTTY }), text: () => Buffer.concat(chunks).toString() };
 }
 
 /** The working directory of the commands that run. */

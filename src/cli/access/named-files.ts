@@ -1,7 +1,7 @@
 /** Files that options or the environment name and whose content a service is shown: tokens, certificates, private keys. */
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { UsageError } from "../command.ts";
-import { oneLine } from "../print.ts";
+import { printError } from "../print.ts";
 
 /** Where a file, or a text in its place, was named: by option, or by variable. */
 export interface Named {
@@ -46,7 +46,5 @@ export function readShown(named: Named, { isSecret }: { isSecret: boolean }): st
 function warn(named: Named): void {
   if (told.has(named.file)) return;
   told.add(named.file);
-  console.error(
-    oneLine(`fluo-kms: ${nameOf(named)} can be read by every user of this machine; chmod o= ${named.file}`),
-  );
+  printError(`fluo-kms: ${nameOf(named)} can be read by every user of this machine; chmod o= ${named.file}`);
 }

@@ -1,6 +1,6 @@
 /** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, textsOf, UsageError } from "../command.ts";
-import { printJson, printLine, problemsCounted } from "../print.ts";
+import { printJson, printJsonText, printLine, problemsCounted } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Head {
@@ -53,7 +53,7 @@ export const auditVerify: Command = {
     const answer = json as VerifiedAudit;
     const headProblems = compare(expected, answer, headsAfter);
     if (options.json !== true) print(answer, headProblems);
-    else if (expected.length === 0) console.log(text);
+    else if (expected.length === 0) printJsonText(text);
     else printJson({ ...json, headProblems });
     return answer.ok === true && headProblems.length === 0 ? exitCode.ok : exitCode.failed;
   },

@@ -12,7 +12,7 @@ import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf,
 import { configOption } from "../configuration.ts";
 import { withAdvice } from "../failures.ts";
 import { noteDone } from "../note-done.ts";
-import { oneLine, printJson, printLine, printTable } from "../print.ts";
+import { printError, printJson, printLine, printTable } from "../print.ts";
 import { contentsJson, contentsRows, told, using, withConfig } from "../open-store.ts";
 
 export const backup: Command = {
@@ -48,7 +48,7 @@ export const backup: Command = {
       const noted = config.backupIntervalMs > 0 && (await noteBackup(config, at));
       print(made, { noted, isJson: options.json === true });
       if (made.problem === undefined) return exitCode.ok;
-      console.error(oneLine(`fluo-kms: the backup was made, and not all could go that should: ${made.problem}`));
+      printError(`fluo-kms: the backup was made, and not all could go that should: ${made.problem}`);
       return exitCode.failed;
     });
   },
@@ -111,7 +111,7 @@ async function noteBackup(config: Config, at: Date): Promise<boolean> {
 }
 
 function warn(text: string): void {
-  console.error(oneLine(`warning: ${text}`));
+  printError(`warning: ${text}`);
 }
 
 function whyNot(error: unknown): string {

@@ -4,6 +4,7 @@ import { realTime } from "../../runtime/time.ts";
 import { loadConfig } from "../../config/load.ts";
 import { type Command, exitCode } from "../command.ts";
 import { tellStory } from "../demo/story.ts";
+import { printLine, printText } from "../print.ts";
 import { noCredentials } from "../access/service-credentials.ts";
 import { addressAt } from "../sign/span-stream.ts";
 
@@ -18,9 +19,7 @@ export const demo: Command = {
   ],
   async run() {
     const startedAt = realTime.monotonicMs();
-    console.log(
-      "A key service in this process, in memory. The commands do the same with yours, once `npm start` runs.",
-    );
+    printLine("A key service in this process, in memory. The commands do the same with yours, once `npm start` runs.");
     const { startServer } = await import("../../server.ts");
     // All the settings there are: not those of the environment, nor of a file where the command runs.
     const server = await startServer(loadConfig({ env: settings, cwd: import.meta.dirname }));
@@ -33,7 +32,7 @@ export const demo: Command = {
     } finally {
       await server.stop();
     }
-    console.log(
+    printText(
       `\nAll went as it must, in ${((realTime.monotonicMs() - startedAt) / 1000).toFixed(1)} s. Nothing is left behind.`,
     );
     return exitCode.ok;

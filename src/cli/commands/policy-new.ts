@@ -6,7 +6,7 @@ import { suggestion } from "../../encoding/nearest.ts";
 import { type Command, exitCode, jsonOption, textOf, UsageError } from "../command.ts";
 import { refuseExisting, writeNewFile } from "../new-file.ts";
 import { type TemplateName, templates } from "../policy/policy-templates.ts";
-import { oneLine, printJson } from "../print.ts";
+import { printError, printJson, printLine } from "../print.ts";
 
 /**
  * A policy holds no secret, and the service may run as another user: others may read it as far as the umask
@@ -83,8 +83,8 @@ const credentials: Record<TemplateName, readonly string[]> = {
 
 /** A token is alone on standard output, so that it can go into a file. */
 function print({ kind, out, lines, token }: Written): void {
-  if (token !== undefined) console.log(token.token);
-  const say = (line: string) => (token === undefined ? console.log : console.error)(oneLine(line));
+  if (token !== undefined) printLine(token.token);
+  const say = token === undefined ? printLine : printError;
   const last = lines.at(-1);
   const steps: string[][] = [
     token === undefined

@@ -1,6 +1,6 @@
 /** `rewrap`: all keys of a running service under its current provider key, page by page, until nothing remains. */
 import { type Command, exitCode, Failure, jsonOption, type OptionValues } from "../command.ts";
-import { oneLine, printJson, printLine, printTable } from "../print.ts";
+import { printError, printJson, printLine, printTable } from "../print.ts";
 import { progressLine } from "../progress.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
@@ -149,9 +149,9 @@ function print({ target, storeKey, keys, failed, interrupted, remaining, others 
   for (const other of others) {
     printLine(`under ${nameOf(other)}: ${counted(Number(other.keys ?? 0))}`);
   }
-  if (interrupted !== undefined) console.error(oneLine(`fluo-kms: ended early: ${interrupted}; run it again to go on`));
+  if (interrupted !== undefined) printError(`fluo-kms: ended early: ${interrupted}; run it again to go on`);
   else if (!isDry && remaining > failed.size) {
-    console.error("fluo-kms: what remains and did not fail is just being made; run it again in ten minutes");
+    printError("fluo-kms: what remains and did not fail is just being made; run it again in ten minutes");
   }
 }
 

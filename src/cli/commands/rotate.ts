@@ -1,6 +1,6 @@
 /** `rotate`: new keys for a tenant, or for all that are due. */
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
-import { printLine, printTable } from "../print.ts";
+import { printJsonText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Key {
@@ -42,7 +42,7 @@ export const rotate: Command = {
       body,
       timeoutMs,
     });
-    if (options.json) console.log(text);
+    if (options.json) printJsonText(text);
     else printRotation(json);
     return Array.isArray(json.failed) && json.failed.length === 0 ? exitCode.ok : exitCode.failed;
   },

@@ -4,7 +4,7 @@ import { isUnderNpm } from "../../config/launch.ts";
 import type { Config } from "../../config/config.ts";
 import { type Command, type ExitCode, exitCode, jsonOption } from "../command.ts";
 import { configFrom, configOption } from "../configuration.ts";
-import { oneLine } from "../print.ts";
+import { printError } from "../print.ts";
 import type { RunningServer } from "../../server.ts";
 import { startFailure } from "../failures.ts";
 import { startReloads } from "../reloads.ts";
@@ -46,7 +46,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
     await server.stop();
     return exitCode.ok;
   } catch (error) {
-    console.error(`fluo-kms: ${oneLine(startFailure(error, config))}`);
+    printError(`fluo-kms: ${startFailure(error, config)}`);
     return exitCode.failed;
   }
 }

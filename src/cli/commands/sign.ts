@@ -1,10 +1,10 @@
 /** `sign`: an OTLP trace export comes back with the evidence on its spans, by SignSpans of a running service. */
 import { randomUUID } from "node:crypto";
-import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
+import { type Command, exitCode, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { readExport } from "../sign/export-file.ts";
 import { readFile } from "../files.ts";
 import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
-import { oneLine, printJson, printLine } from "../print.ts";
+import { printError, printExport, printJson, printLine } from "../print.ts";
 import { credentialOptions, credentialsFor } from "../access/service-credentials.ts";
 import {
   type Refusal,
@@ -54,10 +54,12 @@ export const sign: Command = {
     if (out !== undefined) refuseExisting(out);
     const files = names.map((name) => readExport(name, readFile(name)));
     if (out !== undefined) refuseUnwritable(out);
+    else if (process.stdout.isTTY && files[0]!.form === "protobuf")
+      throw new UsageError("an export in protobuf is nothing for a terminal; name a file with --out");
     const signed = await signExport(files, request);
     try {
       const pieces = signedPieces(files, signed);
-      if (out === undefined) await writeOut(pieces);
+      if (out === undefined) await printExport(pieces);
       else writeNewFile(out, pieces);
     } catch (error) {
       throw resumable(error, request, signed.attributes.length);
@@ -81,18 +83,6 @@ function requestOf(options: OptionValues): SignRequest {
   return { tenant, mode, address, credentials, run: resumed ?? randomUUID() };
 }
 
-/** Throws a Failure if the reader leaves before the end. */
-async function writeOut(pieces: Iterable<Uint8Array | string>): Promise<void> {
-  const { stdout } = process;
-  stdout.on("error", () => {}); // told to the callback, too
-  for (const piece of pieces) {
-    const error = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
-      stdout.write(piece, resolve),
-    );
-    if (error) throw new Failure(`standard output cannot be written (${error.code})`);
-  }
-}
-
 interface Reported {
   request: SignRequest;
   out: string | undefined;
@@ -102,15 +92,15 @@ interface Reported {
 function report({ attributes, indices, refusals }: Signed, { request, out, isJson }: Reported): void {
   const [spans, count] = [attributes.length, attributes.length - refusals.length];
   const [first, last] = [indices[0] ?? null, indices.at(-1) ?? null];
-  for (const refusal of refusals.slice(0, shownRefusals)) console.error(`fluo-kms: ${oneLine(lineOf(refusal))}`);
-  if (refusals.length > shownRefusals) console.error(`fluo-kms: and ${refusals.length - shownRefusals} more`);
+  for (const refusal of refusals.slice(0, shownRefusals)) printError(`fluo-kms: ${lineOf(refusal)}`);
+  if (refusals.length > shownRefusals) printError(`fluo-kms: and ${refusals.length - shownRefusals} more`);
   if (isJson) {
     const { tenant, mode } = request;
     const entries = { first_leaf_index: first, last_leaf_index: last };
     printJson({ tenant, mode, spans, signed: count, ...entries, refused: refusals, out });
     return;
   }
-  const say = out === undefined ? console.error : printLine;
+  const say = out === undefined ? printError : printLine;
   say(summaryOf({ attributes, indices, refusals }, request.tenant));
 }
 

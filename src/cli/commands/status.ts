@@ -2,7 +2,7 @@
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
 import { type AuthenticationStatus, authenticationRows } from "./status-authentication.ts";
 import { type CostStatus, costRows } from "./status-cost.ts";
-import { countsText, printLine, printTable } from "../print.ts";
+import { countsText, printJsonText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface CacheStatus {
@@ -84,7 +84,7 @@ export const status: Command = {
       path: `/api/admin/kms/status${query}`,
       timeoutMs,
     });
-    if (options.json) console.log(text);
+    if (options.json) printJsonText(text);
     else printStatus(json);
     return json.status === "operational" || json.status === "degraded" ? exitCode.ok : exitCode.failed;
   },

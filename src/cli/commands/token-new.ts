@@ -3,7 +3,7 @@ import { realTime } from "../../runtime/time.ts";
 import { newStaticToken } from "../../auth/token/static-token.ts";
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { refuseExisting, writeNewFile } from "../new-file.ts";
-import { oneLine, printJson } from "../print.ts";
+import { printError, printJson, printLine } from "../print.ts";
 
 const ownerOnly = 0o600;
 
@@ -30,17 +30,17 @@ export const tokenNew: Command = {
       printJson({ name, sha256, expires: expires ?? null, ...(out === undefined ? { token } : { out }) });
       return exitCode.ok;
     }
-    if (out === undefined) console.log(token);
-    const say = out === undefined ? console.error : console.log;
-    say(`# ${out === undefined ? "The token is shown this once." : oneLine(`${out} has the token.`)} For the policy:`);
-    say(lines);
+    if (out === undefined) printLine(token);
+    const say = out === undefined ? printError : printLine;
+    say(`# ${out === undefined ? "The token is shown this once." : `${out} has the token.`} For the policy:`);
+    for (const line of lines) say(line);
     return exitCode.ok;
   },
 };
 
-function policyLines(name: string, sha256: string, expires: string | undefined): string {
+function policyLines(name: string, sha256: string, expires: string | undefined): string[] {
   const end = expires === undefined ? [] : [`    expires: ${expires}`];
-  return ["tokens:", `  - name: ${name}`, `    sha256: ${sha256}`, ...end].join("\n");
+  return ["tokens:", `  - name: ${name}`, `    sha256: ${sha256}`, ...end];
 }
 
 /** The policy's own reader says whether a name and a date are right. */

@@ -1,6 +1,6 @@
 /** `validate`: does the running service do what it is for? */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
-import { countsText, printLine, printTable } from "../print.ts";
+import { countsText, printJsonText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 export interface Validation {
@@ -43,7 +43,7 @@ export const validate: Command = {
       body,
       timeoutMs,
     });
-    if (options.json) console.log(text);
+    if (options.json) printJsonText(text);
     else printValidation(json);
     return json.overall === "PASS" ? exitCode.ok : exitCode.failed;
   },

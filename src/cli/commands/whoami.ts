@@ -1,6 +1,6 @@
 /** `whoami`: who the caller is to a running service, and what it may do there. */
 import { type Command, exitCode, jsonOption } from "../command.ts";
-import { printLine, printTable } from "../print.ts";
+import { printJsonText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Whoami {
@@ -20,7 +20,7 @@ export const whoami: Command = {
   details: serviceDetails,
   async run(options) {
     const { text, json } = await callService(options, { method: "GET", path: "/api/kms/whoami", timeoutMs });
-    if (options.json === true) console.log(text);
+    if (options.json === true) printJsonText(text);
     else print(json);
     return exitCode.ok;
   },

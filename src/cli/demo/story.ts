@@ -5,7 +5,7 @@ import { demoExport, demoSpans } from "./sample-export.ts";
 import { readExport } from "../sign/export-file.ts";
 import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet } from "../verify/key-set.ts";
-import { printLine } from "../print.ts";
+import { printLine, printText } from "../print.ts";
 import { askService, placeAt } from "../service-client.ts";
 import { noCredentials } from "../access/service-credentials.ts";
 import { type SignRequest, signExport, signedPieces, summaryOf } from "../sign/export.ts";
@@ -122,11 +122,11 @@ function call({ url }: DemoService, method: "GET" | "POST", path: string, body?:
 const timeoutMs = 10_000;
 
 function say(text: string): void {
-  console.log(`\n# ${text}`);
+  printText(`\n# ${text}`);
 }
 
 function shell(command: string): void {
-  console.log(`$ ${command}`);
+  printLine(`$ ${command}`);
 }
 
 /** `what` is a sentence that should hold. */

@@ -14,7 +14,7 @@ import { checkLogs } from "../check/every-log.ts";
 import { type Command, exitCode, Failure, jsonOption, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
-import { oneLine, printJson, printLine } from "../print.ts";
+import { printError, printJson, printLine } from "../print.ts";
 import { realTime } from "../../runtime/time.ts";
 
 export const acceptRollback: Command = {
@@ -43,7 +43,7 @@ export const acceptRollback: Command = {
         if (finding !== undefined) {
           // After a log was accepted the store may be behind its heads file too: that is another finding, which this digest does not accept.
           if (finding.digest !== digest) throw refusal(finding);
-          const log = { warn: (advice: string) => console.error(oneLine(advice)) };
+          const log = { warn: printError };
           await using(
             openUnlockedStore(config.store, { providerKeys, heads: undefined, log, time: realTime }),
             ({ store, key }) => acceptFinding({ store, storeKey: key, place, time: realTime }, finding, by),

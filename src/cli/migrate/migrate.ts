@@ -11,7 +11,7 @@ import { type Finished, finishUpgrade } from "../../upgrade/finish.ts";
 import { type Command, exitCode, Failure, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
-import { oneLine, printJson, printLine } from "../print.ts";
+import { printError, printJson, printLine } from "../print.ts";
 
 export const migrate: Command = {
   name: "migrate",
@@ -29,7 +29,7 @@ export const migrate: Command = {
   ],
   run: (options) =>
     withConfig(options, async (config) => {
-      const held = () => console.error("a table is held, by a backup perhaps: tried again in 5 s");
+      const held = () => printError("a table is held, by a backup perhaps: tried again in 5 s");
       const heads = placeOf(config.store, config.heads);
       if (config.store.name === "sqlite") await judgeUnopened(config.store, heads);
       const { before, after } = await migrateStore(config.store, held);
@@ -55,7 +55,7 @@ function judgeUnopened(settings: SqliteSettings, heads: HeadsPlace | undefined):
 async function finish(config: Config): Promise<Finished> {
   return using(presentProviderKeys(config), async (providerKeys) => {
     await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
-    const log = { warn: (advice: string) => console.error(oneLine(advice)) };
+    const log = { warn: printError };
     const heads = placeOf(config.store, config.heads);
     return using(openUnlockedStore(config.store, { providerKeys, heads, log, time: realTime }), ({ store }) =>
       finishUpgrade(store, event()),

@@ -5,7 +5,7 @@ import { Failure } from "../command.ts";
 import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from "../access/service-credentials.ts";
 import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";
-import { oneLine } from "../print.ts";
+import { printError } from "../print.ts";
 import { progressLine } from "../progress.ts";
 import { type Batch, signBatches } from "./batches.ts";
 import { type Address, type Mode, type SpanAnswer, whyUnreachable } from "./span-stream.ts";
@@ -70,7 +70,7 @@ export async function signExport(files: readonly ExportFile[], request: SignRequ
       broken(why) {
         wasBroken = true;
         progress.end();
-        console.error(`fluo-kms: ${oneLine(why)}`);
+        printError(`fluo-kms: ${why}`);
       },
     });
   } catch (error) {
