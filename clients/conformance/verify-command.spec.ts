@@ -64,11 +64,12 @@ const calls: [what: string, args: () => string[]][] = [
   ["an option that there is not", () => ["--keys", "keys.json", "--nothing", "one.bin"]],
 ];
 
-/** Output without what may be said in other words: what follows a reason that is not OK. */
+/** Output without what may be said in other words, which is what follows a reason that is not OK, and what the service's command alone says. */
 function comparable(out: string): string[] {
   return out
     .trimEnd()
     .split("\n")
+    .filter((line) => !/^(?:span +verdict|log) /.test(line))
     .map((line) =>
       line
         .replace(/^(\S+\s+(?!OK)[A-Z_]+)\s.*$/, "$1")

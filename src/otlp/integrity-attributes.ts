@@ -39,10 +39,14 @@ const forms: Readonly<Record<keyof Integrity, string>> = {
   signedAt: "must be a time of RFC 3339 in UTC, without parts of a millisecond, such as 2026-01-02T03:04:05.678Z",
 };
 
+/** True if a span has one of the five at least. */
+export function hasEvidence(integrity: Integrity): boolean {
+  return Object.keys(integrity).length > 0;
+}
+
 /** Says which of the five is missing or malformed, and how it must be. Never shows what it is. */
 export function wrongAttribute(integrity: Integrity, field: keyof Integrity): string {
-  if (Object.keys(integrity).length === 0)
-    return "the span carries no evidence: put the attributes on it that signing gave";
+  if (!hasEvidence(integrity)) return "the span carries no evidence: put the attributes on it that signing gave";
   return `${integrityKeys[field]} ${integrity[field] === undefined ? "is missing: it " : ""}${forms[field]}`;
 }
 

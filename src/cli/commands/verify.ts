@@ -48,7 +48,8 @@ export const verify: Command = {
     jsonOption,
   ],
   details: [
-    "SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. Fails when any span does not verify, and when there is none.",
+    "SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. Fails when any span does not verify, and when there is none. A span",
+    "without any evidence is UNSIGNED. Of spans of a log it says which entries they are.",
     "",
     "With --log it also fails when a span of the log is missing, repeated or out of order, and when the log's history was rewritten; it names",
     "the first span concerned. Checked are the entries from the first span in the file, or from the smallest --checkpoint if that is earlier,",

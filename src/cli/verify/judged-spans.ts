@@ -1,6 +1,7 @@
 /** Every span of an export with what there is to say of it alone. */
 import { KmsError } from "../../errors.ts";
 import type { ReadSpan } from "../../otlp/canonical.ts";
+import { hasEvidence } from "../../otlp/integrity-attributes.ts";
 import { readResourceSpans } from "../../otlp/resource-spans.ts";
 import { explanations, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
@@ -11,6 +12,8 @@ import { splitSpanFile } from "./span-file.ts";
 export interface JudgedSpan extends Verdict {
   traceId?: string;
   spanId?: string;
+  /** True if the span has no evidence at all. */
+  isUnsigned?: boolean;
   /** Its place in a log, where it claims one. */
   place?: LogPosition;
 }
@@ -36,7 +39,7 @@ export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | unde
     const tenantId = tenant ?? integrity.tenant ?? "";
     const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
     if (isClaim(claim)) return { traceId, spanId, ...verdict(claim, keys.byId.get(claim.keyId)) };
-    if (!isLogClaim(claim)) return { traceId, spanId, ...claim };
+    if (!isLogClaim(claim)) return { traceId, spanId, isUnsigned: !hasEvidence(integrity), ...claim };
     const signers = signersOf(claim);
     return { traceId, spanId, ...logVerdict(claim, signers), place: { claim, signers } };
   };

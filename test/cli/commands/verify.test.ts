@@ -176,7 +176,8 @@ describe("spans that do not verify", () => {
     ],
     ["by a compromised key", good, { keys: [{ ...jwk, state: "COMPROMISED" }] }, "KEY_COMPROMISED"],
     ["from before their key", good, { keys: [{ ...jwk, valid_from: "2026-03-02T00:00:00.000Z" }] }, "KEY_STATE"],
-    ["without a signature", exported(wireSpan(5)), {}, "MALFORMED"],
+    ["without a signature", exported(wireSpan(5)), {}, "UNSIGNED"],
+    ["with one attribute of a signature alone", exported(wireSpan(5, attributesOf(5).slice(0, 1))), {}, "MALFORMED"],
     ["with an unknown field", exported(message(wireSpan(5, attributesOf(5)), len(99, ""))), {}, "MALFORMED"],
     ...[
       ["with a span's id for a trace's", spanId],
@@ -208,6 +209,29 @@ describe("spans that do not verify", () => {
     expect(code).toBe(1);
     expect(out).toMatch(new RegExp(`  ${reason}  \\w`));
     expect(out).toMatch(/^0 of 1 verified, 1 failed$/m);
+  });
+
+  it("are UNSIGNED as JSON, too, without evidence, whoever is asked for", async () => {
+    for (const args of [["--json"], ["--json", "--tenant", "globex"]]) {
+      const { code, out } = await verify(exported(wireSpan(5)), { args });
+      const span = { verified: false, reason: "UNSIGNED", message: expect.stringContaining("carries no evidence") };
+      expect(code).toBe(1);
+      expect(JSON.parse(out)).toMatchObject({ verified: 0, failed: 1, spans: [span] });
+    }
+  });
+
+  it("stand under heads, beside one that does", async () => {
+    const { out } = await verify(exported(wireSpan(5, attributesOf(5)), wireSpan(6)));
+    const name = `${traceId}/${spanId}`;
+    expect(out).toBe(
+      [
+        `span                                               verdict   signed at, or why not     key${" ".repeat(31)}state   log`,
+        `${name}  OK        2026-03-01T12:00:00.000Z  ${signer.keyId}  ACTIVE`,
+        `${name}  UNSIGNED  the span carries no evidence: put the attributes on it that signing gave`,
+        "1 of 2 verified, 1 failed",
+        "",
+      ].join("\n"),
+    );
   });
 
   it("do not hide behind one that does", async () => {

@@ -468,4 +468,49 @@ describe("without --log", () => {
     expect(out).toMatch(new RegExp(`^${nameOf(7)}  OK +2026-03-01T12:00:00.005Z  0{31}1  ACTIVE  entry 7$`, "m"));
     expect(out).toMatch(/^1 of 2 verified, 1 failed$/m);
   });
+
+  const second = testLog({ origin: "kms.example.com/acme/2" });
+  const ofLog = (entries: string, name = "acme") =>
+    `log kms.example.com/${name}: ${entries}; --log checks that none is missing`;
+
+  it.each<[string, () => readonly Bytes[], string[]]>([
+    ["all", () => spans, [ofLog("entries 0 to 11")]],
+    ["one", () => [spans[7]!], [ofLog("entry 7")]],
+    ["one twice", () => [spans[7]!, spans[7]!], [ofLog("entry 7")]],
+    ["two", () => [spans[2]!, spans[0]!], [ofLog("entries 0 and 2 (1 between is not in this file)")]],
+    [
+      "four ranges",
+      () => [0, 2, 3, 4, 7, 11].map((n) => spans[n]!),
+      [ofLog("entries 0, 2 to 4, 7 and 11 (6 between are not in this file)")],
+    ],
+    [
+      "more",
+      () => [0, 2, 4, 6, 8, 9].map((n) => spans[n]!),
+      [ofLog("6 of the entries 0 to 9 (4 between are not in this file)")],
+    ],
+    [
+      "two and one that was changed",
+      () => [spans[0]!, withEvidenceOf(spans[1]!, pay(1), pay(1, 5)), spans[2]!],
+      [ofLog("entries 0 and 2 (1 between is not verified here)")],
+    ],
+    ["one that was changed", () => [withEvidenceOf(spans[1]!, pay(1), pay(1, 5))], []],
+    ["none, of no log", () => [pay(1)], []],
+  ])("says which entries of a log verify: %s", async (_, given, expected) => {
+    const cwd = directory({ "keys.json": JSON.stringify(keysFile([log])), spans: exported(given()) });
+    const { out } = await run(["verify", "--keys", "keys.json", "spans"], { cwd });
+    expect(out.split("\n").filter((line) => line.startsWith("log "))).toEqual(expected);
+  });
+
+  it("says so of each log", async () => {
+    const both = [...spans.slice(0, 2), ...(await second.sign(pay(20), pay(21), pay(22)))];
+    const cwd = directory({ "keys.json": JSON.stringify(keysFile([log, second])), spans: exported(both) });
+    const { code, out } = await run(["verify", "--keys", "keys.json", "spans"], { cwd });
+    expect(code).toBe(0);
+    expect(out.split("\n").slice(-4)).toEqual([
+      ofLog("entries 0 to 1"),
+      ofLog("entries 0 to 2", "acme/2"),
+      "5 of 5 verified",
+      "",
+    ]);
+  });
 });
