@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Config, SettledConfig } from "./config.ts";
+import { nearestName } from "../encoding/nearest.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { misreadNotice } from "../runtime/misread-names.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
@@ -236,6 +237,9 @@ export function warningsOf(config: SettledConfig): string[] {
   }
   if (auth === "none") warnings.push(development.noAuthentication);
   if (config.profile !== "prod") {
+    if (nearestName(config.profile, ["prod"]) !== undefined) {
+      warnings.push(`fluo.kms.profile is ${config.profile}, and production is prod alone; did you mean prod?`);
+    }
     warnings.push(...openSecrets(config).map(({ name, description }) => `${name} ${description}.`));
   }
   if (config.tlsTerminated) {

@@ -1,6 +1,7 @@
 /**
  * The kinds of values. A parser takes the trimmed, not empty text and gives the value, or throws a Refusal that says what is wrong and
- * what to do. Numbers and durations are shown as they were given; anything else may be a secret in the wrong place, and is not.
+ * what to do. Numbers, durations and slips of known words are shown as they were given; anything else may be a secret in the wrong
+ * place, and is not.
  */
 import { isIP } from "node:net";
 import { suggestion } from "../encoding/nearest.ts";
@@ -51,13 +52,12 @@ export function duration(min: string, max: string): Parser<number> {
   };
 }
 
-/** One of `available`. */
+/** One of `available`. A wrong word is shown if it is near one of these, so that it is no secret. */
 export function choice<const T extends string>(available: readonly T[]): Parser<T> {
   return (text) => {
     const chosen = available.find((word) => word === text);
     if (chosen !== undefined) return chosen;
-    const list = available.join(", ");
-    throw new Refusal(`is not a known word; available: ${list}${suggestion(text, available)}`);
+    throw new Refusal(withMeant(text, `is not a known word; available: ${available.join(", ")}`, available));
   };
 }
 
@@ -68,7 +68,7 @@ export const profileName: Parser<string> = (text) => {
     if (text !== "prod") throw new Refusal("must be written prod for production");
   }
   if (/^[a-z][a-z0-9_-]{0,31}$/.test(text)) return text;
-  throw new Refusal("must be a lower-case word, such as dev or prod");
+  throw new Refusal(withMeant(text, "must be a lower-case word, such as dev or prod", ["dev", "prod"]));
 };
 
 /** An address to listen at. Whether it may be used is judged beside the authentication. */
@@ -250,6 +250,12 @@ function isDecodable(text: string): boolean {
 function milliseconds(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? [];
   return unit === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];
+}
+
+/** Adds the wrong word and the one that was meant, if there is one. */
+function withMeant(text: string, refusal: string, words: readonly string[]): string {
+  const meant = suggestion(text, words);
+  return meant === "" ? refusal : `${shown(text)} ${refusal}${meant}`;
 }
 
 function shown(text: string): string {

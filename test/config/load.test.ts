@@ -136,6 +136,21 @@ describe("problems", () => {
     ).not.toContain(secret);
   });
 
+  it.each([
+    ["FLUO_KMS_PROVIDER", "awz", "aws"],
+    ["FLUO_KMS_PROVIDER", "AWS", "aws"],
+    ["FLUO_KMS_STORE", "postgre", "postgres"],
+    ["FLUO_KMS_AUTH", "polcy", "policy"],
+    ["FLUO_KMS_LOG_LEVEL", "wran", "warn"],
+    ["FLUO_KMS_OPEN", "health,metric", "metrics"],
+    ["KMS_ROTATION_ENABLED", "ture", "true"],
+    ["FLUO_KMS_PROFILE", "PRD", "prod"],
+  ])("repeat a wrong word beside the one that was meant: %s=%s", (variable, wrong, right) => {
+    const [, shown, meant] =
+      /: "(.*)" .*; did you mean (.*)\?$/.exec(problemsOf(() => load({ [variable]: wrong }))) ?? [];
+    expect(wrong.endsWith(shown!) && meant).toBe(right);
+  });
+
   it("are one line each, whatever a value holds", () => {
     const problems = problemsOf(() => load({ FLUO_KMS_GRPC_PORT: "1\n2" }));
     expect(problems.split("\n")).toHaveLength(1);
@@ -190,6 +205,16 @@ describe("refused", () => {
 });
 
 describe("accepted", () => {
+  it.each(["prd", "prod2", "pord"])("is profile %s, with a warning that it is not production", (profile) => {
+    const warning = `fluo.kms.profile is ${profile}, and production is prod alone; did you mean prod?`;
+    const { warnings, faults } = load({ FLUO_KMS_PROFILE: profile });
+    expect([warnings, faults].map((all) => all.includes(warning))).toEqual([true, true]);
+  });
+
+  it.each(["dev", "demo", "test", "staging", "qa", "uat"])("is profile %s without one", (profile) => {
+    expect(load({ FLUO_KMS_PROFILE: profile }).faults).toEqual([]);
+  });
+
   it("are another provider's prices, in the environment or the file", () => {
     const gcp = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "cryptographic", currency: "EUR" };
     const file = "kms.cost.per-key-month=0.06\nkms.cost.charged=cryptographic\nkms.cost.currency=EUR\n";
