@@ -8,7 +8,7 @@ import type { Config, SettledConfig } from "./config.ts";
 import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
-import { type Properties, readProperties, unknownProperties } from "./properties.ts";
+import { type Properties, readProperties, repeatedProperties, unknownProperties } from "./properties.ts";
 import { type ProviderValues, providerOf } from "./provider-settings.ts";
 import {
   otherName,
@@ -20,6 +20,7 @@ import {
 } from "./known-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
 import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
+import { unknownVariables } from "./unknown-variables.ts";
 import type { StoreSettings } from "../store/registry.ts";
 
 export interface ConfigSources {
@@ -64,7 +65,11 @@ export function loadConfig({
   problems.push(...elsewhere(settled));
   const given = (name: string) => isGiven(sources, name, settled.profile);
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
-  if (problems.length > 0) throw new ConfigError(problems);
+  const slips = [
+    ...unknownVariables(env, settled.tenantProviderKeys.providerKeys.keys()),
+    ...files.flatMap(repeatedProperties),
+  ];
+  if (problems.length > 0) throw new ConfigError([...problems, ...slips]);
   const idle = [
     ...otherProviders(settled)
       .filter((name) => isInFile(sources, name, settled.profile))
@@ -76,7 +81,13 @@ export function loadConfig({
       ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
       : []),
   ];
-  const warnings = [...launchWarnings(launch), ...warningsOf(settled), ...telemetry.warnings, ...idle];
+  const warnings = [
+    ...launchWarnings(launch),
+    ...warningsOf(settled),
+    ...slips.map(({ name, description }) => `${name} ${description}${description.endsWith("?") ? "" : "."}`),
+    ...telemetry.warnings,
+    ...idle,
+  ];
   return deepFreeze({ ...settled, warnings, faults: warnings.filter(isFault) });
 }
 

@@ -3,7 +3,7 @@
  * plain one. Of a name given twice the last counts, as in Java.
  */
 import { readFileSync } from "node:fs";
-import { parseLines } from "dot-properties";
+import { type Pair, parseLines } from "dot-properties";
 import { suggestion } from "../encoding/nearest.ts";
 import type { Problem } from "./problem.ts";
 import { prefixes, settingNames } from "./known-settings.ts";
@@ -15,6 +15,8 @@ export interface Properties {
   file: string;
   /** By name as written, the profile included. */
   entries: ReadonlyMap<string, string>;
+  /** The lines of each name, in order. */
+  lines: ReadonlyMap<string, readonly number[]>;
 }
 
 const profiled = /^%([^.]*)\.(.*)$/;
@@ -31,7 +33,19 @@ export function readProperties(file: string, optional: boolean): Properties | Pr
       return { name: file, description: "is not UTF-8; save it as UTF-8" };
     return { name: file, description: `cannot be read (${code}); give the path of a readable file` };
   }
-  return { file, entries: new Map(parseLines(text).filter((line) => Array.isArray(line)) as [string, string][]) };
+  const pairs = parseLines(text, true).filter(({ type }) => type === "PAIR") as Required<Pair>[];
+  return { file, entries: new Map(pairs.map(({ key, value }) => [key, value])), lines: linesOf(text, pairs) };
+}
+
+function linesOf(text: string, pairs: readonly Required<Pair>[]): Properties["lines"] {
+  const lines = new Map<string, number[]>();
+  let [line, at] = [1, 0];
+  for (const { key, range } of pairs) {
+    line += text.slice(at, range[0]).split(/\r\n|\r|\n/).length - 1;
+    at = range[0];
+    lines.set(key, [...(lines.get(key) ?? []), line]);
+  }
+  return lines;
 }
 
 /** The value of `name` in `profile`, and the name it is written under. */
@@ -69,6 +83,16 @@ export function unknownProperties({ file, entries }: Properties, isKnown: (name:
     }
   }
   return problems;
+}
+
+/** Settings that a file gives more than once. */
+export function repeatedProperties({ file, lines }: Properties): Problem[] {
+  return [...lines]
+    .filter(([as, at]) => at.length > 1 && prefixes.some((start) => as.replace(/^%[^.]*\./, "").startsWith(start)))
+    .map(([as, at]) => ({
+      name: `${as} (${file})`,
+      description: `stands in lines ${at.slice(0, -1).join(", ")} and ${at.at(-1)}; the last one counts`,
+    }));
 }
 
 function hint(name: string): string {

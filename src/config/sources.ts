@@ -68,7 +68,7 @@ export function readSetting(
 function given({ env, properties }: Sources, name: string, profile: string): Given | undefined {
   const variable = environmentName(name);
   const text = env[variable]?.trim();
-  if (text !== undefined && text !== "" && !isServiceLink(name, text)) {
+  if (text !== undefined && text !== "" && !(name.endsWith(".port") && isServiceLink(text))) {
     return { text, origin: `${name} (environment ${variable})` };
   }
   const property = properties && propertyOf(properties, name, profile);
@@ -78,7 +78,7 @@ function given({ env, properties }: Sources, name: string, profile: string): Giv
   return { text: "", origin, refusal: `\${…} is not expanded; write the value, or set ${variable}` };
 }
 
-/** Kubernetes sets <SERVICE>_PORT=tcp://… for every service, and a service may be called fluo-kms-grpc. */
-function isServiceLink(name: string, text: string): boolean {
-  return name.endsWith(".port") && text.startsWith("tcp://");
+/** Whether it is the value that Kubernetes gives <SERVICE>_PORT for every service, which may be called fluo-kms-grpc. */
+export function isServiceLink(text: string): boolean {
+  return /^(tcp|udp|sctp):\/\//.test(text);
 }

@@ -29,11 +29,22 @@ export const keysPrefix = "fluo.kms.provider-keys.";
 const tenantName = /^fluo\.kms\.tenants\.(?<tenant>[a-z0-9][a-z0-9._-]{0,62})\.provider-key$/;
 const keyName = /^fluo\.kms\.provider-keys\.(?<key>[a-z0-9][a-z0-9-]{0,62})\.(?<setting>.+)$/;
 
+/** Variables that name a tenant, which are refused. */
+export const tenantVariable = /^FLUO_KMS_TENANTS_.+_PROVIDER_KEY$/;
+
 /** Whether a name is one of these settings. */
 export function isTenantKeyName(name: string): boolean {
   const setting = keyName.exec(name)?.groups?.setting;
   if (setting === "azure.store-key-fingerprint") return false; // of the store's own key, which is under none of these
   return tenantName.test(name) || (setting !== undefined && Object.hasOwn(allSettings, `fluo.kms.other.${setting}`));
+}
+
+/** Names of the settings of declared provider keys. */
+export function declaredNames(keys: Iterable<string>): string[] {
+  const ofOne = Object.keys(allSettings).filter((name) => name.startsWith("fluo.kms.other."));
+  return [...keys].flatMap((key) =>
+    ofOne.map((name) => name.replace("fluo.kms.other.", `${keysPrefix}${key}.`)).filter(isTenantKeyName),
+  );
 }
 
 /** Names that do not belong in the file of tenants. */
@@ -48,7 +59,7 @@ const forms = `fluo.kms.tenants.TENANT.provider-key and ${keysPrefix}NAME.…`;
 /** Tenants in variables: their names cannot be told from them, and what would be left out is whose key wraps whose. */
 function variables({ env }: TenantProviderKeySources): Problem[] {
   return Object.keys(env)
-    .filter((name) => /^FLUO_KMS_TENANTS_.+_PROVIDER_KEY$/.test(name))
+    .filter((name) => tenantVariable.test(name))
     .map((name) => ({
       name,
       description: `is a variable, which cannot spell every tenant; write it in a file: ${forms}`,

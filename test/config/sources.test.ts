@@ -36,6 +36,31 @@ describe("the file", () => {
     expect(problemsOf(() => load({}, line))).toContain(hint);
   });
 
+  it("gives a setting once: of a second one the warning has the lines, and the last counts", () => {
+    const lines = [
+      ...[
+        "kms.cache.ttl=1m",
+        "# kms.cache.ttl=9m",
+        "other=1",
+        "%dev.kms.cache.max-entries=5",
+        "kms.cache.ttl = 2\\",
+        "m",
+      ],
+      ...["%prod.kms.cache.ttl=4m", "other=2", "%dev.kms.cache.max-entries=6", "kms.cache.ttl:3m"],
+    ];
+    for (const end of ["\n", "\r\n"]) {
+      const { warnings, cache } = load({}, lines.join(end));
+      expect(cache).toMatchObject({ ttlMs: 180_000, maxEntries: 6 });
+      expect(warnings.filter((warning) => warning.includes(" stands in lines "))).toEqual([
+        expect.stringMatching(
+          /^kms\.cache\.ttl \(.*application\.properties\) stands in lines 1, 5 and 10; the last one counts\.$/,
+        ),
+        expect.stringMatching(/^%dev\.kms\.cache\.max-entries \(.*\) stands in lines 4 and 9; the last one counts\.$/),
+      ]);
+    }
+    expect(problemsOf(() => load({}, "kms.cache.ttl=1m\nkms.cache.ttl=no\n"))).toContain("stands in lines 1 and 2");
+  });
+
   it("may hold what is not ours, even near it", () => {
     expect(problemsOf(() => load({}, "aws.region=x\nkmsx=1\nquarkus.http.port=1\n__proto__=1\n"))).toBe("");
   });
@@ -59,10 +84,6 @@ describe("the environment", () => {
   it("wins over the file and its profiles", () => {
     const file = "fluo.kms.http.port=1\n%dev.fluo.kms.http.port=2\n";
     expect(load({ FLUO_KMS_HTTP_PORT: "3" }, file).httpPort).toBe(3);
-  });
-
-  it("ignores names it does not know", () => {
-    expect(problemsOf(() => load({ FLUO_KMS_HTTP_PROT: "x", KMS_CACHE: "x" }))).toBe("");
   });
 
   it("ignores the ports that Kubernetes sets for services", () => {

@@ -31,6 +31,13 @@ describe("serve", () => {
     halfRequest.destroy();
   });
 
+  it("warns of a variable that is no setting, in the log and in Status", async () => {
+    const { said, client } = await startProcess({ FLUO_KMS_PROVDER: "aws" });
+    const warning = "FLUO_KMS_PROVDER (environment) is no setting and has no effect; did you mean FLUO_KMS_PROVIDER?";
+    expect(JSON.parse(await said(/FLUO_KMS_PROVDER/))).toMatchObject({ level: 40, msg: warning });
+    expect((await client.status({})).notices).toContain(warning);
+  });
+
   it("prints every problem of the configuration, a line each, and exits with 2", async () => {
     const cwd = directory({ "my.properties": "fluo.kms.gprc.port=1\nkms.cache.ttl=60\n" });
     const { code, out, err } = await runProcess(["--config", "my.properties"], { cwd });
