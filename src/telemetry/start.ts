@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
-import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
+import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { detectResources, envDetector, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
@@ -39,11 +39,7 @@ export interface Telemetry {
 const lastExportMs = 3_000;
 
 export async function startTelemetry({ version, otlp }: TelemetrySettings, time: Time): Promise<Telemetry> {
-  const prometheus = new PrometheusExporter({
-    preventServerStart: true,
-    withoutScopeInfo: true,
-    withoutTargetInfo: true,
-  });
+  const prometheus = new PrometheusExporter({ preventServerStart: true });
   collectInTurn(prometheus);
   const readers: IMetricReader[] = [prometheus];
   if (otlp.metrics) readers.push(await otlpReader(otlp));
@@ -62,9 +58,20 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings, time:
     instruments: createInstruments(meter),
     meter,
     tracer: sdk && trace.getTracer("fluo-kms", version),
-    servePrometheus: (request, response) => prometheus.getMetricsRequestHandler(request, response),
+    servePrometheus: (_request, response) => void servePrometheus(prometheus, response),
     shutdown: () => inTime(sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown(), time),
   };
+}
+
+const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
+
+/** Sends the metrics with their length, which the exporter's own handler leaves out of what answers HEAD. */
+async function servePrometheus(reader: IMetricReader, response: ServerResponse): Promise<void> {
+  const [status, text] = await reader
+    .collect()
+    .then(({ resourceMetrics }) => [200, serializer.serialize(resourceMetrics)] as const)
+    .catch((error) => [500, `# failed to collect metrics: ${error}`] as const);
+  response.writeHead(status, { "content-type": "text/plain", "content-length": Buffer.byteLength(text) }).end(text);
 }
 
 /**

@@ -124,7 +124,9 @@ function answersOf(calls: Calls, parts: ListenerParts) {
     if (/^100-continue$/i.test(request.headers.expect ?? "")) response.writeContinue();
     if (connect.answer(target, exchange)) return;
     const matching = routes.filter(({ path }) => path.test(target.pathname));
-    const route = matching.find(({ method }) => method === request.method);
+    // Node leaves the body out of what answers HEAD.
+    const asked = request.method === "HEAD" ? "GET" : request.method;
+    const route = matching.find(({ method }) => method === asked);
     if (!route) {
       const { error, reply } = noRoute(matching);
       refuse(response, error, reply);

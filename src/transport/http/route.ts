@@ -10,6 +10,7 @@ import { type Exchange, httpContext } from "./caller-context.ts";
 import { toHttpError } from "../error-status.ts";
 
 export interface Route {
+  /** GET answers HEAD too. */
   method: "GET" | "POST";
   path: RegExp;
   /** What it is where the operator has opened it; a caller is asked for where not, whose role the handler asks for. */
@@ -99,7 +100,7 @@ export function noRoute(matching: readonly Route[]): { error: KmsError; reply: R
     const error = new KmsError("NOT_FOUND", "no such path");
     return { error, reply: errorReply(error) };
   }
-  const allow = matching.map(({ method }) => method).join(", ");
+  const allow = matching.map(({ method }) => (method === "GET" ? "GET, HEAD" : method)).join(", ");
   const error = new KmsError("INVALID_ARGUMENT", `use ${allow}`);
   const reply = jsonReply({ code: "METHOD_NOT_ALLOWED", message: error.message, fields: [] }, 405);
   return { error, reply: { ...reply, headers: { ...reply.headers, allow } } };

@@ -125,12 +125,39 @@ describe("what is no request that is served", () => {
       404,
       "NOT_FOUND",
     );
-    expect(await refused(`DELETE /q/health HTTP/1.1\r\n${host}\r\n`, 405)).toMatch(/^allow: GET\r$/im);
+    expect(await refused(`DELETE /q/health HTTP/1.1\r\n${host}\r\n`, 405)).toMatch(/^allow: GET, HEAD\r$/im);
   });
 
   it("is no expectation that is unknown: the request is read as without it", async () => {
     expect(statusOf(await sendRaw(`GET /q/health HTTP/1.1\r\n${host}expect: nothing\r\n\r\n`))).toBe(200);
   });
+});
+
+it.each([
+  ["/q/health", 200],
+  ["/q/health/live", 200],
+  ["/q/health/ready", 200],
+  ["/q/metrics", 200],
+  ["/api/admin/kms/status", 200],
+  ["/api/admin/kms/validate", 405],
+  ["/nothing", 404],
+])("HEAD of %s has the status and headers of GET, and no body", async (path, status) => {
+  const headOf = async (method: string) => {
+    const [head, body] = (await sendRaw(`${method} ${path} HTTP/1.1\r\n${host}\r\n`)).split("\r\n\r\n");
+    // Metrics of another moment have another length.
+    const length = path === "/q/metrics" ? /(?<=content-length: )[1-9]\d+/i : "";
+    return { head: head!.replace(/^date: .*$/im, "").replace(length, ""), body };
+  };
+  const head = await headOf("HEAD");
+  expect(head).toEqual({ head: (await headOf("GET")).head, body: "" });
+  expect(statusOf(head.head)).toBe(status);
+  expect(head.head).toMatch(/^content-length: /im);
+});
+
+it("has 503 for HEAD, as for GET, while the service is down", async () => {
+  service.becomes("down");
+  expect((await fetch(`${service.url}/q/health/ready`, { method: "HEAD" })).status).toBe(503);
+  service.becomes("operational");
 });
 
 it("nosniff is on every answer", async () => {

@@ -119,7 +119,7 @@ it("follows the policy at once", async () => {
 it("is asked by GET alone, at its very path", async () => {
   const { ask } = await startUnder();
   const other = await ask("bob", "/api/kms/whoami", "POST");
-  expect([other.status, other.headers.get("allow")]).toEqual([405, "GET"]);
+  expect([other.status, other.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   expect((await ask("bob", "/api/kms/whoami/")).status).toBe(403);
   expect((await ask("ops", "/api/kms/whoami/")).status).toBe(404);
   expect((await ask("ops", "/x/api/kms/whoami")).status).toBe(404);
