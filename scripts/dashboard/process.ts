@@ -15,7 +15,7 @@ export const processRow: Row = {
       width: 8,
       unit: "s",
       thresholds: ["text", [0.2, "orange"]],
-      queries: perReplica(series("nodejs_eventloop_lag_seconds", 'quantile="0.99"')),
+      queries: perReplica(series("nodejs_eventloop_lag_seconds", 'percentile="99"')),
     }),
     timeSeries(602, "Event loop utilization", {
       says: "Share of its time that the event loop works: the five busiest replicas.",

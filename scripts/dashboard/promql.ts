@@ -5,7 +5,7 @@ const service = ["cluster", "namespace", "job"] as const;
 
 const ofService = service.map((label) => `${label}=~"$${label}"`);
 
-/** Selects a metric's series of the chosen replicas. `matchers` narrow them further, such as `quantile="0.99"`. */
+/** Selects a metric's series of the chosen replicas. `matchers` narrow them further, such as `percentile="99"`. */
 export function series(metric: string, ...matchers: readonly string[]): string {
   return `${metric}{${[...ofService, 'instance=~"$instance"', ...matchers].join(", ")}}`;
 }

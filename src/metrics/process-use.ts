@@ -7,15 +7,16 @@ import type { LoopLag } from "../runtime/loop-lag.ts";
 import type { Observer } from "./read-metrics.ts";
 
 export interface ProcessParts {
-  loopLag: Pick<LoopLag, "quantiles" | "utilization">;
+  loopLag: Pick<LoopLag, "percentiles" | "utilization">;
   gcTime: Pick<GcTime, "seconds">;
   time: Time;
 }
 
 export function observeProcess(observer: Observer, { loopLag, gcTime, time }: ProcessParts): void {
   const { gauge, seconds, counter } = observer;
-  seconds("nodejs_eventloop_lag_seconds", "Delay of the event loop in the last half minute, by quantile", () =>
-    loopLag.quantiles().map(({ quantile, seconds: late }) => [late, { quantile: String(quantile) }] as const),
+  seconds("nodejs_eventloop_lag_seconds", "Delay of the event loop in the last half minute, by percentile", () =>
+    // promtool wants the label quantile in summaries alone, which count since the start of the process.
+    loopLag.percentiles().map(({ percentile, seconds: late }) => [late, { percentile: String(percentile) }] as const),
   );
   gauge("nodejs_eventloop_utilization", "Part of the last half minute in which the event loop worked", () =>
     loopLag.utilization(),

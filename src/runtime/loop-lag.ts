@@ -3,8 +3,8 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Time } from "./time.ts";
 
 export interface LoopLag {
-  /** Delays in the last 15 to 30 s; the quantile 1 is the longest. */
-  quantiles(): { quantile: number; seconds: number }[];
+  /** Delays in the last 15 to 30 s; the percentile 100 is the longest. */
+  percentiles(): { percentile: number; seconds: number }[];
   /** Part of the last 15 to 30 s in which the loop worked: 0 to 1. */
   utilization(): number;
   close(): void;
@@ -12,7 +12,7 @@ export interface LoopLag {
 
 const resolutionMs = 20;
 const windowMs = 15_000;
-const quantiles = [0.5, 0.99, 1];
+const percentiles = [50, 99, 100];
 
 export function startLoopLag(time: Time): LoopLag {
   // Two in turn, so that what is read never began a moment ago.
@@ -29,11 +29,11 @@ export function startLoopLag(time: Time): LoopLag {
     worked.push(performance.eventLoopUtilization());
   });
   return {
-    quantiles: () =>
-      quantiles.map((quantile) => {
+    percentiles: () =>
+      percentiles.map((percentile) => {
         // What is measured is the time between two looks.
-        const ms = histograms[0]!.count === 0 ? 0 : histograms[0]!.percentile(quantile * 100) / 1e6 - resolutionMs;
-        return { quantile, seconds: Math.max(0, ms) / 1_000 };
+        const ms = histograms[0]!.count === 0 ? 0 : histograms[0]!.percentile(percentile) / 1e6 - resolutionMs;
+        return { percentile, seconds: Math.max(0, ms) / 1_000 };
       }),
     utilization: () => performance.eventLoopUtilization(worked[0]).utilization,
     close() {

@@ -106,7 +106,7 @@ describe("a service that does nothing yet", () => {
     );
     expect(open).toMatchObject({ "protocol=grpc state=caller": 0, "protocol=grpc state=stranger": 0 });
     const lag = await metric(service, "nodejs_eventloop_lag_seconds");
-    expect(Object.keys(lag)).toEqual(["quantile=0.5", "quantile=0.99", "quantile=1"]);
+    expect(Object.keys(lag)).toEqual(["percentile=50", "percentile=99", "percentile=100"]);
     for (const seconds of Object.values(lag)) expect(seconds).toBeGreaterThanOrEqual(0);
   });
 
@@ -141,7 +141,7 @@ describe("a service that does nothing yet", () => {
 
   it("tells of a stall of the loop", async () => {
     stall(300);
-    await becomes("nodejs_eventloop_lag_seconds", "quantile=1", (seconds) => seconds! >= 0.2);
+    await becomes("nodejs_eventloop_lag_seconds", "percentile=100", (seconds) => seconds! >= 0.2);
   });
 });
 

@@ -56,7 +56,7 @@ function withPatience(rules: string): string {
   const [slow, late, unwritten] = [1, 2, 10];
   const changed = rules
     .replaceAll('le="0.1"', `le="${slow}"`)
-    .replace(/(nodejs_eventloop_lag_seconds\{quantile="0\.99"\}\) > )0\.2/, `$1${late}`)
+    .replace(/(nodejs_eventloop_lag_seconds\{percentile="99"\}\) > )0\.2/, `$1${late}`)
     .replace(/(kms_audit_unwritten_seconds\) > )1\b/, `$1${unwritten}`);
   if (changed === rules) throw new Error("the rules do not read as expected");
   return changed;

@@ -98,7 +98,7 @@ export const saturation: readonly Cause[] = [
     beginAgain: stall,
     fires: [saturated("event_loop")],
     end: ({ site }) => stops.ended(site),
-    // The quantiles are of the last half minute.
+    // The percentiles are of the last half minute.
     linger: [saturated("event_loop")],
     tidy: stops.ended,
   },
