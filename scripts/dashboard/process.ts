@@ -18,7 +18,7 @@ export const processRow: Row = {
       queries: perReplica(series("nodejs_eventloop_lag_seconds", 'percentile="99"')),
     }),
     timeSeries(602, "Event loop utilization", {
-      says: "Share of its time that the event loop works: the five busiest replicas.",
+      says: "Share of its time that the event loop works: the five busiest replicas. Below 20 % it is the machine that is late.",
       runbook: "kms-saturated",
       width: 8,
       unit: "percentunit",

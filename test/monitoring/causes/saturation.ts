@@ -25,10 +25,14 @@ async function connectOften({ site, services }: Scene): Promise<void> {
 
 const stops = ofSites((stop: AbortController) => stop.abort());
 
-/** A machine that gives the process a turn now and then. */
+/** A machine that gives the process a turn now and then, and calls without a break. */
 function stall({ site, services }: Scene): void {
   const { signal } = stops.put(site, new AbortController());
-  const { child } = services[0]!;
+  const { child, client } = services[0]!;
+  const call = { tenantId: "stalled", fields: [{ name: "f", value: new Uint8Array(4 << 10) }] };
+  void (async () => {
+    while (!signal.aborted) await client.encryptPii(call).catch(() => delay(100));
+  })();
   void (async () => {
     while (!signal.aborted) {
       child.kill("SIGSTOP");
