@@ -1,5 +1,6 @@
 /** What every part of a running service has from its first line to its last: the log, the clock and telemetry. */
 import { type Logger, pino } from "pino";
+import type { Notice } from "./notices.ts";
 import { openLogOutput } from "./runtime/log-output.ts";
 import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry/start.ts";
 import { version } from "./version.ts";
@@ -8,7 +9,7 @@ import type { Time } from "./runtime/time.ts";
 export interface ProcessSettings {
   readonly logLevel: string;
   /** Remarks on the configuration, which the log begins with. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Notice[];
   readonly telemetry: { readonly otlp: TelemetrySettings["otlp"] };
 }
 
@@ -29,7 +30,7 @@ export async function startProcess(
     { level: logLevel, base: null, timestamp: () => `,"time":"${time.now().toISOString()}"` },
     output.stream,
   );
-  for (const warning of warnings) log.warn(warning);
+  for (const { code, text } of warnings) log.warn({ code }, text);
   const started = await startTelemetry({ version, otlp: telemetry.otlp }, time);
   return {
     log,

@@ -116,6 +116,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
   "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/heads", "store/sql/rows", "upgrade"],
   "cli/preflight": [
+    "notices.ts",
     ...[
       "cli",
       "cli/access",
@@ -138,7 +139,7 @@ const mayImport: Record<string, readonly string[]> = {
     ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service", "store", "store/heads"],
     ...["transport", "transport/connections", "upgrade"],
   ],
-  "process.ts": ["runtime", "telemetry", "version.ts"],
+  "process.ts": ["notices.ts", "runtime", "telemetry", "version.ts"],
   "shutdown.ts": ["runtime"],
   metrics: [
     ...[
@@ -164,6 +165,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "transport/connections": ["limits", "runtime", "runtime/turns"],
   transport: [
+    "notices.ts",
     "transport/connections",
     ...[
       "service",
@@ -210,18 +212,21 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Handlers by gRPC service.
   "service/compose.ts": [
+    "notices.ts",
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry", "version.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
     ...["store", "store/heads", "runtime", "runtime/turns"],
   ],
   service: ["audit", "call", "encoding", "store", "telemetry"],
   "service/kms": [
+    "notices.ts",
     ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "runtime/turns", "telemetry"],
     ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
     ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
   ],
   "service/kms/validate": [
+    "notices.ts",
     ...[
       "service/codec",
       "call",
@@ -242,9 +247,9 @@ const mayImport: Record<string, readonly string[]> = {
 
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
-  integrity: ["store", "alarm.ts", "runtime"],
-  backup: ["store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
-  health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
+  integrity: ["notices.ts", "store", "alarm.ts", "runtime"],
+  backup: ["notices.ts", "store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
+  health: ["notices.ts", "provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
   "tenant-log": [
@@ -280,13 +285,13 @@ const mayImport: Record<string, readonly string[]> = {
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/time": ["store", "failpoints.ts"],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "store/heads", "upgrade", "failpoints.ts"],
-  "provider-keys": ["provider", "store", "alarm.ts", "telemetry", "runtime"],
+  "provider-keys": ["notices.ts", "provider", "store", "alarm.ts", "telemetry", "runtime"],
 
   // Replicas of two releases on one store.
-  upgrade: ["store", "store/sql/rows", "store/sql/upgrade", "version.ts"],
+  upgrade: ["notices.ts", "store", "store/sql/rows", "store/sql/upgrade", "version.ts"],
 
   // Settings.
-  config: ["limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
+  config: ["notices.ts", "limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
@@ -302,7 +307,7 @@ const mayImport: Record<string, readonly string[]> = {
     ...["runtime/private-file.ts", "runtime/in-flight.ts", "runtime/manual-time.ts"],
   ],
   "store/sqlite/wal": [],
-  "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
+  "store/heads": ["notices.ts", "store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
   "store/postgres": [
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade", "failpoints.ts"],
     "runtime/in-flight.ts",
@@ -336,20 +341,22 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Who calls.
   auth: [
+    "notices.ts",
     ...["auth/policy", "auth/certificate", "auth/token", "call", "crypto", "encoding", "limits", "runtime"],
     ...["alarm.ts", "store", "version.ts"],
   ],
-  "auth/policy": ["call", "crypto", "encoding"],
+  "auth/policy": ["notices.ts", "call", "crypto", "encoding"],
   "auth/certificate": ["auth/policy", "crypto", "encoding"],
   "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "limits", "runtime", "runtime/turns"],
 
   // Everybody's.
   call: [],
-  limits: ["call"],
+  limits: ["notices.ts", "call"],
   runtime: [],
   "runtime/turns": ["runtime"],
   "alarm.ts": [],
   "errors.ts": [],
+  "notices.ts": [],
   "failpoints.ts": [],
   telemetry: [],
   "version.ts": ["../package.json"],

@@ -1,5 +1,6 @@
-/** What an operator should know of the policy in force, of its issuers and of its revocation lists, a sentence each. */
+/** Notices on the policy in force, on its issuers and on its revocation lists. */
 import type { Role } from "../call/roles.ts";
+import { type Notice, notice } from "../notices.ts";
 import type { InForce } from "./in-force.ts";
 
 /** Callers, by name, whose rules add up to roles that are kept apart, each with the role that it is refused. */
@@ -7,37 +8,45 @@ export type MixedCallers = ReadonlyMap<string, Role>;
 
 const mixedShown = 5;
 
-export function accessRemarks(current: InForce, mixed: MixedCallers, now: Date): string[] {
+export function accessRemarks(current: InForce, mixed: MixedCallers, now: Date): Notice[] {
   const { files } = current;
   return [
-    ...(files.policy.separation ? [] : ["The policy has separation: off, so who may decrypt may also destroy."]),
+    ...(files.policy.separation ? [] : [separationOff]),
     ...mixedRemarks(mixed),
     ...issuerRemarks(current),
     ...crlRemarks(files, now),
   ];
 }
 
-function mixedRemarks(mixed: MixedCallers): string[] {
+const separationOff = notice("SEPARATION_OFF", "The policy has separation: off, so who may decrypt may also destroy.");
+
+function mixedRemarks(mixed: MixedCallers): Notice[] {
   const shown = [...mixed].slice(0, mixedShown);
   const more = mixed.size - shown.length;
   return [
-    ...shown.map(([name, role]) => `${name} is refused ${role}: its rules add up to roles that are kept apart.`),
-    ...(more > 0 ? [`Of ${more} more callers the same is to be said.`] : []),
+    ...shown.map(([name, role]) =>
+      notice("ROLES_MIXED", `${name} is refused ${role}: its rules add up to roles that are kept apart.`, name),
+    ),
+    ...(more > 0 ? [notice("ROLES_MIXED", `Of ${more} more callers the same is to be said.`)] : []),
   ];
 }
 
-function issuerRemarks({ issuers }: InForce): string[] {
+function issuerRemarks({ issuers }: InForce): Notice[] {
   return issuers.all.flatMap(({ entry, keys }) => {
     const { problem, ageMs } = keys.state();
     if (problem === undefined) return [];
     const left = ageMs === undefined ? "There are none yet" : `The last ones are ${Math.floor(ageMs / 60_000)} min old`;
-    return [`The keys of issuer ${entry.name} cannot be had: ${problem}. ${left}.`];
+    const text = `The keys of issuer ${entry.name} cannot be had: ${problem}. ${left}.`;
+    return [notice("ISSUER_KEYS_UNAVAILABLE", text, entry.name)];
   });
 }
 
-function crlRemarks({ crlUntilMs, crlDueMs }: InForce["files"], now: Date): string[] {
+function crlRemarks({ crlUntilMs, crlDueMs }: InForce["files"], now: Date): Notice[] {
   if (crlUntilMs === undefined || crlDueMs === undefined || now.getTime() < crlDueMs) return [];
   const until = new Date(crlUntilMs).toISOString();
-  if (now.getTime() < crlUntilMs) return [`A revocation list of the policy is out of date from ${until} on: renew it.`];
-  return [`A revocation list of the policy is out of date since ${until}, and certificates are refused: renew it.`];
+  const text =
+    now.getTime() < crlUntilMs
+      ? `A revocation list of the policy is out of date from ${until} on: renew it.`
+      : `A revocation list of the policy is out of date since ${until}, and certificates are refused: renew it.`;
+  return [notice("REVOCATION_LIST_DUE", text)];
 }

@@ -1,6 +1,7 @@
 /** The policy in force: read at the start, and again whenever its files change. Files that are wrong change nothing. */
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
+import { type Notice, notice } from "../notices.ts";
 import { inTime } from "../runtime/deadline.ts";
 import type { Time } from "../runtime/time.ts";
 import type { Stamps } from "../runtime/watch-files.ts";
@@ -47,8 +48,10 @@ export interface StartedPolicy extends PolicyReloads {
   failures(): number;
   weakenings: WeakenedPolicies["counts"];
   problems(): readonly string[];
-  remarks(): readonly string[];
+  remarks(): readonly Notice[];
 }
+
+const unnoted = "A policy is in force that could not be noted in the audit trail.";
 
 export async function startPolicy(settings: ReloadSettings, parts: ReloadParts): Promise<StartedPolicy> {
   const { log, time, alarm } = parts;
@@ -115,8 +118,8 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     weakenings: weakened.counts,
     problems: () => problems,
     remarks: () => [
-      ...problems.map((problem) => `The policy ${policyFile} is not in force, and the former one is: ${problem}.`),
-      ...(isNoted ? [] : ["A policy is in force that could not be noted in the audit trail."]),
+      ...problems.map((problem) => refused(policyFile, problem)),
+      ...(isNoted ? [] : [notice("POLICY_UNNOTED", unnoted, policyFile)]),
       ...weakened.remarks(),
     ],
     trustBy: (use) => void trusting.push(use),
@@ -127,6 +130,11 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
       return reloading;
     },
   };
+}
+
+function refused(file: string, problem: string): Notice {
+  const text = `The policy ${file} is not in force, and the former one is: ${problem}.`;
+  return notice("POLICY_REFUSED", text, file);
 }
 
 function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {

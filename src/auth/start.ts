@@ -5,6 +5,7 @@ import { createFailureLimit, type FailureLimit } from "../limits/failure-limit.t
 import { limitAdvice } from "../limits/limit-remarks.ts";
 import type { ToldLimits } from "../limits/told-limits.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
+import type { Notice } from "../notices.ts";
 import { accessRemarks } from "./access-remarks.ts";
 import { type Authenticator, createAuthenticator } from "./authenticator.ts";
 import { type CallersSeen, countCallers } from "./callers-seen.ts";
@@ -36,8 +37,7 @@ export interface Authentication extends PolicyReloads {
   failures: FailureLimit | undefined;
   /** Counted by the door. */
   seen: CallersSeen;
-  /** What an operator should know, a sentence each. */
-  remarks(): readonly string[];
+  remarks(): readonly Notice[];
   status(): AuthenticationStatus;
   /** What an operator should change, for Validate. */
   advice(): PolicyAdvice;

@@ -3,6 +3,7 @@
  * in the log, stands in Status for a day, and is counted.
  */
 import type { Logger } from "pino";
+import { type Notice, notice } from "../notices.ts";
 import type { Time } from "../runtime/time.ts";
 import type { Policy } from "./policy/policy.ts";
 
@@ -12,8 +13,8 @@ export type Weakening = (typeof weakenings)[number];
 export interface WeakenedPolicies {
   /** Compares the policy that comes into force with the one before. */
   compare(before: Policy, after: Policy): void;
-  /** A sentence for each kind of weakening in the last day. */
-  remarks(): string[];
+  /** One for each kind of weakening in the last day. */
+  remarks(): Notice[];
   counts(): ReadonlyMap<Weakening, number>;
 }
 
@@ -34,7 +35,8 @@ export function watchWeakenings({ log, time }: { log: Logger; time: Time }): Wea
     },
     remarks() {
       const since = time.now().getTime() - rememberedMs;
-      return [...last.values()].filter(({ atMs }) => atMs > since).map(({ text }) => text);
+      const recent = [...last].filter(([, { atMs }]) => atMs > since);
+      return recent.map(([kind, { text }]) => notice("POLICY_WEAKENED", text, kind));
     },
     counts: () => counts,
   };

@@ -3,6 +3,7 @@
  * every 5 minutes, whether one was missed or failed, and then makes it. One process at a time works, under the lease `backup`, which notes
  * when the last one was begun, whoever made it.
  */
+import { type Notice, notice, type Problem } from "../notices.ts";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { planRuns } from "../runtime/planned-runs.ts";
@@ -36,8 +37,8 @@ export interface BackupParts {
 }
 
 export interface Backups {
-  problems(): { status: "degraded"; notice: string }[];
-  remarks(): string[];
+  problems(): Problem[];
+  remarks(): Notice[];
   /** Number of backups that failed, since the start. */
   failures(): number;
   /** Begins nothing more, and ends the one that is being made. It waits 2 s at most: a disk may hang. */
@@ -130,8 +131,8 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
   lookIn(times.firstLookMs);
 
   return {
-    problems: () => noticesOf(seen, times, time.monotonicMs()).map((notice) => ({ status: "degraded", notice })),
-    remarks: () => (seen.shared ? [sharing] : []),
+    problems: () => noticesOf(seen, times, time.monotonicMs()).map((each) => ({ status: "degraded", notice: each })),
+    remarks: () => (seen.shared ? [notice("BACKUP_SHARED", sharing, planned.directory)] : []),
     failures: () => seen.failures,
     async close() {
       stopped.abort();
@@ -152,12 +153,17 @@ interface Seen {
   since: number | undefined;
 }
 
-function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes, nowMs: number): string[] {
-  const notices: string[] = [];
-  if (failed !== "") notices.push(`The last backup failed, and is tried again within 5 minutes: ${failed}.`);
-  if (unremoved !== "") notices.push(`Backups are made, and not all could go that should: ${unremoved}.`);
+function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes, nowMs: number): Notice[] {
+  const notices: Notice[] = [];
+  if (failed !== "") {
+    notices.push(notice("BACKUP_FAILED", `The last backup failed, and is tried again within 5 minutes: ${failed}.`));
+  }
+  if (unremoved !== "") {
+    notices.push(notice("BACKUP_NOT_REMOVED", `Backups are made, and not all could go that should: ${unremoved}.`));
+  }
   if (since !== undefined && nowMs - since > longMs) {
-    notices.push("A backup has been under way for more than an hour: the store or the directory of backups hangs.");
+    const text = "A backup has been under way for more than an hour: the store or the directory of backups hangs.";
+    notices.push(notice("BACKUP_HANGS", text));
   }
   return notices;
 }

@@ -1,6 +1,6 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { inspect } from "node:util";
-import { misreadNotice, misreadsNames } from "../runtime/misread-names.ts";
+import { misreadsNames, misreadText } from "../runtime/misread-names.ts";
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
 import { acceptRollback } from "./heads/accept-rollback.ts";
@@ -75,7 +75,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 function printVersion(json: boolean): void {
-  const notices = misreadsNames() ? [misreadNotice] : [];
+  const notices = misreadsNames() ? [misreadText] : [];
   if (json) printJson({ version, ...(notices.length > 0 && { notices }) });
   else printText([version, ...notices].join("\n"));
 }

@@ -4,7 +4,7 @@ import { createSecureContext } from "node:tls";
 import type { Config, SettledConfig } from "./config.ts";
 import { nearestName } from "../encoding/nearest.ts";
 import { isLoopback } from "../runtime/loopback.ts";
-import { misreadNotice } from "../runtime/misread-names.ts";
+import { type Notice, type NoticeCode, notice } from "../notices.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import { postgresProblems } from "./postgres-checks.ts";
 import type { Problem } from "./problem.ts";
@@ -202,23 +202,29 @@ function openSecrets({ tls, store }: SettledConfig): Problem[] {
 
 /** What a service on a developer's machine is meant to be. */
 const development = {
-  keyInMemory: "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
-  storeInMemory:
+  KEY_IN_MEMORY: "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
+  STORE_IN_MEMORY:
     "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
-  noAuthentication: "Authentication is none: whoever can connect has every role and may name any tenant.",
-} as const;
+  NO_AUTHENTICATION: "Authentication is none: whoever can connect has every role and may name any tenant.",
+} as const satisfies Partial<Record<NoticeCode, string>>;
 
-/** Whether a warning says that something is wrong with the configuration, and not what it is for. */
-export function isFault(warning: string): boolean {
-  return warning !== misreadNotice && !Object.values<string>(development).includes(warning);
+function forDevelopment(code: keyof typeof development): Notice {
+  return notice(code, development[code]);
 }
 
-/** What whoever runs this must know, a sentence each. */
-export function warningsOf(config: SettledConfig): string[] {
+/** Whether a warning says that something is wrong with the configuration, and not what it is for. */
+export function isFault({ code }: Notice): boolean {
+  return code !== "NODE_MISREADS_NAMES" && !Object.hasOwn(development, code);
+}
+
+/** What whoever runs this must know. */
+export function warningsOf(config: SettledConfig): Notice[] {
   const { provider, otherProvider, tenantProviderKeys, store, auth } = config;
   const warnings = serversOf(config)
     .filter(([, url]) => isInTheClear(url))
-    .map(([name, url]) => `${name} ${url} is not https: keys cross the network in the clear.`);
+    .map(([name, url]) =>
+      notice("SERVER_IN_THE_CLEAR", `${name} ${url} is not https: keys cross the network in the clear.`, name),
+    );
   const challenge = "azure.verify-challenge-resource";
   for (const [name, each] of [
     [challenge, provider] as const,
@@ -228,22 +234,28 @@ export function warningsOf(config: SettledConfig): string[] {
     ),
   ]) {
     if (each?.name !== "azure" || each.verifyChallengeResource) continue;
-    warnings.push(`${name} is false: whoever speaks TLS in the name of ${new URL(each.key).host} is given a token.`);
+    const { host } = new URL(each.key);
+    const text = `${name} is false: whoever speaks TLS in the name of ${host} is given a token.`;
+    warnings.push(notice("SERVER_UNVERIFIED", text, name));
   }
   if (hasMasterKeyInMemory(provider)) {
-    warnings.push(development.keyInMemory);
+    warnings.push(forDevelopment("KEY_IN_MEMORY"));
   } else if (store.name === "memory") {
-    warnings.push(development.storeInMemory);
+    warnings.push(forDevelopment("STORE_IN_MEMORY"));
   }
-  if (auth === "none") warnings.push(development.noAuthentication);
+  if (auth === "none") warnings.push(forDevelopment("NO_AUTHENTICATION"));
   if (config.profile !== "prod") {
     if (nearestName(config.profile, ["prod"]) !== undefined) {
-      warnings.push(`fluo.kms.profile is ${config.profile}, and production is prod alone; did you mean prod?`);
+      const text = `fluo.kms.profile is ${config.profile}, and production is prod alone; did you mean prod?`;
+      warnings.push(notice("PROFILE_MISSPELT", text, config.profile));
     }
-    warnings.push(...openSecrets(config).map(({ name, description }) => `${name} ${description}.`));
+    for (const { name, description } of openSecrets(config)) {
+      warnings.push(notice("SECRET_READABLE", `${name} ${description}.`, name));
+    }
   }
   if (config.tlsTerminated) {
-    warnings.push("fluo.kms.tls.terminated is true: whoever reaches the service past its proxy reads tokens and keys.");
+    const text = "fluo.kms.tls.terminated is true: whoever reaches the service past its proxy reads tokens and keys.";
+    warnings.push(notice("TLS_TERMINATED", text));
   }
   return warnings;
 }

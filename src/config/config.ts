@@ -1,5 +1,6 @@
 /** The configuration as the service takes it: one frozen value, which load.ts reads. */
 import type { ConnectionSettings } from "../limits/connection-settings.ts";
+import type { Notice } from "../notices.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { HeadsSettings } from "../store/heads/heads-place.ts";
@@ -113,7 +114,7 @@ export interface Config {
   };
   readonly telemetry: { readonly otlp: OtlpSettings };
   /** What whoever runs this must know, a sentence each. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Notice[];
   /** Those of them that say that something is wrong, and not what this configuration is for. */
-  readonly faults: readonly string[];
+  readonly faults: readonly Notice[];
 }

@@ -1,6 +1,7 @@
 /** How the process was started, as far as anything depends on it: with a debugger, by npm, or by a Node with a defect. */
 import { url } from "node:inspector";
-import { mendedNode, misreadNotice, misreadsNames } from "../runtime/misread-names.ts";
+import { type Notice, notice } from "../notices.ts";
+import { mendedNode, misreadsNames, misreadText } from "../runtime/misread-names.ts";
 import type { Problem } from "./problem.ts";
 import type { Environment } from "./sources.ts";
 
@@ -32,8 +33,8 @@ export function launchProblems(launch: Launch): Problem[] {
 }
 
 /** Warnings about a process that starts all the same. */
-export function launchWarnings(launch: Launch): string[] {
-  return launch.misreadsNames ? [misreadNotice] : [];
+export function launchWarnings(launch: Launch): Notice[] {
+  return launch.misreadsNames ? [notice("NODE_MISREADS_NAMES", misreadText, process.versions.node)] : [];
 }
 
 /** Platforms for which `npm ci` installs a Node without the defect. */

@@ -5,6 +5,7 @@
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, isFault, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
 import type { Config, SettledConfig } from "./config.ts";
+import { type Notice, type NoticeCode, notice } from "../notices.ts";
 import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
@@ -65,30 +66,37 @@ export function loadConfig({
   problems.push(...elsewhere(settled));
   const given = (name: string) => isGiven(sources, name, settled.profile);
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
-  const slips = [
-    ...unknownVariables(env, settled.tenantProviderKeys.providerKeys.keys()),
-    ...files.flatMap(repeatedProperties),
-  ];
-  if (problems.length > 0) throw new ConfigError([...problems, ...slips]);
+  const unknown = unknownVariables(env, settled.tenantProviderKeys.providerKeys.keys());
+  const repeated = files.flatMap(repeatedProperties);
+  if (problems.length > 0) throw new ConfigError([...problems, ...unknown, ...repeated]);
   const idle = [
     ...otherProviders(settled)
       .filter((name) => isInFile(sources, name, settled.profile))
-      .map((name) => `${name} has no effect with provider ${settled.provider.name}.`),
+      .map((name) => withoutEffect(name, ` with provider ${settled.provider.name}`)),
     ...otherStores(settled.store)
       .filter(given)
-      .map((name) => `${name} has no effect with store ${settled.store.name}.`),
+      .map((name) => withoutEffect(name, ` with store ${settled.store.name}`)),
     ...([settled.provider, settled.otherProvider].some((each) => each?.name === "aws")
-      ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
+      ? sdkEndpoints.filter((name) => env[name]).map((name) => withoutEffect(name, ": set aws.kms.endpoint"))
       : []),
   ];
   const warnings = [
     ...launchWarnings(launch),
     ...warningsOf(settled),
-    ...slips.map(({ name, description }) => `${name} ${description}${description.endsWith("?") ? "" : "."}`),
+    ...unknown.map((each) => slip("UNKNOWN_VARIABLE", each)),
+    ...repeated.map((each) => slip("SETTING_REPEATED", each)),
     ...telemetry.warnings,
     ...idle,
   ];
   return deepFreeze({ ...settled, warnings, faults: warnings.filter(isFault) });
+}
+
+function slip(code: NoticeCode, { name, description }: Problem): Notice {
+  return notice(code, `${name} ${description}${description.endsWith("?") ? "" : "."}`, name);
+}
+
+function withoutEffect(name: string, why: string): Notice {
+  return notice("SETTING_IGNORED", `${name} has no effect${why}.`, name);
 }
 
 /** `wrongIn` finds the names that do not belong there. */

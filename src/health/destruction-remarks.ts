@@ -1,4 +1,5 @@
 /** Destructions that wait for a second caller, for an operator: whose they are, and since when. Somebody may have stolen a credential. */
+import { type Notice, notice } from "../notices.ts";
 import type { Time } from "../runtime/time.ts";
 import { waitingSince } from "../keys/destruction.ts";
 import type { KeyRecord } from "../store/key-record.ts";
@@ -6,7 +7,7 @@ import type { Store } from "../store/store.ts";
 
 export interface DestructionWatch {
   /** Looks at the store. */
-  remarks(): Promise<string[]>;
+  remarks(): Promise<Notice[]>;
   /** How many waited at the last look. */
   waiting(): number;
 }
@@ -24,7 +25,8 @@ export function watchDestructions(store: Pick<Store, "destructionRequests">, tim
       const more = total > records.length ? [`${(total - records.length).toLocaleString("en")} more`] : [];
       const whose = [...records.map(requestOf), ...more].join("; ");
       const keys = total === 1 ? "1 key" : `${total.toLocaleString("en")} keys`;
-      return [`The destruction of ${keys} waits for a second caller: ${whose}.`];
+      const text = `The destruction of ${keys} waits for a second caller: ${whose}.`;
+      return [notice("DESTRUCTION_REQUESTED", text)];
     },
   };
 }

@@ -4,6 +4,7 @@
  * call nor a query.
  */
 import { hasCode, KmsError } from "../errors.ts";
+import { type Notice, notice, type Problem } from "../notices.ts";
 import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
 import type { KeyCounts } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
@@ -18,8 +19,7 @@ export interface HealthReport {
   /** Of the look at the provider's key, in milliseconds. */
   latencyMs: number;
   counts: KeyCounts;
-  /** What an operator should know, one sentence each. */
-  notices: readonly string[];
+  notices: readonly Notice[];
 }
 
 export interface HealthMonitor {
@@ -47,17 +47,17 @@ export interface HealthParts {
   auditProblem?: () => string | undefined;
   /** What other parts know to be wrong, without asking the store. A part that learns of more raises the alarm. */
   problems?: () => readonly Problem[];
-  /** What else a look at the store finds that is no problem, one sentence each. */
-  remarks?: () => Promise<readonly string[]>;
+  /** What else a look at the store finds that is no problem. */
+  remarks?: () => Promise<readonly Notice[]>;
   /** Remarks that are known without asking the store. */
-  accessRemarks?: () => readonly string[];
+  accessRemarks?: () => readonly Notice[];
   /** Standing remarks, such as keys that a restart loses. */
-  notices: readonly string[];
+  notices: readonly Notice[];
   time: Time;
   intervalMs?: number;
   /** Between looks while something is wrong. */
   retryMs?: number;
-  onChange?: (status: Condition, notices: readonly string[]) => void;
+  onChange?: (status: Condition, notices: readonly Notice[]) => void;
 }
 
 export type Watched = Pick<ProviderWatch, "provider" | "current" | "look" | "subscribe">;
@@ -75,16 +75,12 @@ interface Sight {
   problem: Problem | undefined;
 }
 
-export interface Problem {
-  status: "degraded" | "down";
-  notice: string;
-}
-
 const noCounts: KeyCounts = {
   byPurpose: { data: {}, signing: {} },
   oldestActiveAt: undefined,
   lastRotationAt: undefined,
 };
+const ending: Problem = { status: "down", notice: notice("SHUTTING_DOWN", "The service is shutting down.") };
 const lossRememberedMs = 3_600_000;
 const lossesNamed = 10;
 const lossesKept = 1_000;
@@ -99,14 +95,14 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   const listeners = new Set<() => void>();
   let lastLossMs = 0;
   let draining = false;
-  const unseen = `The store ${store.name} has not been looked at yet.`;
+  const unseen = notice("STORE_UNAVAILABLE", `The store ${store.name} has not been looked at yet.`, store.name);
   let sight: Sight = { counts: noCounts, problem: { status: "down", notice: unseen } };
   let report: HealthReport = { status: "down", latencyMs: 0, counts: noCounts, notices };
   let timer: Timer | undefined;
   let lookedAtMs = 0;
   let suspected = false;
   let unaudited: string | undefined;
-  let remarked: readonly string[] = [];
+  let remarked: readonly Notice[] = [];
 
   async function lookAtStore(): Promise<HealthReport> {
     lookedAtMs = time.monotonicMs();
@@ -136,8 +132,8 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   function problems(): Problem[] {
     const found = watches.flatMap(({ provider, current }, index) => problemOf(provider.name, current(), index === 0));
     for (const { name, state } of breakers()) {
-      if (state !== "closed")
-        found.push({ status: "degraded", notice: `Calls to ${name} are paused: it does not answer.` });
+      const text = `Calls to ${name} are paused: it does not answer.`;
+      if (state !== "closed") found.push({ status: "degraded", notice: notice("PROVIDER_PAUSED", text, name) });
     }
     if (sight.problem !== undefined) found.push(sight.problem);
     return found;
@@ -154,12 +150,13 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     const found = problems();
     unaudited = auditProblem();
     if (unaudited !== undefined) {
-      found.push({ status: "down", notice: `No key is used, because its use could not be audited: ${unaudited}.` });
+      const text = `No key is used, because its use could not be audited: ${unaudited}.`;
+      found.push({ status: "down", notice: notice("AUDIT_UNWRITABLE", text) });
     }
-    for (const notice of tenantKeyNotices(tenantProviderKeys())) found.push({ status: "degraded", notice });
-    for (const notice of lossNotices(losses)) found.push({ status: "degraded", notice });
+    const ofKeys = [...tenantKeyNotices(tenantProviderKeys()), ...lossNotices(losses)];
+    found.push(...ofKeys.map((each): Problem => ({ status: "degraded", notice: each })));
     found.push(...(parts.problems?.() ?? []));
-    if (draining) found.splice(0, found.length, { status: "down", notice: "The service is shutting down." });
+    if (draining) found.splice(0, found.length, ending);
     const worst = found.some(({ status }) => status === "down") ? "down" : "degraded";
     report = {
       status: found.length === 0 ? "operational" : worst,
@@ -233,42 +230,49 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
  */
 function storeProblem(name: string, ofCalls: unknown, ofLongReads: unknown): Problem | undefined {
   if (ofCalls !== undefined) {
-    return { status: "down", notice: `The store ${name} does not answer: ${wordsOf(ofCalls)}.` };
+    const text = `The store ${name} does not answer: ${wordsOf(ofCalls)}.`;
+    return { status: "down", notice: notice("STORE_UNAVAILABLE", text, name) };
   }
   if (ofLongReads === undefined) return undefined;
-  const notice = `Long reads of the store ${name} get no answer, all else does: ${wordsOf(ofLongReads)}.`;
-  return { status: "degraded", notice };
+  const text = `Long reads of the store ${name} get no answer, all else does: ${wordsOf(ofLongReads)}.`;
+  return { status: "degraded", notice: notice("LONG_READS_UNAVAILABLE", text, name) };
 }
 
 function problemOf(name: string, { condition, detail, lie }: ProviderCondition, isCurrent: boolean): Problem[] {
   if (condition === "answering") return [];
   const which = isCurrent ? `The provider ${name}` : `The other provider, ${name},`;
   if (condition === "unavailable") {
-    return [{ status: "degraded", notice: `${which} does not answer for its key: new keys cannot be loaded.` }];
+    const text = `${which} does not answer for its key: new keys cannot be loaded.`;
+    return [{ status: "degraded", notice: notice("PROVIDER_UNAVAILABLE", text, name) }];
   }
-  const what = lie === undefined ? `refuses its key: ${detail}` : `is ${detail}`;
-  return [{ status: isCurrent ? "down" : "degraded", notice: `${which} ${what}.` }];
+  const found =
+    lie === undefined
+      ? notice("PROVIDER_DENIED", `${which} refuses its key: ${detail}.`, name)
+      : notice("PROVIDER_UNTRUSTED", `${which} is ${detail}.`, name);
+  return [{ status: isCurrent ? "down" : "degraded", notice: found }];
 }
 
 /** By name as many as one reads, those for the most tenants first. */
-function tenantKeyNotices(keys: readonly TenantKeySeen[]): string[] {
+function tenantKeyNotices(keys: readonly TenantKeySeen[]): Notice[] {
   const wrong = keys
     .filter(({ tenants, condition }) => tenants > 0 && condition().condition !== "answering")
     .sort((a, b) => b.tenants - a.tenants);
   const named = wrong.slice(0, tenantKeysNamed).map(({ name, tenants, condition }) => {
     const { condition: how, detail } = condition();
     const whose = tenants === 1 ? "a tenant" : `${tenants.toLocaleString("en")} tenants`;
-    return `The provider key ${name} of ${whose} ${how === "denied" ? "is refused" : "does not answer"}: ${detail}.`;
+    const text = `The provider key ${name} of ${whose} ${how === "denied" ? "is refused" : "does not answer"}: ${detail}.`;
+    return notice("TENANT_KEY_UNUSABLE", text, name);
   });
   const more = wrong.length - named.length;
-  return more === 0 ? named : [...named, `Of ${more} more provider keys of tenants the same is to be said.`];
+  const rest = `Of ${more} more provider keys of tenants the same is to be said.`;
+  return more === 0 ? named : [...named, notice("TENANT_KEY_UNUSABLE", rest)];
 }
 
-function lossNotices(losses: ReadonlySet<string>): string[] {
+function lossNotices(losses: ReadonlySet<string>): Notice[] {
   if (losses.size === 0) return [];
   const named = [...losses].slice(0, lossesNamed).join("; ");
   const more = losses.size > lossesNamed ? `; and ${losses.size - lossesNamed} more` : "";
-  return [`Stored records are damaged, run fluo-kms check: ${named}${more}.`];
+  return [notice("RECORD_DAMAGED", `Stored records are damaged, run fluo-kms check: ${named}${more}.`)];
 }
 
 /** Of an error of ours; another's may hold anything. */

@@ -7,7 +7,8 @@ import type { Store } from "../store/store.ts";
 import type { DestructionWaits } from "../keys/time/destruction-waits.ts";
 import type { TimeWitness } from "../keys/time/time-witness.ts";
 import { watchDestructions } from "./destruction-remarks.ts";
-import { type HealthMonitor, type Problem, startHealthMonitor } from "./monitor.ts";
+import { type Notice, notice, type Problem } from "../notices.ts";
+import { type HealthMonitor, startHealthMonitor } from "./monitor.ts";
 import { watchNotedWork } from "./noted-work.ts";
 import { type OverdueKeys, type OverdueParts, watchOverdueKeys } from "./overdue-keys.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
@@ -22,11 +23,11 @@ export interface HealthStart {
   /** What other parts say is wrong. */
   problems(): readonly Problem[];
   /** Remarks on callers and TLS, without a look at the store. */
-  accessRemarks(): readonly string[];
+  accessRemarks(): readonly Notice[];
   alarm: StartedAlarm;
   log: Logger;
   /** Standing remarks, such as keys that a restart loses. */
-  notices: readonly string[];
+  notices: readonly Notice[];
   /** Settings of the schedule that rotates keys. No key is overdue without them. */
   rotation?: OverdueParts["rotation"];
   time: Time;
@@ -73,12 +74,15 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
       if (!isAway) await Promise.all([overdue.look(), noted.look()]); // one that does not answer is not asked for more
       const found = await asked;
       const ofLog = store.log?.remark();
-      return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
+      return [...found.flat(), ...(ofLog === undefined ? [] : [notice("STORE_LOG_LARGE", ofLog, store.name)])];
     },
     accessRemarks,
     notices,
     onChange: (status, found) =>
-      log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),
+      log.info(
+        status === "operational" ? { status } : { status, notices: found.map(({ text }) => text) },
+        `health is ${status}`,
+      ),
   });
   return {
     ...monitor,

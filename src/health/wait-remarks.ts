@@ -8,11 +8,11 @@ import { type DestructionWaits, destructionWaits, type WaitingDestruction } from
 import { agree } from "../keys/time/time-rule.ts";
 import type { TimeView, TimeWitness } from "../keys/time/time-witness.ts";
 import type { Store } from "../store/store.ts";
-import type { Problem } from "./monitor.ts";
+import { type Notice, notice, type Problem } from "../notices.ts";
 
 export interface WaitWatch {
   /** Looks at the store, and at the clocks. */
-  remarks(): Promise<string[]>;
+  remarks(): Promise<Notice[]>;
   /** What the last look found to be wrong with the noted time. */
   problems(): Problem[];
   /** What the last look saw; undefined if the noted time could not be read. */
@@ -48,23 +48,25 @@ export function watchWaits(
   };
 }
 
-function lossNotice(loss: string): string {
-  return `No destruction is scheduled or done before the store is restored: ${loss}.`;
+function lossNotice(loss: string): Notice {
+  return notice("TIME_DAMAGED", `No destruction is scheduled or done before the store is restored: ${loss}.`);
 }
 
-function disagreement({ wallAt, second }: TimeView): string[] {
+function disagreement({ wallAt, second }: TimeView): Notice[] {
   if (second === undefined || agree({ wallAt, secondAt: second.at })) return [];
   const ours = `This service's clock says ${wallAt.toISOString()}, and that of ${second.name} ${second.at.toISOString()}`;
-  return [`${ours}: set the wrong one. Until they agree no destruction is scheduled, and downtime does not count.`];
+  const text = `${ours}: set the wrong one. Until they agree no destruction is scheduled, and downtime does not count.`;
+  return [notice("CLOCKS_DISAGREE", text, second.name)];
 }
 
-function late({ first }: DestructionWaits): string[] {
+function late({ first }: DestructionWaits): Notice[] {
   const found = first.filter(({ isDueByClock, unwitnessedMs = 0 }) => isDueByClock && unwitnessedMs > mayBeMissingMs);
   if (found.length === 0) return [];
   const whose = found.slice(0, named).map(lateText);
   const more = found.length > named ? [`${found.length - named} more`] : [];
+  const keys = [...whose, ...more].join("; ");
   return [
-    `Due by the clock, and not destroyed before services have seen the days pass: ${[...whose, ...more].join("; ")}.`,
+    notice("DESTRUCTION_LATE", `Due by the clock, and not destroyed before services have seen the days pass: ${keys}.`),
   ];
 }
 
@@ -77,8 +79,9 @@ function hours(ms: number): string {
   return Math.ceil(ms / 3_600_000).toLocaleString("en");
 }
 
-function withoutSecondClock({ total, time }: DestructionWaits): string[] {
+function withoutSecondClock({ total, time }: DestructionWaits): Notice[] {
   if (total === 0 || time.second !== undefined) return [];
   const keys = total === 1 ? "1 key" : `${total.toLocaleString("en")} keys`;
-  return [`There is no second clock: time in which no service runs does not count for the destruction of ${keys}.`];
+  const text = `There is no second clock: time in which no service runs does not count for the destruction of ${keys}.`;
+  return [notice("NO_SECOND_CLOCK", text)];
 }

@@ -1,6 +1,7 @@
 /** The findings of the passes and their consequences: losses, log lines, the health of the service. */
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
+import { notice, type Problem } from "../notices.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import { isOfKey, isOfLog, type Losses } from "./losses.ts";
 import { nameOf } from "./pass.ts";
@@ -12,11 +13,6 @@ export interface FindingsParts {
   log: Logger;
 }
 
-export interface IntegrityProblem {
-  status: "degraded" | "down";
-  notice: string;
-}
-
 export interface Findings {
   /** A pass begins: what the last one found stands until this one ends. */
   begin(): void;
@@ -25,7 +21,7 @@ export interface Findings {
   end(how: "whole" | "early"): number;
   all(): RowProblem[];
   /** The reasons why the service is not operational. */
-  problems(): IntegrityProblem[];
+  problems(): Problem[];
 }
 
 /** Lines in the log. */
@@ -84,17 +80,18 @@ function logged(log: Logger, { kind, tenantId, keyId, log: number, what }: RowPr
 }
 
 /** The trail and the heads vouch for all that is stored; a key, a log or an index for itself. */
-function problemsOf(findings: readonly RowProblem[]): IntegrityProblem[] {
+function problemsOf(findings: readonly RowProblem[]): Problem[] {
   const isOfAll = ({ kind }: RowProblem) => kind === "audit_trail" || kind === "heads";
   const ofAll = findings.filter(isOfAll);
   const others = findings.filter((each) => !isOfAll(each));
-  const found: IntegrityProblem[] = [];
+  const found: Problem[] = [];
   if (ofAll.length > 0) {
-    const notice = `The audit trail or the heads in the store are damaged, run fluo-kms check: ${listed(ofAll)}.`;
-    found.push({ status: "down", notice });
+    const text = `The audit trail or the heads in the store are damaged, run fluo-kms check: ${listed(ofAll)}.`;
+    found.push({ status: "down", notice: notice("TRAIL_DAMAGED", text) });
   }
   if (others.length > 0) {
-    found.push({ status: "degraded", notice: `The store is damaged, run fluo-kms check: ${listed(others)}.` });
+    const text = `The store is damaged, run fluo-kms check: ${listed(others)}.`;
+    found.push({ status: "degraded", notice: notice("STORE_DAMAGED", text) });
   }
   return found;
 }

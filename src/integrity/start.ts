@@ -1,9 +1,10 @@
 /** The passes over the store in the background, from the start of the service to its end. */
 import type { KmsError } from "../errors.ts";
+import { type Notice, notice, type Problem } from "../notices.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
 import { createDamage, type DamageParts } from "./damage.ts";
-import type { Findings, IntegrityProblem } from "./findings.ts";
+import type { Findings } from "./findings.ts";
 import { runPass } from "./pass.ts";
 import { ownTurns, sharedTurns, type Turns } from "./turns.ts";
 import { withDeadline } from "../runtime/deadline.ts";
@@ -33,7 +34,7 @@ export interface Integrity {
   passAgeMs(): number;
   problems: Findings["problems"];
   /** Sentences that an operator should know although nothing is wrong. */
-  remarks(): string[];
+  remarks(): Notice[];
   /** Begins nothing more, and resolves when the piece that is being read has been, or after 2 s. */
   close(): Promise<void>;
 }
@@ -149,14 +150,15 @@ function latest(one: Date | undefined, other: Date | undefined): Date | undefine
   return one !== undefined && other !== undefined && other > one ? other : (one ?? other);
 }
 
-function checking({ percent }: Running): string {
-  return `Integrity: checking ${percent} %. Damage that a start does not see is known when that has ended.`;
+function checking({ percent }: Running): Notice {
+  const text = `Integrity: checking ${percent} %. Damage that a start does not see is known when that has ended.`;
+  return notice("EXAMINATION_RUNNING", text);
 }
 
 /** A store that is away is told elsewhere. One that is read but for a place may have lost what is there. */
-function heldUp(running: Running | undefined, now: number): IntegrityProblem[] {
+function heldUp(running: Running | undefined, now: number): Problem[] {
   const { percent, heldUp } = running ?? {};
   if (heldUp === undefined || now - heldUp.since < heldUpAfterMs) return [];
-  const notice = `The examination of the store is held up at ${percent} %, and tried every 10 s: ${heldUp.why}.`;
-  return [{ status: "degraded", notice }];
+  const text = `The examination of the store is held up at ${percent} %, and tried every 10 s: ${heldUp.why}.`;
+  return [{ status: "degraded", notice: notice("EXAMINATION_HELD_UP", text) }];
 }

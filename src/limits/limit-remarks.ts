@@ -1,16 +1,19 @@
 /** What an operator should know of limits that acted in the last 10 min, a sentence each: for Status, and for Validate. */
+import { type Notice, notice } from "../notices.ts";
 import type { ActedLimit } from "./told-limits.ts";
 
 const shown = 5;
 
 /** Names whom a limit acts on, for Status. */
-export function limitRemarks(recent: readonly ActedLimit[]): string[] {
-  return byChange(recent).map(([by, who]) => `In the last 10 min ${by} held back ${who}.`);
+export function limitRemarks(recent: readonly ActedLimit[]): Notice[] {
+  return byChange(recent).map(([by, who]) => notice("LIMIT_ACTED", `In the last 10 min ${by} held back ${who}.`, by));
 }
 
 /** Says what to raise, for Validate. */
-export function limitAdvice(recent: readonly ActedLimit[]): string[] {
-  return byChange(recent).map(([by, who]) => `Raise ${by} if it is too low: in the last 10 min it held back ${who}.`);
+export function limitAdvice(recent: readonly ActedLimit[]): Notice[] {
+  return byChange(recent).map(([by, who]) =>
+    notice("LIMIT_ACTED", `Raise ${by} if it is too low: in the last 10 min it held back ${who}.`, by),
+  );
 }
 
 /** Names by what an operator changes. */

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Logger } from "pino";
+import { type Notice, notice } from "../notices.ts";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
@@ -23,7 +24,7 @@ export interface ProbedKey {
 
 export interface Probing {
   /** Keys whose last probe showed nothing, one sentence each: a key whose probes never show anything may lie unseen. */
-  remarks(): string[];
+  remarks(): Notice[];
   /** Begins nothing more. A probe that is under way has no effect on the store: its lease ends by itself. */
   close(): void;
 }
@@ -131,7 +132,7 @@ function unshownKeys() {
       if (why === undefined) reasons.delete(watch);
       else reasons.set(watch, why);
     },
-    remarks(watch: ProbedKey["watch"]): string[] {
+    remarks(watch: ProbedKey["watch"]): Notice[] {
       const why = reasons.get(watch);
       return why === undefined ? [] : [remarkOn(watch.provider, why)];
     },
@@ -160,8 +161,9 @@ function whyUnshown(outcome: ProbeOutcome): string | undefined {
   return outcome instanceof KmsError ? outcome.message : "internal error";
 }
 
-function remarkOn({ name, keyId }: Pick<Provider, "name" | "keyId">, why: string): string {
-  return `The provider key ${name} ${keyId} could not be probed (${why}): whether its provider lies is not known.`;
+function remarkOn({ name, keyId }: Pick<Provider, "name" | "keyId">, why: string): Notice {
+  const text = `The provider key ${name} ${keyId} could not be probed (${why}): whether its provider lies is not known.`;
+  return notice("PROVIDER_UNPROBED", text, name);
 }
 
 function leaseOf({ name, keyId }: Pick<Provider, "name" | "keyId">): string {

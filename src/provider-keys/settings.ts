@@ -1,4 +1,5 @@
 /** Settings of the provider keys: the service's own, and those of tenants that have one of their own. */
+import type { Notice } from "../notices.ts";
 import type { NamedProviders } from "../provider/open.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 
@@ -9,7 +10,7 @@ export interface ProviderKeySettings extends NamedProviders {
   /** Between looks at a key. */
   readonly providerCheckMs: number;
   /** Remarks on these settings. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Notice[];
 }
 
 export interface TenantProviderKeySettings {

@@ -273,7 +273,7 @@ function replacing(
   let warned = first.warnings;
   let owners = [...first.tenantProviderKeys.tenants.keys()];
   async function replace(next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void> {
-    for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
+    for (const { text } of next.warnings) if (!warned.some((known) => known.text === text)) log.warn(text);
     warned = next.warnings;
     const { providerKeys, tenants } = next.tenantProviderKeys;
     const left = owners.filter((tenantId) => !tenants.has(tenantId)).length;

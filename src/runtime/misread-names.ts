@@ -12,5 +12,5 @@ export function misreadsNames(): boolean {
 /** The first version without it. */
 export const mendedNode = "26.12.1";
 
-/** Notice to operators of a process that has it. */
-export const misreadNotice = `Node ${process.versions.node} misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node ${mendedNode} or later.`;
+/** Text for operators of a process that has it. */
+export const misreadText = `Node ${process.versions.node} misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node ${mendedNode} or later.`;

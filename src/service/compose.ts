@@ -16,7 +16,7 @@ import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import { createTurns } from "../runtime/turns/one-at-a-time.ts";
-import { misreadNotice } from "../runtime/misread-names.ts";
+import { type Notice, notice } from "../notices.ts";
 import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry/instruments.ts";
@@ -72,8 +72,8 @@ export interface ShownSettings {
   readonly auth: string;
   readonly providerCheckMs: number;
   readonly cost: Prices;
-  readonly warnings: readonly string[];
-  readonly faults: readonly string[];
+  readonly warnings: readonly Notice[];
+  readonly faults: readonly Notice[];
 }
 
 export interface Services {
@@ -113,7 +113,6 @@ export function createServices(parts: ServicesParts): Services {
         schedule: {
           ...config.rotation,
           next: () => background.schedule?.next(),
-          last: () => background.schedule?.last(),
           failed: () => background.schedule?.failed() ?? 0,
         },
         caches: () => cachesOf(keyring, cache.maxEntries),
@@ -131,7 +130,7 @@ export function createServices(parts: ServicesParts): Services {
         unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
         validateTurns: createTurns({ everyMs: config.limits.checksEveryMs, time }),
         recommendations: [...parts.heads.remarks(), ...recommendationsFor(config, current.name)],
-        faults: [...config.faults, ...parts.advice],
+        faults: [...config.faults, ...parts.advice.map((text) => notice("STORE_KEY_UNPINNED", text))],
         policyAdvice: parts.policy?.advice,
       }),
     ),
@@ -161,8 +160,8 @@ export function createServices(parts: ServicesParts): Services {
 }
 
 /** What is always worth saying about a configuration, and wrong with none. */
-function recommendationsFor({ warnings, faults }: ShownSettings, providerName: string): string[] {
+function recommendationsFor({ warnings, faults }: ShownSettings, providerName: string): Notice[] {
   // That of Node is about no setting: Status says it.
-  const purposes = warnings.filter((warning) => !faults.includes(warning) && warning !== misreadNotice);
-  return providerName === "local" ? [...purposes, localAdvice] : purposes;
+  const purposes = warnings.filter((each) => !faults.includes(each) && each.code !== "NODE_MISREADS_NAMES");
+  return providerName === "local" ? [...purposes, notice("PROVIDER_LOCAL", localAdvice)] : purposes;
 }

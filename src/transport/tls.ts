@@ -7,6 +7,7 @@ import { constants, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { Logger } from "pino";
+import { type Notice, notice } from "../notices.ts";
 import { dueAt } from "../runtime/due-at.ts";
 import type { Time } from "../runtime/time.ts";
 import { stampsOf, watchFiles } from "../runtime/watch-files.ts";
@@ -39,7 +40,7 @@ export interface Tls {
   /** True from a reload that failed until one succeeds: the certificate in the files is not in force then. */
   reloadFailed(): boolean;
   /** What an operator should know, a sentence each. */
-  remarks(now: Date): string[];
+  remarks(now: Date): Notice[];
   close(): void;
 }
 
@@ -110,7 +111,10 @@ export function startTls(parts: TlsParts): Tls {
     validFrom: () => new X509Certificate(pair.cert).validFromDate,
     expiresAt: () => expiryOf(pair),
     reloadFailed: () => problem !== undefined,
-    remarks: (now) => [...(problem === undefined ? [] : [problem]), ...expiryRemark(pair, now)],
+    remarks: (now) => [
+      ...(problem === undefined ? [] : [notice("CERTIFICATE_REFUSED", problem, files.certificate)]),
+      ...expiryRemark(pair, now),
+    ],
     close: () => watched.close(),
   };
 }
@@ -140,9 +144,12 @@ function expiryOf({ cert }: Pair): Date {
 
 const remarkBeforeMs = 7 * 86_400_000;
 
-function expiryRemark({ cert }: Pair, now: Date): string[] {
+function expiryRemark({ cert }: Pair, now: Date): Notice[] {
   const { validFromDate: from, validToDate: until } = new X509Certificate(cert);
   if (now.getTime() < dueAt({ fromMs: from.getTime(), untilMs: until.getTime() }, remarkBeforeMs)) return [];
-  if (now < until) return [`The service's certificate ends at ${until.toISOString()}: renew it.`];
-  return [`The service's certificate has ended at ${until.toISOString()}, and clients refuse it: renew it.`];
+  const text =
+    now < until
+      ? `The service's certificate ends at ${until.toISOString()}: renew it.`
+      : `The service's certificate has ended at ${until.toISOString()}, and clients refuse it: renew it.`;
+  return [notice("CERTIFICATE_ENDS", text)];
 }

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import type { Time } from "../runtime/time.ts";
 import type { KmsError } from "../errors.ts";
+import { notice, type Problem } from "../notices.ts";
 import type { LongRead } from "../store/long-reads.ts";
 import type { Asked } from "../store/observed-store.ts";
 import type { Store } from "../store/store.ts";
@@ -17,7 +18,7 @@ import { version as release } from "../version.ts";
 export interface JoinedStore {
   store: Store;
   /** Why the service is down, if the store is not for its release any more. */
-  problems(): { status: "down"; notice: string }[];
+  problems(): Problem[];
   /** Notes that this replica has ended, if it was noted. Where the store is away, others hold it for running a while longer. */
   leave(): Promise<void>;
 }
@@ -124,7 +125,7 @@ export function joinStore(store: Store, parts: JoinParts): JoinedStore {
   const guarded = writes.map((name) => [name, fenced(store[name] as Method)]);
   return {
     store: { ...store, ...Object.fromEntries(guarded) },
-    problems: () => (refusal === undefined ? [] : [{ status: "down", notice: `${finished}: ${refusal.message}.` }]),
+    problems: () => (refusal === undefined ? [] : [tooOld(refusal)]),
     async leave() {
       time.clear(timer);
       await noting?.catch(() => {});
@@ -132,4 +133,8 @@ export function joinStore(store: Store, parts: JoinParts): JoinedStore {
       await store.endReplica(replica.replicaId).catch(() => {});
     },
   };
+}
+
+function tooOld({ message }: KmsError): Problem {
+  return { status: "down", notice: notice("UPGRADE_FINISHED", `${finished}: ${message}.`, release) };
 }

@@ -392,9 +392,9 @@ describe("other paths and methods", () => {
   it.each([
     ["GET", "/api/admin/kms/validate", "POST"],
     ["GET", "/api/admin/kms/rotate", "POST"],
-    ["DELETE", "/api/admin/kms/status", "GET"],
-    ["POST", "/q/health", "GET"],
-    ["PUT", "/api/kms/tenants/a/jwks.json", "GET"],
+    ["DELETE", "/api/admin/kms/status", "GET, HEAD"],
+    ["POST", "/q/health", "GET, HEAD"],
+    ["PUT", "/api/kms/tenants/a/jwks.json", "GET, HEAD"],
   ])("%s %s is 405, and says what is allowed", async (method, path, allow) => {
     const response = await fetch(kms.url + path, { method });
     expect([response.status, response.headers.get("allow")]).toEqual([405, allow]);

@@ -1,4 +1,5 @@
 /** What a re-wrapping tells others: damage to the observer, progress to health, and what is left to whoever reads Status. */
+import { textsOf } from "../support/notice-texts.ts";
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { RewrapResult } from "../../src/keys/rewrapping.ts";
@@ -61,18 +62,22 @@ describe("the remark in Status", () => {
     );
 
   it("says how many keys are under which other provider key, and what to do", async () => {
-    expect(await remarks(1204, current)).toEqual(["1,204 keys are still under local local:00: run fluo-kms rewrap."]);
-    expect(await remarks(1, current)).toEqual(["1 key is still under local local:00: run fluo-kms rewrap."]);
+    expect(textsOf(await remarks(1204, current))).toEqual([
+      "1,204 keys are still under local local:00: run fluo-kms rewrap.",
+    ]);
+    expect(textsOf(await remarks(1, current))).toEqual(["1 key is still under local local:00: run fluo-kms rewrap."]);
   });
 
   it("says where nobody could", async () => {
-    expect(await remarks(2, current, false)).toEqual([
+    expect(textsOf(await remarks(2, current, false))).toEqual([
       "2 keys are still under local local:00, which the configuration does not name: name it, and run fluo-kms rewrap.",
     ]);
   });
 
   it("names the store key too, and says nothing where nothing is left", async () => {
-    expect(await remarks(0, other)).toEqual(["The store key is still under local local:00: run fluo-kms rewrap."]);
-    expect(await remarks(0, current)).toEqual([]);
+    expect(textsOf(await remarks(0, other))).toEqual([
+      "The store key is still under local local:00: run fluo-kms rewrap.",
+    ]);
+    expect(textsOf(await remarks(0, current))).toEqual([]);
   });
 });

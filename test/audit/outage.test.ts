@@ -52,7 +52,10 @@ it("uses no key while the store fails, is down, and recovers without losing a us
   await advance(durableWithinMs);
   for (let n = 0; n < 20; n++) expect(await thrownBy(generate)).toBeKmsError("AUDIT_UNAVAILABLE");
   await advance(0);
-  expect(monitor.current()).toMatchObject({ status: "down", notices: [expect.stringContaining("the disk is full")] });
+  expect(monitor.current()).toMatchObject({
+    status: "down",
+    notices: [{ code: "AUDIT_UNWRITABLE", text: expect.stringContaining("the disk is full") }],
+  });
   await advance(60_000);
   expect(monitor.current().status).toBe("down");
   isFull = false;

@@ -4,6 +4,7 @@ import { accessRemarks } from "../../src/auth/access-remarks.ts";
 import type { InForce } from "../../src/auth/in-force.ts";
 import type { KeySetState } from "../../src/auth/token/issuer-keys.ts";
 import type { Role } from "../../src/call/roles.ts";
+import { textsOf } from "../support/notice-texts.ts";
 import { policyOf, rule, trusted } from "../support/policy-fixture.ts";
 
 const now = new Date("2026-01-01T00:00:00.000Z");
@@ -23,7 +24,7 @@ function remarksOn({ separation = "on", keys = {}, mixed = [], crlUntil, crlDue 
     files: { policy, crlUntilMs: crlUntil && Date.parse(crlUntil), crlDueMs: crlDue && Date.parse(crlDue) },
     issuers: { all: [{ entry: policy.issuers[0]!, keys: { state: () => state } }] },
   };
-  return accessRemarks(current as unknown as InForce, new Map(mixed), now);
+  return textsOf(accessRemarks(current as unknown as InForce, new Map(mixed), now));
 }
 
 it("says nothing where all is as it should be", () => {

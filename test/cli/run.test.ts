@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { misreadNotice, misreadsNames } from "../../src/runtime/misread-names.ts";
+import { misreadText, misreadsNames } from "../../src/runtime/misread-names.ts";
 import { run } from "../support/cli-fixture.ts";
 
 const commands = [
@@ -73,7 +73,7 @@ describe("help", () => {
 it("prints its version, as JSON too", async () => {
   const { version } = packageJson;
   // A line more, and a member, where Node has a defect.
-  const notices = misreadsNames() ? [misreadNotice] : [];
+  const notices = misreadsNames() ? [misreadText] : [];
   const out = [version, ...notices, ""].join("\n");
   expect(await run(["--version"])).toEqual({ code: 0, out, err: "" });
   const json = JSON.parse((await run(["status", "--version", "--json"])).out);

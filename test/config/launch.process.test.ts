@@ -6,7 +6,7 @@ import { debuggerProblems, type Launch, mendedPlatforms } from "../../src/config
 import { mendedNode, misreadsNames } from "../../src/runtime/misread-names.ts";
 import { run } from "../support/cli-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
-import { directory, problemsOf, production } from "../support/config-fixture.ts";
+import { directory, problemsOf, production, withTexts } from "../support/config-fixture.ts";
 
 const none: Launch = {
   env: {},
@@ -101,11 +101,13 @@ describe("profile prod", () => {
 
 describe("a Node that misreads names in JSON", () => {
   const launched = (profile: string, launch: Partial<Launch>) => () =>
-    loadConfig({
-      env: { ...production, FLUO_KMS_PROFILE: profile },
-      cwd: directory(),
-      launch: { ...none, misreadsNames: true, ...launch },
-    });
+    withTexts(
+      loadConfig({
+        env: { ...production, FLUO_KMS_PROFILE: profile },
+        cwd: directory(),
+        launch: { ...none, misreadsNames: true, ...launch },
+      }),
+    );
 
   it.each(mendedPlatforms)("is refused in profile prod on %s, and nowhere else", (platform) => {
     expect(problemsOf(launched("prod", { platform }))).toBe(

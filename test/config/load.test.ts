@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { ConfigError } from "../../src/config/problem.ts";
 import { settings } from "../../src/config/known-settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { directory, load, problemsOf } from "../support/config-fixture.ts";
+import { directory, launchedWith, load, problemsOf } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 describe("without any setting", () => {
@@ -69,7 +69,7 @@ describe("without any setting", () => {
   });
 
   it("is frozen to the bottom", () => {
-    const config = load({});
+    const config = loadConfig({ env: {}, cwd: directory(), launch: launchedWith({}) });
     for (const part of [config, config.cache, config.telemetry.otlp, config.provider, config.warnings]) {
       expect(Object.isFrozen(part)).toBe(true);
     }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { newAuthority } from "../support/pki.ts";
-import { directory, type Env, load, problemsOf, launchedWith } from "../support/config-fixture.ts";
+import { directory, type Env, load, problemsOf, launchedWith, withTexts } from "../support/config-fixture.ts";
 
 const keyFile: Env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" };
 const url = "postgres://kms:hunter2@db.example.com:5432/kms?sslmode=verify-full";
@@ -28,7 +28,7 @@ describe("the store", () => {
 
   it("is a SQLite file, from where the service runs", () => {
     const cwd = directory({ "application.properties": "fluo.kms.sqlite.file=data/kms.db" });
-    const { store, warnings } = loadConfig({ env: keyFile, cwd, launch: launchedWith(keyFile) });
+    const { store, warnings } = withTexts(loadConfig({ env: keyFile, cwd, launch: launchedWith(keyFile) }));
     expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db"), maxLogBytes: 2 ** 30, migrate: "auto" });
     expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
   });
@@ -105,10 +105,10 @@ describe("the store", () => {
         /^fluo\.kms\.postgres\.password-file:? \S+secret can be read by every user of this machine; chmod o= it/m;
       chmodSync(join(cwd, "secret"), 0o644);
       expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).toMatch(open);
-      expect(loadConfig({ env: withProfile("dev"), cwd }).warnings.join("\n")).toMatch(open);
+      expect(withTexts(loadConfig({ env: withProfile("dev"), cwd })).warnings.join("\n")).toMatch(open);
       chmodSync(join(cwd, "secret"), 0o640);
       expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).not.toMatch(open);
-      expect(loadConfig({ env: withProfile("dev"), cwd }).warnings.join("\n")).not.toMatch(open);
+      expect(withTexts(loadConfig({ env: withProfile("dev"), cwd })).warnings.join("\n")).not.toMatch(open);
     },
   );
 

@@ -1,4 +1,5 @@
 /** What an operator hears of destructions that wait for a second caller. */
+import { textsOf } from "../support/notice-texts.ts";
 import { expect, it } from "vitest";
 import { watchDestructions } from "../../src/health/destruction-remarks.ts";
 import { dayMs } from "../support/keys-fixture.ts";
@@ -40,7 +41,7 @@ it("is nothing where none waits", async () => {
 it("is whose it is, and since when", async () => {
   const { watch, ids } = await withRequests(1);
   expect(watch.waiting()).toBe(0);
-  expect(await watch.remarks()).toEqual([
+  expect(textsOf(await watch.remarks())).toEqual([
     `The destruction of 1 key waits for a second caller: data key ${ids[0]} of tenant tenant-0, requested by token:ann at 2026-01-01T00:00:00.000Z.`,
   ]);
   expect(watch.waiting()).toBe(1);
@@ -48,7 +49,7 @@ it("is whose it is, and since when", async () => {
 
 it("names the first five, and counts the rest", async () => {
   const { watch } = await withRequests(7);
-  const [remark] = await watch.remarks();
+  const [remark] = textsOf(await watch.remarks());
   expect(remark).toMatch(/^The destruction of 7 keys waits for a second caller: .*tenant-0.*tenant-4.*; 2 more\.$/);
   expect(remark).not.toContain("tenant-5");
   expect(watch.waiting()).toBe(7);

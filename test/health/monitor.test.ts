@@ -1,4 +1,6 @@
 /** What the health monitor makes of its provider and store. */
+import { type Notice, notice } from "../../src/notices.ts";
+import { textsOf } from "../support/notice-texts.ts";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
@@ -6,12 +8,18 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAlarm } from "../../src/alarm.ts";
-import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/health/monitor.ts";
+import {
+  type HealthMonitor,
+  type HealthParts,
+  type HealthReport,
+  startHealthMonitor,
+} from "../../src/health/monitor.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { wallTime } from "../support/wall-time.ts";
 
+const standing = notice("KEY_IN_MEMORY", "Standing remark.");
 let started: HealthMonitor | undefined;
 afterEach(() => {
   started?.close();
@@ -26,12 +34,14 @@ async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {
     alarm,
     watches: [await watchProvider({ time: realTime, provider: { ...localProvider(randomMasterKey()), ...provider } })],
     store: { ...memoryStore(realTime), ...store },
-    notices: ["Standing remark."],
+    notices: [standing],
     onChange: (status) => changes.push(status),
     ...parts,
   });
   started = monitor;
-  return { monitor: { ...monitor, ...alarm }, changes };
+  const read = (report: HealthReport) => ({ ...report, notices: textsOf(report.notices) });
+  const asTexts = { current: () => read(monitor.current()), look: async () => read(await monitor.look()) };
+  return { monitor: { ...monitor, ...alarm, ...asTexts }, changes };
 }
 
 const fails = (code: KmsErrorCode) => async () => Promise.reject(new KmsError(code, "as told"));
@@ -43,7 +53,7 @@ it("is operational when both answer, and keeps the standing remarks", async () =
 });
 
 it("remarks what a look at the store finds, and keeps it when the store does not say", async () => {
-  let remarks: () => Promise<string[]> = async () => ["7 keys are still under local a."];
+  let remarks: () => Promise<Notice[]> = async () => [notice("REWRAP_DUE", "7 keys are still under local a.")];
   const { monitor } = await watch({}, {}, { remarks: () => remarks() });
   const expected = { status: "operational", notices: ["7 keys are still under local a.", "Standing remark."] };
   expect(monitor.current()).toMatchObject(expected);
@@ -326,7 +336,7 @@ describe("damage", () => {
     const alarm = createAlarm();
     const told: string[] = [];
     alarm.listen({ lost: (what) => told.push(what), suspect() {}, changed() {} });
-    let remarks: () => Promise<string[]> = async () => [];
+    let remarks: () => Promise<Notice[]> = async () => [];
     const { monitor } = await watch({}, { counts: fails("DATA_LOSS") }, { alarm, remarks: () => remarks() });
     expect(told).toEqual(["as told"]);
     await monitor.look();

@@ -46,7 +46,7 @@ it("is down while calls get no connection, though long reads are answered: no ke
   const waiting = store.lease("rotation/2", "a", 1_000);
   expect(await lookAnswered("counts")).toMatchObject({
     status: "down",
-    notices: ["The store postgres does not answer: no answer within 3 s."],
+    notices: [{ code: "STORE_UNAVAILABLE", text: "The store postgres does not answer: no answer within 3 s." }],
   });
   await other.query("rollback");
   await waiting;
@@ -59,7 +59,12 @@ it("is degraded, and not down, while reads that take long have all connections f
   const waiting = Promise.all([1, 2].map(() => store.auditEvents({ limit: 1 })));
   expect(await lookAnswered("auditHead")).toMatchObject({
     status: "degraded",
-    notices: ["Long reads of the store postgres get no answer, all else does: no answer within 3 s."],
+    notices: [
+      {
+        ...{ code: "LONG_READS_UNAVAILABLE", subject: "postgres" },
+        text: "Long reads of the store postgres get no answer, all else does: no answer within 3 s.",
+      },
+    ],
   });
   await other.query("rollback");
   await waiting;

@@ -1,4 +1,5 @@
 /** What an operator hears of destructions that are scheduled, and of clocks. */
+import { textsOf } from "../support/notice-texts.ts";
 import { afterAll, describe, expect, it } from "vitest";
 import { watchWaits } from "../../src/health/wait-remarks.ts";
 import { destructionStatus } from "../../src/service/kms/destruction-status.ts";
@@ -66,7 +67,7 @@ it("is nothing of a key whose time has not come; Status has it", async () => {
 it("is which keys are due by the clock alone, and how much time nobody saw pass", async () => {
   const { watch, ids, clocks, shown } = await scheduled(1, { secondAheadMs: undefined });
   clocks.ms += 8 * dayMs;
-  expect(await watch.remarks()).toEqual([
+  expect(textsOf(await watch.remarks())).toEqual([
     `Due by the clock, and not destroyed before services have seen the days pass: data key ${ids[0]} of tenant tenant-0, 168 h to go.`,
     "There is no second clock: time in which no service runs does not count for the destruction of 1 key.",
   ]);
@@ -76,7 +77,7 @@ it("is which keys are due by the clock alone, and how much time nobody saw pass"
 it("names the first five of them, and counts the rest that Status names", async () => {
   const { watch, clocks, shown } = await scheduled(12);
   clocks.ms += yearMs;
-  const [remark] = await watch.remarks();
+  const [remark] = textsOf(await watch.remarks());
   expect(remark).toMatch(/tenant-0, 168 h to go; .*tenant-4.*; 5 more\.$/);
   expect(shown()).toMatchObject({ total: 12 });
   expect(shown().first).toHaveLength(10);
@@ -85,7 +86,7 @@ it("names the first five of them, and counts the rest that Status names", async 
 it("is both clocks where they disagree, and what that keeps from being done", async () => {
   const { watch, clocks, shown } = await scheduled(1, right);
   clocks.wallAheadMs = -5 * minuteMs - 1_000;
-  expect(await watch.remarks()).toEqual([
+  expect(textsOf(await watch.remarks())).toEqual([
     "This service's clock says 2025-12-31T23:54:59.000Z, and that of the second clock 2026-01-01T00:00:00.000Z: set the wrong one. Until they agree no destruction is scheduled, and downtime does not count.",
   ]);
   expect(shown()).toMatchObject({ second_clock: "the second clock", clock_ahead_seconds: -301 });
@@ -108,7 +109,7 @@ it("tells of a key that is due although the last half hour of its days was not s
   clocks.ms += 7 * dayMs - hourMs / 2;
   await replica.witness.note();
   Object.assign(clocks, { ms: clocks.ms + hourMs / 2, secondAheadMs: undefined });
-  expect((await watch.remarks()).join()).not.toContain("Due by the clock");
+  expect(textsOf(await watch.remarks()).join()).not.toContain("Due by the clock");
   expect(shown().first[0]).toMatchObject({ unwitnessed_seconds: 1_800, why: "it is due: within a minute or two" });
   await replica.round();
   await watch.remarks();
@@ -147,9 +148,12 @@ describe.each([
     expect(watch.problems()).toEqual([
       {
         status: "degraded",
-        notice: expect.stringMatching(
-          /^No destruction is scheduled or done before the store is restored: the witnessed/,
-        ),
+        notice: {
+          ...{ code: "TIME_DAMAGED", subject: "" },
+          text: expect.stringMatching(
+            /^No destruction is scheduled or done before the store is restored: the witnessed/,
+          ),
+        },
       },
     ]);
     expect(lost).toEqual([expect.stringContaining(words)]);

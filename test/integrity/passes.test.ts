@@ -147,7 +147,12 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   expect(integrity.problems()).toEqual([]);
   await time.advance(1);
   expect(integrity.problems()).toEqual([
-    { status: "degraded", notice: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
+    {
+      status: "degraded",
+      notice: expect.objectContaining({
+        ...{ code: "EXAMINATION_HELD_UP", text: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
+      }),
+    },
   ]);
   isAway = false;
   await time.advance(minuteMs);

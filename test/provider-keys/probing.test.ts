@@ -1,4 +1,5 @@
 /** When keys are probed, by which replica, and what a probe that caught or showed nothing does; on clocks that the test moves. */
+import { textsOf } from "../support/notice-texts.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { scheduleProbes } from "../../src/provider-keys/probing.ts";
@@ -300,7 +301,7 @@ describe("a provider that gives no answer that tells", () => {
     expect(isCaught(replica)).toBe(false);
     expect(key.calls.alpha).toBe(3); // nothing was made that could be opened
     expect(replica.warnings).toEqual([expect.objectContaining({ reason: "denied" })]);
-    expect(replica.probing.remarks()).toEqual([
+    expect(textsOf(replica.probing.remarks())).toEqual([
       expect.stringMatching(
         /^The provider key local local:\w+ could not be probed \(denied\): whether its provider lies/,
       ),

@@ -7,6 +7,7 @@ import type { Config } from "../../src/config/config.ts";
 import { type Launch, launchOf } from "../../src/config/launch.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problem.ts";
+import { textsOf } from "./notice-texts.ts";
 
 export type Env = Record<string, string>;
 
@@ -32,10 +33,20 @@ export function launchedWith(env: Env): Launch {
   return { ...launchOf(env), misreadsNames: false };
 }
 
+/** A configuration, with what it warns of as text. */
+export interface LoadedConfig extends Omit<Config, "warnings" | "faults"> {
+  warnings: string[];
+  faults: string[];
+}
+
 /** `properties` is the content of application.properties. */
-export function load(env: Env, properties?: string): Config {
+export function load(env: Env, properties?: string): LoadedConfig {
   const cwd = directory(properties === undefined ? {} : { "application.properties": properties });
-  return loadConfig({ env, cwd, launch: launchedWith(env) });
+  return withTexts(loadConfig({ env, cwd, launch: launchedWith(env) }));
+}
+
+export function withTexts(config: Config): LoadedConfig {
+  return { ...config, warnings: textsOf(config.warnings), faults: textsOf(config.faults) };
 }
 
 /** The problems as `name: description` lines, "" where there is none. */

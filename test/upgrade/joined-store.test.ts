@@ -85,7 +85,15 @@ describe("a store that a replica joined", () => {
     expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
     expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
     expect(await replica.store.active("acme", "data")).toBeUndefined();
-    expect(replica.problems()).toEqual([{ status: "down", notice: expect.stringContaining("use the newer release") }]);
+    expect(replica.problems()).toEqual([
+      {
+        status: "down",
+        notice: expect.objectContaining({
+          code: "UPGRADE_FINISHED",
+          text: expect.stringContaining("use the newer release"),
+        }),
+      },
+    ]);
     expect(world.changed).toBe(1);
     world.minReader = newestSchema;
     world.ms += 60_000;

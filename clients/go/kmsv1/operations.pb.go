@@ -417,9 +417,7 @@ type ValidateResponse struct {
 	Tests []*ValidationTest `protobuf:"bytes,3,rep,name=tests,proto3" json:"tests,omitempty"`
 	// Milliseconds of generate_data_key, cache_miss and cache_hit.
 	LatencyMs map[string]float64 `protobuf:"bytes,4,rep,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// What an operator should change, with the command or policy statement that does it where there is one; then what is always worth knowing
-	// about the configuration. Where overall is PASS and nothing is to be changed, the first is "✅ KMS configuration is valid and ready for
-	// production". With provider "local" the last is the advice to switch to another.
+	// The texts of recommendation_details.
 	Recommendations []string `protobuf:"bytes,5,rep,name=recommendations,proto3" json:"recommendations,omitempty"`
 	// The key that wraps what is new.
 	Key *ProviderKey `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
@@ -429,8 +427,12 @@ type ValidateResponse struct {
 	// "generate_data_key", 2 "encrypt", 7 "decrypt". A "describe" for each key and an "inspect", which is a few requests, are no cryptographic
 	// operations; whether they are charged is a matter of the provider.
 	ProviderCalls map[string]uint64 `protobuf:"bytes,8,rep,name=provider_calls,json=providerCalls,proto3" json:"provider_calls,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// If overall is PASS, first KEY_PATH_WORKS, "✅ KMS configuration is valid: …". Then what an operator should change, with the command or policy
+	// statement that does it if there is one; then what is always worth knowing about the configuration. With provider "local" the last is the
+	// advice to switch to another.
+	RecommendationDetails []*Notice `protobuf:"bytes,9,rep,name=recommendation_details,json=recommendationDetails,proto3" json:"recommendation_details,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *ValidateResponse) Reset() {
@@ -519,6 +521,77 @@ func (x *ValidateResponse) GetProviderCalls() map[string]uint64 {
 	return nil
 }
 
+func (x *ValidateResponse) GetRecommendationDetails() []*Notice {
+	if x != nil {
+		return x.RecommendationDetails
+	}
+	return nil
+}
+
+// Something that an operator should know.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Name of what it is about, of the kind that the list says for the code; empty if it is about the whole service.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// A sentence for people, which may change from release to release.
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Notice) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Notice) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Notice) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Request of KmsService.Status.
 type StatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -532,7 +605,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[4]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +617,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[4]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +630,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{4}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StatusRequest) GetTenantId() string {
@@ -590,7 +663,7 @@ type CacheStatus struct {
 
 func (x *CacheStatus) Reset() {
 	*x = CacheStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[5]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +675,7 @@ func (x *CacheStatus) String() string {
 func (*CacheStatus) ProtoMessage() {}
 
 func (x *CacheStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[5]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +688,7 @@ func (x *CacheStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CacheStatus.ProtoReflect.Descriptor instead.
 func (*CacheStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{5}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CacheStatus) GetKeyType() string {
@@ -682,7 +755,7 @@ type KeyCount struct {
 
 func (x *KeyCount) Reset() {
 	*x = KeyCount{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[6]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +767,7 @@ func (x *KeyCount) String() string {
 func (*KeyCount) ProtoMessage() {}
 
 func (x *KeyCount) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[6]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +780,7 @@ func (x *KeyCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyCount.ProtoReflect.Descriptor instead.
 func (*KeyCount) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{6}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *KeyCount) GetPurpose() string {
@@ -738,7 +811,7 @@ type RotationStatus struct {
 	Enabled bool `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	// Age at which a key is due.
 	MaxAge *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// When a key was last rotated; unset if never.
+	// When a key was last rotated, as in the metric kms_last_rotation_timestamp_seconds; unset if never.
 	Last *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
 	// When the service next looks for due keys; unset if it does not.
 	Next *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next,proto3" json:"next,omitempty"`
@@ -752,7 +825,7 @@ type RotationStatus struct {
 
 func (x *RotationStatus) Reset() {
 	*x = RotationStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[7]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +837,7 @@ func (x *RotationStatus) String() string {
 func (*RotationStatus) ProtoMessage() {}
 
 func (x *RotationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[7]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +850,7 @@ func (x *RotationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotationStatus.ProtoReflect.Descriptor instead.
 func (*RotationStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{7}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RotationStatus) GetEnabled() bool {
@@ -835,7 +908,7 @@ type BreakerStatus struct {
 
 func (x *BreakerStatus) Reset() {
 	*x = BreakerStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[8]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +920,7 @@ func (x *BreakerStatus) String() string {
 func (*BreakerStatus) ProtoMessage() {}
 
 func (x *BreakerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[8]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +933,7 @@ func (x *BreakerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerStatus.ProtoReflect.Descriptor instead.
 func (*BreakerStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{8}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BreakerStatus) GetName() string {
@@ -904,7 +977,7 @@ type ProviderKeyStatus struct {
 
 func (x *ProviderKeyStatus) Reset() {
 	*x = ProviderKeyStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[9]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +989,7 @@ func (x *ProviderKeyStatus) String() string {
 func (*ProviderKeyStatus) ProtoMessage() {}
 
 func (x *ProviderKeyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[9]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1002,7 @@ func (x *ProviderKeyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderKeyStatus.ProtoReflect.Descriptor instead.
 func (*ProviderKeyStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{9}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProviderKeyStatus) GetProvider() string {
@@ -1012,7 +1085,7 @@ type CostPrices struct {
 
 func (x *CostPrices) Reset() {
 	*x = CostPrices{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[10]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1097,7 @@ func (x *CostPrices) String() string {
 func (*CostPrices) ProtoMessage() {}
 
 func (x *CostPrices) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[10]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1110,7 @@ func (x *CostPrices) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostPrices.ProtoReflect.Descriptor instead.
 func (*CostPrices) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{10}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CostPrices) GetPerTenThousandCalls() float64 {
@@ -1085,7 +1158,7 @@ type KeyLoads struct {
 
 func (x *KeyLoads) Reset() {
 	*x = KeyLoads{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[11]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1170,7 @@ func (x *KeyLoads) String() string {
 func (*KeyLoads) ProtoMessage() {}
 
 func (x *KeyLoads) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[11]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1183,7 @@ func (x *KeyLoads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyLoads.ProtoReflect.Descriptor instead.
 func (*KeyLoads) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{11}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KeyLoads) GetFirst() uint64 {
@@ -1160,7 +1233,7 @@ type CostProjection struct {
 
 func (x *CostProjection) Reset() {
 	*x = CostProjection{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[12]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1245,7 @@ func (x *CostProjection) String() string {
 func (*CostProjection) ProtoMessage() {}
 
 func (x *CostProjection) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[12]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1258,7 @@ func (x *CostProjection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostProjection.ProtoReflect.Descriptor instead.
 func (*CostProjection) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{12}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CostProjection) GetTtl() *durationpb.Duration {
@@ -1240,7 +1313,7 @@ type CostExample struct {
 
 func (x *CostExample) Reset() {
 	*x = CostExample{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[13]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1325,7 @@ func (x *CostExample) String() string {
 func (*CostExample) ProtoMessage() {}
 
 func (x *CostExample) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[13]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1338,7 @@ func (x *CostExample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostExample.ProtoReflect.Descriptor instead.
 func (*CostExample) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{13}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CostExample) GetRequestsPerSecond() uint32 {
@@ -1326,7 +1399,7 @@ type CostStatus struct {
 
 func (x *CostStatus) Reset() {
 	*x = CostStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[14]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1411,7 @@ func (x *CostStatus) String() string {
 func (*CostStatus) ProtoMessage() {}
 
 func (x *CostStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[14]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1424,7 @@ func (x *CostStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostStatus.ProtoReflect.Descriptor instead.
 func (*CostStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{14}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CostStatus) GetProviderCalls() map[string]uint64 {
@@ -1437,7 +1510,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[15]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1522,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[15]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1535,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{15}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MemoryStatus) GetImplementation() string {
@@ -1498,7 +1571,7 @@ type AuditStatus struct {
 
 func (x *AuditStatus) Reset() {
 	*x = AuditStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[16]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1583,7 @@ func (x *AuditStatus) String() string {
 func (*AuditStatus) ProtoMessage() {}
 
 func (x *AuditStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[16]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1596,7 @@ func (x *AuditStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditStatus.ProtoReflect.Descriptor instead.
 func (*AuditStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{16}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AuditStatus) GetWriterId() string {
@@ -1582,7 +1655,7 @@ type HeadsStatus struct {
 
 func (x *HeadsStatus) Reset() {
 	*x = HeadsStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1667,7 @@ func (x *HeadsStatus) String() string {
 func (*HeadsStatus) ProtoMessage() {}
 
 func (x *HeadsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1680,7 @@ func (x *HeadsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeadsStatus.ProtoReflect.Descriptor instead.
 func (*HeadsStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{17}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HeadsStatus) GetFile() string {
@@ -1665,7 +1738,7 @@ type IdentityCount struct {
 
 func (x *IdentityCount) Reset() {
 	*x = IdentityCount{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1750,7 @@ func (x *IdentityCount) String() string {
 func (*IdentityCount) ProtoMessage() {}
 
 func (x *IdentityCount) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1763,7 @@ func (x *IdentityCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityCount.ProtoReflect.Descriptor instead.
 func (*IdentityCount) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{18}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *IdentityCount) GetKind() string {
@@ -1723,7 +1796,7 @@ type RefusalCount struct {
 
 func (x *RefusalCount) Reset() {
 	*x = RefusalCount{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1808,7 @@ func (x *RefusalCount) String() string {
 func (*RefusalCount) ProtoMessage() {}
 
 func (x *RefusalCount) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1821,7 @@ func (x *RefusalCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalCount.ProtoReflect.Descriptor instead.
 func (*RefusalCount) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{19}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RefusalCount) GetKind() string {
@@ -1789,7 +1862,7 @@ type IssuerStatus struct {
 
 func (x *IssuerStatus) Reset() {
 	*x = IssuerStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1874,7 @@ func (x *IssuerStatus) String() string {
 func (*IssuerStatus) ProtoMessage() {}
 
 func (x *IssuerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1887,7 @@ func (x *IssuerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssuerStatus.ProtoReflect.Descriptor instead.
 func (*IssuerStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{20}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *IssuerStatus) GetName() string {
@@ -1872,7 +1945,7 @@ type PolicyStatus struct {
 
 func (x *PolicyStatus) Reset() {
 	*x = PolicyStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +1957,7 @@ func (x *PolicyStatus) String() string {
 func (*PolicyStatus) ProtoMessage() {}
 
 func (x *PolicyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +1970,7 @@ func (x *PolicyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyStatus.ProtoReflect.Descriptor instead.
 func (*PolicyStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{21}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PolicyStatus) GetSha256() string {
@@ -1982,7 +2055,7 @@ type AuthenticationStatus struct {
 
 func (x *AuthenticationStatus) Reset() {
 	*x = AuthenticationStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2067,7 @@ func (x *AuthenticationStatus) String() string {
 func (*AuthenticationStatus) ProtoMessage() {}
 
 func (x *AuthenticationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2080,7 @@ func (x *AuthenticationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticationStatus.ProtoReflect.Descriptor instead.
 func (*AuthenticationStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AuthenticationStatus) GetKind() string {
@@ -2062,7 +2135,7 @@ type WaitingDestruction struct {
 
 func (x *WaitingDestruction) Reset() {
 	*x = WaitingDestruction{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2147,7 @@ func (x *WaitingDestruction) String() string {
 func (*WaitingDestruction) ProtoMessage() {}
 
 func (x *WaitingDestruction) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2160,7 @@ func (x *WaitingDestruction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingDestruction.ProtoReflect.Descriptor instead.
 func (*WaitingDestruction) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{23}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WaitingDestruction) GetVersion() *KeyVersion {
@@ -2142,7 +2215,7 @@ type DestructionStatus struct {
 
 func (x *DestructionStatus) Reset() {
 	*x = DestructionStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2227,7 @@ func (x *DestructionStatus) String() string {
 func (*DestructionStatus) ProtoMessage() {}
 
 func (x *DestructionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2240,7 @@ func (x *DestructionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestructionStatus.ProtoReflect.Descriptor instead.
 func (*DestructionStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{24}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DestructionStatus) GetTotal() uint64 {
@@ -2239,7 +2312,7 @@ type StatusResponse struct {
 	Memory *MemoryStatus `protobuf:"bytes,11,opt,name=memory,proto3" json:"memory,omitempty"`
 	// Name of the store.
 	Store string `protobuf:"bytes,12,opt,name=store,proto3" json:"store,omitempty"`
-	// What an operator should know, one sentence each; empty if all is well.
+	// The texts of notice_details.
 	Notices []string `protobuf:"bytes,13,rep,name=notices,proto3" json:"notices,omitempty"`
 	// The audit trail.
 	Audit *AuditStatus `protobuf:"bytes,14,opt,name=audit,proto3" json:"audit,omitempty"`
@@ -2262,14 +2335,16 @@ type StatusResponse struct {
 	// What is known of everything that is stored; unset with a tenant_id.
 	Integrity *IntegrityStatus `protobuf:"bytes,50,opt,name=integrity,proto3" json:"integrity,omitempty"`
 	// How a store that is put back is found; unset with a tenant_id.
-	Heads         *HeadsStatus `protobuf:"bytes,40,opt,name=heads,proto3" json:"heads,omitempty"`
+	Heads *HeadsStatus `protobuf:"bytes,40,opt,name=heads,proto3" json:"heads,omitempty"`
+	// What an operator should know; empty if all is well, and with a tenant_id.
+	NoticeDetails []*Notice `protobuf:"bytes,51,rep,name=notice_details,json=noticeDetails,proto3" json:"notice_details,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2356,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2369,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{25}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StatusResponse) GetProvider() string {
@@ -2465,6 +2540,13 @@ func (x *StatusResponse) GetHeads() *HeadsStatus {
 	return nil
 }
 
+func (x *StatusResponse) GetNoticeDetails() []*Notice {
+	if x != nil {
+		return x.NoticeDetails
+	}
+	return nil
+}
+
 // The examination of the store, which begins with each start and every week: all rows, the trail, and the logs.
 type IntegrityStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2484,7 +2566,7 @@ type IntegrityStatus struct {
 
 func (x *IntegrityStatus) Reset() {
 	*x = IntegrityStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2578,7 @@ func (x *IntegrityStatus) String() string {
 func (*IntegrityStatus) ProtoMessage() {}
 
 func (x *IntegrityStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2591,7 @@ func (x *IntegrityStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityStatus.ProtoReflect.Descriptor instead.
 func (*IntegrityStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{26}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *IntegrityStatus) GetPercent() uint32 {
@@ -2566,7 +2648,7 @@ type IntegrityFinding struct {
 
 func (x *IntegrityFinding) Reset() {
 	*x = IntegrityFinding{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2660,7 @@ func (x *IntegrityFinding) String() string {
 func (*IntegrityFinding) ProtoMessage() {}
 
 func (x *IntegrityFinding) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2673,7 @@ func (x *IntegrityFinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityFinding.ProtoReflect.Descriptor instead.
 func (*IntegrityFinding) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{27}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *IntegrityFinding) GetKind() string {
@@ -2649,7 +2731,7 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x1a\n" +
 	"\brotation\x18\x05 \x01(\tR\brotation\x12'\n" +
 	"\rclock_skew_ms\x18\x06 \x01(\x12H\x00R\vclockSkewMs\x88\x01\x01B\x10\n" +
-	"\x0e_clock_skew_ms\"\xc6\x04\n" +
+	"\x0e_clock_skew_ms\"\x92\x05\n" +
 	"\x10ValidateResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12.\n" +
 	"\aoverall\x18\x02 \x01(\x0e2\x14.fluo.kms.v1.OutcomeR\aoverall\x121\n" +
@@ -2660,13 +2742,18 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x03key\x18\x06 \x01(\v2\x18.fluo.kms.v1.ProviderKeyR\x03key\x127\n" +
 	"\n" +
 	"other_keys\x18\a \x03(\v2\x18.fluo.kms.v1.ProviderKeyR\totherKeys\x12W\n" +
-	"\x0eprovider_calls\x18\b \x03(\v20.fluo.kms.v1.ValidateResponse.ProviderCallsEntryR\rproviderCalls\x1a<\n" +
+	"\x0eprovider_calls\x18\b \x03(\v20.fluo.kms.v1.ValidateResponse.ProviderCallsEntryR\rproviderCalls\x12J\n" +
+	"\x16recommendation_details\x18\t \x03(\v2\x13.fluo.kms.v1.NoticeR\x15recommendationDetails\x1a<\n" +
 	"\x0eLatencyMsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a@\n" +
 	"\x12ProviderCallsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\",\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"J\n" +
+	"\x06Notice\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\",\n" +
 	"\rStatusRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"\xb7\x01\n" +
 	"\vCacheStatus\x12\x19\n" +
@@ -2803,7 +2890,7 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\fwitnessed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwitnessedAt\x12!\n" +
 	"\fsecond_clock\x18\x05 \x01(\tR\vsecondClock\x12:\n" +
 	"\vclock_ahead\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"clockAhead\"\xaf\t\n" +
+	"clockAhead\"\xeb\t\n" +
 	"\x0eStatusResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12+\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x13.fluo.kms.v1.HealthR\x06status\x12\x1d\n" +
@@ -2831,7 +2918,8 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x0eauthentication\x18\x15 \x01(\v2!.fluo.kms.v1.AuthenticationStatusR\x0eauthentication\x12Q\n" +
 	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting\x12:\n" +
 	"\tintegrity\x182 \x01(\v2\x1c.fluo.kms.v1.IntegrityStatusR\tintegrity\x12.\n" +
-	"\x05heads\x18( \x01(\v2\x18.fluo.kms.v1.HeadsStatusR\x05heads\"\xf7\x01\n" +
+	"\x05heads\x18( \x01(\v2\x18.fluo.kms.v1.HeadsStatusR\x05heads\x12:\n" +
+	"\x0enotice_details\x183 \x03(\v2\x13.fluo.kms.v1.NoticeR\rnoticeDetails\"\xf7\x01\n" +
 	"\x0fIntegrityStatus\x12\x18\n" +
 	"\apercent\x18\x01 \x01(\rR\apercent\x120\n" +
 	"\x05began\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x126\n" +
@@ -2873,7 +2961,7 @@ func file_fluo_kms_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_fluo_kms_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: fluo.kms.v1.Outcome
 	(Health)(0),                   // 1: fluo.kms.v1.Health
@@ -2882,99 +2970,102 @@ var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(*ValidationTest)(nil),        // 4: fluo.kms.v1.ValidationTest
 	(*ProviderKey)(nil),           // 5: fluo.kms.v1.ProviderKey
 	(*ValidateResponse)(nil),      // 6: fluo.kms.v1.ValidateResponse
-	(*StatusRequest)(nil),         // 7: fluo.kms.v1.StatusRequest
-	(*CacheStatus)(nil),           // 8: fluo.kms.v1.CacheStatus
-	(*KeyCount)(nil),              // 9: fluo.kms.v1.KeyCount
-	(*RotationStatus)(nil),        // 10: fluo.kms.v1.RotationStatus
-	(*BreakerStatus)(nil),         // 11: fluo.kms.v1.BreakerStatus
-	(*ProviderKeyStatus)(nil),     // 12: fluo.kms.v1.ProviderKeyStatus
-	(*CostPrices)(nil),            // 13: fluo.kms.v1.CostPrices
-	(*KeyLoads)(nil),              // 14: fluo.kms.v1.KeyLoads
-	(*CostProjection)(nil),        // 15: fluo.kms.v1.CostProjection
-	(*CostExample)(nil),           // 16: fluo.kms.v1.CostExample
-	(*CostStatus)(nil),            // 17: fluo.kms.v1.CostStatus
-	(*MemoryStatus)(nil),          // 18: fluo.kms.v1.MemoryStatus
-	(*AuditStatus)(nil),           // 19: fluo.kms.v1.AuditStatus
-	(*HeadsStatus)(nil),           // 20: fluo.kms.v1.HeadsStatus
-	(*IdentityCount)(nil),         // 21: fluo.kms.v1.IdentityCount
-	(*RefusalCount)(nil),          // 22: fluo.kms.v1.RefusalCount
-	(*IssuerStatus)(nil),          // 23: fluo.kms.v1.IssuerStatus
-	(*PolicyStatus)(nil),          // 24: fluo.kms.v1.PolicyStatus
-	(*AuthenticationStatus)(nil),  // 25: fluo.kms.v1.AuthenticationStatus
-	(*WaitingDestruction)(nil),    // 26: fluo.kms.v1.WaitingDestruction
-	(*DestructionStatus)(nil),     // 27: fluo.kms.v1.DestructionStatus
-	(*StatusResponse)(nil),        // 28: fluo.kms.v1.StatusResponse
-	(*IntegrityStatus)(nil),       // 29: fluo.kms.v1.IntegrityStatus
-	(*IntegrityFinding)(nil),      // 30: fluo.kms.v1.IntegrityFinding
-	nil,                           // 31: fluo.kms.v1.ValidateResponse.LatencyMsEntry
-	nil,                           // 32: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	nil,                           // 33: fluo.kms.v1.CostStatus.ProviderCallsEntry
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*KeyVersion)(nil),            // 36: fluo.kms.v1.KeyVersion
+	(*Notice)(nil),                // 7: fluo.kms.v1.Notice
+	(*StatusRequest)(nil),         // 8: fluo.kms.v1.StatusRequest
+	(*CacheStatus)(nil),           // 9: fluo.kms.v1.CacheStatus
+	(*KeyCount)(nil),              // 10: fluo.kms.v1.KeyCount
+	(*RotationStatus)(nil),        // 11: fluo.kms.v1.RotationStatus
+	(*BreakerStatus)(nil),         // 12: fluo.kms.v1.BreakerStatus
+	(*ProviderKeyStatus)(nil),     // 13: fluo.kms.v1.ProviderKeyStatus
+	(*CostPrices)(nil),            // 14: fluo.kms.v1.CostPrices
+	(*KeyLoads)(nil),              // 15: fluo.kms.v1.KeyLoads
+	(*CostProjection)(nil),        // 16: fluo.kms.v1.CostProjection
+	(*CostExample)(nil),           // 17: fluo.kms.v1.CostExample
+	(*CostStatus)(nil),            // 18: fluo.kms.v1.CostStatus
+	(*MemoryStatus)(nil),          // 19: fluo.kms.v1.MemoryStatus
+	(*AuditStatus)(nil),           // 20: fluo.kms.v1.AuditStatus
+	(*HeadsStatus)(nil),           // 21: fluo.kms.v1.HeadsStatus
+	(*IdentityCount)(nil),         // 22: fluo.kms.v1.IdentityCount
+	(*RefusalCount)(nil),          // 23: fluo.kms.v1.RefusalCount
+	(*IssuerStatus)(nil),          // 24: fluo.kms.v1.IssuerStatus
+	(*PolicyStatus)(nil),          // 25: fluo.kms.v1.PolicyStatus
+	(*AuthenticationStatus)(nil),  // 26: fluo.kms.v1.AuthenticationStatus
+	(*WaitingDestruction)(nil),    // 27: fluo.kms.v1.WaitingDestruction
+	(*DestructionStatus)(nil),     // 28: fluo.kms.v1.DestructionStatus
+	(*StatusResponse)(nil),        // 29: fluo.kms.v1.StatusResponse
+	(*IntegrityStatus)(nil),       // 30: fluo.kms.v1.IntegrityStatus
+	(*IntegrityFinding)(nil),      // 31: fluo.kms.v1.IntegrityFinding
+	nil,                           // 32: fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	nil,                           // 33: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	nil,                           // 34: fluo.kms.v1.CostStatus.ProviderCallsEntry
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*KeyVersion)(nil),            // 37: fluo.kms.v1.KeyVersion
 }
 var file_fluo_kms_v1_operations_proto_depIdxs = []int32{
 	0,  // 0: fluo.kms.v1.ValidationTest.outcome:type_name -> fluo.kms.v1.Outcome
 	0,  // 1: fluo.kms.v1.ValidateResponse.overall:type_name -> fluo.kms.v1.Outcome
 	4,  // 2: fluo.kms.v1.ValidateResponse.tests:type_name -> fluo.kms.v1.ValidationTest
-	31, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	32, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
 	5,  // 4: fluo.kms.v1.ValidateResponse.key:type_name -> fluo.kms.v1.ProviderKey
 	5,  // 5: fluo.kms.v1.ValidateResponse.other_keys:type_name -> fluo.kms.v1.ProviderKey
-	32, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	34, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
-	35, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
-	35, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
-	2,  // 10: fluo.kms.v1.ProviderKeyStatus.condition:type_name -> fluo.kms.v1.ProviderCondition
-	35, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
-	34, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
-	33, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
-	13, // 14: fluo.kms.v1.CostStatus.prices:type_name -> fluo.kms.v1.CostPrices
-	14, // 15: fluo.kms.v1.CostStatus.key_loads:type_name -> fluo.kms.v1.KeyLoads
-	15, // 16: fluo.kms.v1.CostStatus.projections:type_name -> fluo.kms.v1.CostProjection
-	16, // 17: fluo.kms.v1.CostStatus.example:type_name -> fluo.kms.v1.CostExample
-	35, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
-	35, // 19: fluo.kms.v1.HeadsStatus.since:type_name -> google.protobuf.Timestamp
-	35, // 20: fluo.kms.v1.HeadsStatus.written_at:type_name -> google.protobuf.Timestamp
-	34, // 21: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
-	35, // 22: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
-	23, // 23: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
-	35, // 24: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
-	24, // 25: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
-	21, // 26: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
-	22, // 27: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
-	35, // 28: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	36, // 29: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
-	35, // 30: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
-	34, // 31: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
-	26, // 32: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
-	34, // 33: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
-	35, // 34: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
-	34, // 35: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
-	1,  // 36: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
-	34, // 37: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	8,  // 38: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
-	9,  // 39: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
-	10, // 40: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
-	11, // 41: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
-	17, // 42: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
-	18, // 43: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
-	19, // 44: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
-	12, // 45: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	34, // 46: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
-	34, // 47: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
-	12, // 48: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	25, // 49: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
-	27, // 50: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
-	29, // 51: fluo.kms.v1.StatusResponse.integrity:type_name -> fluo.kms.v1.IntegrityStatus
-	20, // 52: fluo.kms.v1.StatusResponse.heads:type_name -> fluo.kms.v1.HeadsStatus
-	35, // 53: fluo.kms.v1.IntegrityStatus.began:type_name -> google.protobuf.Timestamp
-	35, // 54: fluo.kms.v1.IntegrityStatus.finished:type_name -> google.protobuf.Timestamp
-	30, // 55: fluo.kms.v1.IntegrityStatus.findings:type_name -> fluo.kms.v1.IntegrityFinding
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	33, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	7,  // 7: fluo.kms.v1.ValidateResponse.recommendation_details:type_name -> fluo.kms.v1.Notice
+	35, // 8: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
+	36, // 9: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
+	36, // 10: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
+	2,  // 11: fluo.kms.v1.ProviderKeyStatus.condition:type_name -> fluo.kms.v1.ProviderCondition
+	36, // 12: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
+	35, // 13: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
+	34, // 14: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
+	14, // 15: fluo.kms.v1.CostStatus.prices:type_name -> fluo.kms.v1.CostPrices
+	15, // 16: fluo.kms.v1.CostStatus.key_loads:type_name -> fluo.kms.v1.KeyLoads
+	16, // 17: fluo.kms.v1.CostStatus.projections:type_name -> fluo.kms.v1.CostProjection
+	17, // 18: fluo.kms.v1.CostStatus.example:type_name -> fluo.kms.v1.CostExample
+	36, // 19: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
+	36, // 20: fluo.kms.v1.HeadsStatus.since:type_name -> google.protobuf.Timestamp
+	36, // 21: fluo.kms.v1.HeadsStatus.written_at:type_name -> google.protobuf.Timestamp
+	35, // 22: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
+	36, // 23: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
+	24, // 24: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
+	36, // 25: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
+	25, // 26: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
+	22, // 27: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
+	23, // 28: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
+	36, // 29: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	37, // 30: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
+	36, // 31: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
+	35, // 32: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
+	27, // 33: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
+	35, // 34: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
+	36, // 35: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
+	35, // 36: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
+	1,  // 37: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
+	35, // 38: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	9,  // 39: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
+	10, // 40: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
+	11, // 41: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
+	12, // 42: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
+	18, // 43: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
+	19, // 44: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
+	20, // 45: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
+	13, // 46: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	35, // 47: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
+	35, // 48: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
+	13, // 49: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	26, // 50: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
+	28, // 51: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
+	30, // 52: fluo.kms.v1.StatusResponse.integrity:type_name -> fluo.kms.v1.IntegrityStatus
+	21, // 53: fluo.kms.v1.StatusResponse.heads:type_name -> fluo.kms.v1.HeadsStatus
+	7,  // 54: fluo.kms.v1.StatusResponse.notice_details:type_name -> fluo.kms.v1.Notice
+	36, // 55: fluo.kms.v1.IntegrityStatus.began:type_name -> google.protobuf.Timestamp
+	36, // 56: fluo.kms.v1.IntegrityStatus.finished:type_name -> google.protobuf.Timestamp
+	31, // 57: fluo.kms.v1.IntegrityStatus.findings:type_name -> fluo.kms.v1.IntegrityFinding
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_operations_proto_init() }
@@ -2990,7 +3081,7 @@ func file_fluo_kms_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluo_kms_v1_operations_proto_rawDesc), len(file_fluo_kms_v1_operations_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,12 +1,13 @@
-/** What an operator should change in a policy that is good enough to be in force, a sentence each, for Validate. */
+/** What an operator should change in a policy that is good enough to be in force, for Validate. */
 import type { Role } from "../../call/roles.ts";
+import { type Notice, notice } from "../../notices.ts";
 import type { Policy } from "./policy.ts";
 
 export interface PolicyAdvice {
   /** What is worth saying, and wrong with no policy. */
-  readonly recommendations: readonly string[];
+  readonly recommendations: readonly Notice[];
   /** What is wrong. */
-  readonly faults: readonly string[];
+  readonly faults: readonly Notice[];
 }
 
 const opening: readonly Role[] = ["decrypt", "decrypt-data-key"];
@@ -17,10 +18,14 @@ export function adviceOn(policy: Policy, profile: string): PolicyAdvice {
   const boundless = policy.rules.filter(({ tenants, roles }) => tenants.all && opening.some((role) => roles.has(role)));
   return {
     recommendations: [
-      ...advice(endless, (names) => `Give static tokens in the policy an end, by expires: ${names}.`),
-      ...advice(
-        boundless,
-        (names) => `Name tenants, ids or prefixes, in rules that give decrypt or decrypt-data-key for all: ${names}.`,
+      ...advice(endless, (names) =>
+        notice("TOKENS_WITHOUT_END", `Give static tokens in the policy an end, by expires: ${names}.`),
+      ),
+      ...advice(boundless, (names) =>
+        notice(
+          "DECRYPT_FOR_ALL",
+          `Name tenants, ids or prefixes, in rules that give decrypt or decrypt-data-key for all: ${names}.`,
+        ),
       ),
       ...(profile === "prod" && !policy.twoPersonDestruction ? [twoPersonAdvice] : []),
     ],
@@ -28,13 +33,17 @@ export function adviceOn(policy: Policy, profile: string): PolicyAdvice {
   };
 }
 
-const twoPersonAdvice =
-  "Set destruction: two-person in the policy: with one stolen credential nobody can then have a key destroyed.";
+const twoPersonAdvice = notice(
+  "ONE_PERSON_DESTRUCTION",
+  "Set destruction: two-person in the policy: with one stolen credential nobody can then have a key destroyed.",
+);
 
-const separationAdvice =
-  "Set separation: on in the policy, and give destroy to callers that may not decrypt: it is off, so who read data may destroy its key.";
+const separationAdvice = notice(
+  "SEPARATION_OFF",
+  "Set separation: on in the policy, and give destroy to callers that may not decrypt: it is off, so who read data may destroy its key.",
+);
 
-function advice(found: readonly { name: string }[], text: (names: string) => string): string[] {
+function advice(found: readonly { name: string }[], text: (names: string) => Notice): Notice[] {
   if (found.length === 0) return [];
   const names = found.slice(0, shown).map(({ name }) => name);
   const more = found.length - names.length;

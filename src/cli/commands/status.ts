@@ -24,6 +24,13 @@ interface ProviderKey {
 }
 
 /** Members that an older service does not send are undefined. */
+/** A notice as the service sends it, which may be of another release. */
+export interface SentNotice {
+  code: string;
+  subject: string;
+  text: string;
+}
+
 export interface Status {
   provider?: string;
   status?: string;
@@ -61,6 +68,7 @@ export interface Status {
   authentication?: AuthenticationStatus;
   integrity?: { percent: number; finished: string | null; findings_total: number };
   notices?: string[];
+  notice_details?: SentNotice[];
 }
 
 const timeoutMs = 30_000;

@@ -1,6 +1,7 @@
 /** `validate`: does the running service do what it is for? */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
 import { countsText, printJsonText, printLine, printTable } from "../print.ts";
+import type { SentNotice } from "./status.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 export interface Validation {
@@ -9,6 +10,7 @@ export interface Validation {
   tests?: Record<string, string>;
   latency_ms?: Record<string, number>;
   recommendations?: string[];
+  recommendation_details?: SentNotice[];
   key?: ProviderKey;
   other_keys?: ProviderKey[];
   provider_calls?: Record<string, number>;

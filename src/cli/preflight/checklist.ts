@@ -2,6 +2,7 @@
 import { accessLines } from "./access-lines.ts";
 import type { Evidence } from "./evidence.ts";
 import { fail, type Line, pass, skipped } from "./line.ts";
+import { noticeLines, recommendationLines } from "./notice-lines.ts";
 import { postgresLines } from "./postgres-lines.ts";
 import { providerLines } from "./provider-lines.ts";
 import { serviceLines } from "./service-lines.ts";
@@ -24,21 +25,21 @@ const byHand: readonly Line[] = [
   ),
 ];
 
-/** Names in order; a line for each, for `notice` one or more, and after `validate` one for each recommendation. */
+/** Names in order; a line for each, and for `notice` one or more. Recommendations of Validate follow the notices. */
 export const lineNames = [
   "service",
   ...["settings", "profile", "authentication", "policy", "tls", "certificate"],
   ...["provider", "provider-key", "validate", "cache-hit", "key-rotation"],
-  ...["health", "readiness", "liveness", "rotation", "clocks", "notice"],
+  ...["health", "readiness", "liveness", "rotation", "clocks"],
   ...["store", "backup", "drill", "upgrade"],
   ...["postgres-tls", "postgres-primary", "postgres-pooler", "postgres-connections"],
-  ...["audit", "heads-file", "integrity"],
+  ...["audit", "heads-file", "integrity", "notice"],
   ...byHand.map(({ name }) => name),
 ] as const;
 
 export function checklist(evidence: Evidence): Line[] {
   const { place, status } = evidence;
-  return [
+  const seen = [
     pass("service", `${place.text} answers, release ${status.version}`),
     ...accessLines(evidence),
     ...providerLines(evidence),
@@ -46,8 +47,8 @@ export function checklist(evidence: Evidence): Line[] {
     ...storeLines(evidence),
     ...postgresLines(evidence),
     ...trailLines(evidence),
-    ...byHand,
   ];
+  return [...seen, ...noticeLines(evidence, seen), ...recommendationLines(evidence, seen), ...byHand];
 }
 
 /** The checklist where there is no service to look at. */

@@ -1,58 +1,62 @@
-/** Notices of the service, in words of its own: which of them are said by another line, and which may stay. */
-import { misreadNotice } from "../../runtime/misread-names.ts";
+/** Notices of the service, and recommendations of Validate: those that no other line says, and whether they may stay. */
+import { mayStay, type NoticeCode } from "../../notices.ts";
+import type { SentNotice } from "../commands/status.ts";
 import type { Evidence } from "./evidence.ts";
 import { fail, type Line, pass } from "./line.ts";
 
-/** What goes on in a service that is well, or is a tenant's affair. All other notices fail, unknown ones too. */
-const harmless: readonly RegExp[] = [
-  // Not in profile prod, except on platforms for which there is no other.
-  /^Node \S+ misreads some names in JSON: /,
-  /^Integrity: checking \d+ %\./, // the line integrity fails until a first pass has ended
-  /^In the last 10 min .+ held back /,
-  /^The destruction of .+ waits for a second caller: /,
-  /^Due by the time, and not destroyed before services have seen the days pass: /,
-  /^There is no second clock: /,
-  // Not of keys under one that the configuration does not name: they do not open.
-  /still under \S+ [^,]+: run fluo-kms rewrap\.$/,
-  /^The provider key \S+ of (a tenant|[\d,]+ tenants) (is refused|does not answer): /,
-  /^Of \d+ more provider keys of tenants the same is to be said\.$/,
-];
+/** The line that says the same in its own words. */
+const saidBy: Partial<Record<NoticeCode, string>> = {
+  ...{ KEY_PATH_WORKS: "validate", TEST_FAILED: "validate", CACHE_HIT_SLOW: "cache-hit" },
+  ...{ CLOCK_SKEWED: "clocks", CLOCKS_DISAGREE: "clocks", NO_SECOND_CLOCK: "clocks" },
+  ...{ PROVIDER_LOCAL: "provider", KEY_IN_MEMORY: "provider", STORE_IN_MEMORY: "store" },
+  ...{ PROVIDER_DENIED: "provider-key", PROVIDER_UNAVAILABLE: "provider-key", PROVIDER_UNTRUSTED: "provider-key" },
+  ...{ NO_AUTHENTICATION: "authentication", TLS_TERMINATED: "tls", PROFILE_MISSPELT: "profile" },
+  ...{ POLICY_REFUSED: "policy", CERTIFICATE_ENDS: "certificate", EXAMINATION_RUNNING: "integrity" },
+  ...{ STORE_DAMAGED: "integrity", TRAIL_DAMAGED: "integrity", STORE_PUT_BACK: "heads-file" },
+  ...{ HEADS_UNWRITTEN: "heads-file", HEADS_BESIDE_STORE: "heads-file", HEADS_NOT_KEPT: "heads-file" },
+};
 
-/** Whether a notice may stay, as far as it can be told from its words. */
-export function isHarmless(notice: string): boolean {
-  return harmless.some((each) => each.test(notice));
+/** The notices of Status. A service of an earlier release sends their texts alone. */
+export function noticesOf({ notices = [], notice_details: sent }: Evidence["status"]): readonly SentNotice[] {
+  return sent ?? notices.map((text) => ({ code: "", subject: "", text }));
 }
 
-export function noticeLines(evidence: Evidence): Line[] {
-  const { notices = [] } = evidence.status;
-  const others = notices.filter((notice) => !isSaidElsewhere(notice, evidence));
-  if (others.length > 0) {
-    return others.map((notice) =>
-      isHarmless(notice) ? pass("notice", notice, "know why it may stay") : fail("notice", notice),
+export function noticeLines(evidence: Evidence, others: readonly Line[]): Line[] {
+  const notices = noticesOf(evidence.status);
+  const left = notices.filter((each) => !isSaid(each, others));
+  if (left.length > 0) {
+    return left.map(({ code, text }) =>
+      mayStay(code) ? pass("notice", text, "know why it may stay") : fail("notice", text),
     );
   }
   return [pass("notice", notices.length === 0 ? "none" : "none that is not said elsewhere here")];
 }
 
+/** A line each, none if there is nothing to say. Validate passes with all of them. */
+export function recommendationLines(evidence: Evidence, others: readonly Line[]): Line[] {
+  const { validation, status } = evidence;
+  if ("why" in validation) return [];
+  const notices = noticesOf(status);
+  const isNotice = ({ code, subject }: SentNotice) =>
+    notices.some((each) => each.code === code && each.subject === subject);
+  const { recommendation_details: sent = [] } = validation.got;
+  const left = sent.filter((each) => !isNotice(each) && !isSaid(each, others));
+  return left.map(({ text }) => pass("recommendation", text, "know why it may stay"));
+}
+
+/** A line that passes although the notice may not stay does not say it. */
+function isSaid({ code }: SentNotice, others: readonly Line[]): boolean {
+  const line = others.find(({ name }) => name === saidBy[code as NoticeCode]);
+  return line !== undefined && (line.result === "FAIL" || mayStay(code));
+}
+
 /** A service is degraded by keys of tenants too, who may disable their own. */
-export function healthLine(evidence: Evidence): Line {
-  const { status, notices = [], tenant_keys_unusable: unusable = 0 } = evidence.status;
-  if (status === "operational") return pass("health", status);
+export function healthLine({ status }: Evidence): Line {
+  if (status.status === "operational") return pass("health", status.status);
   const isTenantsAffair =
-    status === "degraded" &&
-    unusable > 0 &&
-    notices.every((notice) => isHarmless(notice) || isOfSettings(notice, evidence));
+    status.status === "degraded" &&
+    (status.tenant_keys_unusable ?? 0) > 0 &&
+    noticesOf(status).every(({ code }) => mayStay(code));
   if (isTenantsAffair) return pass("health", "degraded, by provider keys of tenants alone");
-  return fail("health", String(status), "see the notices");
-}
-
-/** The heads have a line of their own. What is wrong with the settings has one too, or Validate recommends it. */
-function isSaidElsewhere(notice: string, evidence: Evidence): boolean {
-  const { heads } = evidence.status;
-  const ofHeads = [heads?.problem, heads?.remark].filter((each) => each !== undefined && each !== "");
-  return isOfSettings(notice, evidence) || ofHeads.some((each) => notice.toLowerCase().includes(each!.toLowerCase()));
-}
-
-function isOfSettings(notice: string, { config }: Evidence): boolean {
-  return config.warnings.includes(notice) && notice !== misreadNotice;
+  return fail("health", String(status.status), "see the notices");
 }

@@ -4,7 +4,6 @@ import type { Evidence } from "./evidence.ts";
 
 /** A cached key takes some microseconds; 10 ms is what Validate warns of. */
 const mostHitMs = 5;
-const allIsWell = "✅";
 
 export function providerLines({ status, validation }: Evidence): Line[] {
   const key = "got" in validation ? validation.got.key : undefined;
@@ -17,12 +16,7 @@ export function providerLines({ status, validation }: Evidence): Line[] {
           skipped("cache-hit", "Validate gave no answer"),
           skipped("key-rotation", "Validate gave no answer"),
         ]
-      : [
-          validateLine(validation.got),
-          ...recommendationLines(validation.got),
-          cacheHitLine(validation.got),
-          keyRotationLine(key?.rotation),
-        ]),
+      : [validateLine(validation.got), cacheHitLine(validation.got), keyRotationLine(key?.rotation)]),
   ];
 }
 
@@ -54,12 +48,6 @@ function validateLine({ overall, tests = {} }: Got<"validation">): Line {
 /** Tests that build on one that failed. */
 function isUntried(result: string): boolean {
   return result.startsWith("FAIL: not tried");
-}
-
-/** A line each, none if there is nothing to say. Validate passes with all of them. */
-function recommendationLines({ recommendations = [] }: Got<"validation">): Line[] {
-  const stay = recommendations.filter((each) => !each.startsWith(allIsWell));
-  return stay.map((each) => pass("recommendation", each, "know why it may stay"));
 }
 
 function cacheHitLine({ tests = {}, latency_ms: { cache_hit: ms } = {} }: Got<"validation">): Line {

@@ -3,7 +3,7 @@ import { clocksApartMs } from "../../keys/time/time-rule.ts";
 import { agoText } from "./age.ts";
 import { fail, type Line, pass, skipped, untold } from "./line.ts";
 import type { Evidence } from "./evidence.ts";
-import { healthLine, noticeLines } from "./notice-lines.ts";
+import { healthLine } from "./notice-lines.ts";
 
 export function serviceLines(evidence: Evidence): Line[] {
   const { ready, live } = evidence;
@@ -13,7 +13,6 @@ export function serviceLines(evidence: Evidence): Line[] {
     probeLine("liveness", "/q/health/live", live),
     rotationLine(evidence),
     clocksLine(evidence),
-    ...noticeLines(evidence),
   ];
 }
 

@@ -54,8 +54,6 @@ export interface StatusParts {
     maxAgeDays: number;
     next(): Date | undefined;
     failed(): number;
-    /** When a run of the schedule last did all that was due; without it, when a key was last rotated. */
-    last?(): Date | undefined;
   };
   audit: Pick<AuditTrail, "status">;
   heads: { status(): HeadsStatus };
@@ -135,7 +133,8 @@ export function statusHandlers(parts: StatusParts) {
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
         audit: auditStatus(audit),
-        notices: [...report.notices],
+        notices: report.notices.map(({ text }) => text),
+        noticeDetails: [...report.notices],
         providerKeys: parts.watches.map(({ provider, current }) =>
           create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
         ),
@@ -187,11 +186,11 @@ function tenantKeyStatus({ tenantProviderKeys }: StatusParts, tenantId: string |
 function rotationStatus({ schedule }: StatusParts, counts: KeyCounts, due: number) {
   const { enabled, maxAgeDays, next, failed } = schedule;
   const nextAt = next();
-  const lastAt = schedule.last?.() ?? counts.lastRotationAt;
+  const { lastRotationAt } = counts;
   return create(RotationStatusSchema, {
     enabled,
     maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
-    ...(lastAt && { last: timestampFromDate(lastAt) }),
+    ...(lastRotationAt && { last: timestampFromDate(lastRotationAt) }),
     ...(nextAt && { next: timestampFromDate(nextAt) }),
     due: BigInt(due),
     failed: BigInt(failed()),

@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
+import { type Notice, notice, type Problem } from "../../notices.ts";
 import type { Attribution } from "../audit-store.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import type { HeadsStore } from "../heads-store.ts";
@@ -20,9 +21,9 @@ export interface Heads {
   /** True while the store is behind the file, or nobody can tell. The service is not ready then. */
   isBehind(): boolean;
   /** The reasons why the service is not operational. */
-  problems(): { status: "degraded" | "down"; notice: string }[];
-  /** Sentences on what the file does not protect from, for production to know: they do not change while the service runs. */
-  remarks(): string[];
+  problems(): Problem[];
+  /** What the file does not protect from, for production to know. It does not change while the service runs. */
+  remarks(): Notice[];
   /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT if there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;
   /** Writes what is left, unless store or disk hang: what is not noted is in the store all the same. Never rejects. */
@@ -83,7 +84,7 @@ function withoutFile(remark: string): Heads {
     status: () => ({ ...nothing, problem: "", remark }),
     isBehind: () => false,
     problems: () => [],
-    remarks: () => remarksOf(remark),
+    remarks: () => (remark === "" ? [] : [notice("HEADS_NOT_KEPT", sentence(remark))]),
     async accept() {
       throw invalidField("digest", "there is nothing to accept: this replica keeps no heads file");
     },
@@ -158,8 +159,8 @@ function keepHeads(kept: KeptHeads, { store, place, time, changed, log, remark, 
       return { file: place.file, ...written(kept), currentAtMs, failures: failures.count(), problem, remark };
     },
     isBehind: () => finding !== undefined,
-    problems: () => problemsOf(finding?.message, unwritten(place, failures.present())),
-    remarks: () => remarksOf(remark),
+    problems: () => problemsOf(place, finding?.message, unwritten(place, failures.present())),
+    remarks: () => (remark === "" ? [] : [notice("HEADS_BESIDE_STORE", sentence(remark), place.file)]),
     accept: (digest, by) =>
       inTurn(async () => {
         await judge(); // it may have been put back once more
@@ -226,18 +227,15 @@ function withDigest(finding: Finding | undefined, digest: string): Finding {
   return finding;
 }
 
-function remarksOf(remark: string): string[] {
-  return remark === "" ? [] : [sentence(remark)];
-}
-
 function written(kept: KeptHeads): Pick<HeadsStatus, "since" | "writtenAt" | "commits"> {
   const { since, writtenAt, counted } = kept.content() ?? {};
   return { since, writtenAt, commits: counted?.commits };
 }
 
-function problemsOf(finding: string | undefined, failure: string | undefined): ReturnType<Heads["problems"]> {
-  if (finding !== undefined) return [{ status: "down", notice: sentence(finding) }];
-  return failure === undefined ? [] : [{ status: "degraded", notice: sentence(failure) }];
+function problemsOf({ file }: HeadsPlace, finding: string | undefined, failure: string | undefined): Problem[] {
+  if (finding !== undefined) return [{ status: "down", notice: notice("STORE_PUT_BACK", sentence(finding), file) }];
+  if (failure === undefined) return [];
+  return [{ status: "degraded", notice: notice("HEADS_UNWRITTEN", sentence(failure), file) }];
 }
 
 function reasonOf(error: unknown): string {

@@ -12,6 +12,7 @@ import { type FieldViolation, KmsError } from "../../errors.ts";
 import type { PublicKeySet } from "../../service/kms/public-key-set.ts";
 import { shortName } from "../strict-json.ts";
 import { dateText, numbers, roundMs } from "./json-values.ts";
+import { noticeJson } from "./status-json.ts";
 
 const stateNames = new Map<number, string>(Object.entries(KeyState).map(([name, state]) => [state, name]));
 
@@ -29,6 +30,7 @@ export function validateJson(response: ValidateResponse) {
     tests: Object.fromEntries(response.tests.map((test) => [test.name, verdict(test)])),
     latency_ms: Object.fromEntries(Object.entries(response.latencyMs).map(([name, ms]) => [name, roundMs(ms)])),
     recommendations: response.recommendations,
+    recommendation_details: response.recommendationDetails.map(noticeJson),
     key: response.key && providerKeyJson(response.key),
     other_keys: response.otherKeys.map(providerKeyJson),
     provider_calls: numbers(response.providerCalls),

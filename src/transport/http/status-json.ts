@@ -6,6 +6,7 @@ import {
   type DestructionStatus,
   Health,
   type IntegrityStatus,
+  type Notice,
   ProviderCondition,
   type ProviderKeyStatus,
   type StatusResponse,
@@ -83,7 +84,13 @@ export function statusJson(response: StatusResponse) {
     integrity: integrity && integrityJson(integrity),
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,
+    notice_details: response.noticeDetails.map(noticeJson),
   };
+}
+
+/** A code of docs/NOTICES.md. */
+export function noticeJson({ code, subject, text }: Notice) {
+  return { code, subject, text };
 }
 
 function integrityJson({ percent, began, finished, findings, findingsTotal }: IntegrityStatus) {

@@ -1,9 +1,13 @@
 /** What Validate recommends on a policy, and what it does not on one that needs nothing. */
+import { textsOf } from "../../support/notice-texts.ts";
 import { expect, it } from "vitest";
 import { adviceOn } from "../../../src/auth/policy/policy-advice.ts";
 import { policyOf, rule, trusted } from "../../support/policy-fixture.ts";
 
-const advised = (text: string, profile = "dev") => adviceOn(policyOf(text), profile);
+const advised = (text: string, profile = "dev") => {
+  const { recommendations, faults } = adviceOn(policyOf(text), profile);
+  return { recommendations: textsOf(recommendations), faults: textsOf(faults) };
+};
 const nothing = { recommendations: [], faults: [] };
 const tokensWithoutEnd = (names: readonly string[]) => `version: 1
 tokens:

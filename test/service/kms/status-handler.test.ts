@@ -43,19 +43,18 @@ it("says why audit rows cannot be written", async () => {
   expect(audit?.problem).toBe("the disk is full");
 });
 
-it("tells how many keys are due, and when rotation was last complete, or else a key last rotated", async () => {
+it("tells how many keys are due, and when a key was last rotated, as the metric does", async () => {
   const { kms, parts, store } = setUp();
   await addKey(store);
   await addKey(store);
   const before = await kms.status(asking(), call());
   expect(before.rotation).toMatchObject({ due: 0n });
-  const rotatedAt = (await store.counts()).lastRotationAt!;
-  expect(timestampDate(before.rotation!.last!)).toEqual(rotatedAt);
-  const completeAt = new Date("2025-12-31T02:00:00.000Z");
-  const schedule = { ...parts.schedule, maxAgeDays: -3_650, last: () => completeAt };
-  const after = await statusHandlers({ ...parts, schedule }).status(asking(), call());
+  expect(timestampDate(before.rotation!.last!)).toEqual((await store.counts()).lastRotationAt);
+  const after = await statusHandlers({ ...parts, schedule: { ...parts.schedule, maxAgeDays: -3_650 } }).status(
+    asking(),
+    call(),
+  );
   expect(after.rotation).toMatchObject({ due: 1n });
-  expect(timestampDate(after.rotation!.last!)).toEqual(completeAt);
 });
 
 it("counts the keys of one tenant", async () => {

@@ -9,6 +9,7 @@ import {
   type ValidateResponse,
   ValidateResponseSchema,
 } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { type Notice, notice } from "../../../notices.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
 import type { CallContext } from "../../../call/context.ts";
 import { checkTenantId } from "../../../call/ids.ts";
@@ -65,9 +66,10 @@ export function validateHandlers(parts: ValidateParts) {
         cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
         cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),
       };
+      const provider = used.unguarded.name;
       const isPassed = probe.tests.every(({ outcome }) => outcome === Outcome.PASS);
       return create(ValidateResponseSchema, {
-        provider: used.unguarded.name,
+        provider,
         overall: isPassed ? Outcome.PASS : Outcome.FAIL,
         tests: [...probe.tests],
         latencyMs: {
@@ -75,7 +77,9 @@ export function validateHandlers(parts: ValidateParts) {
           cache_miss: times.cacheMissMs,
           cache_hit: times.cacheHitMs,
         },
-        recommendations: recommendationsOn(parts, { isPassed, advice: probe.advice, key: looks.key, ...times }),
+        ...recommended(
+          recommendationsOn(parts, { isPassed, advice: probe.advice, key: looks.key, provider, ...times }),
+        ),
         key: keySeen(used.unguarded, looks.key),
         otherKeys: othersThan(used, parts.watches).map(({ provider }, at) => keySeen(provider, looks.others[at])),
         providerCalls: Object.fromEntries(inOrder(calls).map(([operation, count]) => [operation, BigInt(count)])),
@@ -86,7 +90,12 @@ export function validateHandlers(parts: ValidateParts) {
 
 /** Nothing else can be tried. Which provider it is nobody has asked yet. */
 function notOpen({ tests, advice }: Probe): ValidateResponse {
-  return create(ValidateResponseSchema, { overall: Outcome.FAIL, tests: [...tests], recommendations: [...advice] });
+  const found = advice.map((text) => notice("TEST_FAILED", text));
+  return create(ValidateResponseSchema, { overall: Outcome.FAIL, tests: [...tests], ...recommended(found) });
+}
+
+function recommended(found: readonly Notice[]) {
+  return { recommendations: found.map(({ text }) => text), recommendationDetails: [...found] };
 }
 
 /** The looks are made at once: they are told in one order, whichever ends first. */

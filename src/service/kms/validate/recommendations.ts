@@ -1,13 +1,14 @@
 /**
- * What Validate recommends, a sentence each: that all is well, or what failed, then what will or may fail; then what is always worth saying.
+ * Recommendations of Validate: that the key path works, or what failed; then what will or may fail; then what is always worth saying.
  */
+import { type Notice, notice } from "../../../notices.ts";
 import { type Looks, skewText, worstSkewMs } from "./tests.ts";
 
 export interface RecommendationParts {
   /** What is always worth saying about this configuration, and wrong with none. */
-  recommendations: readonly string[];
+  recommendations: readonly Notice[];
   /** What is wrong whenever one looks: with the configuration, or with the store's key. */
-  faults: readonly string[];
+  faults: readonly Notice[];
   /** Both of the policy in force. */
   policyAdvice?: (() => Pick<RecommendationParts, "recommendations" | "faults">) | undefined;
   breakers(): readonly { name: string; state: string }[];
@@ -21,6 +22,8 @@ export interface Findings {
   /** What is to be done about tests that failed. */
   advice: readonly string[];
   key: Looks["key"];
+  /** Name of the provider. */
+  provider: string;
   /** Of the tests that passed. */
   cacheHitMs: number;
   cacheMissMs: number;
@@ -30,11 +33,13 @@ const slowHitMs = 10;
 const slowMissMs = 100;
 const poorSkewMs = 5_000;
 
-export function recommendationsOn(parts: RecommendationParts, { isPassed, advice, key, ...times }: Findings): string[] {
+/** The ✅ stands whenever every test passed. What else is recommended follows it. */
+export function recommendationsOn(parts: RecommendationParts, findings: Findings): Notice[] {
+  const { isPassed, advice, key, provider, ...times } = findings;
   const ofPolicy = parts.policyAdvice?.();
   const wrong = [
-    ...advice,
-    ...(key?.advice ?? []),
+    ...advice.map((text) => notice("TEST_FAILED", text)),
+    ...(key?.advice ?? []).map((text) => notice("PROVIDER_ADVICE", text, provider)),
     ...skewAdvice(key?.clockSkewMs),
     ...speedAdvice(times),
     ...pausedAdvice(parts.breakers()),
@@ -43,43 +48,52 @@ export function recommendationsOn(parts: RecommendationParts, { isPassed, advice
     ...(ofPolicy?.faults ?? []),
   ];
   const worthSaying = [...(ofPolicy?.recommendations ?? []), ...parts.recommendations];
-  const all = new Set([...(isPassed && wrong.length === 0 ? [allIsWell] : []), ...wrong, ...worthSaying]);
-  return [...all].filter((one) => ![...all].some((other) => other !== one && other.includes(one)));
+  const all = [...(isPassed ? [notice("KEY_PATH_WORKS", allIsWell)] : []), ...wrong, ...worthSaying];
+  return all.filter(
+    ({ text }, at) =>
+      all.findIndex((other) => other.text === text) === at &&
+      !all.some((other) => other.text !== text && other.text.includes(text)),
+  );
 }
 
-/** To the letter what FLUO's quickstart tells its readers to look for. */
-export const allIsWell = "✅ KMS configuration is valid and ready for production";
+/** Begins as FLUO's quickstart tells its readers to look for. Readiness for production is for preflight to say. */
+export const allIsWell = "✅ KMS configuration is valid: the key path works";
 
 /** As the quickstart ends on the provider `local`. */
 export const localAdvice =
   "For production switch to fluo.kms.provider=aws (or azure, gcp, vault): with local the master key is in this process, or in a file beside it.";
 
-const noStaleAdvice =
-  "kms.cache.max-stale is 0: when the provider gives no answer, a cached key fails as soon as kms.cache.ttl is over; set it to 4h, say.";
+const noStaleAdvice = notice(
+  "NO_STALE_KEYS",
+  "kms.cache.max-stale is 0: when the provider gives no answer, a cached key fails as soon as kms.cache.ttl is over; set it to 4h, say.",
+  "kms.cache.max-stale",
+);
 
-function skewAdvice(skewMs = 0): string[] {
+function skewAdvice(skewMs = 0): Notice[] {
   const size = Math.abs(skewMs);
   if (size <= poorSkewMs || size > worstSkewMs) return [];
-  return [`Set the clock by NTP: ${skewText(skewMs)}, and from 300 s on a provider refuses signed requests.`];
+  const text = `Set the clock by NTP: ${skewText(skewMs)}, and from 300 s on a provider refuses signed requests.`;
+  return [notice("CLOCK_SKEWED", text)];
 }
 
-function speedAdvice({ cacheHitMs, cacheMissMs }: Pick<Findings, "cacheHitMs" | "cacheMissMs">): string[] {
-  const advice: string[] = [];
+function speedAdvice({ cacheHitMs, cacheMissMs }: Pick<Findings, "cacheHitMs" | "cacheMissMs">): Notice[] {
+  const advice: Notice[] = [];
   if (cacheHitMs >= slowHitMs) {
-    advice.push(
-      `A cached key took ${cacheHitMs.toFixed(0)} ms: the process is short of CPU; give it more, or more replicas.`,
-    );
+    const text = `A cached key took ${cacheHitMs.toFixed(0)} ms: the process is short of CPU; give it more, or more replicas.`;
+    advice.push(notice("CACHE_HIT_SLOW", text));
   }
   if (cacheMissMs >= slowMissMs) {
-    advice.push(
-      `A key that is not cached took ${cacheMissMs.toFixed(0)} ms: use a provider region nearer by, or a longer kms.cache.ttl.`,
-    );
+    const text = `A key that is not cached took ${cacheMissMs.toFixed(0)} ms: use a provider region nearer by, or a longer kms.cache.ttl.`;
+    advice.push(notice("CACHE_MISS_SLOW", text));
   }
   return advice;
 }
 
-function pausedAdvice(breakers: readonly { name: string; state: string }[]): string[] {
+function pausedAdvice(breakers: readonly { name: string; state: string }[]): Notice[] {
   return breakers
     .filter(({ state }) => state !== "closed")
-    .map(({ name }) => `Calls to ${name} are paused, because it does not answer: see to it and to the way there.`);
+    .map(({ name }) => {
+      const text = `Calls to ${name} are paused, because it does not answer: see to it and to the way there.`;
+      return notice("PROVIDER_PAUSED", text, name);
+    });
 }

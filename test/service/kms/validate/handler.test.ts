@@ -1,4 +1,5 @@
 /** Validate over a real local provider that refuses, hangs or lies where a test needs it, and over a fake of AWS KMS. */
+import { notice } from "../../../../src/notices.ts";
 import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Outcome, ValidateRequestSchema, type ValidateResponse } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
@@ -268,7 +269,7 @@ describe("the provider's key", () => {
   it("is told of in its provider's words, and what they advise", async () => {
     const answer = await validated(reporting({ detail: "Enabled", rotation: "off", advice: ["Turn rotation on: on"] }));
     expect(answer.key).toMatchObject({ state: "Enabled", rotation: "off" });
-    expect(answer).toMatchObject({ overall: Outcome.PASS, recommendations: ["Turn rotation on: on"] });
+    expect(answer).toMatchObject({ overall: Outcome.PASS, recommendations: [allIsWell, "Turn rotation on: on"] });
   });
 
   it("fails where it is disabled, in the provider's word and with its advice", async () => {
@@ -370,7 +371,7 @@ describe("the clock", () => {
   ])("off by %d ms is worth setting", async (skew, words) => {
     const answer = await withSkew(skew);
     expect(answer.overall).toBe(Outcome.PASS);
-    expect(answer.recommendations).toEqual([expect.stringContaining(words)]);
+    expect(answer.recommendations).toEqual([allIsWell, expect.stringContaining(words)]);
   });
 
   it("off by more than five minutes fails", async () => {
@@ -492,6 +493,8 @@ describe("a provider that gives no answer", () => {
 });
 
 describe("recommendations", () => {
+  const keysInMemory = notice("KEY_IN_MEMORY", "Keys are in memory.");
+
   it("name places that are not asked, keys that are not served on, and what always holds, once", async () => {
     const answer = await validated(undefined, {
       parts: {
@@ -500,15 +503,23 @@ describe("recommendations", () => {
           { name: "aws/eu-central-1", state: "closed" },
         ],
         maxStaleMs: 0,
-        recommendations: ["Keys are in memory.", "Keys are in memory."],
+        recommendations: [keysInMemory, keysInMemory],
       },
     });
     expect(answer.overall).toBe(Outcome.PASS);
     expect(answer.recommendations).toEqual([
+      allIsWell,
       expect.stringContaining("Calls to aws/eu-west-1 are paused"),
       expect.stringContaining("kms.cache.max-stale is 0"),
       "Keys are in memory.",
     ]);
+    expect(answer.recommendationDetails.map(({ code, subject }) => [code, subject])).toEqual([
+      ["KEY_PATH_WORKS", ""],
+      ["PROVIDER_PAUSED", "aws/eu-west-1"],
+      ["NO_STALE_KEYS", "kms.cache.max-stale"],
+      ["KEY_IN_MEMORY", ""],
+    ]);
+    expect(answer.recommendationDetails.map(({ text }) => text)).toEqual(answer.recommendations);
   });
 });
 

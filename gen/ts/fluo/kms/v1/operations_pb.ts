@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/operations.proto.
  */
 export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLmAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAESDAoEbmFtZRgIIAEoCRIPCgd0ZW5hbnRzGAkgASgNImYKCkNvc3RQcmljZXMSHgoWcGVyX3Rlbl90aG91c2FuZF9jYWxscxgBIAEoARIVCg1wZXJfa2V5X21vbnRoGAIgASgBEhAKCGN1cnJlbmN5GAMgASgJEg8KB2NoYXJnZWQYBCABKAkiTgoIS2V5TG9hZHMSDQoFZmlyc3QYASABKAQSEQoJcmVmcmVzaGVkGAIgASgEEg8KB2V4cGlyZWQYAyABKAQSDwoHZG91YnRlZBgEIAEoBCKgAQoOQ29zdFByb2plY3Rpb24SJgoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWNhbGxzX3Blcl9kYXkYAiABKAESFgoOY29zdF9wZXJfbW9udGgYAyABKAESGgoSbW9zdF9jYWxsc19wZXJfZGF5GAQgASgBEhsKE21vc3RfY29zdF9wZXJfbW9udGgYBSABKAEicQoLQ29zdEV4YW1wbGUSGwoTcmVxdWVzdHNfcGVyX3NlY29uZBgBIAEoDRIWCg5jYWNoZV9oaXRfcmF0ZRgCIAEoARIVCg1jYWxsc19wZXJfZGF5GAMgASgBEhYKDmNvc3RfcGVyX21vbnRoGAQgASgBIrkDCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARInCgZwcmljZXMYAyABKAsyFy5mbHVvLmttcy52MS5Db3N0UHJpY2VzEhUKDXByb3ZpZGVyX2tleXMYBCABKA0SHQoVY2hhcmdlZF9jYWxsc19wZXJfZGF5GAUgASgBEhYKDmNvc3RfcGVyX21vbnRoGAYgASgBEigKCWtleV9sb2FkcxgHIAEoCzIVLmZsdW8ua21zLnYxLktleUxvYWRzEjAKC3Byb2plY3Rpb25zGAggAygLMhsuZmx1by5rbXMudjEuQ29zdFByb2plY3Rpb24SKQoHZXhhbXBsZRgJIAEoCzIYLmZsdW8ua21zLnYxLkNvc3RFeGFtcGxlEhMKC3VuY2VydGFpbnR5GAogASgJGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSKoAQoLSGVhZHNTdGF0dXMSDAoEZmlsZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKd3JpdHRlbl9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHY29tbWl0cxgEIAEoBBIPCgdwcm9ibGVtGAUgASgJEg4KBnJlbWFyaxgGIAEoCSIsCg1JZGVudGl0eUNvdW50EgwKBGtpbmQYASABKAkSDQoFY291bnQYAiABKA0iOwoMUmVmdXNhbENvdW50EgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEg0KBWNvdW50GAMgASgEImMKDElzc3VlclN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGtleXMYAiABKA0SJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Byb2JsZW0YBCABKAkinAIKDFBvbGljeVN0YXR1cxIOCgZzaGEyNTYYASABKAkSLQoJbG9hZGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVydWxlcxgDIAEoDRIXCg9yZWxvYWRfZmFpbHVyZXMYBCABKAQSEAoIcHJvYmxlbXMYBSADKAkSEgoKc2VwYXJhdGlvbhgGIAEoCBIeChZ0d29fcGVyc29uX2Rlc3RydWN0aW9uGAcgASgIEioKB2lzc3VlcnMYCCADKAsyGS5mbHVvLmttcy52MS5Jc3N1ZXJTdGF0dXMSMwoPY3JsX25leHRfdXBkYXRlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLoAQoUQXV0aGVudGljYXRpb25TdGF0dXMSDAoEa2luZBgBIAEoCRIpCgZwb2xpY3kYAiABKAsyGS5mbHVvLmttcy52MS5Qb2xpY3lTdGF0dXMSLgoKaWRlbnRpdGllcxgDIAMoCzIaLmZsdW8ua21zLnYxLklkZW50aXR5Q291bnQSKwoIcmVmdXNhbHMYBCADKAsyGS5mbHVvLmttcy52MS5SZWZ1c2FsQ291bnQSOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqwEKEldhaXRpbmdEZXN0cnVjdGlvbhIoCgd2ZXJzaW9uGAEgASgLMhcuZmx1by5rbXMudjEuS2V5VmVyc2lvbhIuCgpkZXN0cm95X2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgt1bndpdG5lc3NlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhILCgN3aHkYBCABKAki+AEKEURlc3RydWN0aW9uU3RhdHVzEg0KBXRvdGFsGAEgASgEEi4KBWZpcnN0GAIgAygLMh8uZmx1by5rbXMudjEuV2FpdGluZ0Rlc3RydWN0aW9uEiwKCXdpdG5lc3NlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCgx3aXRuZXNzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHNlY29uZF9jbG9jaxgFIAEoCRIuCgtjbG9ja19haGVhZBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKxBwoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzCgt0ZW5hbnRfa2V5cxgSIAMoCzIeLmZsdW8ua21zLnYxLlByb3ZpZGVyS2V5U3RhdHVzEhkKEXRlbmFudF9rZXlzX3RvdGFsGBMgASgNEhwKFHRlbmFudF9rZXlzX3VudXNhYmxlGBQgASgNEjkKDmF1dGhlbnRpY2F0aW9uGBUgASgLMiEuZmx1by5rbXMudjEuQXV0aGVudGljYXRpb25TdGF0dXMSPAoUZGVzdHJ1Y3Rpb25zX3dhaXRpbmcYLSABKAsyHi5mbHVvLmttcy52MS5EZXN0cnVjdGlvblN0YXR1cxIvCglpbnRlZ3JpdHkYMiABKAsyHC5mbHVvLmttcy52MS5JbnRlZ3JpdHlTdGF0dXMSJwoFaGVhZHMYKCABKAsyGC5mbHVvLmttcy52MS5IZWFkc1N0YXR1cyLEAQoPSW50ZWdyaXR5U3RhdHVzEg8KB3BlcmNlbnQYASABKA0SKQoFYmVnYW4YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGZpbmlzaGVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCghmaW5kaW5ncxgEIAMoCzIdLmZsdW8ua21zLnYxLkludGVncml0eUZpbmRpbmcSFgoOZmluZGluZ3NfdG90YWwYBSABKAQiXgoQSW50ZWdyaXR5RmluZGluZxIMCgRraW5kGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIOCgZrZXlfaWQYAyABKAkSCwoDbG9nGAQgASgEEgwKBHdoYXQYBSABKAkqRgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEAoMT1VUQ09NRV9QQVNTEAESEAoMT1VUQ09NRV9GQUlMEAIqXgoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhYKEkhFQUxUSF9PUEVSQVRJT05BTBABEhMKD0hFQUxUSF9ERUdSQURFRBACEg8KC0hFQUxUSF9ET1dOEAMqnAEKEVByb3ZpZGVyQ29uZGl0aW9uEiIKHlBST1ZJREVSX0NPTkRJVElPTl9VTlNQRUNJRklFRBAAEiAKHFBST1ZJREVSX0NPTkRJVElPTl9BTlNXRVJJTkcQARIiCh5QUk9WSURFUl9DT05ESVRJT05fVU5BVkFJTEFCTEUQAhIdChlQUk9WSURFUl9DT05ESVRJT05fREVOSUVEEANCWwoPZGV2LmZsdW8ua21zLnYxQg9PcGVyYXRpb25zUHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyKOBAoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRIzChZyZWNvbW1lbmRhdGlvbl9kZXRhaWxzGAkgAygLMhMuZmx1by5rbXMudjEuTm90aWNlGjAKDkxhdGVuY3lNc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaNAoSUHJvdmlkZXJDYWxsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiNQoGTm90aWNlEgwKBGNvZGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgR0ZXh0GAMgASgJIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLmAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAESDAoEbmFtZRgIIAEoCRIPCgd0ZW5hbnRzGAkgASgNImYKCkNvc3RQcmljZXMSHgoWcGVyX3Rlbl90aG91c2FuZF9jYWxscxgBIAEoARIVCg1wZXJfa2V5X21vbnRoGAIgASgBEhAKCGN1cnJlbmN5GAMgASgJEg8KB2NoYXJnZWQYBCABKAkiTgoIS2V5TG9hZHMSDQoFZmlyc3QYASABKAQSEQoJcmVmcmVzaGVkGAIgASgEEg8KB2V4cGlyZWQYAyABKAQSDwoHZG91YnRlZBgEIAEoBCKgAQoOQ29zdFByb2plY3Rpb24SJgoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWNhbGxzX3Blcl9kYXkYAiABKAESFgoOY29zdF9wZXJfbW9udGgYAyABKAESGgoSbW9zdF9jYWxsc19wZXJfZGF5GAQgASgBEhsKE21vc3RfY29zdF9wZXJfbW9udGgYBSABKAEicQoLQ29zdEV4YW1wbGUSGwoTcmVxdWVzdHNfcGVyX3NlY29uZBgBIAEoDRIWCg5jYWNoZV9oaXRfcmF0ZRgCIAEoARIVCg1jYWxsc19wZXJfZGF5GAMgASgBEhYKDmNvc3RfcGVyX21vbnRoGAQgASgBIrkDCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARInCgZwcmljZXMYAyABKAsyFy5mbHVvLmttcy52MS5Db3N0UHJpY2VzEhUKDXByb3ZpZGVyX2tleXMYBCABKA0SHQoVY2hhcmdlZF9jYWxsc19wZXJfZGF5GAUgASgBEhYKDmNvc3RfcGVyX21vbnRoGAYgASgBEigKCWtleV9sb2FkcxgHIAEoCzIVLmZsdW8ua21zLnYxLktleUxvYWRzEjAKC3Byb2plY3Rpb25zGAggAygLMhsuZmx1by5rbXMudjEuQ29zdFByb2plY3Rpb24SKQoHZXhhbXBsZRgJIAEoCzIYLmZsdW8ua21zLnYxLkNvc3RFeGFtcGxlEhMKC3VuY2VydGFpbnR5GAogASgJGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSKoAQoLSGVhZHNTdGF0dXMSDAoEZmlsZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKd3JpdHRlbl9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHY29tbWl0cxgEIAEoBBIPCgdwcm9ibGVtGAUgASgJEg4KBnJlbWFyaxgGIAEoCSIsCg1JZGVudGl0eUNvdW50EgwKBGtpbmQYASABKAkSDQoFY291bnQYAiABKA0iOwoMUmVmdXNhbENvdW50EgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEg0KBWNvdW50GAMgASgEImMKDElzc3VlclN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGtleXMYAiABKA0SJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Byb2JsZW0YBCABKAkinAIKDFBvbGljeVN0YXR1cxIOCgZzaGEyNTYYASABKAkSLQoJbG9hZGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVydWxlcxgDIAEoDRIXCg9yZWxvYWRfZmFpbHVyZXMYBCABKAQSEAoIcHJvYmxlbXMYBSADKAkSEgoKc2VwYXJhdGlvbhgGIAEoCBIeChZ0d29fcGVyc29uX2Rlc3RydWN0aW9uGAcgASgIEioKB2lzc3VlcnMYCCADKAsyGS5mbHVvLmttcy52MS5Jc3N1ZXJTdGF0dXMSMwoPY3JsX25leHRfdXBkYXRlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLoAQoUQXV0aGVudGljYXRpb25TdGF0dXMSDAoEa2luZBgBIAEoCRIpCgZwb2xpY3kYAiABKAsyGS5mbHVvLmttcy52MS5Qb2xpY3lTdGF0dXMSLgoKaWRlbnRpdGllcxgDIAMoCzIaLmZsdW8ua21zLnYxLklkZW50aXR5Q291bnQSKwoIcmVmdXNhbHMYBCADKAsyGS5mbHVvLmttcy52MS5SZWZ1c2FsQ291bnQSOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqwEKEldhaXRpbmdEZXN0cnVjdGlvbhIoCgd2ZXJzaW9uGAEgASgLMhcuZmx1by5rbXMudjEuS2V5VmVyc2lvbhIuCgpkZXN0cm95X2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgt1bndpdG5lc3NlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhILCgN3aHkYBCABKAki+AEKEURlc3RydWN0aW9uU3RhdHVzEg0KBXRvdGFsGAEgASgEEi4KBWZpcnN0GAIgAygLMh8uZmx1by5rbXMudjEuV2FpdGluZ0Rlc3RydWN0aW9uEiwKCXdpdG5lc3NlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCgx3aXRuZXNzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHNlY29uZF9jbG9jaxgFIAEoCRIuCgtjbG9ja19haGVhZBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLeBwoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzCgt0ZW5hbnRfa2V5cxgSIAMoCzIeLmZsdW8ua21zLnYxLlByb3ZpZGVyS2V5U3RhdHVzEhkKEXRlbmFudF9rZXlzX3RvdGFsGBMgASgNEhwKFHRlbmFudF9rZXlzX3VudXNhYmxlGBQgASgNEjkKDmF1dGhlbnRpY2F0aW9uGBUgASgLMiEuZmx1by5rbXMudjEuQXV0aGVudGljYXRpb25TdGF0dXMSPAoUZGVzdHJ1Y3Rpb25zX3dhaXRpbmcYLSABKAsyHi5mbHVvLmttcy52MS5EZXN0cnVjdGlvblN0YXR1cxIvCglpbnRlZ3JpdHkYMiABKAsyHC5mbHVvLmttcy52MS5JbnRlZ3JpdHlTdGF0dXMSJwoFaGVhZHMYKCABKAsyGC5mbHVvLmttcy52MS5IZWFkc1N0YXR1cxIrCg5ub3RpY2VfZGV0YWlscxgzIAMoCzITLmZsdW8ua21zLnYxLk5vdGljZSLEAQoPSW50ZWdyaXR5U3RhdHVzEg8KB3BlcmNlbnQYASABKA0SKQoFYmVnYW4YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGZpbmlzaGVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCghmaW5kaW5ncxgEIAMoCzIdLmZsdW8ua21zLnYxLkludGVncml0eUZpbmRpbmcSFgoOZmluZGluZ3NfdG90YWwYBSABKAQiXgoQSW50ZWdyaXR5RmluZGluZxIMCgRraW5kGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIOCgZrZXlfaWQYAyABKAkSCwoDbG9nGAQgASgEEgwKBHdoYXQYBSABKAkqRgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEAoMT1VUQ09NRV9QQVNTEAESEAoMT1VUQ09NRV9GQUlMEAIqXgoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhYKEkhFQUxUSF9PUEVSQVRJT05BTBABEhMKD0hFQUxUSF9ERUdSQURFRBACEg8KC0hFQUxUSF9ET1dOEAMqnAEKEVByb3ZpZGVyQ29uZGl0aW9uEiIKHlBST1ZJREVSX0NPTkRJVElPTl9VTlNQRUNJRklFRBAAEiAKHFBST1ZJREVSX0NPTkRJVElPTl9BTlNXRVJJTkcQARIiCh5QUk9WSURFUl9DT05ESVRJT05fVU5BVkFJTEFCTEUQAhIdChlQUk9WSURFUl9DT05ESVRJT05fREVOSUVEEANCWwoPZGV2LmZsdW8ua21zLnYxQg9PcGVyYXRpb25zUHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.Validate.
@@ -175,9 +175,7 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
   latencyMs: { [key: string]: number };
 
   /**
-   * What an operator should change, with the command or policy statement that does it where there is one; then what is always worth knowing
-   * about the configuration. Where overall is PASS and nothing is to be changed, the first is "✅ KMS configuration is valid and ready for
-   * production". With provider "local" the last is the advice to switch to another.
+   * The texts of recommendation_details.
    *
    * @generated from field: repeated string recommendations = 5;
    */
@@ -205,6 +203,15 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
    * @generated from field: map<string, uint64> provider_calls = 8;
    */
   providerCalls: { [key: string]: bigint };
+
+  /**
+   * If overall is PASS, first KEY_PATH_WORKS, "✅ KMS configuration is valid: …". Then what an operator should change, with the command or policy
+   * statement that does it if there is one; then what is always worth knowing about the configuration. With provider "local" the last is the
+   * advice to switch to another.
+   *
+   * @generated from field: repeated fluo.kms.v1.Notice recommendation_details = 9;
+   */
+  recommendationDetails: Notice[];
 };
 
 /**
@@ -213,6 +220,41 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
  */
 export const ValidateResponseSchema: GenMessage<ValidateResponse> = /*@__PURE__*/
   messageDesc(file_fluo_kms_v1_operations, 3);
+
+/**
+ * Something that an operator should know.
+ *
+ * @generated from message fluo.kms.v1.Notice
+ */
+export type Notice = Message<"fluo.kms.v1.Notice"> & {
+  /**
+   * What it is, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Name of what it is about, of the kind that the list says for the code; empty if it is about the whole service.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * A sentence for people, which may change from release to release.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message fluo.kms.v1.Notice.
+ * Use `create(NoticeSchema)` to create a new message.
+ */
+export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 4);
 
 /**
  * Request of KmsService.Status.
@@ -235,7 +277,7 @@ export type StatusRequest = Message<"fluo.kms.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 4);
+  messageDesc(file_fluo_kms_v1_operations, 5);
 
 /**
  * One of the service's key caches, since start.
@@ -298,7 +340,7 @@ export type CacheStatus = Message<"fluo.kms.v1.CacheStatus"> & {
  * Use `create(CacheStatusSchema)` to create a new message.
  */
 export const CacheStatusSchema: GenMessage<CacheStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 5);
+  messageDesc(file_fluo_kms_v1_operations, 6);
 
 /**
  * Number of keys in a state.
@@ -333,7 +375,7 @@ export type KeyCount = Message<"fluo.kms.v1.KeyCount"> & {
  * Use `create(KeyCountSchema)` to create a new message.
  */
 export const KeyCountSchema: GenMessage<KeyCount> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 6);
+  messageDesc(file_fluo_kms_v1_operations, 7);
 
 /**
  * Rotation of keys by age.
@@ -356,7 +398,7 @@ export type RotationStatus = Message<"fluo.kms.v1.RotationStatus"> & {
   maxAge?: Duration | undefined;
 
   /**
-   * When a key was last rotated; unset if never.
+   * When a key was last rotated, as in the metric kms_last_rotation_timestamp_seconds; unset if never.
    *
    * @generated from field: google.protobuf.Timestamp last = 3;
    */
@@ -389,7 +431,7 @@ export type RotationStatus = Message<"fluo.kms.v1.RotationStatus"> & {
  * Use `create(RotationStatusSchema)` to create a new message.
  */
 export const RotationStatusSchema: GenMessage<RotationStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 7);
+  messageDesc(file_fluo_kms_v1_operations, 8);
 
 /**
  * A circuit breaker in front of a provider.
@@ -417,7 +459,7 @@ export type BreakerStatus = Message<"fluo.kms.v1.BreakerStatus"> & {
  * Use `create(BreakerStatusSchema)` to create a new message.
  */
 export const BreakerStatusSchema: GenMessage<BreakerStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 8);
+  messageDesc(file_fluo_kms_v1_operations, 9);
 
 /**
  * A provider key that the configuration names, as last seen: at every kms.provider.check-interval (30 s), and every second while not answering.
@@ -494,7 +536,7 @@ export type ProviderKeyStatus = Message<"fluo.kms.v1.ProviderKeyStatus"> & {
  * Use `create(ProviderKeyStatusSchema)` to create a new message.
  */
 export const ProviderKeyStatusSchema: GenMessage<ProviderKeyStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 9);
+  messageDesc(file_fluo_kms_v1_operations, 10);
 
 /**
  * What the provider charges, as configured under kms.cost: whatever the provider is.
@@ -536,7 +578,7 @@ export type CostPrices = Message<"fluo.kms.v1.CostPrices"> & {
  * Use `create(CostPricesSchema)` to create a new message.
  */
 export const CostPricesSchema: GenMessage<CostPrices> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 10);
+  messageDesc(file_fluo_kms_v1_operations, 11);
 
 /**
  * Keys that were unwrapped by the provider for the caches "data" and "signing" since start, by why.
@@ -578,7 +620,7 @@ export type KeyLoads = Message<"fluo.kms.v1.KeyLoads"> & {
  * Use `create(KeyLoadsSchema)` to create a new message.
  */
 export const KeyLoadsSchema: GenMessage<KeyLoads> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 11);
+  messageDesc(file_fluo_kms_v1_operations, 12);
 
 /**
  * What this replica's calls cost with a certain kms.cache.ttl. A day has 24 hours and a month 30 days.
@@ -627,7 +669,7 @@ export type CostProjection = Message<"fluo.kms.v1.CostProjection"> & {
  * Use `create(CostProjectionSchema)` to create a new message.
  */
 export const CostProjectionSchema: GenMessage<CostProjection> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 12);
+  messageDesc(file_fluo_kms_v1_operations, 13);
 
 /**
  * A service that calls the provider for every request that its cache does not answer: the example of FLUO's quickstart, at the same prices.
@@ -669,7 +711,7 @@ export type CostExample = Message<"fluo.kms.v1.CostExample"> & {
  * Use `create(CostExampleSchema)` to create a new message.
  */
 export const CostExampleSchema: GenMessage<CostExample> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 13);
+  messageDesc(file_fluo_kms_v1_operations, 14);
 
 /**
  * What the provider is used for, since start, and what that costs. Calls are this replica's; a key costs once, however many replicas use it.
@@ -754,7 +796,7 @@ export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
  * Use `create(CostStatusSchema)` to create a new message.
  */
 export const CostStatusSchema: GenMessage<CostStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 14);
+  messageDesc(file_fluo_kms_v1_operations, 15);
 
 /**
  * How secrets are held in memory.
@@ -782,7 +824,7 @@ export type MemoryStatus = Message<"fluo.kms.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 15);
+  messageDesc(file_fluo_kms_v1_operations, 16);
 
 /**
  * This process's chain of the audit trail.
@@ -831,7 +873,7 @@ export type AuditStatus = Message<"fluo.kms.v1.AuditStatus"> & {
  * Use `create(AuditStatusSchema)` to create a new message.
  */
 export const AuditStatusSchema: GenMessage<AuditStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 16);
+  messageDesc(file_fluo_kms_v1_operations, 17);
 
 /**
  * The file in which a replica notes how far the store went, by which a store that is put back is found.
@@ -887,7 +929,7 @@ export type HeadsStatus = Message<"fluo.kms.v1.HeadsStatus"> & {
  * Use `create(HeadsStatusSchema)` to create a new message.
  */
 export const HeadsStatusSchema: GenMessage<HeadsStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 17);
+  messageDesc(file_fluo_kms_v1_operations, 18);
 
 /**
  * Identities that a rule named, since start.
@@ -915,7 +957,7 @@ export type IdentityCount = Message<"fluo.kms.v1.IdentityCount"> & {
  * Use `create(IdentityCountSchema)` to create a new message.
  */
 export const IdentityCountSchema: GenMessage<IdentityCount> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 18);
+  messageDesc(file_fluo_kms_v1_operations, 19);
 
 /**
  * Calls that were refused before their requests were read, since start.
@@ -951,7 +993,7 @@ export type RefusalCount = Message<"fluo.kms.v1.RefusalCount"> & {
  * Use `create(RefusalCountSchema)` to create a new message.
  */
 export const RefusalCountSchema: GenMessage<RefusalCount> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 19);
+  messageDesc(file_fluo_kms_v1_operations, 20);
 
 /**
  * Issuer of tokens that the policy names.
@@ -993,7 +1035,7 @@ export type IssuerStatus = Message<"fluo.kms.v1.IssuerStatus"> & {
  * Use `create(IssuerStatusSchema)` to create a new message.
  */
 export const IssuerStatusSchema: GenMessage<IssuerStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 20);
+  messageDesc(file_fluo_kms_v1_operations, 21);
 
 /**
  * Policy that the service has in force.
@@ -1070,7 +1112,7 @@ export type PolicyStatus = Message<"fluo.kms.v1.PolicyStatus"> & {
  * Use `create(PolicyStatusSchema)` to create a new message.
  */
 export const PolicyStatusSchema: GenMessage<PolicyStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 21);
+  messageDesc(file_fluo_kms_v1_operations, 22);
 
 /**
  * How callers prove who they are.
@@ -1119,7 +1161,7 @@ export type AuthenticationStatus = Message<"fluo.kms.v1.AuthenticationStatus"> &
  * Use `create(AuthenticationStatusSchema)` to create a new message.
  */
 export const AuthenticationStatusSchema: GenMessage<AuthenticationStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 22);
+  messageDesc(file_fluo_kms_v1_operations, 23);
 
 /**
  * Key that waits for its destruction.
@@ -1161,7 +1203,7 @@ export type WaitingDestruction = Message<"fluo.kms.v1.WaitingDestruction"> & {
  * Use `create(WaitingDestructionSchema)` to create a new message.
  */
 export const WaitingDestructionSchema: GenMessage<WaitingDestruction> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 23);
+  messageDesc(file_fluo_kms_v1_operations, 24);
 
 /**
  * Keys that wait for their destruction, and the time that services saw pass: a wall clock alone destroys none. As of the last look at the
@@ -1220,7 +1262,7 @@ export type DestructionStatus = Message<"fluo.kms.v1.DestructionStatus"> & {
  * Use `create(DestructionStatusSchema)` to create a new message.
  */
 export const DestructionStatusSchema: GenMessage<DestructionStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 24);
+  messageDesc(file_fluo_kms_v1_operations, 25);
 
 /**
  * Response of KmsService.Status.
@@ -1313,7 +1355,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
   store: string;
 
   /**
-   * What an operator should know, one sentence each; empty if all is well.
+   * The texts of notice_details.
    *
    * @generated from field: repeated string notices = 13;
    */
@@ -1395,6 +1437,13 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
    * @generated from field: fluo.kms.v1.HeadsStatus heads = 40;
    */
   heads?: HeadsStatus | undefined;
+
+  /**
+   * What an operator should know; empty if all is well, and with a tenant_id.
+   *
+   * @generated from field: repeated fluo.kms.v1.Notice notice_details = 51;
+   */
+  noticeDetails: Notice[];
 };
 
 /**
@@ -1402,7 +1451,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 25);
+  messageDesc(file_fluo_kms_v1_operations, 26);
 
 /**
  * The examination of the store, which begins with each start and every week: all rows, the trail, and the logs.
@@ -1451,7 +1500,7 @@ export type IntegrityStatus = Message<"fluo.kms.v1.IntegrityStatus"> & {
  * Use `create(IntegrityStatusSchema)` to create a new message.
  */
 export const IntegrityStatusSchema: GenMessage<IntegrityStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 26);
+  messageDesc(file_fluo_kms_v1_operations, 27);
 
 /**
  * Something stored that is not as it was written.
@@ -1500,7 +1549,7 @@ export type IntegrityFinding = Message<"fluo.kms.v1.IntegrityFinding"> & {
  * Use `create(IntegrityFindingSchema)` to create a new message.
  */
 export const IntegrityFindingSchema: GenMessage<IntegrityFinding> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 27);
+  messageDesc(file_fluo_kms_v1_operations, 28);
 
 /**
  * Result of a check.
