@@ -71,7 +71,10 @@ async function servePrometheus(reader: IMetricReader, response: ServerResponse):
     .collect()
     .then(({ resourceMetrics }) => [200, serializer.serialize(resourceMetrics)] as const)
     .catch((error) => [500, `# failed to collect metrics: ${error}`] as const);
-  response.writeHead(status, { "content-type": "text/plain", "content-length": Buffer.byteLength(text) }).end(text);
+  response.statusCode = status;
+  response.setHeader("content-type", "text/plain");
+  response.setHeader("content-length", Buffer.byteLength(text));
+  response.end(text);
 }
 
 /**
