@@ -112,6 +112,7 @@ const ofService = {
   KEY_PATH_WORKS: { subject: "", meaning: "Validate: every test passed.", mayStay: true },
   TEST_FAILED: { subject: "", meaning: "Validate: what to do about a test that failed." },
   PROVIDER_ADVICE: { subject: "provider", meaning: "Validate: what to change at the provider's key.", mayStay: true },
+  KEY_ROTATION_OFF: { subject: "provider", meaning: "Validate: how to have the provider rotate its key." },
   CLOCK_SKEWED: { subject: "", meaning: "Validate: the service's clock is not the provider's." },
   CACHE_HIT_SLOW: { subject: "", meaning: "Validate: a cached key took 10 ms or more." },
   CACHE_MISS_SLOW: { subject: "", meaning: "Validate: a key that is not cached took 100 ms or more.", mayStay: true },

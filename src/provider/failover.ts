@@ -85,8 +85,9 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
 function adviceOn({ name, region = name }: Provider, found: PromiseSettledResult<ProviderKeyReport>): string[] {
   const about = (text: string) => `In ${region}: ${text}`;
   if (found.status === "fulfilled") {
-    const { state, detail, advice } = found.value;
-    return [...(state === "enabled" ? [] : [`the key is ${detail}.`]), ...advice].map(about);
+    const { state, detail, advice, rotationAdvice } = found.value;
+    const onRotation = rotationAdvice === undefined ? [] : [rotationAdvice];
+    return [...(state === "enabled" ? [] : [`the key is ${detail}.`]), ...advice, ...onRotation].map(about);
   }
   const { reason } = found;
   if (!(reason instanceof KmsError)) throw reason;

@@ -21,7 +21,9 @@ export interface ProviderKeyState {
 export interface ProviderKeyReport extends ProviderKeyState {
   /** How the provider rotates the key by itself, as in "every 365 days" or "off"; undefined where it does not say. */
   rotation: string | undefined;
-  /** What to change, a sentence each with the command or policy statement that does it; empty if nothing. */
+  /** How to have the provider rotate the key, with the command that does it; undefined if it does, or cannot. */
+  rotationAdvice?: string | undefined;
+  /** What else to change, a sentence each with the command or policy statement that does it; empty if nothing. */
   advice: readonly string[];
 }
 

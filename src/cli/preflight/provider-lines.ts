@@ -16,7 +16,7 @@ export function providerLines({ status, validation }: Evidence): Line[] {
           skipped("cache-hit", "Validate gave no answer"),
           skipped("key-rotation", "Validate gave no answer"),
         ]
-      : [validateLine(validation.got), cacheHitLine(validation.got), keyRotationLine(key?.rotation)]),
+      : [validateLine(validation.got), cacheHitLine(validation.got), keyRotationLine(key?.rotation, validation.got)]),
   ];
 }
 
@@ -58,9 +58,15 @@ function cacheHitLine({ tests = {}, latency_ms: { cache_hit: ms } = {} }: Got<"v
 }
 
 /** The provider's rotation of its own key. Providers say `off` first, then why. */
-function keyRotationLine(rotation: string | null | undefined): Line {
+function keyRotationLine(
+  rotation: string | null | undefined,
+  { recommendation_details: recommended = [] }: Got<"validation">,
+): Line {
   if (rotation === undefined || rotation === null) return skipped("key-rotation", "the provider does not tell");
-  if (rotation === "off") return fail("key-rotation", "off", "have the provider rotate its key: docs/KEYS.md");
+  if (rotation === "off") {
+    const how = recommended.find(({ code }) => code === "KEY_ROTATION_OFF")?.text;
+    return fail("key-rotation", "off", how ?? "have the provider rotate its key: docs/KEYS.md");
+  }
   if (rotation.startsWith("off")) return skipped("key-rotation", rotation, "rotate it by hand");
   return pass("key-rotation", rotation);
 }

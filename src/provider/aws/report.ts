@@ -33,8 +33,8 @@ export async function reportOf(
   key: KeyInRegion,
   rotationStatus: RotationStatus,
 ): Promise<ProviderKeyReport> {
-  const { rotation, advice: onRotation } = await rotationOf(described, key, rotationStatus);
-  return { ...stateOf(described, clockSkewMs), rotation, advice: [...onState(described, key), ...onRotation] };
+  const { advice: onRotation, ...rotation } = await rotationOf(described, key, rotationStatus);
+  return { ...stateOf(described, clockSkewMs), ...rotation, advice: [...onState(described, key), ...onRotation] };
 }
 
 /** Updating is a primary key on its way to another region: docs.aws.amazon.com/kms/latest/APIReference/API_UpdatePrimaryRegion.html */
@@ -61,7 +61,7 @@ async function rotationOf(
   described: KeyMetadata,
   key: KeyInRegion,
   rotationStatus: RotationStatus,
-): Promise<Pick<ProviderKeyReport, "rotation" | "advice">> {
+): Promise<Pick<ProviderKeyReport, "rotation" | "rotationAdvice" | "advice">> {
   const { Origin, ValidTo } = described;
   if (Origin === "EXTERNAL") {
     return {
@@ -80,7 +80,8 @@ async function rotationOf(
       throw distrusted("it is not the rotation of this key");
     }
     if (KeyRotationEnabled) return { rotation: `every ${RotationPeriodInDays} days`, advice: [] };
-    return { rotation: "off", advice: isUsable(described) ? [advice.enableRotation(primary(described, key))] : [] };
+    const rotationAdvice = isUsable(described) ? advice.enableRotation(primary(described, key)) : undefined;
+    return { rotation: "off", rotationAdvice, advice: [] };
   } catch (error) {
     if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     return { rotation: undefined, advice: error.advice === undefined ? [] : [error.advice] };

@@ -73,8 +73,8 @@ export function azureProvider({ client, name, key, credential, time, close }: Op
 
     async inspect(signal) {
       const seen = await known.look(signal);
-      const { rotation, advice: onRotation } = await rotationOf(name, () => client.rotationPolicy(signal));
-      return { ...known.stateIn(seen), rotation, advice: [...known.adviceOn(seen), ...onRotation] };
+      const { advice: onRotation, ...rotation } = await rotationOf(name, () => client.rotationPolicy(signal));
+      return { ...known.stateIn(seen), ...rotation, advice: [...known.adviceOn(seen), ...onRotation] };
     },
 
     credential,

@@ -33,10 +33,10 @@ export function wrapRefusal(name: AzureKeyName, key: AzureKey, nowMs: number): K
 export async function rotationOf(
   name: AzureKeyName,
   read: () => Promise<unknown>,
-): Promise<Pick<ProviderKeyReport, "rotation" | "advice">> {
+): Promise<Pick<ProviderKeyReport, "rotation" | "rotationAdvice" | "advice">> {
   try {
     const rotation = rotationIn(await read());
-    return { rotation, advice: rotation === "off" ? [advice.rotate(name)] : [] };
+    return { rotation, ...(rotation === "off" && { rotationAdvice: advice.rotate(name) }), advice: [] };
   } catch (error) {
     if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     return { rotation: undefined, advice: [advice.allow(name, "readRotation")] };

@@ -80,10 +80,10 @@ export function reportOf(key: GcpKey, of: Described, clockSkewMs: number | undef
   return {
     ...stateOf(of, clockSkewMs),
     rotation,
-    advice: [
-      ...onState(key, of.primary),
-      ...(rotation === "off" ? [advice.rotate({ key }, new Date(now.getTime() + defaultRotationMs))] : []),
-    ],
+    ...(rotation === "off" && {
+      rotationAdvice: advice.rotate({ key }, new Date(now.getTime() + defaultRotationMs)),
+    }),
+    advice: onState(key, of.primary),
   };
 }
 

@@ -406,20 +406,17 @@ describe("rotation", () => {
       expect(await provider.inspect()).toMatchObject({ rotation: "every 90 days", advice: [] });
     }
     key.rotationDays = undefined;
-    const { rotation, advice } = await provider.inspect();
-    expect(rotation).toBe("off");
-    expect(advice).toEqual([
-      expect.stringContaining(`aws kms enable-key-rotation --key-id ${key.arn} --region eu-west-1`),
-    ]);
+    const command = `aws kms enable-key-rotation --key-id ${key.arn} --region eu-west-1`;
+    expect(await provider.inspect()).toMatchObject({
+      ...{ rotation: "off", rotationAdvice: expect.stringContaining(command), advice: [] },
+    });
   });
 
   it("of a replica is turned on at its primary key", async () => {
     const { frankfurt, key } = await twoRegions();
     const [provider] = await openOn([frankfurt], key.id);
-    const { advice } = await provider.inspect();
-    expect(advice).toEqual([
-      expect.stringContaining(`aws kms enable-key-rotation --key-id ${key.arn} --region eu-west-1`),
-    ]);
+    const { rotationAdvice } = await provider.inspect();
+    expect(rotationAdvice).toContain(`aws kms enable-key-rotation --key-id ${key.arn} --region eu-west-1`);
   });
 
   it("is not told by a policy that forbids it, with the statement that allows it", async () => {

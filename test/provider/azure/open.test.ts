@@ -354,11 +354,10 @@ describe.skipIf(!canServe)("what an operator is told of the key", () => {
   it("is a rotation that is off, or before a version expires, or not told", async () => {
     const { vault, key, provider } = await openedOnFake({ type: "oct-HSM" });
     key.rotationPolicy = noRotation;
-    const { rotation, advice } = await provider.inspect();
-    expect(rotation).toBe("off");
-    expect(advice).toEqual([
-      expect.stringContaining(`az keyvault key rotation-policy update --id ${provider.keyId} --value policy.json`),
-    ]);
+    const command = `az keyvault key rotation-policy update --id ${provider.keyId} --value policy.json`;
+    expect(await provider.inspect()).toMatchObject({
+      ...{ rotation: "off", rotationAdvice: expect.stringContaining(command), advice: [] },
+    });
     key.rotationPolicy = {
       lifetimeActions: [{ trigger: { timeBeforeExpiry: "P30D" }, action: { type: "Rotate" } }],
       attributes: { expiryTime: "P1Y" },

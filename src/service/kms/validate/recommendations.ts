@@ -40,6 +40,7 @@ export function recommendationsOn(parts: RecommendationParts, findings: Findings
   const wrong = [
     ...advice.map((text) => notice("TEST_FAILED", text)),
     ...(key?.advice ?? []).map((text) => notice("PROVIDER_ADVICE", text, provider)),
+    ...(key?.rotationAdvice === undefined ? [] : [notice("KEY_ROTATION_OFF", key.rotationAdvice, provider)]),
     ...skewAdvice(key?.clockSkewMs),
     ...speedAdvice(times),
     ...pausedAdvice(parts.breakers()),
