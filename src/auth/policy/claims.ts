@@ -4,11 +4,16 @@ export type Claims = Readonly<Record<string, unknown>>;
 
 /** The claim of a name; of a JSON Pointer (RFC 6901) where the name begins with a slash. Undefined where there is none. */
 export function claimOf(claims: Claims, name: string): unknown {
-  if (!name.startsWith("/")) return memberOf(claims, name);
+  return namesIn(name).reduce<unknown>(memberOf, claims);
+}
+
+/** Names of members that lead to a claim: one, or those of a JSON Pointer. */
+export function namesIn(name: string): string[] {
+  if (!name.startsWith("/")) return [name];
   return name
     .slice(1)
     .split("/")
-    .reduce<unknown>((value, part) => memberOf(value, part.replaceAll("~1", "/").replaceAll("~0", "~")), claims);
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function memberOf(value: unknown, name: string): unknown {

@@ -9,9 +9,8 @@ import {
   grantedTenants,
 } from "../../auth/explain.ts";
 import { tenantIdPattern } from "../../call/ids.ts";
-import { type Role, roleOf, roles } from "../../call/roles.ts";
+import { roles } from "../../call/roles.ts";
 import { proxiesIn } from "../../config/load.ts";
-import { nearestName } from "../../encoding/nearest.ts";
 import {
   type Command,
   type ExitCode,
@@ -22,6 +21,7 @@ import {
   UsageError,
 } from "../command.ts";
 import type { Asked } from "../policy/policy-identity.ts";
+import { placeText, type Question, questionOf, tenantForm } from "../policy/policy-question.ts";
 import { rolesOf } from "../policy/policy-words.ts";
 import { printJson, printLine, printTable } from "../print.ts";
 
@@ -33,7 +33,14 @@ export const policyExplain: Command = {
     {
       name: "as",
       value: "IDENTITY",
-      description: "the caller: spiffe://…, dns:ENTRY:NAME[,NAME…] of a certificate, or token:NAME of a static token",
+      description:
+        "the caller: spiffe://…, dns:ENTRY:NAME[,NAME…] of a certificate, jwt:ISSUER:SUBJECT, or token:NAME of a static token",
+    },
+    {
+      name: "claim",
+      value: "NAME=TEXT",
+      repeatable: true,
+      description: "a claim of jwt:ISSUER:SUBJECT, by a name or a JSON Pointer; again for a list",
     },
     {
       name: "token-file",
@@ -49,7 +56,7 @@ export const policyExplain: Command = {
   ],
   details: [
     "Answers as the service does once it has accepted the caller's credential. Exit code 1 if the RPC is denied, or the token refused: why is",
-    "said, and the token never. With --claims nothing is verified.",
+    "said, and the token never. With --claims and --claim nothing is verified.",
     "",
   ],
   async run(options, file) {
@@ -59,26 +66,18 @@ export const policyExplain: Command = {
       import("../policy/policy-identity.ts"),
     ]);
     const policy = inFolder(goodPolicy(file), file);
-    const { rpc, role, tenant, isForAll } = questionFrom(options);
+    const question = questionFrom(options);
+    const { role, tenant, isForAll } = question;
     const asked = await identityFrom(options, policy, { now: () => realTime.now().getTime(), proxies: proxiesIn() });
     const { identity, byCertificate, notes } = asked;
     const explanation = explain(policy, identity, byCertificate);
     const decision = role && explanation.decide(role, isForAll ? undefined : tenant);
-    const answer = { explanation, notes, question: { rpc, role, tenant, isForAll }, decision };
+    const answer = { explanation, notes, question, decision };
     if (options.json === true) printJson(answerJson(answer));
     else printAnswer(answer);
     return codeOf(decision);
   },
 };
-
-interface Question {
-  /** Name as the proto spells it. */
-  rpc: string | undefined;
-  role: Role | undefined;
-  tenant: string | undefined;
-  /** Whether the rpc needs its role for all tenants, whichever tenant its request names. */
-  isForAll: boolean;
-}
 
 interface Answer {
   explanation: Explanation;
@@ -87,35 +86,10 @@ interface Answer {
   decision: Decision | undefined;
 }
 
-/** Rpcs that need their role for all tenants always; others do where their request names no tenant. */
-export const forAllTenants: ReadonlySet<string> = new Set(["acceptRollback", "validate", "rewrapKeys", "verifyAudit"]);
-
 function questionFrom(options: OptionValues): Question {
-  const [given, tenant] = [textOf(options, "rpc"), textOf(options, "tenant")];
-  if (tenant !== undefined && !tenantIdPattern.test(tenant)) {
-    throw new UsageError("--tenant must match ^[a-z0-9][a-z0-9._-]{0,62}$: lower-case ASCII, at most 63 characters");
-  }
-  if (given === undefined) return { rpc: undefined, role: undefined, tenant, isForAll: false };
-  const name = rpcNamed(given);
-  return { rpc: spelled(name), role: roleOf[name], tenant, isForAll: forAllTenants.has(name) };
-}
-
-type RpcName = keyof typeof roleOf;
-const rpcNames = Object.keys(roleOf) as RpcName[];
-const spelled = (name: string) => `${name[0]!.toUpperCase()}${name.slice(1)}`;
-
-/** EncryptPii, encryptPii, and in any other case. */
-function rpcNamed(given: string): RpcName {
-  const lower = given.toLowerCase();
-  const found = rpcNames.find((name) => name.toLowerCase() === lower);
-  if (found !== undefined) return found;
-  const near = nearestName(
-    lower,
-    rpcNames.map((name) => name.toLowerCase()),
-  );
-  const meant = rpcNames.find((name) => name.toLowerCase() === near);
-  const all = `there are ${rpcNames.map(spelled).join(", ")}`;
-  throw new UsageError(`no rpc is called ${given}; ${meant ? `did you mean ${spelled(meant)}?` : all}`);
+  const [rpc, tenant] = [textOf(options, "rpc"), textOf(options, "tenant")];
+  if (tenant !== undefined && !tenantIdPattern.test(tenant)) throw new UsageError(`--tenant ${tenantForm}`);
+  return rpc === undefined ? { rpc, role: undefined, tenant, isForAll: false } : questionOf(rpc, tenant);
 }
 
 function codeOf(decision: Decision | undefined): ExitCode {
@@ -124,10 +98,10 @@ function codeOf(decision: Decision | undefined): ExitCode {
 
 function printAnswer({ explanation, notes, question, decision }: Answer): void {
   const { rpc, role, tenant, isForAll } = question;
-  const where = tenant === undefined ? "all tenants" : tenant;
+  const where = placeText(question);
   printTable([
     ["caller", explanation.identity],
-    ...(rpc === undefined ? [] : [["rpc", `${rpc}, which needs ${role} for ${isForAll ? "all tenants" : where}`]]),
+    ...(rpc === undefined ? [] : [["rpc", `${rpc}, which needs ${role} for ${where}`]]),
     ...notes.map((note) => ["note", note]),
   ]);
   printLine("");

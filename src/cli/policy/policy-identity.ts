@@ -3,7 +3,7 @@
  * the command line.
  */
 import { spiffeId } from "../../auth/certificate/spiffe.ts";
-import type { Claims } from "../../auth/policy/claims.ts";
+import { type Claims, namesIn } from "../../auth/policy/claims.ts";
 import { createDemands } from "../../auth/policy/grants.ts";
 import type { Identity } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
@@ -11,7 +11,7 @@ import { haveTrustDomainOf, type IssuerEntry } from "../../auth/policy/trust.ts"
 import { JsonError, readJson } from "../../encoding/json.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { readToken } from "../access/service-token.ts";
-import { Failure, type OptionValues, textOf, UsageError } from "../command.ts";
+import { Failure, type OptionValues, textOf, textsOf, UsageError } from "../command.ts";
 import { membersAt, readFile, wrongJson } from "../files.ts";
 import { provenBy, type TokenParts } from "./policy-token.ts";
 
@@ -23,8 +23,8 @@ export interface Asked {
   notes: readonly string[];
 }
 
-const forms =
-  "--as spiffe://…, dns:ENTRY:NAME[,NAME…] or token:NAME, or --token-file FILE, or --issuer NAME --claims FILE";
+const callers = "spiffe://…, dns:ENTRY:NAME[,NAME…], jwt:ISSUER:SUBJECT or token:NAME";
+const forms = `--as ${callers}, or --token-file FILE, or --issuer NAME --claims FILE`;
 
 /** Throws UsageError for what nobody could prove under this policy, and a Failure for claims or a token that is none. */
 export async function identityFrom(
@@ -37,7 +37,9 @@ export async function identityFrom(
   if (ways.length > 1) throw new UsageError(`one of ${forms}, not both`);
   const mayFetch = options.fetch === true;
   if (mayFetch && file === undefined) throw new UsageError("--fetch gets keys for --token-file");
-  if (as !== undefined) return namedIdentity(as, policy, parts.now());
+  const claimed = textsOf(options, "claim").map(claimIn);
+  if (claimed.length > 0 && as === undefined) throw new UsageError(needsIssuer);
+  if (as !== undefined) return namedCaller(as, claimed, { policy, now: parts.now() });
   if (file !== undefined) {
     const proven = await provenBy(readToken({ origin: "--token-file", file }).text, { ...parts, policy, mayFetch });
     return { ...proven, byCertificate: false };
@@ -46,14 +48,35 @@ export async function identityFrom(
   return tokenIdentity(entryNamed(policy.issuers, issuer, "issuers"), readClaims(claims), policy);
 }
 
-function namedIdentity(as: string, policy: Policy, now: number): Asked {
+/** Returns the name and the text of `--claim NAME=TEXT`. */
+function claimIn(option: string): GivenClaim {
+  const [, name, text] = /^([^=]+)=(.+)$/.exec(option) ?? [];
+  if (name === undefined || text === undefined) throw new UsageError("--claim is NAME=TEXT, or /POINTER=TEXT");
+  return [name, text];
+}
+
+/** Name or JSON Pointer, and a text or a list of texts. */
+export type GivenClaim = readonly [name: string, value: string | readonly string[]];
+
+const needsIssuer = "claims are given to a caller jwt:ISSUER:SUBJECT, and to no other";
+
+/** Returns the caller that `--as` names. Throws as identityFrom does. */
+export function namedCaller(
+  as: string,
+  claimed: readonly GivenClaim[],
+  { policy, now }: { policy: Policy; now: number },
+): Asked {
   const [kind, entry = "", ...others] = as.split(":");
   const rest = others.join(":");
+  if (claimed.length > 0 && kind !== "jwt") throw new UsageError(needsIssuer);
   switch (kind) {
     case "spiffe":
       return spiffeCaller(as, policy);
     case "dns":
       return { identity: dnsIdentity(entry, rest, policy), byCertificate: true, notes: [] };
+    case "jwt":
+      if (rest === "") throw new UsageError("a caller of an issuer is jwt:ISSUER:SUBJECT");
+      return tokenIdentity(entryNamed(policy.issuers, entry, "issuers"), claimsOf(rest, claimed), policy);
     case "token": {
       const { name, expires } = entryNamed(policy.tokens, [entry, ...others].join(":"), "tokens");
       const hasExpired = expires !== undefined && expires.getTime() <= now;
@@ -63,11 +86,37 @@ function namedIdentity(as: string, policy: Policy, now: number): Asked {
         notes: hasExpired ? [`token ${name} expired at ${expires.toISOString()}: the service refuses it`] : [],
       };
     }
-    case "jwt":
-      throw new UsageError("rules ask for the claims of such a caller: use --issuer NAME --claims FILE");
     default:
-      throw new UsageError(`--as is spiffe://…, dns:ENTRY:NAME[,NAME…] or token:NAME`);
+      throw new UsageError(`a caller is ${callers}`);
   }
+}
+
+type Members = Record<string, unknown>;
+
+/** Builds claims that rules find by the names given. A name that is there again makes a list. */
+function claimsOf(sub: string, given: readonly GivenClaim[]): Claims {
+  // Without a prototype, __proto__ is a name like others.
+  const claims: Members = Object.assign(Object.create(null), { sub });
+  for (const [name, value] of given) {
+    if (name === "sub") throw new UsageError("the claim sub is the SUBJECT of jwt:ISSUER:SUBJECT");
+    const path = namesIn(name);
+    const last = path.pop()!;
+    let parent = claims;
+    for (const each of path) {
+      parent[each] ??= Object.create(null);
+      const member = parent[each];
+      if (!isMembers(member)) throw new UsageError(`the claim ${name} is within another that has a value`);
+      parent = member;
+    }
+    const former = parent[last];
+    if (isMembers(former)) throw new UsageError(`the claim ${name} has members, and so no value`);
+    parent[last] = former === undefined ? value : [former, value].flat();
+  }
+  return claims;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && !Array.isArray(value);
 }
 
 function entryNamed<T extends { name: string }>(entries: readonly T[], name: string, list: string): T {
@@ -95,11 +144,12 @@ function spiffeCaller(id: string, policy: Policy): Asked {
   return { identity, byCertificate, notes: hasDemand && haveTrustDomainOf(id, policy.issuers) ? [bySvid] : [] };
 }
 
-const bySvid = "this is about a certificate; of a JWT-SVID with that id ask by --token-file, or --issuer and --claims";
+const bySvid = "this is about a certificate; of a JWT-SVID with that id ask as jwt:ISSUER:spiffe://…";
 
 function dnsIdentity(entry: string, listed: string, { certificates }: Policy): Identity {
   const { name, trustDomain, dns } = entryNamed(certificates, entry, "certificates");
-  if (trustDomain !== undefined) throw new UsageError(`${name} is a trust domain: use --as spiffe://${trustDomain}/…`);
+  if (trustDomain !== undefined)
+    throw new UsageError(`${name} is a trust domain: its callers are spiffe://${trustDomain}/…`);
   const [first = "", ...others] = listed.toLowerCase().split(",");
   const names = [first, ...others] as const;
   const stray = names.find((each) => !/^[a-z0-9.-]+$/.test(each) || !dns.some((suffix) => each.endsWith(suffix)));

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { roleOf, roles } from "../../../src/call/roles.ts";
-import { forAllTenants } from "../../../src/cli/commands/policy-explain.ts";
+import { forAllTenants } from "../../../src/cli/policy/policy-question.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { policyText } from "../../support/sample-policy.ts";
@@ -141,12 +141,21 @@ describe("the caller", () => {
     ["not both", [...ingest, "--issuer", "sso"]],
     ["not both", [...ingest, "--claims", "claims.json"]],
     ["tokens have no entry admin:x", ["--as", "token:admin:x"]],
-    ["--as is spiffe://…, dns:ENTRY:NAME[,NAME…] or token:NAME", ["--as", "ingest"]],
-    ["use --issuer NAME --claims FILE", ["--as", "jwt:sso:ann"]],
+    ["a caller is spiffe://…, dns:ENTRY:NAME[,NAME…], jwt:ISSUER:SUBJECT or token:NAME", ["--as", "ingest"]],
+    ["a caller of an issuer is jwt:ISSUER:SUBJECT", ["--as", "jwt:sso:"]],
+    ["issuers have no entry ss; did you mean sso?", ["--as", "jwt:ss:ann"]],
+    ["--claim is NAME=TEXT, or /POINTER=TEXT", ["--as", "jwt:sso:ann", "--claim", "level"]],
+    ["--claim is NAME=TEXT, or /POINTER=TEXT", ["--as", "jwt:sso:ann", "--claim", "=7"]],
+    ["the claim sub is the SUBJECT of jwt:ISSUER:SUBJECT", ["--as", "jwt:sso:ann", "--claim", "sub=bob"]],
+    ["the claim /a/b is within another", ["--as", "jwt:sso:ann", "--claim", "a=x", "--claim", "/a/b=y"]],
+    ["the claim a has members, and so no value", ["--as", "jwt:sso:ann", "--claim", "/a/b=y", "--claim", "a=x"]],
+    ["claims are given to a caller jwt:ISSUER:SUBJECT, and to no other", [...ingest, "--claim", "level=7"]],
+    ["claims are given to a caller jwt:ISSUER:SUBJECT", [...byClaims, "--claim", "level=7"]],
+    ["claims are given to a caller jwt:ISSUER:SUBJECT", ["--claim", "level=7"]],
     ["tokens have no entry amdin; did you mean admin?", ["--as", "token:amdin"]],
     ["certificates have no entry wbe; did you mean web?", ["--as", "dns:wbe:a.local"]],
     ["issuers have no entry ss; did you mean sso?", ["--issuer", "ss", "--claims", "claims.json"]],
-    ["mesh is a trust domain: use --as spiffe://example.org/…", ["--as", "dns:mesh:a.local"]],
+    ["mesh is a trust domain: its callers are spiffe://example.org/…", ["--as", "dns:mesh:a.local"]],
     ['"a.other" is no DNS name under .local', ["--as", "dns:web:a.local,a.other"]],
     ['"" is no DNS name under .local', ["--as", "dns:web:"]],
     ['"*.local" is no DNS name', ["--as", "dns:web:*.local"]],
@@ -196,6 +205,56 @@ describe("the caller", () => {
     const { code, out, err } = await explain(byClaims, { claims });
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toContain(text);
+  });
+});
+
+describe("--claim adds claims to --as jwt:…", () => {
+  const asked = (...claims: string[]) =>
+    explain([
+      ...["--as", "jwt:sso:u:ann", ...claims.flatMap((claim) => ["--claim", claim])],
+      ...["--rpc", "DecryptPii", "--tenant", "globex-eu"],
+    ]);
+
+  it("by a name and by a JSON Pointer; what is there again is a list", async () => {
+    const claims = [
+      "level=7",
+      "/realm/roles=user",
+      "/realm/roles=support",
+      "kms_tenants=acme",
+      "kms_tenants=globex-eu",
+    ];
+    const { code, out, err } = await asked(...claims);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toBe(`caller  jwt:sso:u:ann
+rpc     DecryptPii, which needs decrypt for globex-eu
+
+ingest   line 13  the caller is an issuer's subject, not a SPIFFE id
+site     line 14  the caller is an issuer's subject, not a DNS name
+support  line 18  matches: decrypt for 2 tenants that claim kms_tenants names
+admin    line 23  the caller is an issuer's subject, not a static token
+eraser   line 24  the caller is an issuer's subject, not a static token
+reader   line 25  the caller is an issuer's subject, not a static token
+
+allowed by support (line 18)
+`);
+  });
+
+  it.each([
+    [[], "there is no claim /realm/roles"],
+    [["/realm/roles=user"], "claim /realm/roles has not support"],
+    [["/realm/roles=support"], "there is no claim level"],
+    [["/realm/__proto__=support"], "there is no claim /realm/roles"],
+    [["/realm/roles=support", "level=a=7"], "claim level has not 7"],
+    [["aud=other"], "aud has not fluo-kms or kms, which issuer sso wants"],
+  ])("%j: %s", async (claims, text) => {
+    const { code, out } = await asked(...claims);
+    expect(code).toBe(1);
+    expect(out).toContain(text);
+  });
+
+  it("and is not needed for a rule that asks for a subject alone", async () => {
+    const { code, out } = await explain(["--as", "jwt:spire:spiffe://example.org/ingest", "--rpc", "SignSpan"]);
+    expect([code, lastLine(out)]).toEqual([0, "allowed by ingest (line 13)"]);
   });
 });
 
@@ -296,7 +355,9 @@ describe("a rule that demands a token", () => {
     expect([code, lastLine(out)]).toEqual([1, "denied: gate demands a token beside this certificate"]);
     expect(out).toMatch(/^ingest +line 13 +matches: sign, encrypt for every tenant$/m);
     expect(out).toMatch(/^gate +line 26 +matches: demands a token beside its certificate$/m);
-    expect(out).toContain("note    this is about a certificate; of a JWT-SVID with that id ask by --token-file");
+    expect(out).toContain(
+      "note    this is about a certificate; of a JWT-SVID with that id ask as jwt:ISSUER:spiffe://…",
+    );
     const byDns = await explain(["--as", "dns:web:a.acme.local"], { policy });
     expect([byDns.code, lastLine(byDns.out)]).toEqual([0, "denied: edge demands a token beside this certificate"]);
     const other = await explain(["--as", "dns:web:b.acme.local", "--rpc", "EncryptPii", "--tenant", "acme"], {
