@@ -71,6 +71,7 @@ const mayImport: Record<string, readonly string[]> = {
     "cli/check",
     "cli/heads",
     "cli/migrate",
+    "cli/policy",
     "cli/preflight",
     "runtime",
     "version.ts",
@@ -82,7 +83,9 @@ const mayImport: Record<string, readonly string[]> = {
     ...["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys"],
     ...["store", "store/heads", "store/offline", "tlog"],
   ],
-  "cli/policy": ["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding"],
+  "cli/policy": [
+    ...["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding", "runtime"],
+  ],
   "cli/commands": [
     ...[
       "cli",

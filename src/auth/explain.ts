@@ -44,33 +44,51 @@ export type Decision =
   | { readonly allowed: false; readonly apart: boolean; readonly why: string };
 
 /** `byCertificate`: whether a certificate proves the identity, and nothing else does. */
-export function explain(policy: Policy, identity: Identity, byCertificate = identity.kind === "dns"): Explanation {
-  const grants = createMatcher(policy.rules)(identity);
-  const demand = byCertificate ? createDemands(policy.rules)(identity) : undefined;
-  const byRule = new Map(grants.map((grant) => [grant.rule, grant]));
+export function explain(policy: Policy, identity: Identity, byCertificate?: boolean): Explanation {
+  return createExplain(policy)(identity, byCertificate);
+}
+
+/** Makes what explains a policy to many identities: its rules are indexed once. */
+export function createExplain(policy: Policy): (identity: Identity, byCertificate?: boolean) => Explanation {
+  const [grantsOf, demandOn] = [createMatcher(policy.rules), createDemands(policy.rules)];
   const lines = new Map(policy.rules.map(({ name, line }) => [name, line]));
-  const policyInForce = { separation: policy.separation, grantsOf: () => grants };
-  const caller = createCaller({ identity, inForce: () => policyInForce });
-  return {
-    identity: nameOf(identity),
-    demand,
-    rules: policy.rules.map((rule) => {
-      const grant = byRule.get(rule.name);
-      if (grant) return { rule, grant };
-      const demands = rule.demandsToken && matchWho(rule.who, identity) !== undefined;
-      return { rule, grant, demands, why: demands ? demandText(byCertificate) : whyNot(rule.who, identity) };
-    }),
-    decide(role, tenantId) {
-      if (tenantId !== undefined) checkTenantId(tenantId);
-      if (demand !== undefined) {
-        return { allowed: false, apart: false, why: `${demand.name} demands a token beside this certificate` };
-      }
-      const rule = caller.rule(role, tenantId);
-      if (rule !== undefined) return { allowed: true, rule, line: lines.get(rule)! };
-      const apart = grantFor(grants, role, tenantId) !== undefined;
-      return { allowed: false, apart, why: whyDenied(grants, role, tenantId) };
-    },
+  return (identity, byCertificate = identity.kind === "dns") => {
+    const grants = grantsOf(identity);
+    const demand = byCertificate ? demandOn(identity) : undefined;
+    const policyInForce = { separation: policy.separation, grantsOf: () => grants };
+    const caller = createCaller({ identity, inForce: () => policyInForce });
+    return {
+      identity: nameOf(identity),
+      demand,
+      get rules() {
+        return explainRules(policy, grants, { identity, byCertificate });
+      },
+      decide(role, tenantId) {
+        if (tenantId !== undefined) checkTenantId(tenantId);
+        if (demand !== undefined) {
+          return { allowed: false, apart: false, why: `${demand.name} demands a token beside this certificate` };
+        }
+        const rule = caller.rule(role, tenantId);
+        if (rule !== undefined) return { allowed: true, rule, line: lines.get(rule)! };
+        const apart = grantFor(grants, role, tenantId) !== undefined;
+        return { allowed: false, apart, why: whyDenied(grants, role, tenantId) };
+      },
+    };
   };
+}
+
+function explainRules(
+  { rules }: Policy,
+  grants: Grants,
+  { identity, byCertificate }: { identity: Identity; byCertificate: boolean },
+): ExplainedRule[] {
+  const byRule = new Map(grants.map((grant) => [grant.rule, grant]));
+  return rules.map((rule) => {
+    const grant = byRule.get(rule.name);
+    if (grant) return { rule, grant };
+    const demands = rule.demandsToken && matchWho(rule.who, identity) !== undefined;
+    return { rule, grant, demands, why: demands ? demandText(byCertificate) : whyNot(rule.who, identity) };
+  });
 }
 
 function demandText(byCertificate: boolean): string {

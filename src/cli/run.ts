@@ -16,6 +16,7 @@ import { policyCheck } from "./commands/policy-check.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyExplain } from "./commands/policy-explain.ts";
 import { policyNew } from "./commands/policy-new.ts";
+import { policyTest } from "./policy/policy-test.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { lostOutput, printError, printJson, printText } from "./print.ts";
 import { restore } from "./commands/restore.ts";
@@ -50,6 +51,7 @@ const commands: readonly Command[] = [
   policyNew,
   policyCheck,
   policyExplain,
+  policyTest,
   policyDiff,
   tokenNew,
 ];

@@ -22,6 +22,7 @@ const commands = [
   "policy new",
   "policy check",
   "policy explain",
+  "policy test",
   "policy diff",
   "token new",
 ];
@@ -59,7 +60,11 @@ describe("help", () => {
     ["audit verify", [...shown, "--address URL", "--head WRITER:SEQUENCE:MAC"]],
     ["policy new", ["--for KIND", "--out FILE"]],
     ["policy check", ["--no-files", " FILE"]],
-    ["policy explain", ["--as IDENTITY", "--issuer NAME", "--claims FILE", "--rpc RPC", "--tenant TENANT", " FILE"]],
+    [
+      "policy explain",
+      ["--as IDENTITY", "--claim NAME=TEXT", "--issuer NAME", "--claims FILE", "--rpc RPC", "--tenant TENANT", " FILE"],
+    ],
+    ["policy test", [" FILE CASES"]],
     ["policy diff", [" OLD NEW"]],
     ["token new", ["--name NAME", "--expires DATE", "--out FILE"]],
   ])("of %s lists its options", async (command, options) => {
@@ -102,7 +107,11 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     ["an argument too few", ["verify", "--keys", "keys.json"], "verify needs SPANS_FILE"],
     ["half a command", ["audit"], "unknown command audit; use audit verify"],
     ["a command that is half right", ["audit", "verfy"], "unknown command audit verfy; did you mean audit verify?"],
-    ["half of a command of several", ["policy"], "use policy new, policy check, policy explain, policy diff"],
+    [
+      "half of a command of several",
+      ["policy"],
+      "use policy new, policy check, policy explain, policy test, policy diff",
+    ],
     ["one of two arguments", ["policy", "diff", "old.yaml"], "policy diff needs NEW"],
     ["a backup to nowhere", ["backup"], "backup needs FILE"],
     ["a head that is none", ["audit", "verify", "--head", "12"], "--head is WRITER:SEQUENCE:MAC"],

@@ -155,7 +155,8 @@ function readRoles(fields: Fields, reader: Reader): Set<Role> {
   return given;
 }
 
-function noRole(text: string): string {
+/** Returns what is said of a text that is no role. */
+export function noRole(text: string): string {
   const rpc = Object.keys(roleOf).find((each) => each.toLowerCase() === text.toLowerCase()) as keyof typeof roleOf;
   if (rpc) return `${text} is an rpc, which the role ${roleOf[rpc]} allows`;
   return `no role ${shown(text)}; there are ${roles.join(", ")}${suggestion(text, roles)}`;

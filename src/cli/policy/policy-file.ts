@@ -6,15 +6,24 @@ import { inOrder, policyOptions, type PolicySettings, readFilesForStart } from "
 import { Failure } from "../command.ts";
 import { readFile } from "../files.ts";
 import { problemsCounted } from "../print.ts";
+import { type Case, readCases } from "./policy-cases.ts";
 
 /** Reads a policy as it is written. Throws UsageError if the file cannot be read. */
 export function readPolicyFile(file: string): ReadPolicy {
+  const text = textIn(file);
+  return text === undefined ? { policy: undefined, problems: [noText], warnings: [] } : readPolicy(text);
+}
+
+const noText: PolicyProblem = { line: 1, text: "is not UTF-8" };
+
+/** Undefined for a file that is not UTF-8. */
+function textIn(file: string): string | undefined {
   const bytes = readFile(file);
   try {
-    return readPolicy(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return { policy: undefined, problems: [{ line: 1, text: "is not UTF-8" }], warnings: [] };
+    return undefined;
   }
 }
 
@@ -22,8 +31,20 @@ export function readPolicyFile(file: string): ReadPolicy {
 export function goodPolicy(file: string): Policy {
   const { policy, problems } = readPolicyFile(file);
   if (policy !== undefined) return policy;
+  throw problemsOf(file, problems);
+}
+
+/** The cases of a file that has no problems, for a policy. Throws as goodPolicy does. */
+export function goodCases(file: string, of: { policy: Policy; now: number }): readonly Case[] {
+  const text = textIn(file);
+  const { cases, problems } = text === undefined ? { cases: [], problems: [noText] } : readCases(text, of);
+  if (problems.length > 0) throw problemsOf(file, problems);
+  return cases;
+}
+
+function problemsOf(file: string, problems: readonly PolicyProblem[]): Failure {
   const lines = problems.map(({ line, text }) => ({ field: `${file}:${line}`, description: text }));
-  throw new Failure(lines.map(({ field, description }) => `${field}: ${description}`).join("\n"), {
+  return new Failure(lines.map(({ field, description }) => `${field}: ${description}`).join("\n"), {
     code: "FAILED",
     message: `${file} has ${problemsCounted(problems.length)}`,
     fields: lines,
