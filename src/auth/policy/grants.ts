@@ -80,11 +80,13 @@ function candidatesAmong(rules: readonly Rule[]): (identity: Identity) => Rule[]
   };
 }
 
-function entryIn(who: Rule["who"]): string {
+/** The entry of the policy that a rule's callers are of; none for SPIFFE ids and static tokens. */
+export function entryIn(who: Rule["who"]): string {
   return who.kind === "dns" ? who.certificates : who.kind === "jwt" ? who.issuer : "";
 }
 
-function exactName(who: Rule["who"]): string | undefined {
+/** The one name that a rule is about; undefined if it may match several. */
+export function exactName(who: Rule["who"]): string | undefined {
   if (who.kind === "token") return who.token;
   return who.name?.exact ? who.name.text : undefined;
 }

@@ -12,6 +12,8 @@ export interface Pattern {
   readonly captures: boolean;
   /** What a name that matches captured: `tenant`, where there is `{tenant}`. Undefined for a name that does not match. */
   match(name: string): { readonly tenant: string | undefined } | undefined;
+  /** Whether some name could match both. */
+  overlaps(other: Pattern): boolean;
 }
 
 const placeholder = "{tenant}";
@@ -27,7 +29,13 @@ export function patternOf(text: string, separator: "/" | "." | ":"): Pattern | s
   if (parts.filter((part) => part.includes(placeholder)).length > 1) return "{tenant} may stand in one part only";
   const captures = text.includes(placeholder);
   const exact = !captures && !parts.includes("*");
-  if (exact) return { text, exact, captures, match: (name: string) => (name === text ? noTenant : undefined) };
+  if (exact) {
+    return {
+      ...{ text, exact, captures },
+      match: (name: string) => (name === text ? noTenant : undefined),
+      overlaps: (other) => other.match(text) !== undefined,
+    };
+  }
   const matchers = parts.map(partMatcher);
   const fixed = text.split(/\*|\{tenant\}/);
   const [beginning, end] = [fixed[0]!, fixed.at(-1)!];
@@ -46,7 +54,22 @@ export function patternOf(text: string, separator: "/" | "." | ":"): Pattern | s
       }
       return { tenant };
     },
+    overlaps(other) {
+      if (other.exact) return this.match(other.text) !== undefined;
+      const others = other.text.split(separator);
+      return others.length === parts.length && parts.every((part, at) => partsOverlap(part, others[at]!));
+    },
   };
+}
+
+/** Whether some part could match both. Of two with `{tenant}` the text around it decides. */
+function partsOverlap(a: string, b: string): boolean {
+  if (a === "*" || !/[*{]/.test(b)) return partMatcher(a)(b) !== false;
+  if (b === "*" || !/[*{]/.test(a)) return partMatcher(b)(a) !== false;
+  const [beforeA, afterA] = a.split(placeholder) as [string, string];
+  const [beforeB, afterB] = b.split(placeholder) as [string, string];
+  const hasOneBeginning = beforeA.startsWith(beforeB) || beforeB.startsWith(beforeA);
+  return hasOneBeginning && (afterA.endsWith(afterB) || afterB.endsWith(afterA));
 }
 
 /** Whether a part matches; with `{tenant}`, the tenant. */

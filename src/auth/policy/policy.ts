@@ -4,6 +4,7 @@
  */
 import { unconfirmed } from "./confirmation.ts";
 import { overruled } from "./demands.ts";
+import { type Overlap, overlapsAmong } from "./overlap.ts";
 import { createReader, type Fields, type Reader } from "./policy-fields.ts";
 import { type PolicyProblem, readPolicyText } from "./policy-text.ts";
 import { readRules, type Rule } from "./rules.ts";
@@ -49,6 +50,7 @@ export function readPolicy(text: string): ReadPolicy {
     reader.warning(rule.line, `rule ${shown(rule.name)} gives nothing: ${why}`);
   }
   warnOfMissing(fields, rules, { reader, useless: new Set(useless.map(({ rule }) => rule)) });
+  if (separation && reader.problems.length === 0) warnOfOverlaps(rules, reader);
   if (!separation)
     reader.warning(fields.get("separation")!.line, "separation is off: who may decrypt may also destroy");
   for (const { rule, tenants } of twoPersonDestruction ? unconfirmed(rules) : []) {
@@ -76,6 +78,29 @@ function warnOfMissing(
       reader.warning(node.line, `no rule gives ${role}`);
     }
   }
+}
+
+/** Warns of rules by which one caller could have roles that separation keeps apart. */
+function warnOfOverlaps(rules: readonly Rule[], reader: Reader): void {
+  const { found, isWhole } = overlapsAmong(rules);
+  for (const overlap of found) reader.warning(overlap.rule.line, overlapText(overlap));
+  if (!isWhole) reader.warning(rules[0]!.line, moreOverlaps);
+}
+
+const moreOverlaps = "not all rules were compared: more of them may give one caller roles that separation keeps apart";
+const callers = {
+  spiffe: ["SPIFFE id", "trust domains"],
+  dns: ["certificate", "certificates entries"],
+  jwt: ["token", "issuers"],
+  token: ["token", "tokens"],
+} as const;
+
+function overlapText({ rule, role, other, otherRole, tenants, same }: Overlap): string {
+  const both = `rule ${rule.name} gives ${role}, and rule ${other.name} (line ${other.line}) ${otherRole}, for ${tenants}`;
+  if (same) return `${both}: their callers are the same, and are refused ${role}`;
+  const [caller, entries] = callers[rule.who.kind];
+  const mend = `give them other tenants, bounded if callers name them, or other ${entries}`;
+  return `${both}: a ${caller} that both match is refused ${role}; ${mend}`;
 }
 
 /** Warnings of static tokens that are good no more. */

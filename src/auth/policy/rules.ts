@@ -209,7 +209,7 @@ function readPattern(text: string, kind: keyof typeof separators, problem: Probl
   const pattern = patternOf(text, separators[kind]);
   if (typeof pattern !== "string") return pattern;
   problem(`${shown(text)}: ${pattern}`);
-  return { text, exact: true, captures: text.includes("{tenant}"), match: () => undefined };
+  return { text, exact: true, captures: text.includes("{tenant}"), match: () => undefined, overlaps: () => false };
 }
 
 function readSpiffe(fields: Fields, { trustDomains }: Known): Pattern {

@@ -13,6 +13,9 @@ const apart: Partial<Readonly<Record<Role, Apart>>> = {
 };
 const none: readonly Role[] = [];
 
+/** Roles that are refused beside others. */
+export const separatedRoles = Object.keys(apart) as readonly Role[];
+
 /** Why roles may not be together; undefined where they may. */
 export function mixedRoles(roles: ReadonlySet<Role>): string | undefined {
   return [...roles].map((role) => apart[role]).find((each) => each?.some.some((role) => roles.has(role)))?.why;

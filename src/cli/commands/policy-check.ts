@@ -88,7 +88,7 @@ interface CallerOfRules {
   tokenDemandedBy: string | undefined;
 }
 
-/** Callers by what rules call them. Other patterns may be the same caller's, which is seen when it calls. */
+/** Callers by what rules call them. Rules that call the same caller otherwise are warnings of the policy. */
 function callersOf({ rules, separation }: Policy): CallerOfRules[] {
   return [...Map.groupBy(rules, ({ who }) => whoText(who))].map(([who, own]) => {
     const held = new Set(own.flatMap(rolesOf));

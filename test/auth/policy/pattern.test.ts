@@ -138,3 +138,31 @@ describe("a text that is no pattern", () => {
     expect(patternOf("{tenant}/a-{tenant}", "/")).toBe("{tenant} may stand in one part only");
   });
 });
+
+describe("two patterns overlap if some name could match both", () => {
+  it.each<[string, string, boolean, Separator?]>([
+    ["a/b", "a/b", true],
+    ["a/b", "a/c", false],
+    ["a/*", "a/b", true],
+    ["a/*", "a/", false],
+    ["a/*", "a/b/c", false],
+    ["a/*", "*/b", true],
+    ["a/*", "b/*", false],
+    ["a/*", "a/*/c", false],
+    ["*/b", "{tenant}/b", true],
+    ["a/{tenant}", "a/acme", true],
+    ["a/{tenant}", "a/ACME", false],
+    ["a/{tenant}", "*/ACME", false],
+    ["a/kms-{tenant}", "a/kms-{tenant}", true],
+    ["a/kms-{tenant}", "a/{tenant}", true],
+    ["a/kms-{tenant}", "a/app-{tenant}", false],
+    ["a/{tenant}-kms", "a/{tenant}-app", false],
+    ["a/kms-{tenant}", "a/{tenant}-app", true],
+    ["*.local", "a.*", true, "."],
+    ["sa:{tenant}:b", "sa:*:b", true, ":"],
+    ["sa:{tenant}:b", "sa:*:c", false, ":"],
+  ])("%s and %s: %s", (a, b, overlaps, separator = "/") => {
+    expect(pattern(a, separator).overlaps(pattern(b, separator))).toBe(overlaps);
+    expect(pattern(b, separator).overlaps(pattern(a, separator))).toBe(overlaps);
+  });
+});

@@ -21,6 +21,7 @@ it("prints warnings, then rules, then who gives what, then callers of several ru
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).toBe(`warning  line 7   issuer sso: ca and token-file are of no use with a file of keys
 warning  line 11  token app never expires
+warning  line 24  rule eraser gives destroy, and rule reader (line 25) decrypt, for acme: their callers are the same, and are refused destroy
 
 rule     line  roles               tenants                              who
 ingest   13    sign, encrypt       every tenant                         spiffe://example.org/ingest
@@ -42,7 +43,7 @@ nobody may verify, re-encrypt, generate-data-key, decrypt-data-key, status, metr
 caller of several rules  rules  holds
 token:admin              3      decrypt, operate, key-admin, destroy; for a tenant in common, who may decrypt may not destroy
 
-policy.yaml: no problems, 2 warnings, separation on, destruction by one person
+policy.yaml: no problems, 3 warnings, separation on, destruction by one person
 `);
 });
 
@@ -54,6 +55,10 @@ it("prints the same as JSON, with rules as the policy writes them", async () => 
   expect(answer.warnings).toEqual([
     { line: 7, text: "issuer sso: ca and token-file are of no use with a file of keys" },
     { line: 11, text: "token app never expires" },
+    {
+      line: 24,
+      text: "rule eraser gives destroy, and rule reader (line 25) decrypt, for acme: their callers are the same, and are refused destroy",
+    },
   ]);
   expect(answer.rules.map((rule: { who: object }) => rule.who)).toEqual([
     { spiffe: "spiffe://example.org/ingest" },
@@ -160,7 +165,7 @@ rules:
       `problem  line 8   issuer spire: bundle-file ${cwd}/bundle.json is no file`,
     ]);
     expect(out).toContain("given by");
-    expect(out).toContain("policy.yaml: 5 problems, 2 warnings, separation on");
+    expect(out).toContain("policy.yaml: 5 problems, 3 warnings, separation on");
   });
 
   it("for files that hold what the service would not start with", async () => {
@@ -183,6 +188,20 @@ rules:
 it("finds files beside the policy, wherever it is called, as the service does", async () => {
   const file = join(directory({ ...namedFiles, "policy.yaml": policyText }), "policy.yaml");
   expect((await run(["policy", "check", file], { cwd: directory() })).code).toBe(0);
+});
+
+it("warns of rules by which one caller could have roles that separation keeps apart", async () => {
+  const issuer = "issuers: [{ name: sso, issuer: https://sso.example.org, audience: fluo-kms }]";
+  const ruleOf = (name: string, role: string, given: string) =>
+    `  - { name: ${name}, who: { jwt: { issuer: sso, claims: { role: ${role} } } }, roles: [${given}], tenants: [acme] }\n`;
+  const rules = `${ruleOf("support", "support", "decrypt")}${ruleOf("admin", "admin", "destroy, operate, key-admin")}`;
+  const cwd = directory({ "policy.yaml": `version: 1\n${issuer}\nrules:\n${rules}` });
+  const { code, out, err } = await run(["policy", "check", "policy.yaml"], { cwd });
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out.split("\n")[0]).toBe(
+    "warning  line 5  rule admin gives destroy, and rule support (line 4) decrypt, for acme: a token that both match is refused destroy; give them other tenants, bounded if callers name them, or other issuers",
+  );
+  expect(out).toContain("policy.yaml: no problems, 1 warning, separation on, destruction by one person\n");
 });
 
 it("warns of a token that has ended", async () => {
