@@ -1,5 +1,5 @@
 /** A result in a file of its own: complete under its name, or not there at all. */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Failure, UsageError } from "./command.ts";
 
@@ -7,6 +7,15 @@ import { Failure, UsageError } from "./command.ts";
 export function refuseExisting(file: string): void {
   if (existsSync(file)) throw new UsageError(`${file} exists already; name another file`);
   if (!existsSync(dirname(file))) throw new UsageError(`the directory of ${file} does not exist`);
+}
+
+/** Makes the directory of a file if it is not there. Throws a Failure that says why it cannot be made. */
+export function makeFolderOf(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+  } catch (error) {
+    throw unwritable(file, error);
+  }
 }
 
 /** Opens what {@link writeNewFile} would write to, and removes it: an end before there is anything to write leaves nothing behind. */

@@ -51,6 +51,7 @@ const cases: [args: string[], code: number, lastLine: RegExp, env?: object][] = 
   [["policy", "new", "--out", "new.yaml"], 0, /^fkt_/],
   [["policy", "check", "policy.yaml"], 1, /^policy\.yaml: 1 problem, 2 warnings$/],
   [["policy", "explain", "--as", "anonymous", "policy.yaml"], 1, /^fluo-kms: policy\.yaml:3: rule all: /],
+  [["policy", "test", "policy.yaml", "policy.yaml"], 1, /^fluo-kms: policy\.yaml:3: rule all: /],
   [["policy", "diff", "policy.yaml", "policy.yaml"], 1, /^fluo-kms: policy\.yaml:3: rule all: /],
   [["token", "new"], 0, /^fkt_/],
 ];

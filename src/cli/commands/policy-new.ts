@@ -1,10 +1,10 @@
 /** `policy new`: a policy with a first administrator, and how to put it in force. */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { realTime } from "../../runtime/time.ts";
 import { newStaticToken } from "../../auth/token/static-token.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Command, exitCode, jsonOption, textOf, UsageError } from "../command.ts";
-import { refuseExisting, writeNewFile } from "../new-file.ts";
+import { makeFolderOf, refuseExisting, writeNewFile } from "../new-file.ts";
 import { type TemplateName, templates } from "../policy/policy-templates.ts";
 import { printError, printJson, printLine } from "../print.ts";
 
@@ -16,6 +16,9 @@ const mode = 0o644;
 const tokenDays = 365;
 const dayMs = 86_400_000;
 
+/** In a folder of its own: the service watches it, and other files that are written there would wake the service. */
+const defaultFile = join("policy", "policy.yaml");
+
 export const policyNew: Command = {
   name: "policy new",
   summary: "Writes a policy with a first administrator.",
@@ -25,19 +28,22 @@ export const policyNew: Command = {
       value: "KIND",
       description: `who will call: ${Object.keys(templates).join(", ")}; local by default`,
     },
-    { name: "out", value: "FILE", description: "the new file, policy.yaml by default" },
+    { name: "out", value: "FILE", description: `the new file, ${defaultFile} by default` },
     jsonOption,
   ],
   details: [
     "The administrator of a local policy has a static token, which is printed once, alone on standard output:",
     "  (umask 077; fluo-kms policy new > admin.token)",
     "The policy has the token's SHA-256 alone, so others may read the file as far as your umask lets them; its owner alone may write it. A file",
-    "that exists is never written over.",
+    "that exists is never written over. Keep what the policy names (authorities, revocation lists, key sets) in its folder, and nothing that is",
+    "written while the service runs, such as its log, its store and tokens.",
     "",
   ],
   async run(options) {
     const kind = kindOf(textOf(options, "for") ?? "local");
-    const out = textOf(options, "out") ?? "policy.yaml";
+    const given = textOf(options, "out");
+    const out = given ?? defaultFile;
+    if (given === undefined) makeFolderOf(out);
     refuseExisting(out);
     const first = kind === "local" ? newStaticToken() : undefined;
     const expires = new Date(realTime.now().getTime() + tokenDays * dayMs).toISOString().slice(0, 10);

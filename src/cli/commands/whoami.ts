@@ -53,7 +53,7 @@ function tenantsText(tenants: readonly string[]): string {
 /** What switches authentication on, from nothing to a first administrator. */
 const steps = [
   "(umask 077; npx fluo-kms policy new > admin.token)",
-  "printf '%s\\n' fluo.kms.auth=policy fluo.kms.policy.file=policy.yaml >> application.properties",
+  "printf '%s\\n' fluo.kms.auth=policy fluo.kms.policy.file=policy/policy.yaml >> application.properties",
   "export FLUO_KMS_TOKEN_FILE=admin.token",
 ];
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -18,24 +18,25 @@ const policyIn = (file: string) => {
   return read.policy!;
 };
 
-it("writes policy.yaml, prints the administrator's token alone on standard output, and the next steps beside it", async () => {
+it("writes policy/policy.yaml, prints the administrator's token alone on standard output, and the next steps beside it", async () => {
   const cwd = directory();
   const { code, out, err } = await run(["policy", "new"], { cwd });
   expect(code).toBe(0);
   expect(out).toMatch(/^fkt_[A-Za-z0-9_-]{43}\n$/);
-  const { tokens, rules } = policyIn(join(cwd, "policy.yaml"));
+  const { tokens, rules } = policyIn(join(cwd, "policy", "policy.yaml"));
+  expect(readdirSync(join(cwd, "policy"))).toEqual(["policy.yaml"]);
   const [token] = tokens;
   expect(token!.sha256).toBe(sha256Of(out.trim()));
-  expect(readFileSync(join(cwd, "policy.yaml"), "utf8")).not.toContain("fkt_");
+  expect(readFileSync(join(cwd, "policy", "policy.yaml"), "utf8")).not.toContain("fkt_");
   const days = (token!.expires!.getTime() - msFromNow(0)) / 86_400_000;
   expect([days > 363, days <= 365]).toEqual([true, true]);
   expect([...rules[0]!.roles]).toEqual(["status", "metrics", "operate", "audit", "key-admin"]);
   const ends = token!.expires!.toISOString().slice(0, 10);
-  expect(err).toBe(`policy.yaml is written. Next:
+  expect(err).toBe(`policy/policy.yaml is written. Next:
   1. keep the token in a file that you alone can read; it is not shown again, and ends on ${ends}
   2. set in application.properties:
      fluo.kms.auth=policy
-     fluo.kms.policy.file=${join(cwd, "policy.yaml")}
+     fluo.kms.policy.file=${join(cwd, "policy", "policy.yaml")}
   3. be the administrator on the command line:
      export FLUO_KMS_TOKEN_FILE=admin.token
 `);
@@ -113,12 +114,20 @@ it("prints JSON, with the token where there is one", async () => {
 
 describe("is refused", () => {
   it("for a file that exists, which stays as it was, and makes no token", async () => {
-    const cwd = directory({ "policy.yaml": "mine" });
+    const cwd = directory();
+    mkdirSync(join(cwd, "policy"));
+    writeFileSync(join(cwd, "policy", "policy.yaml"), "mine");
     const { code, out, err } = await run(["policy", "new"], { cwd });
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toContain("policy.yaml exists already; name another file");
-    expect(readFileSync(join(cwd, "policy.yaml"), "utf8")).toBe("mine");
-    expect(readdirSync(cwd)).toEqual(["policy.yaml"]);
+    expect(err).toContain("policy/policy.yaml exists already; name another file");
+    expect(readFileSync(join(cwd, "policy", "policy.yaml"), "utf8")).toBe("mine");
+    expect(readdirSync(join(cwd, "policy"))).toEqual(["policy.yaml"]);
+  });
+
+  it("for a folder that cannot be made", async () => {
+    const { code, out, err } = await run(["policy", "new"], { cwd: directory({ policy: "a file" }) });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("policy/policy.yaml cannot be written (EEXIST)");
   });
 
   it("for a place that cannot be written, and prints no token", async () => {

@@ -99,7 +99,7 @@ it("prints without authentication what switches it on", async () => {
 kind  anonymous
 Authentication is none: whoever can connect may do everything. To change that, and start the service again:
   (umask 077; npx fluo-kms policy new > admin.token)
-  printf '%s\\n' fluo.kms.auth=policy fluo.kms.policy.file=policy.yaml >> application.properties
+  printf '%s\\n' fluo.kms.auth=policy fluo.kms.policy.file=policy/policy.yaml >> application.properties
   export FLUO_KMS_TOKEN_FILE=admin.token
 `,
   });
