@@ -64,8 +64,10 @@ function readCase(node: PolicyNode, { policy, now, reader }: CaseParts): Case | 
   }
   const rule = fields.optional("rule")?.text;
   if (rule !== undefined && expected === "denied") fields.problem("no rule denies: rule stands beside expect: allowed");
-  const names = policy.rules.map((each) => each.name);
-  if (rule !== undefined && !names.includes(rule)) fields.problem(noEntry("rules", rule, names));
+  if (rule !== undefined) {
+    const names = policy.rules.map((each) => each.name);
+    if (!names.includes(rule)) fields.problem(noEntry("rules", rule, names));
+  }
   return asked && expected && { line: fields.line, name, asked, questions, expected, rule };
 }
 
@@ -82,15 +84,16 @@ function readQuestions(fields: Fields, reader: Reader): Case["questions"] {
     if (!tenantIdPattern.test(text)) reader.problem(line, `${fields.what}: tenant ${tenantForm}`);
   }
   const eachTenant = fields.get("tenant") ? tenants.map(({ text }) => text) : [undefined];
-  const byRpc = texts("rpc").flatMap(({ text }) =>
-    eachTenant.map((tenant) => tried(fields, "rpc", reader, () => questionOf(text, tenant))),
-  );
+  const byRpc = texts("rpc").flatMap(({ text }) => {
+    const question = tried(fields, "rpc", reader, () => questionOf(text, undefined));
+    return question === undefined ? [] : eachTenant.map((tenant) => ({ ...question, tenant }));
+  });
   const byRole = texts("role").flatMap(({ text, line }) => {
     const role = roles.find((each) => each === text);
     if (role === undefined) reader.problem(line, `${fields.what}: ${noRole(text)}`);
     return role === undefined ? [] : eachTenant.map((tenant) => ({ rpc: undefined, role, tenant, isForAll: false }));
   });
-  return [...byRpc.filter((each) => each !== undefined), ...byRole];
+  return [...byRpc, ...byRole];
 }
 
 function readClaims(node: PolicyNode | undefined, what: string, reader: Reader): GivenClaim[] {

@@ -141,6 +141,7 @@ describe("the caller", () => {
     ["not both", [...ingest, "--issuer", "sso"]],
     ["not both", [...ingest, "--claims", "claims.json"]],
     ["tokens have no entry admin:x", ["--as", "token:admin:x"]],
+    ["tokens have no entry fkt_…", ["--as", "token:fkt_canary"]],
     ["a caller is spiffe://…, dns:ENTRY:NAME[,NAME…], jwt:ISSUER:SUBJECT or token:NAME", ["--as", "ingest"]],
     ["a caller of an issuer is jwt:ISSUER:SUBJECT", ["--as", "jwt:sso:"]],
     ["issuers have no entry ss; did you mean sso?", ["--as", "jwt:ss:ann"]],

@@ -169,6 +169,7 @@ describe("a file of cases that has problems decides nothing, and names them with
   - { as: token:ap, rpc: SignSpan, expect: allowed }
   - as: token:app
     rpc: SingSpan
+    tenant: [acme, beta]
     expect: allowed
 `;
     const { code, out, err } = await decide(cases);
