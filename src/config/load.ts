@@ -91,8 +91,9 @@ export function loadConfig({
   return deepFreeze({ ...settled, warnings, faults: warnings.filter(isFault) });
 }
 
+/** The subject is the name alone, without where it stands. */
 function slip(code: NoticeCode, { name, description }: Problem): Notice {
-  return notice(code, `${name} ${description}${description.endsWith("?") ? "" : "."}`, name);
+  return notice(code, `${name} ${description}${description.endsWith("?") ? "" : "."}`, name.split(" (")[0]);
 }
 
 function withoutEffect(name: string, why: string): Notice {

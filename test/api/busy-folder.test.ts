@@ -132,4 +132,22 @@ describe.runIf(process.platform === "linux").each(["replaced", "mounted"] as con
     await passBusily(2_000);
     expect(await world.ask(shown())).toEqual(refused);
   });
+
+  it("put a policy in force once the file is there for which it was refused", async () => {
+    const late = newAuthority({ name: "late" });
+    const certificate = late.issue({ dns: ["a.late.test"] });
+    const entry = "  - { name: late, dns: [.late.test], ca: late/ca.pem, crl: late/list.crl }\n";
+    const policy = `${world.policy.replace("issuers:\n", `${entry}issuers:\n`)}${signs("late", "{ dns: { certificates: late, name: a.late.test } }")}`;
+    change({ "policy.yaml": policy });
+    await passBusily(2_000);
+    expect(await world.ask({ certificate })).toEqual(certificateRefused);
+    mkdirSync(join(world.dir, "late"));
+    writeFileSync(join(world.dir, "late", "ca.pem"), late.pem);
+    writeFileSync(join(world.dir, "late", "list.crl"), late.crl());
+    await passBusily(60_000);
+    expect(await world.ask({ certificate })).toEqual(accepted);
+    writeFileSync(join(world.dir, "late", "list.crl"), late.crl([certificate]));
+    await passBusily(2_000);
+    expect(await world.ask({ certificate })).toEqual(certificateRefused);
+  });
 });

@@ -35,7 +35,11 @@ describe("serve", () => {
     const { said, client } = await startProcess({ FLUO_KMS_PROVDER: "aws" });
     const warning = "FLUO_KMS_PROVDER (environment) is no setting and has no effect; did you mean FLUO_KMS_PROVIDER?";
     expect(JSON.parse(await said(/FLUO_KMS_PROVDER/))).toMatchObject({ level: 40, msg: warning });
-    expect((await client.status({})).notices).toContain(warning);
+    const { notices, noticeDetails } = await client.status({});
+    expect(notices).toContain(warning);
+    expect(noticeDetails).toContainEqual(
+      expect.objectContaining({ code: "UNKNOWN_VARIABLE", subject: "FLUO_KMS_PROVDER", text: warning }),
+    );
   });
 
   it("prints every problem of the configuration, a line each, and exits with 2", async () => {
