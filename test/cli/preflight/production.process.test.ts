@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checklist, lineNames } from "../../../src/cli/preflight/checklist.ts";
 import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
 import { gather } from "../../../src/cli/preflight/gather.ts";
+import { type NoticeCode, notice } from "../../../src/notices.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
 import { placeAt } from "../../../src/cli/service-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
@@ -78,7 +79,7 @@ async function gathered(): Promise<Evidence> {
 }
 
 /** On a machine that is not busy. */
-const fast = { "validation.got.latency_ms.cache_hit": 0.01, "validation.got.recommendations": [] };
+const fast = { "validation.got.latency_ms.cache_hit": 0.01, "validation.got.recommendation_details": [] };
 
 const failed = (lines: readonly Line[]) => lines.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
 
@@ -128,7 +129,7 @@ const causes: [name: string, what: string, changes: Record<string, unknown>][] =
   ["clocks", "one that is 6 s behind the provider's", { "validation.got.key.clock_skew_ms": -6_000 }],
   ["clocks", "one that is 301 s ahead", { "status.destructions_waiting.clock_ahead_seconds": 301 }],
   ["health", "degraded, by more than a tenant's key", { ...tenantsKey(), "status.tenant_keys_unusable": 0 }],
-  ["notice", "one", { "status.notices": ["The provider aws does not answer for its key: new keys cannot be loaded."] }],
+  ["notice", "one", noticed("BACKUP_FAILED")],
   ["store", "one that cannot be read", { "store.notes": { why: "the PostgreSQL store failed (no answer)" } }],
   ["backup", "no interval", { "config.backupIntervalMs": 0 }],
   ["backup", "none", { "store.notes.got.backupAt": undefined }],
@@ -161,7 +162,11 @@ function unserved(text: string, host: string): Record<string, unknown> {
 
 /** What passes nonetheless, each with what it says. */
 const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] = [
-  ["recommendation", /^know me$/, { "validation.got.recommendations": ["know me"] }],
+  [
+    "recommendation",
+    /^NO_STALE_KEYS$/,
+    { "validation.got.recommendation_details": [notice("NO_STALE_KEYS", "NO_STALE_KEYS")] },
+  ],
   ["upgrade", /^2 of release 0\.2\.0 and 0\.3\.0: it is under way$/, upgrading("0.2.0", "0.3.0")],
   ["upgrade", /^1 of release 0\.3\.0, not finished$/, { ...upgrading("0.3.0"), "store.notes.got.isUpgraded": false }],
   ["postgres-connections", /^\(2 \+ 1\) × 11 \+ 10 = 43 of 100$/, upgrading("0.2.0", "0.3.0")],
@@ -188,16 +193,20 @@ const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] 
     },
   ],
   ["backup", /^the last is of 1 hour ago, and/, { "store.notes.got.backupAt": ago(1.5 * hourMs - 60_000) }],
-  ["notice", /^In the last 10 min/, { "status.notices": ["In the last 10 min fluo.kms.limit.caller held back app."] }],
+  ["notice", /^LIMIT_ACTED$/, noticed("LIMIT_ACTED")],
   ["health", /^degraded, by provider keys of tenants alone$/, tenantsKey()],
   ["integrity", /^checked /, { "status.integrity.percent": 40 }],
-  ["notice", /^none that is not said elsewhere/, { "status.notices": ["Known."], "config.warnings": ["Known."] }],
+  ["notice", /^none that is not said elsewhere/, noticed("EXAMINATION_RUNNING")],
 ];
 
 /** A service that is degraded because a tenant has disabled their own key. */
 function tenantsKey(): Record<string, unknown> {
-  const notice = "The provider key own of a tenant is refused: Disabled.";
-  return { "status.status": "degraded", "status.tenant_keys_unusable": 1, "status.notices": [notice] };
+  return { "status.status": "degraded", "status.tenant_keys_unusable": 1, ...noticed("TENANT_KEY_UNUSABLE") };
+}
+
+/** Status with one notice, whose text is its code. */
+function noticed(code: NoticeCode): Record<string, unknown> {
+  return { "status.notice_details": [notice(code, code)] };
 }
 
 function upgrading(...releases: string[]): Record<string, unknown> {
@@ -282,8 +291,7 @@ describe("with one thing that was changed in production", () => {
       await production.service.said(/"health is down"/);
       const { code, answer } = await production.preflight();
       const names = new Set(failed(answer.checks));
-      for (const name of ["provider-key", "validate", "health", "readiness", "notice", "store"])
-        expect(names).toContain(name);
+      for (const name of ["provider-key", "validate", "health", "readiness", "store"]) expect(names).toContain(name);
       expect(answer.checks.find(({ name }) => name === "readiness")!.found).toMatch(/^\/q\/health\/ready: HTTP 503/);
       expect(answer.checks.find(({ name }) => name === "liveness")!.result).toBe("PASS");
       expect(code).toBe(1);
@@ -300,7 +308,7 @@ describe("with one thing that was changed in production", () => {
       await production.service.said(/policy.*not.*force|refused/i);
       const { code, answer } = await production.preflight("--replicas", "20");
       expect(new Set(failed(withoutSpeed(answer.checks)))).toEqual(
-        new Set(["policy", "key-rotation", "notice", "postgres-connections"]),
+        new Set(["policy", "key-rotation", "postgres-connections"]),
       );
       expect({ code, ok: answer.ok }).toEqual({ code: 1, ok: false });
     } finally {
