@@ -1,4 +1,5 @@
 /** The policy in force: read at the start, and again whenever its files change. Files that are wrong change nothing. */
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import { type Notice, notice } from "../notices.ts";
@@ -45,6 +46,8 @@ export interface StartedPolicy extends PolicyReloads {
   current(): InForce;
   /** Of the files in force, and of those of a policy that is refused, perhaps because of one of them. */
   stamps(): Stamps;
+  /** Reads a policy that is refused once more. It is told only if it is in force then, or refused for another reason. */
+  retry(): Promise<void>;
   failures(): number;
   weakenings: WeakenedPolicies["counts"];
   problems(): readonly string[];
@@ -59,9 +62,9 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
   const inForceParts: InForceParts = { settings, log, time, changed: alarm.changed };
   const options = () => policyOptions(settings, time.now().getTime());
   const weakened = watchWeakenings(parts);
+  const refusals = noteRefusals(parts);
   const trusting: ((files: PolicyFiles) => void)[] = [];
   const subscribers: (() => void)[] = [];
-  let [problems, failures]: [readonly string[], number] = [[], 0];
 
   function warn({ warnings }: PolicyFiles, before: readonly string[]): void {
     for (const warning of warnings) if (!before.includes(warning)) log.warn(`the policy: ${warning}`);
@@ -76,25 +79,17 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
   let current = putInForce(first, undefined, inForceParts);
   logLoaded(log, first);
 
-  /** The former policy stays. */
-  function refuse(found: readonly string[]): void {
-    failures += 1;
-    problems = found;
-    for (const problem of found) log.error(`the policy is not in force, and the former one is: ${problem}`);
-    alarm.changed();
-  }
-
-  async function loadAnew(): Promise<void> {
+  async function loadAnew(isRetry: boolean): Promise<void> {
     const { files, problems: wrong, stamps: ofRead } = readPolicyFiles(policyFile, options());
     stamps = files === undefined ? new Map([...stamps, ...ofRead]) : ofRead;
-    if (files === undefined) return refuse(wrong.map(lineText));
+    if (files === undefined) return refusals.note(wrong.map(lineText), isRetry);
     if (files.sha256 !== current.files.sha256) isNoted = await noteLoaded(files, parts);
     try {
       for (const use of trusting) use(files);
     } catch (error) {
-      return refuse([`TLS does not take its authorities: ${(error as Error).message}`]);
+      return refusals.note([`TLS does not take its authorities: ${(error as Error).message}`], isRetry);
     }
-    problems = [];
+    refusals.clear();
     warn(files, current.files.warnings);
     weakened.compare(current.files.policy, files.policy);
     current = putInForce(files, current, inForceParts);
@@ -103,31 +98,56 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     alarm.changed();
   }
 
-  async function reload(): Promise<void> {
-    await loadAnew();
+  async function load(isRetry: boolean): Promise<void> {
+    await loadAnew(isRetry);
     const inFiles = current.issuers.all.filter(({ entry }) => entry.keys.from === "file");
     await Promise.all(inFiles.map(({ keys }) => keys.reload()));
   }
 
-  let reloading = Promise.resolve();
+  let loading = Promise.resolve();
+  /** One at a time, each with the files as they are after it was asked for. One that fails unforeseen leaves the next its turn. */
+  function loadInTurn(isRetry: boolean): Promise<void> {
+    loading = loading.then(() => load(isRetry)).catch((error) => refusals.note([String(error)], isRetry));
+    return loading;
+  }
+
   return {
     current: () => current,
     stamps: () => stamps,
     inForce: () => current.files,
-    failures: () => failures,
+    failures: refusals.failures,
     weakenings: weakened.counts,
-    problems: () => problems,
+    problems: refusals.problems,
     remarks: () => [
-      ...problems.map((problem) => refused(policyFile, problem)),
+      ...refusals.problems().map((problem) => refused(policyFile, problem)),
       ...(isNoted ? [] : [notice("POLICY_UNNOTED", unnoted, policyFile)]),
       ...weakened.remarks(),
     ],
     trustBy: (use) => void trusting.push(use),
     subscribe: (subscriber) => void subscribers.push(subscriber),
-    reload() {
-      // One at a time, each with the files as they are after it was asked for. One that fails unforeseen leaves the next its turn.
-      reloading = reloading.then(reload).catch((error) => refuse([String(error)]));
-      return reloading;
+    reload: () => loadInTurn(false),
+    retry: async () => {
+      if (refusals.problems().length > 0) await loadInTurn(true);
+    },
+  };
+}
+
+/** Refusals of a policy, while the former one stays. */
+function noteRefusals({ log, alarm }: Pick<ReloadParts, "log" | "alarm">) {
+  let [problems, failures]: [readonly string[], number] = [[], 0];
+  return {
+    problems: () => problems,
+    failures: () => failures,
+    /** A retry that is refused for the same is none. */
+    note(found: readonly string[], isRetry: boolean): void {
+      if (isRetry && isDeepStrictEqual(found, problems)) return;
+      failures += 1;
+      problems = found;
+      for (const problem of found) log.error(`the policy is not in force, and the former one is: ${problem}`);
+      alarm.changed();
+    },
+    clear(): void {
+      problems = [];
     },
   };
 }

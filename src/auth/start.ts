@@ -88,7 +88,7 @@ export async function startAuthentication(
   const isNamed = (identity: Identity) => current().loaded.grantsOf(identity).length > 0;
   const failures = createFailureLimit({ ...settings.limits, told, now: time.monotonicMs });
   const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now, failures });
-  const watched = watchFiles({ stamps: policy.stamps, changed: policy.reload, time });
+  const watched = watchFiles({ stamps: policy.stamps, changed: policy.reload, retry: policy.retry, time });
 
   const authenticator = createAuthenticator({
     ...{ loaded: () => current().loaded, tokens, now },

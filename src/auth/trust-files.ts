@@ -3,6 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { dueAt } from "../runtime/due-at.ts";
 import {
+  newestOf,
   type RevocationList,
   readAuthorities,
   readCertificates,
@@ -57,7 +58,7 @@ export function readTrustFiles({ certificates }: Policy, nowMs: number): ReadTru
   const read = certificates.map((entry) => readEntry(entry, nowMs));
   const problems = read.flatMap((each) => each.problems);
   const authorities = read.flatMap((each) => each.authorities);
-  const lists = authorities.flatMap((each) => each.lists);
+  const lists = read.flatMap((each) => each.lists);
   const shared = sharedRoots(authorities);
   if (shared !== undefined) problems.push(shared);
   return {
@@ -107,7 +108,8 @@ function readEntry(entry: CertificatesEntry, nowMs: number) {
   const lists = file("crl", entry.crl, maxPemBytes)?.read((pem) => readRevocationLists(pem, { roots, nowMs })) ?? [];
   return {
     problems,
-    authorities: roots === undefined ? [] : [{ entry, roots, lists }],
+    authorities: roots === undefined ? [] : [{ entry, roots, lists: newestOf(lists) }],
+    lists,
     ca: roots === undefined ? [] : [ca!.text],
   };
 }

@@ -46,7 +46,8 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     const hasKeys = current.hasTenantProviderKeys || next.hasTenantProviderKeys;
     if (!hasKeys && !hasFiles) return printError(nothingToRead);
     if (hasKeys) await server.replaceTenantProviderKeys(next);
-    current = next;
+    hold(next);
+    watched.look();
   }
 
   /** Reloads the file of tenants after a change, unless a signal has done so already. */
@@ -55,7 +56,14 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
     const next = nextConfig(server);
     if (next === undefined || isDeepStrictEqual(next.tenantProviderKeys, current.tenantProviderKeys)) return;
     await server.replaceTenantProviderKeys(next);
+    hold(next);
+  }
+
+  /** Another file of tenants was read before it was watched: it counts as changed. */
+  function hold(next: Config): void {
+    const isOther = next.tenantsFile !== current.tenantsFile;
     current = next;
+    if (isOther) stamps = new Map(paths().map((path) => [path, "not looked at yet"]));
   }
 
   async function refuse(): Promise<void> {

@@ -16,18 +16,28 @@ export const tags = {
   ...{ utcTime: 0x17, generalizedTime: 0x18 },
 } as const;
 
-/** The elements that follow each other in the content of another, or in the bytes of a file. */
-export function elementsOf(content: Uint8Array): Element[] {
+/** Reads the elements that follow each other in the content of another, or in the bytes of a file, one by one. */
+export function* eachElementOf(content: Uint8Array): Generator<Element> {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  const elements: Element[] = [];
   for (let at = 0; at < bytes.length; ) {
     const tag = bytes[at]!;
     if ((tag & 0x1f) === 0x1f) throw new Error("DER: a tag of more than one byte");
     const { start, length } = lengthAt(bytes, at + 1);
     if (length > bytes.length - start) throw new Error("DER: an element is longer than what holds it");
     const end = start + length;
-    elements.push({ tag, content: bytes.subarray(start, end), der: bytes.subarray(at, end) });
+    yield { tag, content: bytes.subarray(start, end), der: bytes.subarray(at, end) };
     at = end;
+  }
+}
+
+/** No list that is read whole has more elements. */
+const mostElements = 1_000;
+
+export function elementsOf(content: Uint8Array): Element[] {
+  const elements: Element[] = [];
+  for (const element of eachElementOf(content)) {
+    if (elements.length === mostElements) throw new Error(`DER: more than ${mostElements} elements`);
+    elements.push(element);
   }
   return elements;
 }

@@ -1,10 +1,10 @@
 /**
- * Tells when files have changed: edited, replaced, or reached over a link that was swapped, as Kubernetes does it. Only the
- * names that lead to a file count, so that a log or a database in its folder delays nothing. Events can get lost, and some
- * places cannot be watched, so the files are looked at once a minute too.
+ * Tells when files have changed: edited, replaced, given other rights, or reached over a link that was swapped, as Kubernetes
+ * does it. Only the names that lead to a file count, so that a log or a database in its folder delays nothing. Events can get
+ * lost, and some places cannot be watched, so the files are looked at once a minute too.
  */
 import { type FSWatcher, readlinkSync, statSync, watch } from "node:fs";
-import { basename, dirname, relative, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, sep } from "node:path";
 import type { Time, Timer } from "./time.ts";
 
 /** What identifies the file at each path, or why there is none: replaced and edited files differ. */
@@ -15,12 +15,16 @@ export interface WatchFilesParts {
   stamps(): Stamps;
   /** Reads the files. */
   changed(): Promise<void> | void;
+  /** Called once a minute if they have not changed: what they were refused for may be over, as with a folder's rights or a time. */
+  retry?(): Promise<void> | void;
   time: Time;
 }
 
 export interface WatchedFiles {
   /** Reads the files for another reason. */
   read(): Promise<void>;
+  /** Looks now: reads them if they have changed, and watches those that are named since. */
+  look(): void;
   close(): void;
 }
 
@@ -30,12 +34,14 @@ const settleMs = 1_000;
 const longestMs = 2_000;
 const lookMs = 60_000;
 
-export function watchFiles({ stamps, changed, time }: WatchFilesParts): WatchedFiles {
+export function watchFiles({ stamps, changed, retry, time }: WatchFilesParts): WatchedFiles {
   let watchers: FSWatcher[] = [];
   let settling: Timer | undefined;
   let latest: Timer | undefined;
   let isClosed = false;
-  const looking = time.every(lookMs, look);
+  const looking = time.every(lookMs, () => {
+    if (!look()) void retry?.();
+  });
   watchPlaces();
 
   function lookSoon(): void {
@@ -44,9 +50,13 @@ export function watchFiles({ stamps, changed, time }: WatchFilesParts): WatchedF
     latest ??= time.after(longestMs, look);
   }
 
-  function look(): void {
+  /** Tells whether they have changed. If not, a folder on the way may have: then other places are to be watched. */
+  function look(): boolean {
     forgetEvents();
-    if (haveChanged(stamps())) void read();
+    const isChanged = haveChanged(stamps());
+    if (isChanged) void read();
+    else watchPlaces();
+    return isChanged;
   }
 
   function forgetEvents(): void {
@@ -80,6 +90,7 @@ export function watchFiles({ stamps, changed, time }: WatchFilesParts): WatchedF
 
   return {
     read,
+    look: () => void look(),
     close() {
       isClosed = true;
       forgetEvents();
@@ -90,47 +101,54 @@ export function watchFiles({ stamps, changed, time }: WatchFilesParts): WatchedF
 }
 
 /**
- * Places to watch, with the names that count in each: folders with links or files on the way, and each file itself, since a
- * folder does not tell of changes in a file that is mounted into it. A folder that is moved tells its own name.
+ * Places to watch, with the names that count in each: every folder on the way with the name that leads on, and each file
+ * itself, since a folder does not tell of changes in a file that is mounted into it.
  */
 function placesOf(paths: Iterable<string>): Map<string, Set<string>> {
   const places = new Map<string, Set<string>>();
   for (const path of paths) {
-    const { links, file } = wayTo(resolve(path));
-    for (const step of [...links, file]) {
+    if (path.length > longestPath) continue;
+    for (const step of wayTo(path)) {
       const folder = dirname(step);
-      places.set(folder, (places.get(folder) ?? new Set([basename(folder)])).add(basename(step)));
+      places.set(folder, (places.get(folder) ?? new Set()).add(basename(step)));
+      places.set(step, places.get(step) ?? new Set([basename(step)]));
     }
-    places.set(file, new Set([basename(file)]));
   }
   return places;
 }
 
+/** A longer one names nothing (PATH_MAX). */
+const longestPath = 4096;
 /** As many links as Linux follows. */
-const maxLinks = 40;
+const mostLinks = 40;
 
-/** The links over which an absolute path leads, and the file at its end, which need not exist. */
-function wayTo(path: string): { links: string[]; file: string } {
-  const links: string[] = [];
-  let file = path;
-  while (links.length < maxLinks) {
-    const found = firstLink(file);
-    if (found === undefined) break;
-    links.push(found.link);
-    file = resolve(dirname(found.link), found.target, relative(found.link, file));
+/** The folders, links and the file over which a path leads, as far as they exist, and the first one that does not. */
+function* wayTo(path: string): Generator<string> {
+  let left = (isAbsolute(path) ? path : join(process.cwd(), sep, path)).split(sep);
+  let at: string = sep;
+  for (let links = 0; left.length > 0 && links <= mostLinks; ) {
+    const [name, ...behind] = left;
+    left = behind;
+    const step = name === ".." ? dirname(at) : join(at, name!);
+    if (step === at) continue; // a name that is empty or a dot
+    if (name !== "..") yield step;
+    const found = targetOf(step);
+    if (found === "missing") return;
+    if (found === undefined) at = step;
+    else {
+      links += 1;
+      if (isAbsolute(found.target)) at = sep;
+      left = [...found.target.split(sep), ...left];
+    }
   }
-  return { links, file };
 }
 
-/** The link nearest to the root on the path, and what it holds. */
-function firstLink(path: string): { link: string; target: string } | undefined {
-  const parent = dirname(path);
-  const above = parent === path ? undefined : firstLink(parent);
-  if (above !== undefined) return above;
+/** What a link holds; undefined for what is no link. */
+function targetOf(path: string): { target: string } | "missing" | undefined {
   try {
-    return { link: path, target: readlinkSync(path) };
-  } catch {
-    return undefined; // no link, or nothing at all
+    return { target: readlinkSync(path) };
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EINVAL" ? undefined : "missing";
   }
 }
 
@@ -145,8 +163,8 @@ export function haveChanged(stamps: Stamps): boolean {
 
 function stampOf(path: string): string {
   try {
-    const { dev, ino, size, mtimeMs } = statSync(path);
-    return [dev, ino, size, mtimeMs].join(":");
+    const { dev, ino, size, mtimeMs, mode, uid, gid } = statSync(path);
+    return [dev, ino, size, mtimeMs, mode, uid, gid].join(":");
   } catch (error) {
     return String((error as NodeJS.ErrnoException).code);
   }

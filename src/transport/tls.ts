@@ -94,15 +94,21 @@ export function startTls(parts: TlsParts): Tls {
       } catch (error) {
         if (left > 1) await time.sleep(tryAgainMs, { ref: false });
         else {
-          problem = `The certificate in ${files.certificate} or its key is not in force, and the former one is: ${(error as Error).message}.`;
-          log.error(problem);
+          const found = `The certificate in ${files.certificate} or its key is not in force, and the former one is: ${(error as Error).message}.`;
+          if (found !== problem) log.error(found);
+          problem = found;
           return changed();
         }
       }
     }
   }
 
-  const watched = watchFiles({ stamps: () => stamps, changed: reload, time });
+  const watched = watchFiles({
+    stamps: () => stamps,
+    changed: reload,
+    retry: () => (problem === undefined ? undefined : reload()),
+    time,
+  });
   return {
     options: () => options,
     subscribe: (use) => void subscribers.push(use),

@@ -9,8 +9,9 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { directory } from "../support/config-fixture.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
+import { virtualTime } from "../support/virtual-time.ts";
 import { testKey } from "../support/signed-tokens.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { realTime, type Time } from "../../src/runtime/time.ts";
 
 const hourMs = 3_600_000;
 /** More than a watch lets a change settle. */
@@ -27,9 +28,9 @@ const issuers = `issuers:
 const policy = `version: 1\n${issuers}${rules}`;
 const keys = JSON.stringify({ keys: [testKey("ES256", "k").jwk] });
 
-async function started(files: Record<string, string>) {
+async function started(files: Record<string, string>, time: Time = realTime) {
   const path = directory({ "sso.json": keys, ...files });
-  const store = memoryStore(realTime);
+  const store = memoryStore(time);
   const authentication = await startAuthentication(
     {
       ...{ policyFile: join(path, "policy.yaml"), profile: "dev", tls: {}, tlsTerminated: false },
@@ -37,9 +38,9 @@ async function started(files: Record<string, string>) {
       limits: { callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
     },
     {
-      time: realTime,
+      time,
       ...{ log: pino({ level: "silent" }), store, alarm: { changed() {} } },
-      told: toldLimits({ log() {}, changed() {}, now: realTime.monotonicMs }),
+      told: toldLimits({ log() {}, changed() {}, now: time.monotonicMs }),
     },
   );
   onTestFinished(async () => {
@@ -124,4 +125,23 @@ ${issuers}${rules}`,
   );
   await reload();
   expect(status()).toMatchObject({ problems: [], authorityUntilMs: wholeSecond(now + 2 * hourMs) });
+});
+
+it("a policy that is refused is read again each minute: a revocation list is of the future until its time has come", async () => {
+  const time = virtualTime({ start: new Date(msFromNow(0)) });
+  const ca = newAuthority({ name: "web" });
+  const list = (aheadMs: number) => ca.crl([], { thisUpdate: new Date(time.now().getTime() + aheadMs) });
+  const certificates = "certificates: [{ name: web, dns: [.local], ca: web.pem, crl: web.crl }]\n";
+  const text = `version: 1\n${certificates}${issuers.replace(/^.*name: far.*\n/m, "")}${rules}`;
+  const { write, reload, status } = await started(
+    { "policy.yaml": text, "web.pem": ca.pem, "web.crl": list(-1_000) },
+    time,
+  );
+  write("web.crl", list(90_000));
+  await reload();
+  expect(status()).toMatchObject({ reloadFailures: 1, problems: [expect.stringContaining("is of the future")] });
+  await time.advance(60_000);
+  expect(status()).toMatchObject({ reloadFailures: 1, problems: [expect.stringContaining("is of the future")] });
+  await time.advance(60_000);
+  expect(status()).toMatchObject({ reloadFailures: 1, reloadFailed: false, problems: [] });
 });

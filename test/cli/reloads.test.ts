@@ -53,6 +53,7 @@ async function started(...lines: string[]) {
   return {
     directory,
     file,
+    env,
     write,
     time,
     service,
@@ -117,6 +118,19 @@ describe.runIf(process.platform === "linux")("a change of the file", () => {
     write([mapped("t1", "a"), mapped("t2", "a")]);
     await time.advance(settleMs);
     expect(anew()).toMatchObject([{ tenants: 2 }]);
+  });
+
+  it("is one of the file that the configuration names since a signal", async () => {
+    const { directory, write, env, time, reloads, anew } = await started(mapped("t1", "a"));
+    const other = join(directory, "other.properties");
+    write([mapped("t1", "a"), mapped("t2", "a")], other);
+    env.FLUO_KMS_TENANTS_FILE = other;
+    reloads.all();
+    await time.idle();
+    expect(anew()).toMatchObject([{ tenants: 2 }]);
+    write([mapped("t1", "a"), mapped("t2", "a"), mapped("t3", "a")], other);
+    await time.advance(settleMs);
+    expect(anew().slice(1)).toMatchObject([{ tenants: 3 }]);
   });
 
   it("that a signal had read already is not read twice", async () => {

@@ -1,6 +1,7 @@
 /** Real files of which a change is told, in time that the test moves. Linux tells of a change at once. */
 import {
   appendFileSync,
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -205,13 +206,88 @@ it("a change after the files were read, and before they are watched, is told", a
   expect(changed).toHaveBeenCalledTimes(1);
 });
 
-it("a folder that cannot be watched is looked into once a minute", async () => {
-  const folder = join(newFolder(), "later");
-  const { changed, time } = watching(join(folder, "a"));
-  mkdirSync(folder);
-  writeFileSync(join(folder, "a"), "1");
-  await time.advance(59_999);
-  expect(changed).not.toHaveBeenCalled();
-  await time.advance(1);
+describe.runIf(process.platform === "linux")("a file that is not there yet", () => {
+  it.each<[string, (top: string) => string, (top: string) => void]>([
+    [
+      "in a folder that is made later",
+      (top) => join(top, "x", "y", "a"),
+      (top) => mkdirSync(join(top, "x", "y"), { recursive: true }),
+    ],
+    [
+      "behind a link that leads nowhere yet",
+      (top) => {
+        symlinkSync(join(top, "x", "y"), join(top, "link"));
+        return join(top, "link", "a");
+      },
+      (top) => mkdirSync(join(top, "x", "y"), { recursive: true }),
+    ],
+  ])("is told %s", async (_, place, make) => {
+    const top = newFolder();
+    const file = place(top);
+    const { changed, time } = watching(file);
+    make(top);
+    await time.advance(5_000);
+    expect(changed).not.toHaveBeenCalled();
+    writeFileSync(file, "1");
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+  });
+
+  it("is told when a folder far above is put in another's place, and when it comes back", async () => {
+    const top = newFolder();
+    mkdirSync(join(top, "x", "y"), { recursive: true });
+    writeFileSync(join(top, "x", "y", "a"), "1");
+    const { changed, time } = watching(join(top, "x", "y", "a"));
+    renameSync(join(top, "x"), join(top, "away"));
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+    renameSync(join(top, "away"), join(top, "x"));
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(2);
+  });
+
+  it("is told behind a link and two dots, as the system reads them", async () => {
+    const [top, other] = [newFolder(), newFolder()];
+    mkdirSync(join(other, "x"));
+    symlinkSync(join(other, "x"), join(top, "link"));
+    const { changed, time } = watching(`${top}/link/../a`);
+    writeFileSync(join(other, "a"), "1");
+    await time.advance(1_000);
+    expect(changed).toHaveBeenCalledTimes(1);
+  });
+});
+
+it("a change of rights is a change", async () => {
+  const file = join(newFolder(), "a");
+  writeFileSync(file, "1", { mode: 0o666 });
+  const { changed, time } = watching(file);
+  chmodSync(file, 0o600);
+  await time.advance(60_000);
   expect(changed).toHaveBeenCalledTimes(1);
+});
+
+it("files are looked at once a minute, and what was refused is tried again then", async () => {
+  const file = join(newFolder(), "a");
+  writeFileSync(file, "1");
+  let stamps = stampsOf([file]);
+  const changed = vi.fn(() => {
+    stamps = stampsOf([file]);
+  });
+  const [retry, time] = [vi.fn(), virtualTime()];
+  onTestFinished(watchFiles({ stamps: () => stamps, changed, retry, time }).close);
+  stamps = new Map([[file, "as if an event had been lost"]]);
+  await time.advance(59_999);
+  expect([changed, retry].map(({ mock }) => mock.calls.length)).toEqual([0, 0]);
+  await time.advance(1);
+  expect([changed, retry].map(({ mock }) => mock.calls.length)).toEqual([1, 0]);
+  await time.advance(60_000);
+  expect([changed, retry].map(({ mock }) => mock.calls.length)).toEqual([1, 1]);
+});
+
+it("paths of any length and depth do no harm", async () => {
+  const [deep, long, round] = ["/a".repeat(100_000), `/${"b".repeat(100_000)}`, join(newFolder(), "round")];
+  symlinkSync(round, round);
+  const { changed, time } = watching(deep, long, join(round, "a"), "", "..");
+  await time.advance(120_000);
+  expect(changed).not.toHaveBeenCalled();
 });

@@ -36,8 +36,12 @@ const run = (program: readonly string[], args: readonly string[]): Said =>
 const ours = (...args: string[]) => run([join(root, "clients", "typescript", "src", "command.ts")], args);
 const theirs = (...args: string[]) => run([join(root, "src", "main.js"), "verify"], args);
 
-/** Without the words behind a reason that is not OK. */
-const lines = ({ stdout }: Said) => stdout.replace(/^(\S+ +(?!OK)[A-Z_]+) .*$/gm, "$1");
+/** Without the words behind a reason that is not OK, the width of columns, and the lines that the service's command alone has. */
+const lines = ({ stdout }: Said) =>
+  stdout
+    .split("\n")
+    .filter((line) => !/^(?:span +verdict|log) /.test(line))
+    .map((line) => line.replace(/^(\S+ +(?!OK)[A-Z_]+) .*$/, "$1").replaceAll(/ +/g, " "));
 const withoutMessages = ({ stdout }: Said) =>
   JSON.parse(stdout, (name, value: unknown) => (name === "message" ? undefined : value));
 

@@ -52,10 +52,15 @@ export function readRevocationLists(pem: string, { roots, nowMs }: ListedBy): re
   });
 }
 
-/** Looks at CAs of the list's name first, which is one as a rule. */
+/** TLS finds a list by its name, so that of another name is of no use, by whatever key. */
 function isSignedByAny(list: RevocationListParts, roots: readonly X509Certificate[]): boolean {
-  const isNamed = (ca: X509Certificate) => subjectOf(ca.raw) === list.issuer;
-  return [...roots.filter(isNamed), ...roots.filter((ca) => !isNamed(ca))].some((ca) => isSignedBy(list, ca));
+  return roots.some((ca) => subjectOf(ca.raw) === list.issuer && isSignedBy(list, ca));
+}
+
+/** The last list of each CA, which is the one that counts. */
+export function newestOf(lists: readonly RevocationList[]): readonly RevocationList[] {
+  const byIssuer = Map.groupBy(lists, ({ issuer }) => issuer);
+  return [...byIssuer.values()].map((some) => some.reduce((a, b) => (b.thisUpdateMs > a.thisUpdateMs ? b : a)));
 }
 
 function timesOf(

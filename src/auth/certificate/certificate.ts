@@ -101,17 +101,41 @@ function basicConstraints(content: Buffer): Partial<Extensions> {
   };
 }
 
-/** The DER of a certificate's subject, in hexadecimal, to be held against the issuer of a revocation list. Of a certificate that was read. */
+/** A certificate's subject, to be held against the issuer of a revocation list. Of a certificate that was read. */
 export function subjectOf(der: Uint8Array): string {
   const [, , , subject] = bodyOf(der).filter(({ tag }) => tag === tags.sequence);
-  return subject!.content.toString("hex");
+  return nameIn(subject!.content);
 }
 
-/** A certificate's issuer, as `subjectOf` gives it, and the DER of its serial number. Of a certificate that was read. */
-export function issueOf(der: Uint8Array): { issuer: string; serial: Buffer } {
+/** A certificate's issuer, as `subjectOf` gives it, and its serial number in hexadecimal. Of a certificate that was read. */
+export function issueOf(der: Uint8Array): { issuer: string; serial: string } {
   const parts = bodyOf(der);
   const [, issuer] = parts.filter(({ tag }) => tag === tags.sequence);
-  return { issuer: issuer!.content.toString("hex"), serial: parts.find(({ tag }) => tag === tags.integer)!.der };
+  const serial = parts.find(({ tag }) => tag === tags.integer)!;
+  return { issuer: nameIn(issuer!.content), serial: serial.content.toString("hex") };
+}
+
+/** A name as TLS compares it (RFC 5280 §7.1): in whatever types its texts are, without regard to case and to more than one blank. */
+export function nameIn(content: Uint8Array): string {
+  const attributes = elementsOf(content).flatMap((set) => elementsOf(set.content));
+  return attributes
+    .map((attribute) => {
+      const [id, value] = elementsOf(attribute.content);
+      return `${id?.content.toString("hex")}=${value === undefined ? "" : textIn(value)}`;
+    })
+    .join("\n");
+}
+
+const [utf8String, bmpString] = [0x0c, 0x1e];
+/** Tags of the texts that have a byte a character. */
+const byteStrings = [0x12, 0x13, 0x14, 0x16, 0x1a];
+
+function textIn({ tag, content, der }: Element): string {
+  const encoding = tag === utf8String ? "utf8" : byteStrings.includes(tag) ? "latin1" : undefined;
+  if (tag !== bmpString && encoding === undefined) return der.toString("hex");
+  const isWhole = content.length % 2 === 0;
+  const text = encoding ? content.toString(encoding) : isWhole ? Buffer.from(content).swap16().toString("utf16le") : "";
+  return text.trim().replaceAll(/\s+/g, " ").toLowerCase();
 }
 
 function bodyOf(der: Uint8Array): Element[] {

@@ -4,8 +4,8 @@
  * could not use is an Error here.
  */
 import { constants, verify, type VerifyKeyObjectInput, type X509Certificate } from "node:crypto";
-import { contentOf, type Element, elementsOf, onlyContentOf, tags, timeOf } from "../../encoding/der.ts";
-import { checkForm, extensionsOf, issueOf, keyUsageBits, readExtension } from "./certificate.ts";
+import { contentOf, eachElementOf, type Element, elementsOf, onlyContentOf, tags, timeOf } from "../../encoding/der.ts";
+import { checkForm, extensionsOf, issueOf, keyUsageBits, nameIn, readExtension } from "./certificate.ts";
 
 export interface RevocationListParts {
   /** The name of the CA, as `subjectOf` gives it. */
@@ -14,8 +14,8 @@ export interface RevocationListParts {
   /** Undefined if the list does not say. */
   readonly nextUpdate: Date | undefined;
   readonly signature: Signature;
-  /** Content of the list of revoked certificates. */
-  readonly revoked: Buffer;
+  /** Serial numbers of the revoked certificates, in hexadecimal. */
+  readonly revoked: ReadonlySet<string>;
 }
 
 interface Signature {
@@ -39,23 +39,42 @@ export function readRevocationList(der: Uint8Array): RevocationListParts {
   const last = parts.at(-1)!;
   if (last.tag === 0xa0) checkExtensions(last.content);
   return {
-    issuer: parts[at - 1]!.content.toString("hex"),
+    issuer: nameIn(parts[at - 1]!.content),
     thisUpdate: timeOf(parts[at])!,
     nextUpdate: timeOf(parts[at + 1]),
-    revoked: parts.slice(at).find(({ tag }) => tag === tags.sequence)?.content ?? Buffer.alloc(0),
+    revoked: serialsIn(parts.slice(at).find(({ tag }) => tag === tags.sequence)?.content),
     signature: { of: signed.der, algorithm: algorithm.content, bytes: bits.content.subarray(1) },
   };
 }
 
+function serialsIn(revoked: Buffer = Buffer.alloc(0)): ReadonlySet<string> {
+  const serials = new Set<string>();
+  for (const { content } of eachElementOf(revoked)) {
+    const { value: serial } = eachElementOf(content).next();
+    serials.add(contentOf(serial, tags.integer, "a serial number").toString("hex"));
+  }
+  return serials;
+}
+
 const deltaIndicator = "551d1b";
+const distributionPoint = "551d1c";
+/** Tags of a distribution point that is for some reasons, for certificates of other CAs, or for attributes alone. */
+const unappliedPoints = [0x83, 0x84, 0x85];
 /** Critical extensions that OpenSSL applies: the issuing distribution point and the authority's key identifier. */
-const applied = ["551d1c", "551d23"];
+const applied = [distributionPoint, "551d23"];
 
 function checkExtensions(content: Buffer): void {
   for (const extension of elementsOf(onlyContentOf(content, tags.sequence, "the list of extensions"))) {
-    const { id, isCritical } = readExtension(extension);
+    const { id, isCritical, value } = readExtension(extension);
     if (id === deltaIndicator) throw new Error("is a delta list, which TLS does not apply: name the complete list");
     if (isCritical && !applied.includes(id)) throw new Error("has a critical extension that TLS does not apply");
+    if (id === distributionPoint) {
+      const point = elementsOf(onlyContentOf(value, tags.sequence, "the distribution point"));
+      const isPartial = point.some(
+        ({ tag, content }) => unappliedPoints.includes(tag) && content.some((byte) => byte > 0),
+      );
+      if (isPartial) throw new Error("is a partial or indirect list, which TLS does not apply: name the complete list");
+    }
   }
 }
 
@@ -72,17 +91,13 @@ export function isSignedBy({ signature }: RevocationListParts, ca: X509Certifica
   }
 }
 
-/**
- * True if the list names the certificate. The list is read entry by entry only if it has the serial number somewhere, so
- * that a long list costs neither memory nor much time.
- */
+/** True if the list names the certificate. */
 export function isRevokedBy(
   { issuer, revoked }: Pick<RevocationListParts, "issuer" | "revoked">,
   certificate: X509Certificate,
 ): boolean {
   const id = issueOf(certificate.raw);
-  if (id.issuer !== issuer || !revoked.includes(id.serial)) return false;
-  return elementsOf(revoked).some(({ content }) => elementsOf(content)[0]?.der.equals(id.serial));
+  return id.issuer === issuer && revoked.has(id.serial);
 }
 
 interface Method {

@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { readAuthorities, readRevocationLists } from "../../../src/auth/certificate/authorities.ts";
+import {
+  newestOf,
+  readAuthorities,
+  readRevocationLists,
+  type RevocationList,
+} from "../../../src/auth/certificate/authorities.ts";
 import { subjectOf } from "../../../src/auth/certificate/certificate.ts";
-import { oid, sequence } from "../../support/der-writer.ts";
+import { element, oid, sequence } from "../../support/der-writer.ts";
 import { extension, newAuthority, pemOf } from "../../support/pki.ts";
 
 const a = newAuthority({ name: "A" });
@@ -95,6 +100,19 @@ describe("a file of revocation lists", () => {
       { pem: first, issuer: subjectOf(a.x509.raw), thisUpdateMs: at(-1).getTime(), nextUpdateMs: at(1).getTime() },
       { pem: second, issuer: subjectOf(b.x509.raw), thisUpdateMs: at(0).getTime(), nextUpdateMs: at(24).getTime() },
     ]);
+  });
+
+  it("counts the last list of each CA", () => {
+    const [older, newer] = [list(-2, 1), a.crl([], { thisUpdate: at(-1), nextUpdate: at(1) })];
+    const read = readRevocationLists(newer + older + b.crl([], { thisUpdate: at(-3), nextUpdate: at(1) }), by);
+    expect(newestOf(read as RevocationList[]).map(({ thisUpdateMs }) => thisUpdateMs)).toEqual(
+      [at(-1), at(-3)].map((date) => date.getTime()),
+    );
+  });
+
+  it("is refused, and soon, with millions of elements where a list has three", () => {
+    const block = pemOf("X509 CRL", element(0x30, Buffer.alloc(8_000_000, "0500", "hex")));
+    expect(readRevocationLists(block, by)).toMatch(/^revocation list 1: DER: more than 1000 elements/);
   });
 
   it.each<[string, string, RegExp]>([

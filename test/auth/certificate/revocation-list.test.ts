@@ -1,6 +1,7 @@
 /** Revocation lists as DER: their times, those that TLS does not apply, and who signed them. */
 import { constants, generateKeyPairSync, type SignKeyObjectInput, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { nameIn } from "../../../src/auth/certificate/certificate.ts";
 import { isRevokedBy, isSignedBy, readRevocationList } from "../../../src/auth/certificate/revocation-list.ts";
 import { bits, element, integer, oid, sequence, set, time, utf8 } from "../../support/der-writer.ts";
 import { derOf, extension, type Keys, newAuthority } from "../../support/pki.ts";
@@ -14,7 +15,7 @@ describe("the times of a revocation list", () => {
 
   const attribute = set(sequence(oid("2.5.4.3"), utf8("A")));
   const name = sequence(attribute);
-  const read = { issuer: attribute.toString("hex"), thisUpdate: at, nextUpdate: next };
+  const read = { issuer: "550403=a", thisUpdate: at, nextUpdate: next };
 
   /** With its times, and what follows them. */
   function listOf(...behind: Uint8Array[]): Buffer {
@@ -83,6 +84,8 @@ describe("the times of a revocation list", () => {
 describe("a revocation list's extensions", () => {
   const ca = newAuthority({ name: "A" });
   const list = (...extensions: Uint8Array[]) => derOf(ca.crl([], { extensions }));
+  const partial = (tag: number, value: string) =>
+    extension("2.5.29.28", sequence(element(tag, hex(value))), { critical: true });
 
   it("may be of any kind if they are not critical, and a critical distribution point", () => {
     const point = extension("2.5.29.28", sequence(), { critical: true });
@@ -93,6 +96,9 @@ describe("a revocation list's extensions", () => {
   it.each<[string, Uint8Array, RegExp]>([
     ["of a delta list", extension("2.5.29.27", integer(1), { critical: true }), /^is a delta list, .* complete list$/],
     ["of a delta list that is not critical", extension("2.5.29.27", integer(1)), /^is a delta list/],
+    ["of a list for some reasons", partial(0x83, "0102"), /^is a partial or indirect list/],
+    ["of an indirect list", partial(0x84, "ff"), /^is a partial or indirect list/],
+    ["of a list of attributes", partial(0x85, "ff"), /^is a partial or indirect list/],
     ["that nobody knows", extension("1.2.3.4", empty, { critical: true }), /^has a critical extension/],
   ])("%s are refused", (_, one, problem) => {
     expect(() => readRevocationList(list(one))).toThrow(problem);
@@ -139,7 +145,7 @@ describe("the signature of a revocation list", () => {
     );
   });
 
-  it("is of the CA with its key, whatever names say, and may not be of one that must not sign lists", () => {
+  it("is of the CA with its key, and may not be of one that must not sign lists", () => {
     const ca = newAuthority({ name: "A" });
     const list = readRevocationList(derOf(ca.crl()));
     const signers = {
@@ -171,10 +177,27 @@ describe("a certificate", () => {
     expect(isRevokedBy(list(7n), sameName.issue({ serial: 7n }).x509)).toBe(true);
   });
 
-  it("is not revoked by bytes of its serial number in another one", () => {
-    const other = BigInt(`0x7e02020a0b`);
-    const { x509 } = ca.issue({ serial: 0x0a0bn });
-    expect(isRevokedBy(list(other), x509)).toBe(false);
-    expect(isRevokedBy(list(other, 0x0a0bn), x509)).toBe(true);
+  it("is revoked by the name of its issuer in other types, cases and blanks", () => {
+    const listed = { revoked: new Set(["07"]) };
+    const { x509 } = newAuthority({ name: "Example  ca " }).issue({ serial: 7n });
+    const printable = sequence(oid("2.5.4.3"), element(0x13, Buffer.from("EXAMPLE CA")));
+    const wide = sequence(oid("2.5.4.3"), element(0x1e, Buffer.from("example ca", "utf16le").swap16()));
+    for (const attribute of [printable, wide]) {
+      expect(isRevokedBy({ ...listed, issuer: nameIn(set(attribute)) }, x509)).toBe(true);
+    }
+    const others = [element(0x13, Buffer.from("example cb")), element(0x05, Buffer.alloc(0))];
+    for (const value of others) {
+      expect(isRevokedBy({ ...listed, issuer: nameIn(set(sequence(oid("2.5.4.3"), value))) }, x509)).toBe(false);
+    }
+  });
+
+  it("is looked up in a list of any length", () => {
+    const many = Array.from({ length: 5_000 }, (_, n) => BigInt(2 * n + 1_000_001));
+    const long = list(...many, revoked.serial);
+    expect(isRevokedBy(long, revoked.x509)).toBe(true);
+    expect([1_000_001n, 1_000_002n].map((serial) => isRevokedBy(long, ca.issue({ serial }).x509))).toEqual([
+      true,
+      false,
+    ]);
   });
 });
