@@ -35,6 +35,8 @@ interface CaseParts {
 }
 
 const known = ["name", "as", "claims", "rpc", "role", "tenant", "expect", "rule"];
+/** Decisions of one case. */
+const mostDecisions = 10_000;
 const expectations = ["allowed", "denied"] as const;
 
 export function readCases(text: string, { policy, now }: Omit<CaseParts, "reader">): ReadCases {
@@ -84,11 +86,16 @@ function readQuestions(fields: Fields, reader: Reader): Case["questions"] {
     if (!tenantIdPattern.test(text)) reader.problem(line, `${fields.what}: tenant ${tenantForm}`);
   }
   const eachTenant = fields.get("tenant") ? tenants.map(({ text }) => text) : [undefined];
-  const byRpc = texts("rpc").flatMap(({ text }) => {
+  const [rpcs, given] = [texts("rpc"), texts("role")];
+  if ((rpcs.length + given.length) * eachTenant.length > mostDecisions) {
+    fields.problem(`asks for more than ${mostDecisions.toLocaleString("en")} decisions`);
+    return [];
+  }
+  const byRpc = rpcs.flatMap(({ text }) => {
     const question = tried(fields, "rpc", reader, () => questionOf(text, undefined));
     return question === undefined ? [] : eachTenant.map((tenant) => ({ ...question, tenant }));
   });
-  const byRole = texts("role").flatMap(({ text, line }) => {
+  const byRole = given.flatMap(({ text, line }) => {
     const role = roles.find((each) => each === text);
     if (role === undefined) reader.problem(line, `${fields.what}: ${noRole(text)}`);
     return role === undefined ? [] : eachTenant.map((tenant) => ({ rpc: undefined, role, tenant, isForAll: false }));

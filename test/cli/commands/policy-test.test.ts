@@ -146,6 +146,7 @@ describe("a file of cases that has problems decides nothing, and names them with
     ["2: a case: tenant must match ^[a-z0-9]", withMembers({ tenant: ["acme", "ACME"] })],
     ["2: a case: tenant must match ^[a-z0-9]", withMembers({ tenant: "*" })],
     ["2: a case: tenant names none", withMembers({ tenant: [] })],
+    ["2: a case: asks for more than 10,000 decisions", withMembers({ tenant: Array(10_001).fill("acme") })],
     ["2: a case: rpc names none", withMembers({ rpc: [] })],
     ["2: a case: the policy's tokens have no entry ap; did you mean app?", withMembers({ as: "token:ap" })],
     ["2: a case: a caller is spiffe://…, dns:", withMembers({ as: "app" })],

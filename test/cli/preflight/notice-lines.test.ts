@@ -109,6 +109,15 @@ it("gives a recommendation a line if neither a notice nor another line says it",
   expect(found).toEqual([pass("recommendation", "Set it.", "know why it may stay")]);
 });
 
+it("fails for a recommendation that may not stay, and passes for one of an earlier release", () => {
+  const unpinned = notice("STORE_KEY_UNPINNED", "Pin it.");
+  expect(recommendationLines(evidence([], [unpinned]), [])).toEqual([fail("recommendation", "Pin it.")]);
+  const earlier = { status: {}, validation: { got: { recommendations: ["✅ Well.", "Do it."] } } };
+  expect(recommendationLines(earlier as unknown as Evidence, [])).toEqual([
+    pass("recommendation", "Do it.", "know why it may stay"),
+  ]);
+});
+
 it("takes the texts of an earlier release for notices that may not stay", () => {
   const earlier = { status: { notices: ["Integrity: checking 3 %."] } } as unknown as Evidence;
   expect(noticeLines(earlier, [])).toEqual([fail("notice", "Integrity: checking 3 %.")]);
