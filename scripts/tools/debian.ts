@@ -17,14 +17,14 @@ const links = "debian";
 /** Folders of programs in a package. Chromium's own is in none that is on the PATH. */
 const folders = "usr/lib/chromium usr/bin usr/sbin bin sbin";
 
-/** Runs the program whose name it has been given by a link. */
+/** Runs the program whose name it has been given by a link. Libraries of PulseAudio name a folder of their own by its installed place. */
 const wrapper = `#!/bin/sh
 root=$(dirname "$(readlink -f "$0")")
 name=$(basename "$0")
 for folder in ${folders}; do
   if [ -x "$root/$folder/$name" ]; then break; fi
 done
-for libraries in "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu; do
+for libraries in "$root"/usr/lib/*-linux-gnu "$root"/usr/lib/*-linux-gnu/pulseaudio "$root"/lib/*-linux-gnu; do
   LD_LIBRARY_PATH=$libraries\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 done
 if [ -d "$root/etc/fonts" ]; then export FONTCONFIG_PATH="$root/etc/fonts"; fi
@@ -58,7 +58,7 @@ async function unpacked(program: string, name: string): Promise<void> {
 /** Returns the folder of a package, unpacked together with all that it depends on, except the C library. */
 export async function unpackDebian(name: string): Promise<string> {
   const release = /^VERSION_ID=.*$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[0] ?? "";
-  return cached(`debian-${name}`, [name, release], (made) => {
+  return cached(`debian-${name}`, [name, release, wrapper], (made) => {
     const work = mkdtempSync(join(tmpdir(), "fluo-kms-debian-"));
     try {
       download(name, work);
