@@ -29,7 +29,7 @@ export interface PolicyFilesOptions {
 export interface ReadFiles extends ReadPolicy {
   /** Undefined where there are problems. */
   files: PolicyFiles | undefined;
-  /** The policy's file and those that it names, as far as it could be read; from before each was. */
+  /** Stamps of the policy's file and of those that it names, taken before any of them was read. */
   stamps: Stamps;
 }
 

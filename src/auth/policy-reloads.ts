@@ -17,7 +17,7 @@ import {
   readFilesForStart,
   readPolicyFiles,
 } from "./policy-files.ts";
-import { type WeakenedPolicies, watchWeakenings } from "./weakened.ts";
+import { type WeakenedPolicies, watchWeakenings } from "./weakenings.ts";
 
 export interface ReloadSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
@@ -44,9 +44,9 @@ export interface PolicyReloads {
 
 export interface StartedPolicy extends PolicyReloads {
   current(): InForce;
-  /** Of the files in force, and of those of a policy that is refused, perhaps because of one of them. */
+  /** Stamps of the files in force, and of those of a policy that is refused, perhaps because of one of them. */
   stamps(): Stamps;
-  /** Reads a policy that is refused once more. It is told only if it is in force then, or refused for another reason. */
+  /** Reads a refused policy once more. The log and the counter hear only of another outcome. */
   retry(): Promise<void>;
   failures(): number;
   weakenings: WeakenedPolicies["counts"];
@@ -76,6 +76,7 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     throw new Error(`the policy ${policyFile} cannot be used: ${wrong.map(lineText).join("; ")}`);
   warn(first, []);
   let isNoted = await noteLoaded(first, parts);
+  let notedSha256 = first.sha256;
   let current = putInForce(first, undefined, inForceParts);
   logLoaded(log, first);
 
@@ -83,7 +84,8 @@ export async function startPolicy(settings: ReloadSettings, parts: ReloadParts):
     const { files, problems: wrong, stamps: ofRead } = readPolicyFiles(policyFile, options());
     stamps = files === undefined ? new Map([...stamps, ...ofRead]) : ofRead;
     if (files === undefined) return refusals.note(wrong.map(lineText), isRetry);
-    if (files.sha256 !== current.files.sha256) isNoted = await noteLoaded(files, parts);
+    if (files.sha256 !== notedSha256) isNoted = await noteLoaded(files, parts);
+    notedSha256 = files.sha256;
     try {
       for (const use of trusting) use(files);
     } catch (error) {
@@ -138,7 +140,7 @@ function noteRefusals({ log, alarm }: Pick<ReloadParts, "log" | "alarm">) {
   return {
     problems: () => problems,
     failures: () => failures,
-    /** A retry that is refused for the same is none. */
+    /** Counts and logs a refusal. A retry that is refused for the same reasons is left out. */
     note(found: readonly string[], isRetry: boolean): void {
       if (isRetry && isDeepStrictEqual(found, problems)) return;
       failures += 1;
@@ -161,7 +163,7 @@ function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {
   log.info({ sha256, rules: policy.rules.length }, "a policy is in force");
 }
 
-/** Notes a policy in the audit trail, and tells whether it could. A store that hangs delays it no longer than `inTime` does. */
+/** Notes a policy in the audit trail. Resolves to false if it could not; a store that hangs delays it no longer than `inTime`. */
 function noteLoaded({ sha256 }: PolicyFiles, { store, time }: ReloadParts): Promise<boolean> {
   const noted = inTime(time, store.appendAudit([loadedRow(sha256, time.now())]));
   return noted.then(

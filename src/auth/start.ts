@@ -14,7 +14,7 @@ import type { InForce, KeySourceSettings } from "./in-force.ts";
 import { adviceOn, type PolicyAdvice } from "./policy/policy-advice.ts";
 import { type PolicyReloads, type ReloadParts, startPolicy } from "./policy-reloads.ts";
 import type { PolicySettings } from "./policy-files.ts";
-import type { Weakening } from "./weakened.ts";
+import type { Weakening } from "./weakenings.ts";
 import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
 import { rememberTokens } from "./token/remembered.ts";
 

@@ -217,7 +217,7 @@ export function isFault({ code }: Notice): boolean {
   return code !== "NODE_MISREADS_NAMES" && !Object.hasOwn(development, code);
 }
 
-/** What whoever runs this must know. */
+/** Warnings to the operator about a configuration that is accepted. */
 export function warningsOf(config: SettledConfig): Notice[] {
   const { provider, otherProvider, tenantProviderKeys, store, auth } = config;
   const warnings = serversOf(config)

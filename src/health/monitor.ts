@@ -47,7 +47,7 @@ export interface HealthParts {
   auditProblem?: () => string | undefined;
   /** What other parts know to be wrong, without asking the store. A part that learns of more raises the alarm. */
   problems?: () => readonly Problem[];
-  /** What else a look at the store finds that is no problem. */
+  /** Findings of a look at the store that are no problems. */
   remarks?: () => Promise<readonly Notice[]>;
   /** Remarks that are known without asking the store. */
   accessRemarks?: () => readonly Notice[];

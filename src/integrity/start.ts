@@ -33,7 +33,7 @@ export interface Integrity {
   /** Milliseconds since the status's `finishedAt`; before that is known, since this was created. */
   passAgeMs(): number;
   problems: Findings["problems"];
-  /** Sentences that an operator should know although nothing is wrong. */
+  /** Notices that an operator should know although nothing is wrong. */
   remarks(): Notice[];
   /** Begins nothing more, and resolves when the piece that is being read has been, or after 2 s. */
   close(): Promise<void>;

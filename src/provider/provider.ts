@@ -23,7 +23,7 @@ export interface ProviderKeyReport extends ProviderKeyState {
   rotation: string | undefined;
   /** How to have the provider rotate the key, with the command that does it; undefined if it does, or cannot. */
   rotationAdvice?: string | undefined;
-  /** What else to change, a sentence each with the command or policy statement that does it; empty if nothing. */
+  /** Other changes to make, a sentence each with the command or policy statement that does it; empty if there are none. */
   advice: readonly string[];
 }
 

@@ -80,7 +80,7 @@ export function startTls(parts: TlsParts): Tls {
   }
 
   /** Certificate and key are two files: for a moment they may be of two pairs. */
-  async function reload(): Promise<void> {
+  async function reload(isRetry = false): Promise<void> {
     for (let left = tries; ; left -= 1) {
       stamps = stampsOf(paths);
       try {
@@ -95,7 +95,7 @@ export function startTls(parts: TlsParts): Tls {
         if (left > 1) await time.sleep(tryAgainMs, { ref: false });
         else {
           const found = `The certificate in ${files.certificate} or its key is not in force, and the former one is: ${(error as Error).message}.`;
-          if (found !== problem) log.error(found);
+          if (!isRetry || found !== problem) log.error(found);
           problem = found;
           return changed();
         }
@@ -105,8 +105,8 @@ export function startTls(parts: TlsParts): Tls {
 
   const watched = watchFiles({
     stamps: () => stamps,
-    changed: reload,
-    retry: () => (problem === undefined ? undefined : reload()),
+    changed: () => reload(),
+    retry: () => (problem === undefined ? undefined : reload(true)),
     time,
   });
   return {

@@ -48,7 +48,8 @@ async function started(files: Record<string, string>, time: Time = realTime) {
     await store.close();
   });
   const write = (name: string, text: string) => writeFileSync(join(path, name), text);
-  return { path, write, reload: authentication.reload, status: authentication.status };
+  const { reload, status, trustBy } = authentication;
+  return { path, write, reload, status, trustBy, store };
 }
 
 it("a policy that cannot be used is a reload that failed, however often it is read, until one can", async () => {
@@ -144,4 +145,19 @@ it("a policy that is refused is read again each minute: a revocation list is of 
   expect(status()).toMatchObject({ reloadFailures: 1, problems: [expect.stringContaining("is of the future")] });
   await time.advance(60_000);
   expect(status()).toMatchObject({ reloadFailures: 1, reloadFailed: false, problems: [] });
+});
+
+it("a policy whose authorities TLS does not take is noted once, however often it is tried", async () => {
+  const time = virtualTime({ start: new Date(msFromNow(0)) });
+  const withoutNetwork = policy.replace(/^.*name: far.*\n/m, "");
+  const { write, reload, status, trustBy, store } = await started({ "policy.yaml": withoutNetwork }, time);
+  trustBy(() => {
+    throw new Error("no");
+  });
+  write("policy.yaml", `${withoutNetwork}# another\n`);
+  await reload();
+  await time.advance(300_000);
+  expect(status()).toMatchObject({ reloadFailures: 1, problems: ["TLS does not take its authorities: no"] });
+  const rows = await store.auditEvents({ limit: 100 });
+  expect(rows.filter(({ action }) => action === "policy_loaded")).toHaveLength(2);
 });

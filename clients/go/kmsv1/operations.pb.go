@@ -531,7 +531,7 @@ func (x *ValidateResponse) GetRecommendationDetails() []*Notice {
 // Something that an operator should know.
 type Notice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
+	// Name of its kind, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// Name of what it is about, of the kind that the list says for the code; empty if it is about the whole service.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
@@ -2336,7 +2336,7 @@ type StatusResponse struct {
 	Integrity *IntegrityStatus `protobuf:"bytes,50,opt,name=integrity,proto3" json:"integrity,omitempty"`
 	// How a store that is put back is found; unset with a tenant_id.
 	Heads *HeadsStatus `protobuf:"bytes,40,opt,name=heads,proto3" json:"heads,omitempty"`
-	// What an operator should know; empty if all is well, and with a tenant_id.
+	// Notices to the operator; empty if all is well, and with a tenant_id.
 	NoticeDetails []*Notice `protobuf:"bytes,51,rep,name=notice_details,json=noticeDetails,proto3" json:"notice_details,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

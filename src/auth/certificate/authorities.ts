@@ -52,12 +52,12 @@ export function readRevocationLists(pem: string, { roots, nowMs }: ListedBy): re
   });
 }
 
-/** TLS finds a list by its name, so that of another name is of no use, by whatever key. */
+/** Whether a CA signed the list. TLS finds a list by its name, so a CA of another name does not count. */
 function isSignedByAny(list: RevocationListParts, roots: readonly X509Certificate[]): boolean {
   return roots.some((ca) => subjectOf(ca.raw) === list.issuer && isSignedBy(list, ca));
 }
 
-/** The last list of each CA, which is the one that counts. */
+/** Returns the newest list of each CA, which is the one that counts. */
 export function newestOf(lists: readonly RevocationList[]): readonly RevocationList[] {
   const byIssuer = Map.groupBy(lists, ({ issuer }) => issuer);
   return [...byIssuer.values()].map((some) => some.reduce((a, b) => (b.thisUpdateMs > a.thisUpdateMs ? b : a)));

@@ -1,7 +1,7 @@
 /**
- * What Node does not tell of certificates, read from their DER (RFC 5280). Node's `subjectAltName`
- * is a text for people, its `ca` is false for a CA whose key usage forbids to sign, and it takes an extension that is
- * there twice. Whatever is wrong is an Error.
+ * Parts of certificates that Node does not tell, read from their DER (RFC 5280). Node's `subjectAltName` is a text for
+ * people, its `ca` is false for a CA whose key usage forbids to sign, and it takes an extension that is there twice.
+ * Whatever is wrong is an Error.
  */
 import {
   booleanOf,
@@ -69,7 +69,7 @@ export function checkForm(elements: readonly Element[], form: RegExp, what: stri
   }
 }
 
-/** The OID in hexadecimal, and what it holds. */
+/** Reads an extension: its OID in hexadecimal, and its value. */
 export function readExtension(extension: Element): { id: string; isCritical: boolean; value: Buffer } {
   const parts = elementsOf(contentOf(extension, tags.sequence, "an extension"));
   checkForm(parts, /^06(01)?04$/, "an extension");
@@ -115,7 +115,7 @@ export function issueOf(der: Uint8Array): { issuer: string; serial: string } {
   return { issuer: nameIn(issuer!.content), serial: serial.content.toString("hex") };
 }
 
-/** A name as TLS compares it (RFC 5280 §7.1): in whatever types its texts are, without regard to case and to more than one blank. */
+/** Returns a name as OpenSSL compares it (RFC 5280 §7.1): whatever the types of its texts, in lower case, with single blanks. */
 export function nameIn(content: Uint8Array): string {
   const attributes = elementsOf(content).flatMap((set) => elementsOf(set.content));
   return attributes
@@ -127,7 +127,7 @@ export function nameIn(content: Uint8Array): string {
 }
 
 const [utf8String, bmpString] = [0x0c, 0x1e];
-/** Tags of the texts that have a byte a character. */
+/** Tags of texts with a byte for each character. */
 const byteStrings = [0x12, 0x13, 0x14, 0x16, 0x1a];
 
 function textIn({ tag, content, der }: Element): string {
@@ -135,7 +135,8 @@ function textIn({ tag, content, der }: Element): string {
   if (tag !== bmpString && encoding === undefined) return der.toString("hex");
   const isWhole = content.length % 2 === 0;
   const text = encoding ? content.toString(encoding) : isWhole ? Buffer.from(content).swap16().toString("utf16le") : "";
-  return text.trim().replaceAll(/\s+/g, " ").toLowerCase();
+  const blanks = text.replaceAll(/[ \t\n\v\f\r]+/g, " ").replaceAll(/^ | $/g, "");
+  return blanks.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()); // of ASCII alone
 }
 
 function bodyOf(der: Uint8Array): Element[] {

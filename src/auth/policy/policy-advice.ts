@@ -1,4 +1,4 @@
-/** What an operator should change in a policy that is good enough to be in force, for Validate. */
+/** Advice for Validate on a policy that is good enough to be in force. */
 import type { Role } from "../../call/roles.ts";
 import { type Notice, notice } from "../../notices.ts";
 import type { Policy } from "./policy.ts";

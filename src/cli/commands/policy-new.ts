@@ -16,7 +16,7 @@ const mode = 0o644;
 const tokenDays = 365;
 const dayMs = 86_400_000;
 
-/** In a folder of its own: the service watches it, and other files that are written there would wake the service. */
+/** The default, in a folder of its own: the service watches it, and each file that is written there wakes the service. */
 const defaultFile = join("policy", "policy.yaml");
 
 export const policyNew: Command = {

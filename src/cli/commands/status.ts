@@ -23,7 +23,6 @@ interface ProviderKey {
   since: string | null;
 }
 
-/** Members that an older service does not send are undefined. */
 /** A notice as the service sends it, which may be of another release. */
 export interface SentNotice {
   code: string;
@@ -31,6 +30,7 @@ export interface SentNotice {
   text: string;
 }
 
+/** Members that an older service does not send are undefined. */
 export interface Status {
   provider?: string;
   status?: string;

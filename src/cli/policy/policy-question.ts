@@ -1,4 +1,4 @@
-/** What is asked of a caller: an rpc or a role, and the tenant that it is for. */
+/** Questions of `policy explain` and `policy test`: an rpc or a role, and the tenant that it is for. */
 import { type Role, roleOf } from "../../call/roles.ts";
 import { nearestName } from "../../encoding/nearest.ts";
 import { UsageError } from "../command.ts";

@@ -1,4 +1,4 @@
-/** What `verify` says of spans, each for itself, and which entries of logs they are. */
+/** Verdicts of `verify` on spans, each for itself, and the entries of logs that they are. */
 import { counted } from "../../attestation/log-audit.ts";
 import type { Reason } from "../../attestation/verdict.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";

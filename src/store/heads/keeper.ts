@@ -22,7 +22,7 @@ export interface Heads {
   isBehind(): boolean;
   /** The reasons why the service is not operational. */
   problems(): Problem[];
-  /** What the file does not protect from, for production to know. It does not change while the service runs. */
+  /** Notices on losses that the file does not protect from. They stay the same while the service runs. */
   remarks(): Notice[];
   /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT if there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;

@@ -228,7 +228,7 @@ export const ValidateResponseSchema: GenMessage<ValidateResponse> = /*@__PURE__*
  */
 export type Notice = Message<"fluo.kms.v1.Notice"> & {
   /**
-   * What it is, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
+   * Name of its kind, as in "STORE_UNAVAILABLE". A code keeps its meaning; later releases add codes. docs/NOTICES.md lists them.
    *
    * @generated from field: string code = 1;
    */
@@ -1439,7 +1439,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
   heads?: HeadsStatus | undefined;
 
   /**
-   * What an operator should know; empty if all is well, and with a tenant_id.
+   * Notices to the operator; empty if all is well, and with a tenant_id.
    *
    * @generated from field: repeated fluo.kms.v1.Notice notice_details = 51;
    */

@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { expect, it } from "vitest";
 import { readPolicy } from "../../src/auth/policy/policy.ts";
-import { watchWeakenings } from "../../src/auth/weakened.ts";
+import { watchWeakenings } from "../../src/auth/weakenings.ts";
 import { virtualTime } from "../support/virtual-time.ts";
 
 const rule = (name: string) => `  - { name: ${name}, who: { token: t }, roles: [sign], tenants: "*" }\n`;
