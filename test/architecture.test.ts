@@ -182,7 +182,7 @@ const mayImport: Record<string, readonly string[]> = {
       "runtime/turns",
       "telemetry",
     ],
-    "encoding/json.ts",
+    ...["encoding/json.ts", "encoding/json-number.ts", "encoding/protobuf-json.ts"],
   ],
   "transport/grpc/server.ts": [
     "transport",
@@ -370,7 +370,13 @@ const packages: Record<string, readonly string[]> = {
   "@grpc": ["transport/grpc", "transport/error-status.ts", "cli/grpc-client.ts"],
   "@connectrpc": ["transport/http", "transport/error-status.ts"],
   "grpc-health-check": ["transport/grpc"],
-  "@bufbuild/protobuf": ["transport", "service", "cli/verify/otlp-json.ts", "cli/grpc-client.ts"],
+  "@bufbuild/protobuf": [
+    "transport",
+    "service",
+    "cli/verify/otlp-json.ts",
+    "cli/grpc-client.ts",
+    "encoding/protobuf-json.ts",
+  ],
   "@opentelemetry": ["telemetry", "metrics", "service/key-timer.ts", "transport/call-recorder.ts"],
   "@aws-sdk": ["provider/aws"],
   "@azure": ["provider/azure"],
@@ -519,7 +525,9 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
           ),
         ].map(([word]) => `${path} uses ${word}`),
         ...imports
-          .filter(({ of }) => isPackage(of) && !/^node:crypto$/.test(of) && path !== "crypto/sodium.ts")
+          .filter(
+            ({ of }) => isPackage(of) && !/^(node:crypto|@bufbuild\/protobuf)$/.test(of) && path !== "crypto/sodium.ts",
+          )
           .map(({ of }) => `${path} imports ${of}`),
       ]),
 

@@ -59,7 +59,7 @@ function inOrder(names: Iterable<string>): string[] {
 const all = Array.from({ length: spans }, (_, i) => `s-${i}`);
 
 async function judged(service: KilledService, requests: readonly Uint8Array[]): Promise<JudgedSpan[]> {
-  return judgeSpans(Buffer.concat(requests), readKeySet(await jwksOf(service.process, tenant)), tenant);
+  return judgeSpans(Buffer.concat(requests), readKeySet(Buffer.from(await jwksOf(service.process, tenant))), tenant);
 }
 
 function bad(spans: readonly JudgedSpan[]): string[] {

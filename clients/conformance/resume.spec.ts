@@ -50,7 +50,7 @@ it.each(whole.map((language, i) => [language.title, language, i] as const))(
     expect(names).toEqual(
       Array.from({ length: total }, (_, i) => `r-${Math.floor(i / spansPerBatch)}-${i % spansPerBatch}`),
     );
-    const judged = judgeSpans(bytes, readKeySet(await jwksOf(service.process, tenant)), tenant);
+    const judged = judgeSpans(bytes, readKeySet(Buffer.from(await jwksOf(service.process, tenant))), tenant);
     expect(judged.filter(({ verified }) => !verified)).toEqual([]);
     expect(judged.map(({ place }) => place?.claim.index)).toEqual(leafIndices);
   },

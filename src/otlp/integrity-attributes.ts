@@ -3,11 +3,12 @@
  * the limit of a list: a span with the most attributes there can be must still verify once they are on it.
  */
 import type { Json } from "./jcs.ts";
-import { textFrom } from "./jcs.ts";
+import { quote, textFrom } from "./jcs.ts";
 import { readJson } from "../encoding/json.ts";
 import { refusedAt } from "../encoding/wire-error.ts";
 
-export const integrityPrefix = "audit.integrity.";
+/** Attributes of later releases: nobody else may use these names. */
+const reservedPrefix = "audit.integrity.fluo.";
 
 export interface Integrity {
   algorithm?: string;
@@ -52,23 +53,36 @@ export function wrongAttribute(integrity: Integrity, field: keyof Integrity): st
 
 export const namesAnotherTenant = `${integrityKeys.tenant} names another tenant`;
 
-const memberStart = new Uint8Array(Buffer.from(`"${integrityPrefix}`));
+/** Whether an attribute of this name is of the signature. */
+export function isIntegrityKey(key: string): boolean {
+  return fieldOf.has(key);
+}
+
+/** What all of these names begin with, as a member of an object. */
+const memberStart = new Uint8Array(Buffer.from('"audit.integrity.'));
 
 /**
- * Whether the attribute that is written from `start` on, with a comma, is one of the five; it is then kept in `integrity`. Others with the
- * prefix are refused.
+ * Whether the attribute that is written from `start` on, with a comma, is one of the five; it is then kept in `integrity`. Reserved names are
+ * refused. Other people's processors write names that begin alike, which are as ordinary as any.
  */
 export function takeIntegrity(json: Json, start: number, integrity: Integrity): boolean {
   for (let i = 0; i < memberStart.length; i += 1) if (json.bytes[start + i] !== memberStart[i]) return false;
-  const [[key, value]] = Object.entries(readJson(`{${textFrom(json, start).slice(0, -1)}}`) as object) as [
-    [string, { stringValue?: string } | null],
-  ];
+  const key = keyAt(json, start);
+  if (key.startsWith(reservedPrefix))
+    throw refusedAt("key", `names that begin with ${reservedPrefix} are reserved; name it otherwise`);
   const field = fieldOf.get(key);
-  if (field === undefined) {
-    throw refusedAt("key", `only the signature's own attributes may begin with ${integrityPrefix}; name it otherwise`);
-  }
+  if (field === undefined) return false;
+  const { [key]: value } = readJson(`{${textFrom(json, start).slice(0, -1)}}`) as Record<
+    string,
+    { stringValue?: string } | null
+  >;
   if (integrity[field] !== undefined) throw refusedAt("key", "another attribute has the same key; keep one");
   if (value?.stringValue === undefined) throw refusedAt("value", "an attribute of the signature is a string");
   integrity[field] = value.stringValue;
   return true;
+}
+
+/** The name of a member up to the first quote in it, as it is written: that is all of it where nothing is escaped. */
+function keyAt({ bytes }: Json, start: number): string {
+  return bytes.toString("utf8", start + 1, bytes.indexOf(quote, start + 1));
 }

@@ -12,6 +12,8 @@ import {
 } from "@bufbuild/protobuf";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { JsonError, readJson } from "../encoding/json.ts";
+import { spelledNumber } from "../encoding/json-number.ts";
+import { readNumber, readScalars } from "../encoding/protobuf-json.ts";
 import { invalidField, KmsError } from "../errors.ts";
 
 const maxNameLength = 64;
@@ -20,17 +22,9 @@ const maxNameLength = 64;
 export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    let rounded: string | undefined;
-    const json = readJson(text, (spelling, name) => {
-      if (isRounded(spelling, name)) rounded ??= name;
-      return Number(spelling);
-    });
+    const json = readScalars(desc, readJson(text, spelledNumber), readNumber);
     // A misspelt field must not be taken for one that was left out.
-    const message = fromJson(desc, json as JsonValue, { ignoreUnknownFields: false });
-    if (rounded !== undefined) {
-      throw madeUpName(rounded, "is an integer that JSON numbers cannot hold exactly: send it as a string");
-    }
-    return message;
+    return fromJson(desc, json as JsonValue, { ignoreUnknownFields: false });
   } catch (cause) {
     throw cause instanceof KmsError ? cause : refusal(desc, cause);
   }
@@ -39,18 +33,6 @@ export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Ar
 /** Any object, read as strictly; an empty one for an empty body. Throws INVALID_ARGUMENT. */
 export function checkedObject(bytes: Uint8Array): JsonObject {
   return bytes.length === 0 ? {} : (toJson(StructSchema, checkedJson(StructSchema, bytes)) as JsonObject);
-}
-
-/** Digits and a sign of the longest integer that a double holds exactly. */
-const maxExactLength = 17;
-
-/**
- * Whether a number of a request would be another one as a double, such as a time in nanoseconds: a span would be signed, or called
- * verified, with another number than the one that was sent.
- */
-function isRounded(spelling: string, name: string): boolean {
-  if (name === "doubleValue" || name === "double_value") return false;
-  return spelling.length > maxExactLength || !Number.isSafeInteger(Number(spelling));
 }
 
 const misread = "is not what protobuf's JSON has there: check type, range, base64 and UTF-8";

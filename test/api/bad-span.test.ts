@@ -133,8 +133,8 @@ const cases: [string, Bytes, string][] = [
     `span.attributes[0].value${".array_value.values[0]".repeat(32)}`,
   ],
   [
-    "an attribute audit.integrity.x",
-    request(span(len(9, keyValue("audit.integrity.x", stringValue("1"))))),
+    "an attribute of a reserved name",
+    request(span(len(9, keyValue("audit.integrity.fluo.x", stringValue("1"))))),
     "span.attributes[0].key",
   ],
   ["no span", len(1, tenantId), "span"],

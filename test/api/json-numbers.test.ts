@@ -21,10 +21,14 @@ async function sign(tenantId: string, members: string): Promise<{ status: number
 }
 
 it.each([
-  ["startTimeUnixNano", '"startTimeUnixNano":1700000000000000001'],
-  ["end_time_unix_nano", '"end_time_unix_nano":9007199254740992'],
-  ["startTimeUnixNano", '"startTimeUnixNano":1.00000000000000000001'],
-  ["intValue", '"attributes":[{"key":"a","value":{"intValue":9007199254740993}}]'],
+  ["start_time_unix_nano", '"startTimeUnixNano":18446744073709551616'],
+  ["end_time_unix_nano", '"end_time_unix_nano":" 17"'],
+  ["end_time_unix_nano", '"endTimeUnixNano":"0x11"'],
+  ["start_time_unix_nano", '"startTimeUnixNano":1.00000000000000000001'],
+  ["int_value", '"attributes":[{"key":"a","value":{"intValue":9223372036854775807.5}}]'],
+  ["dropped_events_count", '"droppedEventsCount":"+3"'],
+  ["kind", '"kind":1.5'],
+  ["trace_state", '"traceState":9007199254740993'],
 ])("refuses %s in %s, and makes no key", async (field, members) => {
   const { status, text } = await sign("rounded", members);
   expect(status).toBe(400);
@@ -34,6 +38,9 @@ it.each([
 
 it.each([
   '"startTimeUnixNano":"1700000000000000001"',
+  '"startTimeUnixNano":1700000000000000001',
+  '"startTimeUnixNano":1.700000000000000001e18',
+  '"attributes":[{"key":"a","value":{"intValue":9223372036854775807}}]',
   '"startTimeUnixNano":9007199254740991',
   '"kind":1.0',
   '"attributes":[{"key":"a","value":{"doubleValue":1e300}},{"key":"b","value":{"double_value":0.1000000000000000055}}]',

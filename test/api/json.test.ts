@@ -81,7 +81,7 @@ describe("a span in JSON", () => {
     ],
     ["an id that is not base64", span({ traceId: "*" }), "trace_id"],
     ["a time that is not a number", span({ startTimeUnixNano: secret }), "start_time_unix_nano"],
-    ["an audit.integrity.x attribute", span({ attributes: [{ key: "audit.integrity.x" }] }), "span.attributes[0].key"],
+    ["a reserved attribute", span({ attributes: [{ key: "audit.integrity.fluo.x" }] }), "span.attributes[0].key"],
     ["the same key twice", span({ attributes: [{ key: "k" }, { key: "k" }] }), "span.attributes[1].key"],
     ["a trace_id under both its names", span({ trace_id: traceId }), "trace_id"],
   ])("is refused with %s", async (_what, body, field) => {

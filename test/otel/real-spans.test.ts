@@ -271,7 +271,22 @@ describe("what is not covered", () => {
 });
 
 describe("an attribute under audit.integrity that is not the service's", () => {
-  it.each(["audit.integrity.x", "audit.integrity.", "audit.integrity.Value"])("%s is refused, named", async (key) => {
+  it.each(["audit.integrity.x", "audit.integrity.", "audit.integrity.Value"])(
+    "%s is signed as any other",
+    async (key) => {
+      const { span, resource, scope } = signedRequest();
+      span!.attributes.push(attribute(key, "1"));
+      const request = { tenantId, span: span!, resource: resource!, scope: scope! };
+      const { attributes } = await service.grpc.signSpan(request);
+      span!.attributes = [...withoutEvidence(span!.attributes), ...attributes];
+      expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.OK });
+      span!.attributes = span!.attributes.filter((each) => each.key !== key);
+      expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.SIGNATURE_MISMATCH });
+    },
+  );
+
+  it("is refused by name if it is reserved", async () => {
+    const key = "audit.integrity.fluo.x";
     const request = signedRequest();
     const at = request.span!.attributes.push(attribute(key, "")) - 1;
     const calls = [service.grpc.verifySpan(request), service.grpc.signSpan({ tenantId, span: request.span! })];
@@ -289,6 +304,11 @@ describe("an attribute under audit.integrity that is not the service's", () => {
     expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.SIGNATURE_MISMATCH });
   });
 });
+
+function withoutEvidence(attributes: readonly KeyValue[]): KeyValue[] {
+  const evidence = new Set(signed.attributes.map(({ key }) => key));
+  return attributes.filter(({ key }) => !evidence.has(key));
+}
 
 /** The same message with the fields of every message in the other order, those of one list among themselves in their own. */
 function rewritten(desc: DescMessage, bytes: Uint8Array): Uint8Array {

@@ -445,8 +445,8 @@ describe("the signature's attributes", () => {
   });
 
   it.each([
-    ["another with their prefix", integrity("note", stringValue("x")), "span.attributes[0].key"],
-    ["the bare prefix", integrity("", stringValue("x")), "span.attributes[0].key"],
+    ["a reserved name", integrity("fluo.note", stringValue("x")), "span.attributes[0].key"],
+    ["the bare prefix of reserved names", integrity("fluo.", stringValue("x")), "span.attributes[0].key"],
     ["one that is no string", integrity("value", intValue(1)), "span.attributes[0].value"],
     ["one without a value", integrity("tenant", undefined), "span.attributes[0].value"],
     ["one in an array", integrity("tenant", arrayValue(stringValue("x"))), "span.attributes[0].value"],
@@ -458,6 +458,19 @@ describe("the signature's attributes", () => {
   ])("are refused: %s", async (_, bytes, field) => {
     await expectRefusal(span(bytes), field, "");
   });
+
+  it.each(["", "note", "Value", "value ", "fluo", "fluox.note", 'value"', "\\value", "fluo\u0001.x", "value\u0000"])(
+    "do not take %j, which is somebody else's",
+    (name) => {
+      const other = { key: `audit.integrity.${name}`, value: { intValue: "1" } };
+      expect(canonical(span(integrity(name, intValue(1)), integrity("tenant", stringValue("acme"))))).toBe(
+        canonical(span(integrity(name, intValue(1)))),
+      );
+      expect(JSON.parse(canonical(span(integrity(name, intValue(1))))).span.attributes).toEqual({
+        [other.key]: other.value,
+      });
+    },
+  );
 
   it("mean nothing elsewhere", () => {
     const entry = keyValue("audit.integrity.note", intValue(1));

@@ -63,7 +63,7 @@ export async function verifyLog(spans: readonly Bytes[], given: Given, ...args: 
 /** What is found, in order. Throws unless it is what decides. */
 export function audit(spans: readonly Bytes[], given: Given): Found[] {
   const { kept = {}, from, to, anyOrder, tenant, vkeys } = given;
-  const all = readKeySet(JSON.stringify(given.keys));
+  const all = readKeySet(Buffer.from(JSON.stringify(given.keys)));
   const first = vkeys?.map((vkey) => parseVerifierKey(vkey)!);
   const keys = first === undefined ? all : trustedKeySet(all, first);
   const result = verifyLogs(judgeSpans(exported(spans), keys, tenant), {

@@ -135,7 +135,7 @@ function encryption(tenant: string, context: string): Sent {
 function spanWith(keys: readonly string[]) {
   const values = keys.map((key) => ({ key, value: { stringValue: "1" } }));
   const ids = { traceId: "W47/95gDgQPSabYzgT/GDA==", spanId: "7uGbfsPBsXQ=" };
-  return { ...ids, name: "x", attributes: [{ key: "audit.integrity.x", value: { kvlistValue: { values } } }] };
+  return { ...ids, name: "x", attributes: [{ key: "audit.integrity.value", value: { kvlistValue: { values } } }] };
 }
 
 function framed(text: string): Uint8Array {

@@ -19,7 +19,7 @@ export interface Want extends Pick<Verdict, "reason" | "keyId" | "keyState" | "s
 /** Undefined for a key set that is refused. */
 export function keySetOf(jwks: string, vkeys: readonly string[] | undefined): KeySet | undefined {
   try {
-    const keys = readKeySet(jwks);
+    const keys = readKeySet(Buffer.from(jwks));
     if (vkeys === undefined) return keys;
     const first = vkeys.map(parseVerifierKey);
     return first.includes(undefined) ? undefined : trustedKeySet(keys, first as NonNullable<(typeof first)[0]>[]);

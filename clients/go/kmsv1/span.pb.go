@@ -161,7 +161,8 @@ type Span struct {
 	StartTimeUnixNano uint64 `protobuf:"fixed64,7,opt,name=start_time_unix_nano,json=startTimeUnixNano,proto3" json:"start_time_unix_nano,omitempty"`
 	// End, in nanoseconds since the Unix epoch.
 	EndTimeUnixNano uint64 `protobuf:"fixed64,8,opt,name=end_time_unix_nano,json=endTimeUnixNano,proto3" json:"end_time_unix_nano,omitempty"`
-	// At most 128, with distinct keys. Keys that begin with "audit.integrity." are the service's own.
+	// At most 128, with distinct keys, beside those of the signature: audit.integrity.algorithm, .value, .key_id, .tenant and .signed_at. Keys
+	// that begin with "audit.integrity.fluo." are reserved.
 	Attributes []*KeyValue `protobuf:"bytes,9,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	// Number of attributes that the producer dropped.
 	DroppedAttributesCount uint32 `protobuf:"varint,10,opt,name=dropped_attributes_count,json=droppedAttributesCount,proto3" json:"dropped_attributes_count,omitempty"`

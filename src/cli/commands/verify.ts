@@ -62,7 +62,7 @@ export const verify: Command = {
     const keysFile = textOf(options, "keys");
     if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
     const scope = logScope(options);
-    const keys = trusted(readKeySet(readFile(keysFile).toString("utf8")), textsOf(options, "vkey"));
+    const keys = trusted(readKeySet(readFile(keysFile)), textsOf(options, "vkey"));
     const spans = judgeSpans(readFile(operand), keys, textOf(options, "tenant"));
     const kept = readCheckpoints(textsOf(options, "checkpoint"));
     const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });

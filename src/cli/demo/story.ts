@@ -30,7 +30,7 @@ export async function tellStory(service: DemoService): Promise<void> {
   say("An auditor verifies them offline, with the tenant's public keys: none is changed, none is missing.");
   const path = `/api/kms/tenants/${tenant}/jwks.json`;
   shell(`curl -s localhost:8080${path} > keys.json`);
-  const keys = readKeySet((await call(service, "GET", path)).text);
+  const keys = readKeySet(Buffer.from((await call(service, "GET", path)).text));
   verify("signed.json", signed, { keys, expected: [] });
 
   say("Somebody turns the refused loan into an approved one:");

@@ -12,7 +12,7 @@ import {
   skipFixed32,
   skipFixed64,
 } from "../../encoding/wire-reader.ts";
-import { integrityPrefix } from "../../otlp/integrity-attributes.ts";
+import { isIntegrityKey } from "../../otlp/integrity-attributes.ts";
 import { inMessage, refused } from "../../encoding/wire-error.ts";
 import { readFrame } from "../../otlp/resource-spans.ts";
 import { varintBytes, writeHead } from "../../encoding/wire-writer.ts";
@@ -30,7 +30,7 @@ export interface Part {
 export interface AboutSpan {
   /** `<trace id>/<span id>` in hex. */
   name: string;
-  /** Whether any attribute has a name that only a signature's may have. */
+  /** Whether any attribute is of a signature. */
   isSigned: boolean;
 }
 
@@ -103,7 +103,7 @@ function isOfSignature(attribute: Uint8Array): boolean {
   let found = false;
   eachField(attribute, (tag, { start, end }) => {
     if (tag !== keyTag) return;
-    found ||= Buffer.from(attribute.subarray(start, end)).toString().startsWith(integrityPrefix);
+    found ||= isIntegrityKey(Buffer.from(attribute.subarray(start, end)).toString());
   });
   return found;
 }

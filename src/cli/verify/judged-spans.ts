@@ -3,6 +3,7 @@ import { KmsError } from "../../errors.ts";
 import type { ReadSpan } from "../../otlp/canonical.ts";
 import { hasEvidence } from "../../otlp/integrity-attributes.ts";
 import { readResourceSpans } from "../../otlp/resource-spans.ts";
+import { counted } from "../../attestation/log-audit.ts";
 import { explanations, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
 import { type LogClaim, type LogKey, logSigners, logVerdict } from "../../attestation/verify-log-proof.ts";
@@ -26,7 +27,6 @@ export interface LogPosition {
 
 /** What to say of a span that does not verify, in words that follow the reason. */
 export function explanationOf({ reason, message }: Verdict): string {
-  if (message === undefined && reason === "UNKNOWN_KEY") return "no such key of this tenant in the keys file";
   return message ?? explanations[reason];
 }
 
@@ -34,6 +34,11 @@ export function explanationOf({ reason, message }: Verdict): string {
 export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | undefined): JudgedSpan[] {
   const signersOf = rememberLast(keys.logKeys);
   const judge = (span: ReadSpan | KmsError): JudgedSpan => {
+    const judged = judgeAlone(span);
+    const isUnknown = judged.reason === "UNKNOWN_KEY" && judged.message === undefined;
+    return isUnknown ? { ...judged, message: noSuchKey(keys) } : judged;
+  };
+  const judgeAlone = (span: ReadSpan | KmsError): JudgedSpan => {
     if (span instanceof KmsError) return unreadable(span);
     const { traceId, spanId, integrity } = span;
     const tenantId = tenant ?? integrity.tenant ?? "";
@@ -52,6 +57,11 @@ export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | unde
       throw error;
     }
   });
+}
+
+function noSuchKey({ unknown }: KeySet): string {
+  const others = unknown === 0 ? "" : `, which has ${counted(unknown, "key", "keys")} of a kind that is unknown here`;
+  return `no such key of this tenant in the keys file${others}`;
 }
 
 /** The spans of a batch have one checkpoint: its signature is checked once. */

@@ -13,6 +13,8 @@ import { base64At, indexAt, listAt, membersAt, textAt, wrongJson } from "../file
 
 export interface KeySet {
   byId: ReadonlyMap<string, VerifyingKey>;
+  /** How many keys of kinds that no reader of this release knows are in the set too. */
+  unknown: number;
   /** Each key by the name of each log that it may sign for. */
   logKeys: readonly LogKey[];
   handovers: readonly HandoverClaim[];
@@ -41,16 +43,25 @@ const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
 const publicKeyBytes = 32;
 const hashBytes = 32;
 
-/** Throws a Failure that names the member that is wrong. */
-export function readKeySet(text: string): KeySet {
-  const { keys, handovers, unused_handovers, ended_logs, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
+/** Of a text in UTF-8. Throws a Failure that names the member that is wrong. */
+export function readKeySet(bytes: Uint8Array): KeySet {
+  const { keys, handovers, unused_handovers, ended_logs, ...rest } = (parseKeys(bytes) ?? {}) as Record<
+    string,
+    unknown
+  >;
   if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
   if (isPage(rest, keys.length))
     throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
   const byId = new Map<string, VerifyingKey>();
   const logKeys: LogKey[] = [];
+  let unknown = 0;
   for (const [i, entry] of keys.entries()) {
-    const { keyId, key, inLogs } = readKey(entry, `keys[${i}]`);
+    const jwk = keyMembers(entry, `keys[${i}]`);
+    if (isOfOtherKind(jwk)) {
+      unknown += 1;
+      continue;
+    }
+    const { keyId, key, inLogs } = readKey(jwk, `keys[${i}]`);
     if (byId.has(keyId)) throw new Failure(`keys[${i}].kid is there twice; keep one`);
     byId.set(keyId, key);
     logKeys.push(...inLogs);
@@ -59,6 +70,7 @@ export function readKeySet(text: string): KeySet {
   const apart = listAt(unused_handovers, "unused_handovers");
   return {
     byId,
+    unknown,
     logKeys,
     handovers: listed.filter((each) => "note" in each),
     unused: [
@@ -69,7 +81,13 @@ export function readKeySet(text: string): KeySet {
   };
 }
 
-function parseKeys(text: string): unknown {
+function parseKeys(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Failure("the keys file is not UTF-8; save what /api/kms/tenants/{tenant}/jwks.json answers");
+  }
   try {
     return readJson(text);
   } catch (error) {
@@ -92,8 +110,26 @@ export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeyS
   return { ...keys, logKeys, byId: new Map([...keys.byId].filter(([keyId]) => ids.has(keyId))) };
 }
 
-function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey; inLogs: LogKey[] } {
-  const jwk = (typeof entry === "object" ? (entry ?? {}) : {}) as Record<string, unknown>;
+/** Members of a JWK that hold a secret: of RFC 7518's key types, of RFC 8037's and of the post-quantum ones. */
+const privateMembers = ["d", "k", "priv"];
+
+function keyMembers(entry: unknown, at: string): Record<string, unknown> {
+  const jwk = membersAt(entry, at);
+  const secret = privateMembers.find((name) => jwk[name] !== undefined);
+  if (secret !== undefined) {
+    throw new Failure(
+      `${at} HAS A PRIVATE KEY (${secret}): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public keys`,
+    );
+  }
+  return jwk;
+}
+
+/** Whether the key is of a kind that is yet to come, which RFC 7517 (5) has readers pass over: it must not end the others. */
+function isOfOtherKind({ kty, crv }: Record<string, unknown>): boolean {
+  return typeof kty === "string" && (kty !== "OKP" || (typeof crv === "string" && crv !== "Ed25519"));
+}
+
+function readKey(jwk: Record<string, unknown>, at: string): { keyId: string; key: VerifyingKey; inLogs: LogKey[] } {
   const publicKey = readPublicKey(jwk, at);
   if (typeof jwk.kid !== "string" || jwk.kid === "") throw new Failure(`${at}.kid is missing`);
   const keyId = jwk.kid;
@@ -111,11 +147,6 @@ function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey
 
 /** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
 function readPublicKey(jwk: Record<string, unknown>, at: string): Uint8Array {
-  if (jwk.d !== undefined) {
-    throw new Failure(
-      `${at} HAS A PRIVATE KEY (d): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public keys`,
-    );
-  }
   if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
     throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
   if (jwk.alg !== undefined && !algorithms.includes(jwk.alg))

@@ -37,6 +37,7 @@ interface LogResult {
   findings: Finding[];
   /** `agrees` is undefined where the spans do not go there. */
   checkpoints: { file: string; size: number; agrees: boolean | undefined }[];
+  isOrdered: boolean;
 }
 
 export function verifyLogs(
@@ -60,7 +61,10 @@ export function verifyLogs(
     json: () => ({ ok, logs: results.map(logJson), signed_apart: apart }),
     print() {
       for (const result of results) print(result);
-      if (apart > 0) printLine(`${counted(apart, "span is", "spans are")} signed apart, in no log`);
+      if (apart > 0)
+        printLine(
+          `${counted(apart, "span is", "spans are")} signed apart, in no log: whether others are missing does not show`,
+        );
       if (results.length === 0) printLine("there are no spans of a log in the file");
     },
   };
@@ -114,6 +118,7 @@ function resultOf(
       size: head.size,
       agrees: history.agreed.has(head) || (history.differed.has(head) ? false : undefined),
     })),
+    isOrdered: scope.isOrdered,
   };
 }
 
@@ -146,9 +151,18 @@ function print(result: LogResult): void {
     const says = agrees === undefined ? "is not compared" : agrees ? "agrees" : "does not agree";
     printLine(`  checkpoint ${file}, of ${counted(size, "entry", "entries")}, ${says}`);
   }
+  for (const line of notChecked(result)) printLine(`  not checked, ${line}`);
   const [first] = findings;
   const where = first === undefined ? "" : `, the first at ${first.name ?? `entry ${first.index}`}`;
   printLine(`  ${spans === 0 && first === undefined ? "no spans" : problemsCounted(findings.length) + where}`);
+}
+
+function notChecked({ range, checkpoints, isOrdered }: LogResult): string[] {
+  const cutOff = range.start === range.end ? "" : `cut off behind entry ${range.end - 1}, or `;
+  return [
+    ...(checkpoints.length === 0 ? [`without a --checkpoint: whether the log was ${cutOff}written anew`] : []),
+    ...(isOrdered ? [] : ["with --any-order: the order of the spans"]),
+  ];
 }
 
 function endTexts({ ended, follows }: Pick<LogResult, "ended" | "follows">): string[] {

@@ -1,22 +1,18 @@
 /**
  * OTLP JSON to protobuf bytes. It is protobuf's JSON except for trace and span ids: OTLP writes them in hex, protobuf's own printers in base64.
- * The two have different lengths, so both are read, also in one file. As protobuf's parsers do, it takes either alphabet, padded or not.
+ * The two have different lengths, so both are read, also in one file. Base64 is of either alphabet, padded or not.
  */
-import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
+import { type DescField, fromJson, type JsonValue, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { SignSpansRequestSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { KmsError } from "../../errors.ts";
+import { invalidField, KmsError } from "../../errors.ts";
 import { canonicalBase64 } from "../../encoding/base64.ts";
+import { readNumber, readScalars } from "../../encoding/protobuf-json.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
 
-type Members = Record<string, unknown>;
-
 const idBytes: ReadonlyMap<string, number> = new Map([
-  ["traceId", 16],
   ["trace_id", 16],
-  ["spanId", 8],
   ["span_id", 8],
-  ["parentSpanId", 8],
   ["parent_span_id", 8],
 ]);
 
@@ -24,7 +20,7 @@ const listNames: readonly unknown[] = ["resourceSpans", "resource_spans"];
 
 /** Each ResourceSpans of one export, or why it cannot be read. Unknown members are refused: what is not signed must not look signed. */
 export function resourceSpansBytes(document: unknown): (Uint8Array | KmsError)[] {
-  const members = isMembers(document) ? Object.entries(document) : [];
+  const members = typeof document === "object" && !Array.isArray(document) ? Object.entries(document ?? {}) : [];
   const [name, list] = members[0] ?? [];
   if (members.length !== 1 || !listNames.includes(name) || !Array.isArray(list)) {
     throw new Failure(
@@ -36,8 +32,8 @@ export function resourceSpansBytes(document: unknown): (Uint8Array | KmsError)[]
 
 function encode(resourceSpans: unknown): Uint8Array | KmsError {
   try {
-    const json = { resourceSpans: [withBase64Ids(resourceSpans)] } as JsonValue;
-    const request = fromJson(SignSpansRequestSchema, json, { ignoreUnknownFields: false });
+    const json = readScalars(SignSpansRequestSchema, { resourceSpans: [resourceSpans] }, readScalar);
+    const request = fromJson(SignSpansRequestSchema, json as JsonValue, { ignoreUnknownFields: false });
     const bytes = toBinary(SignSpansRequestSchema, request);
     const c = cursor(bytes);
     readTag(c, bytes.length);
@@ -48,50 +44,34 @@ function encode(resourceSpans: unknown): Uint8Array | KmsError {
   }
 }
 
-/** Ids occur on spans and on their links; attributes are left alone. */
-function withBase64Ids(resourceSpans: unknown): unknown {
-  return mapList(resourceSpans, ["scopeSpans", "scope_spans"], (scopeSpans) =>
-    mapList(scopeSpans, ["spans"], (span) => mapList(ids(span), ["links"], ids)),
-  );
+/** A scalar as protobuf-es reads it: numbers exactly, bytes in base64. */
+function readScalar(field: DescField, value: unknown): unknown {
+  if (field.scalar !== ScalarType.BYTES || typeof value !== "string") return readNumber(field, value);
+  const idLength = idBytes.get(field.name);
+  const bytes = idLength === undefined ? base64Bytes(value) : readId(value, idLength);
+  if (bytes === undefined)
+    throw invalidField(
+      field.name,
+      idLength === undefined ? "must be base64" : `must be ${idLength} bytes, in hex or base64`,
+    );
+  return Buffer.from(bytes).toString("base64");
 }
 
-function mapList(message: unknown, names: readonly string[], map: (item: unknown) => unknown): unknown {
-  if (!isMembers(message)) return message;
-  const mapped = { ...message };
-  for (const name of names) if (Array.isArray(mapped[name])) mapped[name] = mapped[name].map(map);
-  return mapped;
-}
-
-function ids(message: unknown): unknown {
-  if (!isMembers(message)) return message;
-  const mapped = { ...message };
-  for (const [name, bytes] of idBytes)
-    if (typeof mapped[name] === "string") mapped[name] = base64(mapped[name], name, bytes);
-  return mapped;
-}
-
-function base64(id: string, name: string, bytes: number): string {
-  if (id === "") return "";
-  const decoded = id.length === 2 * bytes ? hexBytes(id) : base64Bytes(id);
-  if (decoded?.length !== bytes)
-    throw new KmsError("INVALID_ARGUMENT", `${name}: must be ${bytes} bytes, in hex or base64`);
-  return Buffer.from(decoded).toString("base64");
+function readId(text: string, length: number): Uint8Array | undefined {
+  const bytes = text.length === 2 * length ? hexBytes(text) : base64Bytes(text);
+  return text === "" || bytes?.length === length ? bytes : undefined;
 }
 
 function hexBytes(id: string): Uint8Array | undefined {
   return /^[0-9a-f]*$/i.test(id) ? Buffer.from(id, "hex") : undefined;
 }
 
-function base64Bytes(id: string): Uint8Array | undefined {
-  const standard = id.replaceAll("-", "+").replaceAll("_", "/");
-  return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(id.length / 4) * 4, "="));
+function base64Bytes(text: string): Uint8Array | undefined {
+  const standard = text.replaceAll("-", "+").replaceAll("_", "/");
+  return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(text.length / 4) * 4, "="));
 }
 
 /** protobuf-es quotes what it could not decode; a span's content is not for messages. */
 function withoutValue(message: string): string {
   return message.replace(/ from JSON: [\s\S]*$/, " from JSON");
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

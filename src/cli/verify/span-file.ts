@@ -4,6 +4,7 @@
  */
 import { KmsError } from "../../errors.ts";
 import { JsonError, readJson } from "../../encoding/json.ts";
+import { spelledNumber } from "../../encoding/json-number.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
 import { wrongJson } from "../files.ts";
@@ -59,7 +60,7 @@ function readDocuments(bytes: Uint8Array): SpanFile {
   if (whole !== undefined) return { form: "JSON", documents: [whole] };
   const lines = text.split("\n").map((line, i) => ({ line, number: i + 1 }));
   const documents = lines
-    .filter(({ line }) => line.trim() !== "")
+    .filter(({ line }) => !/^[ \t\r]*$/.test(line))
     .map(({ line, number }) => {
       const document = readDocument(line);
       if (document === undefined)
@@ -73,17 +74,11 @@ function readDocuments(bytes: Uint8Array): SpanFile {
 function readDocument(text: string): JsonDocument | undefined {
   let document: unknown;
   try {
-    document = readJson(text, exactNumber);
+    document = readJson(text, spelledNumber);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     if (error.reason === "syntax") return undefined;
     return { text, messages: [new KmsError("INVALID_ARGUMENT", wrongJson(error))] };
   }
   return { text, messages: resourceSpansBytes(document) };
-}
-
-/** Whole numbers that a double cannot hold stay text, as OTLP writes them anyway: the last digits of a timestamp are signed, too. */
-function exactNumber(spelling: string): unknown {
-  const number = Number(spelling);
-  return Number.isSafeInteger(number) || !/^-?\d+$/.test(spelling) ? number : spelling;
 }

@@ -30,7 +30,7 @@ describe("demo", () => {
       "$ npx fluo-kms sign ",
       "6 of 6 signed for acme, entries 0 to 5 of its log",
       "$ npx fluo-kms verify --log --keys keys.json signed.json",
-      "entries 0 to 5: 6 spans\n  no problems",
+      "entries 0 to 5: 6 spans\n  not checked, without a --checkpoint: whether the log was cut off behind entry 5, or written anew\n  no problems",
       "$ npx fluo-kms verify --log --keys keys.json changed.json",
       "  changed  entry 4  ",
       "$ npx fluo-kms verify --log --keys keys.json removed.json",

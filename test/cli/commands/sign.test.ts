@@ -1,6 +1,6 @@
 /** `sign` as a process of its own, with the real service, over spans that the OpenTelemetry SDK exported. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -62,7 +62,8 @@ describe("an export of the OpenTelemetry SDK", () => {
     const log = await sign("--tenant", tenant, "--mode", "log", "--out", "logged", "spans");
     expect(log.out).toBe(`${count} of ${count} signed for ${tenant}, entries 0 to 299 of its log\n`);
     const verified = await verify(tenant, "--log", "logged");
-    expect(verified.out).toContain(`entries 0 to 299: ${count} spans\n  no problems\n`);
+    expect(verified.out).toContain(`entries 0 to 299: ${count} spans\n`);
+    expect(verified.out).toMatch(/^ {2}no problems$/m);
     expect(verified.code).toBe(0);
 
     if (form === "protobuf") return;
@@ -90,7 +91,9 @@ describe("an export of the OpenTelemetry SDK", () => {
     expect(signed.code).toBe(0);
     expect(read("all").toString().trimEnd().split("\n")).toHaveLength(2 + half.trimEnd().split("\n").length);
     const verified = await verify("several", "--log", "all");
-    expect(verified.out).toContain("entries 0 to 899: 900 spans\n  no problems\n");
+    expect(verified.out).toContain(
+      "entries 0 to 899: 900 spans\n  not checked, without a --checkpoint: whether the log was cut off behind entry 899, or written anew\n  no problems\n",
+    );
   });
 
   it("is summed up as JSON where asked", async () => {
@@ -112,6 +115,27 @@ describe("an export of the OpenTelemetry SDK", () => {
 
 const ids = { traceId: "5b8efff798038103d269b633813fc60c", spanId: "eee19b7ec3c1b174" };
 const exported = (...spans: object[]) => JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans }] }] });
+
+it("signs a number for what it means, and refuses one that means none", async () => {
+  const time = (spelling: string) => exported(ids).replace('"spanId"', `"startTimeUnixNano":${spelling},"spanId"`);
+  const { cwd, sign, verify, read } = await inDirectory({ spans: time("1.76424320300000005e18"), none: time("1.5") });
+  expect((await sign("--tenant", "exact", "--out", "signed", "spans")).code).toBe(0);
+  const said = async (spelling: string) => {
+    const text = read("signed").toString().replace("1.76424320300000005e18", spelling);
+    writeFileSync(join(cwd, "respelled"), text);
+    const { out } = await verify("exact", "--json", "respelled");
+    return JSON.parse(out).spans[0].reason;
+  };
+  expect(await said("1.76424320300000005e18")).toBe("OK");
+  expect(await said('"1764243203000000050"')).toBe("OK");
+  expect(await said("1.764243203e18")).toBe("SIGNATURE_MISMATCH");
+  expect(await said("1764243203000000000")).toBe("SIGNATURE_MISMATCH");
+  expect(await said("1764243203000000050.1")).toBe("MALFORMED");
+
+  const { code, err } = await sign("--tenant", "exact", "--out", "unsigned", "none");
+  expect(code).toBe(1);
+  expect(err).toContain("none: start_time_unix_nano: must be a number as JSON writes it");
+});
 
 describe("a span that the service refuses", () => {
   const good = { ...ids, name: "pay" };
@@ -233,7 +257,9 @@ describe("a run that failed on its way", () => {
     const again = await sign(...log, "again", "a", "b");
     expect(again.out).toBe("2000 of 2000 signed for resumed, entries 0 to 1999 of its log\n");
     const verified = await verify("resumed", "--log", "again");
-    expect(verified.out).toContain("entries 0 to 1999: 2000 spans\n  no problems\n");
+    expect(verified.out).toContain(
+      "entries 0 to 1999: 2000 spans\n  not checked, without a --checkpoint: whether the log was cut off behind entry 1999, or written anew\n  no problems\n",
+    );
   });
 });
 

@@ -281,6 +281,17 @@ describe("a time of signing", () => {
   });
 });
 
+it("says that the keys file has keys of kinds that are unknown", async () => {
+  const others = [
+    { kty: "AKP", alg: "ML-DSA-44", pub: "AAAA" },
+    { kty: "OKP", crv: "Ed448" },
+  ];
+  const { out } = await verify(exported(wireSpan(5, attributesOf(5))), { keys: others });
+  expect(out).toContain(
+    "UNKNOWN_KEY  no such key of this tenant in the keys file, which has 2 keys of a kind that is unknown here\n",
+  );
+});
+
 describe("files that are something else", () => {
   it.each([
     ["spans that are not an export", '{"spans":[]}', undefined, "OTLP trace exports"],
@@ -288,7 +299,7 @@ describe("files that are something else", () => {
     ["spans that are text", "hello\nworld", undefined, "not JSON in line 1"],
     ["spans cut in the middle", exported(wireSpan(5, attributesOf(5))).subarray(0, -3), undefined, "spans file"],
     ["keys without a list", "", "none", 'no list "keys"'],
-    ["a key of another kind", "", [{ ...jwk, crv: "P-256" }], "keys[0] is not an Ed25519 key"],
+    ["a key of no kind", "", [{ ...jwk, crv: undefined }], "keys[0] is not an Ed25519 key"],
     ["a key that is too short", "", [{ ...jwk, x: "AAAA" }], "keys[0].x must be 32 bytes"],
     [
       "a key with padding",
@@ -298,7 +309,7 @@ describe("files that are something else", () => {
     ],
     ["a key with stray low bits", "", [{ ...jwk, x: strayBits(jwk.x) }], "keys[0].x must be 32 bytes"],
     ["a key in base64", "", [{ ...jwk, x: `${"+".repeat(42)}8` }], "keys[0].x must be 32 bytes"],
-    ["a key of another type", "", [{ ...jwk, kty: "EC" }], "keys[0] is not an Ed25519 key"],
+    ["a key of no type", "", [{ ...jwk, kty: undefined }], "keys[0] is not an Ed25519 key"],
     ["a key for another algorithm", "", [{ ...jwk, alg: "ES256" }], "keys[0].alg must be one of EdDSA, Ed25519"],
     ["a key for encryption", "", [{ ...jwk, use: "enc" }], "keys[0].use must be sig"],
     ["a key to sign with", "", [{ ...jwk, key_ops: ["sign", "verify"] }], 'keys[0].key_ops must be ["verify"]'],

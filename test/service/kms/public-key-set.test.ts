@@ -59,7 +59,7 @@ describe("a log that has ended", () => {
     expect((await get({ keyIds: [keyId] })).endedLogs).toEqual([]);
     const jwks = jwksJson(await set());
     expect(jwks.ended_logs).toEqual([{ log: 1, origin, size: 0, root: Buffer.from(root).toString("base64") }]);
-    expect(readKeySet(JSON.stringify(jwks)).ended).toEqual([{ origin, size: 0, root: Buffer.from(root) }]);
+    expect(readKeySet(Buffer.from(JSON.stringify(jwks))).ended).toEqual([{ origin, size: 0, root: Buffer.from(root) }]);
   });
 });
 
@@ -126,7 +126,7 @@ describe("a handover", () => {
     expect(jwks.handovers).toMatchObject([{ from_key_id: ids[0], to_key_id: ids[1], leaf_index: 6 }]);
     const origin = "kms.example.com/acme";
     expect(jwks.unused_handovers).toEqual([{ origin, leaf_index: 5, entry: Buffer.from(entry).toString("base64") }]);
-    const read = readKeySet(JSON.stringify(jwks));
+    const read = readKeySet(Buffer.from(JSON.stringify(jwks)));
     expect(read.unused).toMatchObject([{ origin, index: 5, leaf: leafHash(entry) }]);
     expect(read.handovers).toMatchObject([{ index: 6 }]);
     await store.close();
@@ -268,7 +268,7 @@ describe("the keys of a tenant with many versions", () => {
       [0, 200],
     ]);
     const text = jwksOf(await set());
-    const { byId, handovers } = readKeySet(text);
+    const { byId, handovers } = readKeySet(Buffer.from(text));
     expect([byId.size, handovers.length]).toEqual([2_201, 2_200]);
   });
 });

@@ -2,7 +2,7 @@
 canonical form and the statement, cryptography signs. Run from this folder:
 
     python3 -m venv venv && venv/bin/pip install opentelemetry-proto==1.45.2 rfc8785==0.1.4 cryptography==50.0.2
-    venv/bin/python make.py
+    venv/bin/python make.py && venv/bin/python make_json.py
 """
 
 import base64
@@ -311,10 +311,20 @@ ACCEPTED = {
         None,
         None,
     ),
+    "attributes of others that begin like the signature's, which are covered": (
+        span_with({"audit.integrity.x": "y", "audit.integrity.": True, "audit.integrity.Value": 1, "audit.integrity.fluo": {"a": "b"}}),
+        None,
+        None,
+    ),
+    "128 attributes, one of which begins like the signature's": (
+        span_with({**{f"k{i}": i for i in range(127)}, "audit.integrity.note": "n"}),
+        None,
+        None,
+    ),
     "the prefix on resource, scope, event and link, where it means nothing": (
         span(
             events=[Span.Event(attributes=attributes({"audit.integrity.value": 1}))],
-            links=[Span.Link(attributes=attributes({"audit.integrity.other": 2}))],
+            links=[Span.Link(attributes=attributes({"audit.integrity.fluo.other": 2}))],
         ),
         Resource(attributes=attributes({"audit.integrity.value": "r"})),
         InstrumentationScope(attributes=attributes({"audit.integrity.x": "s"})),
@@ -336,7 +346,16 @@ REFUSED = {
     "a trace id of zeros": (span(trace_id=bytes(16)).SerializeToString(), "span.trace_id"),
     "an unknown kind": (span(kind=6).SerializeToString(), "span.kind"),
     "a negative kind": (span(kind=-1).SerializeToString(), "span.kind"),
-    "another attribute of the signature's prefix": (span_with({"audit.integrity.x": "y"}).SerializeToString(), "span.attributes[0].key"),
+    "an attribute of a reserved name": (span_with({"audit.integrity.fluo.x": "y"}).SerializeToString(), "span.attributes[0].key"),
+    "a reserved name without more": (span_with({"audit.integrity.fluo.": "y"}).SerializeToString(), "span.attributes[0].key"),
+    "128 attributes, and one that begins like the signature's": (
+        span_with({**{f"k{i}": i for i in range(128)}, "audit.integrity.x": "y"}).SerializeToString(),
+        "span.attributes[128]",
+    ),
+    "a signature's attribute twice": (
+        span(attributes=attributes({"audit.integrity.value": "a"}) * 2).SerializeToString(),
+        "span.attributes[1].key",
+    ),
     "a signature's attribute that is no string": (span_with({"audit.integrity.value": 1}).SerializeToString(), "span.attributes[0].value"),
 }
 
@@ -404,30 +423,31 @@ def vkey(name):
     return f"{name}+{key_hash.hex()}+{base64.b64encode(encoded).decode()}"
 
 
-write(
-    "accepted.json",
-    {
-        "seed": SEED.hex(),
-        "publicKey": PUBLIC_KEY.hex(),
-        "keyId": KEY_ID,
-        "tenant": TENANT,
-        "signedAt": SIGNED_AT,
-        "signedAtMs": SIGNED_AT_MS,
-        "vkey": {"name": "kms.example.com/acme", "text": vkey("kms.example.com/acme")},
-        "spans": [accepted(name, *parts) for name, parts in ACCEPTED.items()],
-    },
-)
-write("refused.json", [{"name": n, "span": b.hex(), "field": f} for n, (b, f) in REFUSED.items()])
-EXPORT = signed_export()
-write(
-    "exported.json",
-    {
-        "protobuf": EXPORT.SerializeToString().hex(),
-        "json": {
-            "MessageToJson": MessageToJson(EXPORT),
-            "preserving_proto_field_name": MessageToJson(EXPORT, preserving_proto_field_name=True),
-            "use_integers_for_enums": MessageToJson(EXPORT, use_integers_for_enums=True),
-            "indent=None": MessageToJson(EXPORT, indent=None),
+if __name__ == "__main__":
+    write(
+        "accepted.json",
+        {
+            "seed": SEED.hex(),
+            "publicKey": PUBLIC_KEY.hex(),
+            "keyId": KEY_ID,
+            "tenant": TENANT,
+            "signedAt": SIGNED_AT,
+            "signedAtMs": SIGNED_AT_MS,
+            "vkey": {"name": "kms.example.com/acme", "text": vkey("kms.example.com/acme")},
+            "spans": [accepted(name, *parts) for name, parts in ACCEPTED.items()],
         },
-    },
-)
+    )
+    write("refused.json", [{"name": n, "span": b.hex(), "field": f} for n, (b, f) in REFUSED.items()])
+    EXPORT = signed_export()
+    write(
+        "exported.json",
+        {
+            "protobuf": EXPORT.SerializeToString().hex(),
+            "json": {
+                "MessageToJson": MessageToJson(EXPORT),
+                "preserving_proto_field_name": MessageToJson(EXPORT, preserving_proto_field_name=True),
+                "use_integers_for_enums": MessageToJson(EXPORT, use_integers_for_enums=True),
+                "indent=None": MessageToJson(EXPORT, indent=None),
+            },
+        },
+    )

@@ -77,7 +77,8 @@ export type Span = Message<"fluo.kms.v1.Span"> & {
   endTimeUnixNano: bigint;
 
   /**
-   * At most 128, with distinct keys. Keys that begin with "audit.integrity." are the service's own.
+   * At most 128, with distinct keys, beside those of the signature: audit.integrity.algorithm, .value, .key_id, .tenant and .signed_at. Keys
+   * that begin with "audit.integrity.fluo." are reserved.
    *
    * @generated from field: repeated fluo.kms.v1.KeyValue attributes = 9;
    */

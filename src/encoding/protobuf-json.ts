@@ -1,0 +1,103 @@
+/** Scalars in the JSON of protobuf messages. protobuf-es reads numbers by BigInt and Number, in all spellings that these take: here they are read before. */
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { invalidField, type KmsError } from "../errors.ts";
+import { nearestDouble, SpelledNumber, wholeNumber } from "./json-number.ts";
+
+/** The value of a scalar or an enum, or of an item of a list of them, which is not null. */
+export type ScalarReader = (field: DescField, value: unknown) => unknown;
+
+/**
+ * Puts in a tree, which readJson made with spelledNumber, what `read` returns in the place of each scalar. What fits no field is left for
+ * protobuf-es to refuse.
+ */
+export function readScalars(desc: DescMessage, json: unknown, read: ScalarReader): unknown {
+  const fields = fieldsOf(desc);
+  if (fields === undefined || typeof json !== "object" || json === null) return asDoubles(json);
+  const members = json as Record<string, unknown>;
+  for (const [name, value] of Object.entries(members)) {
+    const field = fields.get(name);
+    members[name] = field === undefined ? asDoubles(value) : readField(field, value, read);
+  }
+  return members;
+}
+
+function readField(field: DescField, value: unknown, read: ScalarReader): unknown {
+  if (value === null) return null;
+  if (field.fieldKind === "list" && Array.isArray(value)) return value.map((item) => readValue(field, item, read));
+  if (field.fieldKind === "list" || field.fieldKind === "map") return asDoubles(value);
+  return readValue(field, value, read);
+}
+
+function readValue(field: DescField, value: unknown, read: ScalarReader): unknown {
+  if (value === null) return null;
+  return field.message === undefined ? read(field, value) : readScalars(field.message, value, read);
+}
+
+/** A number of a numeric field in JSON's spelling, as protobuf-es reads it exactly; other fields' values as they are. Throws INVALID_ARGUMENT. */
+export function readNumber(field: DescField, value: unknown): unknown {
+  if (field.enum !== undefined) return typeof value === "string" ? value : Number(wholeAt(field, spellingOf(value)));
+  switch (field.scalar) {
+    case ScalarType.DOUBLE:
+    case ScalarType.FLOAT:
+      return doubleAt(field, value);
+    case ScalarType.BOOL:
+    case ScalarType.STRING:
+    case ScalarType.BYTES:
+      return asDoubles(value);
+    default:
+      return String(wholeAt(field, spellingOf(value)));
+  }
+}
+
+const noNumbers: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
+
+function doubleAt(field: DescField, value: unknown): unknown {
+  if (noNumbers.includes(value)) return value;
+  const double = nearestDouble(spellingOf(value));
+  if (double === undefined) throw notItsNumber(field);
+  return double;
+}
+
+function wholeAt(field: DescField, spelling: string): bigint {
+  const whole = wholeNumber(spelling);
+  if (whole === undefined) throw notItsNumber(field);
+  return whole;
+}
+
+function notItsNumber({ name }: DescField): KmsError {
+  const description =
+    "must be a number as JSON writes it, in a string or not; for an integer a whole one, within its range";
+  return invalidField(name, description);
+}
+
+/** Empty for what is neither a number nor a text. */
+function spellingOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof SpelledNumber) return value.spelling;
+  return typeof value === "number" ? String(value) : "";
+}
+
+function asDoubles(value: unknown): unknown {
+  if (value instanceof SpelledNumber) return Number(value.spelling);
+  if (typeof value !== "object" || value === null) return value;
+  const members = value as Record<string, unknown>;
+  for (const [name, inner] of Object.entries(members)) members[name] = asDoubles(inner);
+  return members;
+}
+
+const tables = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
+
+/** The fields of a message by either name; undefined for a message of google.protobuf, which has a JSON of its own. */
+function fieldsOf(desc: DescMessage): ReadonlyMap<string, DescField> | undefined {
+  if (desc.typeName.startsWith("google.protobuf.")) return undefined;
+  const known = tables.get(desc);
+  if (known !== undefined) return known;
+  const fields = new Map(
+    desc.fields.flatMap((field) => [
+      [field.name, field],
+      [field.jsonName, field],
+    ]),
+  );
+  tables.set(desc, fields);
+  return fields;
+}
