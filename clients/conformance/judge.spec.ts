@@ -14,6 +14,18 @@ const seed = Number(process.env.CONFORMANCE_SEED ?? 1);
 /** Calls that are open at once. */
 const breadth = 64;
 
+const logFindings = [
+  "missing",
+  "changed",
+  "repeated",
+  "reordered",
+  "rewritten",
+  "compromised",
+  "foreign",
+  "unproven",
+  "unreadable",
+];
+
 const path = join(newFolder("judge-"), "cases.jsonl");
 const reasons = new Map<string, number>();
 const differences: string[] = [];
@@ -41,12 +53,20 @@ afterAll(() => service.stop());
 
 function wantsOf(each: Case): { reason: string }[] {
   if (!("want" in each)) return [];
+  if ("log" in each) return foundIn(each.want).map((what) => ({ reason: `log ${what}` }));
   return each.want === "unreadable" ? [{ reason: "unreadable" }] : [each.want].flat();
+}
+
+/** What is found in logs, or what is said in its place. */
+function foundIn(want: unknown): string[] {
+  if (typeof want === "string") return [want];
+  const { ok, logs } = want as { ok: boolean; logs: { findings: { what: string }[] }[] };
+  return ok ? ["whole"] : logs.flatMap(({ findings }) => findings.map(({ what }) => what));
 }
 
 /** Whatever VerifySpan can be asked: not what is not in protobuf, and nothing for a tenant that is not the service's. */
 async function askService(each: Case, sources: readonly Source[]): Promise<void> {
-  if (!("want" in each) || "json" in each || each.want === "unreadable") return;
+  if (!("want" in each) || "log" in each || "json" in each || each.want === "unreadable") return;
   const { tenant } = each;
   if (tenant === undefined || tenant !== sources.find(({ name }) => name === each.keySet)?.tenant) return;
   const requests = "request" in each ? [base64(each.request)] : requestsOf(base64(each.export), tenant);
@@ -69,6 +89,8 @@ describe(`${count} cases from seed ${seed}`, () => {
     const all = ["OK", "SIGNATURE_MISMATCH", "SPAN_MISMATCH", "UNKNOWN_KEY", "KEY_STATE", "KEY_COMPROMISED"];
     for (const reason of [...all, "PROOF_INVALID", "MALFORMED", "unreadable"])
       expect(reasons.get(reason) ?? 0, reason).toBeGreaterThan(count / 100);
+    for (const what of [...logFindings, "whole", "refused"])
+      expect(reasons.get(`log ${what}`) ?? 0, what).toBeGreaterThanOrEqual(Math.floor(count / 2_000));
   });
 
   it("are judged by the running service as its code does offline", () => {

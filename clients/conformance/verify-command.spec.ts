@@ -41,7 +41,18 @@ beforeAll(async () => {
   file("malformed.bin", exportOf(message(resourceSpansOf(first), Uint8Array.of(0x22, 0))));
   file("empty.bin", "");
   file("not-spans.txt", "these are no spans");
-  file("bad-keys.json", '{"keys":[{"kty":"RSA"}]}');
+  file("bad-keys.json", '{"keys":[{"kty":"OKP"}]}');
+  file("later-keys.json", `\ufeff${source.text.jwks.replace('"keys":[', '"keys":[{"kty":"AKP","pub":"AAAA"},')}`);
+  file("unsigned.bin", exportOf(resourceSpansOf(first), resourceSpansOf(source.log[0]!)));
+  const entries = source.log.map((signed) =>
+    resourceSpansOf({ ...signed, span: message(signed.span, ...attributeFields(attributesOf(signed))) }),
+  );
+  file("log.bin", exportOf(...entries));
+  file("removed.bin", exportOf(...entries.toSpliced(7, 3)));
+  file("moved.bin", exportOf(...entries.with(3, entries[5]!).with(5, entries[3]!), entries[1]!));
+  const checkpoint = await fetch(`${service.url}/api/kms/tenants/${tenant}/log/checkpoint`);
+  file("checkpoint", await checkpoint.text());
+  file("no-checkpoint", "these are no checkpoints");
   [vkey] = JSON.parse(source.text.jwks).keys[0].vkeys;
 });
 afterAll(() => service.stop());
@@ -59,30 +70,47 @@ const calls: [what: string, args: () => string[]][] = [
   ["a vkey that is none", () => ["--keys", "keys.json", "--vkey", "x", "one.bin"]],
   ["a file that is not there", () => ["--keys", "keys.json", "nothing.bin"]],
   ["keys that are not there", () => ["--keys", "nothing.json", "one.bin"]],
+  ["keys of kinds that are to come", () => ["--keys", "later-keys.json", "all.bin"]],
+  ["spans without evidence", () => ["--keys", "keys.json", "unsigned.bin"]],
+  ["a log that is whole", () => ["--log", "--keys", "keys.json", "--checkpoint", "checkpoint", "log.bin"]],
+  ["a log without a checkpoint", () => ["--log", "--keys", "keys.json", "log.bin"]],
+  ["a log from its first key", () => ["--log", "--keys", "keys.json", "--vkey", vkey, "log.bin"]],
+  ["a log with spans removed", () => ["--log", "--keys", "keys.json", "--checkpoint", "checkpoint", "removed.bin"]],
+  ["a log with spans moved", () => ["--log", "--keys", "keys.json", "moved.bin"]],
+  ["a log in any order", () => ["--log", "--any-order", "--keys", "keys.json", "moved.bin"]],
+  ["a part of a log", () => ["--log", "--from", "3", "--to", "20", "--keys", "keys.json", "log.bin"]],
+  ["a log among other spans", () => ["--log", "--keys", "keys.json", "all.bin"]],
+  ["a log of an altered span", () => ["--log", "--keys", "keys.json", "altered.bin"]],
+  ["a log without spans", () => ["--log", "--keys", "keys.json", "empty.bin"]],
+  ["a checkpoint that is none", () => ["--log", "--keys", "keys.json", "--checkpoint", "no-checkpoint", "log.bin"]],
+  ["a checkpoint that is not there", () => ["--log", "--keys", "keys.json", "--checkpoint", "nothing", "log.bin"]],
+  ["a checkpoint without --log", () => ["--keys", "keys.json", "--checkpoint", "checkpoint", "log.bin"]],
+  ["any order without --log", () => ["--keys", "keys.json", "--any-order", "log.bin"]],
+  ["a part that is no number", () => ["--log", "--from", "03", "--keys", "keys.json", "log.bin"]],
+  ["a part that is empty", () => ["--log", "--from", "5", "--to", "5", "--keys", "keys.json", "log.bin"]],
   ["no keys", () => ["one.bin"]],
   ["no file", () => ["--keys", "keys.json"]],
   ["an option that there is not", () => ["--keys", "keys.json", "--nothing", "one.bin"]],
 ];
 
-/** Output without what may be said in other words, which is what follows a reason that is not OK, and what the service's command alone says. */
+/** Output without what may be said in other words, which is what follows a reason that is not OK, or a finding about a span of its own. */
 function comparable(out: string): string[] {
   return out
     .trimEnd()
     .split("\n")
-    .filter((line) => !/^(?:span +verdict|log) /.test(line))
     .map((line) =>
       line
-        .replace(/^(\S+\s+(?!OK)[A-Z_]+)\s.*$/, "$1")
-        .replace(/\s+/g, " ")
-        .trim(),
+        .replace(/^(\S+\/\S+\s+(?!OK)[A-Z_]+)\s.*$/, "$1")
+        .replace(/^( {2}(?:changed|foreign|unproven|unreadable) +entry \S+ +\S+)\s.*$/, "$1")
+        .replace(/(\S)\s+/g, "$1 ")
+        .trimEnd(),
     );
 }
 
-/** Undefined where there are no verdicts: how a failure is told is the command's own. */
+/** Without messages. Undefined where there are no verdicts: how a failure is told is the command's own. */
 function comparableJson(out: string): unknown {
-  const { spans, ...counts } = out === "" ? {} : JSON.parse(out);
-  if (spans === undefined) return undefined;
-  return { ...counts, spans: spans.map(({ message: _, ...span }: { message?: string }) => span) };
+  const said = out === "" ? {} : JSON.parse(out, (name, value) => (name === "message" ? undefined : value));
+  return "spans" in said || "logs" in said ? said : undefined;
 }
 
 const said = new Map<string, ReturnType<typeof run>>();

@@ -161,7 +161,10 @@ export const changedAttributes: readonly Change<Attributes>[] = [
   (attributes, r) => [...attributes, [r.pick(Object.values(integrityKeys))!, "x"]],
   (attributes, r) => [
     ...attributes,
-    [`audit.integrity.${r.pick(["", "x", "Value", "value ", "key-id", "keyId"])}`, "x"],
+    [
+      `audit.integrity.${r.pick(["", "x", "Value", "value ", "key-id", "keyId", "fluo", "fluo.", "fluo.x", "fluo.value"])}`,
+      "x",
+    ],
   ],
 ];
 

@@ -17,7 +17,8 @@ import {
 import { jsonOf, spelled, written, wrong } from "./json-form.ts";
 import { goodKeySet, type KeySetText, randomKeySet, refusedKeySets } from "./key-sets.ts";
 import { randomParts, type SpanParts } from "./random-spans.ts";
-import { keySetOf, type Want, wantOfFile, wantOfRequest } from "./reference.ts";
+import { logStory } from "./log-cases.ts";
+import { keySetOf, type LogOptions, type Want, wantOfFile, wantOfLog, wantOfRequest } from "./reference.ts";
 import { firstDayMs, type TenantKey, type TestTenant, testTenant } from "./test-tenant.ts";
 
 export type Case =
@@ -25,6 +26,7 @@ export type Case =
   | { jwks: string; vkeys?: readonly string[]; refused: true }
   | { keySet: string; tenant?: string; export: string; want: Want[] | "unreadable" }
   | { keySet: string; tenant?: string; json: string; want: Want[] | "unreadable" }
+  | { keySet: string; tenant?: string; export: string; log: LogOptions; want: unknown }
   | { keySet: string; tenant: string; request: string; want: Want };
 
 /** Who signed, and by what it is judged. */
@@ -52,9 +54,24 @@ export function* makeCases(count: number, seed: number, sources: readonly Source
     made += 1;
   }
   for (; made < count; made += 1) {
+    if (r.chance(0.06)) {
+      made += 1;
+      yield* logCase(r, `log ${made}`);
+      continue;
+    }
     const source = sources.length > 0 && r.chance(0.3) ? r.pick(sources)! : r.pick(own)!;
     yield randomCase(source, r);
   }
+}
+
+/** A log of its own, whose keys come before it. */
+function* logCase(r: Random, name: string): Generator<Case> {
+  const { keySet, tenant, log, ...story } = logStory(r);
+  const keys = keySetOf(keySet.jwks, keySet.vkeys);
+  if (keys === undefined) throw new Error("the key set of a log is refused");
+  yield { keySet: name, ...keySet };
+  const want = wantOfLog(Buffer.from(story.export, "base64"), keys, { tenant, log });
+  yield { keySet: name, ...(tenant !== undefined && { tenant }), export: story.export, log, want };
 }
 
 /** A tenant whose logs have handovers already, one of them announced and never signed. */

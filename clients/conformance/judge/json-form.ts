@@ -42,10 +42,11 @@ export function spelled(document: Members, r: Random): Members {
       if (idNames.includes(name)) return spelledId(value, style.ids, r);
       if (name === "bytesValue") return r.pick([value, unpadded(value), urlSafe(value), unpadded(urlSafe(value))])!;
       if (/^(?:kind|code)$/.test(name) && style.enums) return enums[value] ?? value;
-      if (/^(?:intValue|(?:start|end)?[tT]imeUnixNano)$/.test(name) && style.integers)
-        return new Integer(value) as unknown as Json;
+      if (/^(?:intValue|(?:start|end)?[tT]imeUnixNano)$/.test(name) && style.integers) return respelled(value, r);
       return value;
     }
+    if (typeof value === "number" && style.integers && name !== "")
+      return respelled(name === "doubleValue" ? JSON.stringify(value) : String(value), r);
     if (value === null || typeof value !== "object") return value;
     const members = Object.entries(value).map(([member, inner]): [string, Json] => [
       style.names ? member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) : member,
@@ -58,13 +59,31 @@ export function spelled(document: Members, r: Random): Members {
   return visit("", document) as Members;
 }
 
-/** Written as a number, whatever its size. */
-class Integer {
-  readonly digits: string;
+/** A number's token, written as it is. */
+class Token {
+  readonly spelling: string;
 
-  constructor(digits: string) {
-    this.digits = digits;
+  constructor(spelling: string) {
+    this.spelling = spelling;
   }
+}
+
+/** The same number as another text, in a string or not. */
+function respelled(number: string, r: Random): Json {
+  const [, sign = "", whole = "0", , fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(number) ?? [];
+  const digits = `${whole}${fraction}`.replace(/^0+(?=\d)/, "");
+  const point = Number(exponent) - fraction.length;
+  const scientific = `${sign}${digits[0]}${digits.length > 1 ? `.${digits.slice(1)}` : ""}`;
+  const spelling = r.pick([
+    number,
+    number,
+    `${sign}${digits}e${point}`,
+    `${sign}${digits}00E${point - 2}`,
+    `${scientific}e+${point + digits.length - 1}`.replace("+-", "-"),
+    ...(point === 0 ? [`${sign}${digits}.0`, `${sign}${digits}.000e0`, `${sign}0.${digits}e${digits.length}`] : []),
+  ])!;
+  return r.chance(0.5) ? spelling : (new Token(spelling) as unknown as Json);
 }
 
 function spelledId(base64: string, style: number, r: Random): string {
@@ -83,8 +102,8 @@ function urlSafe(base64: string): string {
 }
 
 /** JSON text, written by hand: no replacer of JSON.stringify could write a number that no double holds. */
-export function written(value: Json | Integer, indent = "", before = "\n"): string {
-  if (value instanceof Integer) return value.digits;
+export function written(value: Json | Token, indent = "", before = "\n"): string {
+  if (value instanceof Token) return value.spelling;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const within = indent === "" ? "" : before + indent;
   const items = Array.isArray(value)
@@ -99,11 +118,93 @@ export function written(value: Json | Integer, indent = "", before = "\n"): stri
 const numberOf = (value: Json): Json =>
   typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
 
+const numberLetters = [
+  ..."0123456789",
+  ..."00112233",
+  "-",
+  "+",
+  ".",
+  "e",
+  "E",
+  "x",
+  "_",
+  " ",
+  ",",
+  "n",
+  "f",
+  "\\u0661",
+  "\\n",
+  "\ufeff",
+];
+
+/** What may be a number, and mostly is none. */
+function oddNumber(r: Random): string {
+  const known = [
+    ...[
+      "17",
+      "1.0",
+      "1e2",
+      "-0",
+      "0e9999999999",
+      "1e400",
+      "1e-400",
+      "1e99999999999",
+      "9223372036854775808.0",
+      "0x10",
+      "0b1",
+      "0o7",
+    ],
+    ...[
+      "+17",
+      " 17",
+      "17 ",
+      "017",
+      "1_0",
+      "1.",
+      ".5",
+      "",
+      "-",
+      "NaN",
+      "Infinity",
+      "-Infinity",
+      "inf",
+      "nan",
+      "null",
+      "true",
+    ],
+    ...[
+      "18446744073709551616",
+      "-9223372036854775809",
+      "4294967296",
+      "1.7976931348623159e308",
+      "2.4703282292062327e-324",
+    ],
+  ];
+  const text = r.chance(0.5)
+    ? r.pick(known)!
+    : Array.from({ length: 1 + r.below(6) }, () => r.pick(numberLetters)).join("");
+  return r.chance(0.6) ? `"${text}"` : text;
+}
+
+/** A document of which one number is another token. */
+function withOddNumber(text: string, r: Random): string {
+  const token = oddNumber(r);
+  const member = r.pick(["flags", "droppedEventsCount", "startTimeUnixNano", "kind", "endTimeUnixNano"])!;
+  const value = r.pick(["intValue", "doubleValue"])!;
+  return r.pick([
+    () => text.replace(/"spanId":/, `"${member}":${token},"spanId":`),
+    () => text.replace(new RegExp(`"${member}":"?[^",}]*"?`), `"${member}":${token}`),
+    () => text.replace(new RegExp(`"${value}":"?[^",}]*"?`), `"${value}":${token}`),
+    () => text.replace(/"attributes":\[/, `"attributes":[{"key":"odd","value":{"${value}":${token}}},`),
+  ])!();
+}
+
 /** What readers may not take, or take in their own ways. */
 export function wrong(document: Members, r: Random): string {
   const text = written(document);
   const member = (name: string) => new RegExp(`"${name}":`);
   const added = (json: string) => text.replace('"spanId":', `${json},"spanId":`);
+  if (r.chance(0.4)) return withOddNumber(text, r);
   return r.pick([
     () => added('"unknown":1'),
     () => added('"events":null'),
@@ -153,6 +254,17 @@ export function wrong(document: Members, r: Random): string {
     () => text.replace(/\}$/, ""),
     () => `${text}${text}`,
     () => `\ufeff${text}`,
+    () => `\ufeff\ufeff${text}`,
+    () => `${text}\n\ufeff\n${text}`,
+    () => `${text}\n${r.pick(["\u00a0", "\u3000", "\u2028", "\f", "\v", "\u0085", "\u0000", "\ufeff"])}\n${text}`,
+    () => `${text}${r.pick(["\u00a0", "\u2029", "\f", "\ufeff"])}`,
+    () => `${text}\n \t\r\n${text}`,
+    () =>
+      text.replace(
+        /"bytesValue":"[^"]*"/,
+        `"bytesValue":"${r.pick(["QR==", "QQ=", "QQ===", " QQ==", "QQ\\n==", "QQ==QQ==", "Q", "=", "QQ"])}"`,
+      ),
+    () => text.replace(/"name":"[^"]*"/, `"name":${r.pick(["9007199254740993", "17", "1e2", "true"])}`),
     () => ` \t\r\n${text}\n`,
     () => `[${text}]`,
     () => '{"resourceSpans":{}}',

@@ -43,10 +43,21 @@ export function goodKeySet(tenant: TestTenant): { keys: Json[]; handovers: Json[
   return { keys: tenant.keys.map((key) => jwkOf(key, tenant)), handovers: handoversOf(tenant) };
 }
 
+/** Keys of kinds that a reader passes over. */
+const laterKeys: readonly Json[] = [
+  { kty: "AKP", alg: "ML-DSA-44", pub: "AAAA", kid: "later", state: "ACTIVE" },
+  { kty: "EC", crv: "P-256" },
+  { kty: "RSA", state: 7, vkeys: "none" },
+  { kty: "" },
+  { kty: "OKP", crv: "Ed448", x: "AAAA", kid: "" },
+  { kty: "OKP", crv: "X25519", use: "enc" },
+];
+
 /** Some of the keys, in any state, with any times; and perhaps trusting some alone. */
 export function randomKeySet(tenant: TestTenant, r: Random): KeySetText {
   const { keys, handovers } = goodKeySet(tenant);
   const kept = keys.filter(() => r.chance(0.9)).map((key) => (r.chance(0.5) ? changedKey(key, tenant, r) : key));
+  if (r.chance(0.2)) kept.splice(r.below(kept.length + 1), 0, r.pick(laterKeys)!);
   const members = {
     keys: r.chance(0.5) ? kept : kept.reverse(),
     ...(r.chance(0.9) && { handovers: handovers.filter(() => r.chance(0.95)) }),
@@ -54,11 +65,15 @@ export function randomKeySet(tenant: TestTenant, r: Random): KeySetText {
     ...(r.chance(0.05) && { "x-more": { keys: null } }),
     ...(r.chance(0.1) && { unused_handovers: handovers.slice(0, 1), ended_logs: endedLogs(tenant) }),
   };
-  return { jwks: JSON.stringify(members, null, r.below(2)), ...(r.chance(0.4) && { vkeys: trusted(tenant, r) }) };
+  const mark = r.chance(0.1) ? "\ufeff" : "";
+  return {
+    jwks: mark + JSON.stringify(members, null, r.below(2)),
+    ...(r.chance(0.4) && { vkeys: trusted(tenant, r) }),
+  };
 }
 
-/** Members of later releases, which a reader of a key set passes over. */
-function endedLogs({ logs }: TestTenant): Json[] {
+/** Logs as if they had ended where they are. */
+export function endedLogs({ logs }: TestTenant): Json[] {
   return logs.map((each, log) => {
     const { origin, size, root } = each.head();
     return { log: log + 1, origin, size, root: base64(root) };
@@ -130,6 +145,8 @@ export function refusedKeySets(tenant: TestTenant, other: TestTenant): (KeySetTe
     text("a member twice, once escaped", whole.replace('"kty"', '"\\u0073tate":"ACTIVE","kty"')),
     text("keys twice", whole.replace('{"keys"', '{"keys":[],"keys"')),
     text("a member twice where nothing reads it", whole.replace("{", '{"more":{"a":1,"a":2},')),
+    text("two byte order marks", `\ufeff\ufeff${whole}`),
+    text("a no-break space behind", `${whole}\u00a0`),
     text("a page", JSON.stringify({ ...good, next_page_token: "x" })),
     text("a page by its other name", JSON.stringify({ ...good, nextPageToken: "x" })),
     text("fewer keys than there are", JSON.stringify({ ...good, total_keys: good.keys.length + 1 })),
@@ -138,9 +155,11 @@ export function refusedKeySets(tenant: TestTenant, other: TestTenant): (KeySetTe
     withKey("d", { d: "secret" }),
     withKey("an empty d", { d: "" }),
     withKey("a d of null", { d: null }),
+    withKey("a k", { k: "secret" }),
+    withKey("a priv on a key of another kind", { kty: "AKP", priv: "secret" }),
     withKey("no kty", { kty: undefined }),
-    withKey("kty EC", { kty: "EC" }),
-    withKey("crv Ed448", { crv: "Ed448" }),
+    withKey("a kty that is a number", { kty: 7 }),
+    withKey("no crv", { crv: undefined }),
     withKey("alg RS256", { alg: "RS256" }),
     withKey("alg null", { alg: null }),
     withKey("alg in other letters", { alg: "eddsa" }),

@@ -26,6 +26,7 @@ const others = ["é", "e\u0301", "€", "\u2028", "\ufb33", "😂", "\ufeff", "\
 /** Names that mean something to some language's objects, and prefixes of the service's own. */
 const oddKeys = [
   ...["", "__proto__", "constructor", "toString", "hasOwnProperty", "__class__", "$ref", "length", "\ud7ff\ue000"],
+  ...["audit.integrity.x", "audit.integrity.", "audit.integrity.Value", "audit.integrity.fluo"],
   ...["audit.integrity", "audit.integrit\u00fd.value", "Audit.integrity.value", "audit.integrity_value"],
 ];
 const doubles = [

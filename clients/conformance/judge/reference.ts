@@ -3,8 +3,10 @@ import { claimOf, isClaim, isLogClaim, verdict } from "../../../src/attestation/
 import type { Verdict } from "../../../src/attestation/verdict.ts";
 import { type LogClaim, logSigners, logVerdict } from "../../../src/attestation/verify-log-proof.ts";
 import { Failure } from "../../../src/cli/command.ts";
-import { judgeSpans } from "../../../src/cli/verify/judged-spans.ts";
+import { checkpointsIn } from "../../../src/cli/files.ts";
+import { type JudgedSpan, judgeSpans } from "../../../src/cli/verify/judged-spans.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "../../../src/cli/verify/key-set.ts";
+import { verifyLogs } from "../../../src/cli/verify/log.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { readVerifySpanRequest } from "../../../src/service/codec/sign-span.ts";
 import { parseVerifierKey } from "../../../src/tlog/verifier-key.ts";
@@ -14,6 +16,15 @@ export interface Want extends Pick<Verdict, "reason" | "keyId" | "keyState" | "s
   spanId?: string;
   log?: string;
   leafIndex?: number;
+}
+
+/** What of the logs is asked. */
+export interface LogOptions {
+  /** Contents of files. */
+  checkpoints?: readonly string[];
+  from?: number;
+  to?: number;
+  anyOrder?: boolean;
 }
 
 /** Undefined for a key set that is refused. */
@@ -36,6 +47,30 @@ export function wantOfFile(file: Uint8Array, keys: KeySet, tenant: string | unde
     );
   } catch (error) {
     if (error instanceof Failure) return "unreadable";
+    throw error;
+  }
+}
+
+/** What `verify --log --json` prints, without messages. */
+export function wantOfLog(
+  file: Uint8Array,
+  keys: KeySet,
+  { tenant, log }: { tenant: string | undefined; log: LogOptions },
+): unknown {
+  const { checkpoints = [], from, to, anyOrder = false } = log;
+  let spans: JudgedSpan[];
+  try {
+    spans = judgeSpans(file, keys, tenant);
+  } catch (error) {
+    if (error instanceof Failure) return "unreadable";
+    throw error;
+  }
+  try {
+    const kept = checkpoints.flatMap((text, i) => checkpointsIn(text, `checkpoint-${i}`));
+    const result = verifyLogs(spans, { keys, kept, from, to, isOrdered: !anyOrder });
+    return JSON.parse(JSON.stringify(result.json(), (name, value) => (name === "message" ? undefined : value)));
+  } catch (error) {
+    if (error instanceof Failure) return "refused";
     throw error;
   }
 }

@@ -24,16 +24,23 @@ import { keySetOf, type Want } from "./reference.ts";
 const spansAKey = 24;
 
 /** Signs under one key after the other, and then has them disabled, compromised, to be destroyed, and retired; the last stays active. */
-export async function serviceTenant(service: RunningService, tenant: string, seed: number): Promise<Source> {
+export async function serviceTenant(
+  service: RunningService,
+  tenant: string,
+  seed: number,
+): Promise<Source & { log: readonly SignedParts[] }> {
   const r = randomFrom(seed);
   const pool: SignedParts[][] = [];
+  const log: SignedParts[] = [];
   const keyIds: string[] = [];
   for (let key = 0; key < 5; key += 1) {
     if (key > 0) await service.grpc.rotate({ tenantId: tenant, purpose: KeyPurpose.SIGNING, force: true });
     const parts = Array.from({ length: 2 * spansAKey }, () => randomParts(r));
     const alone = await Promise.all(parts.slice(0, spansAKey).map((each) => signAlone(service, tenant, each)));
     keyIds.push(...alone.slice(0, 1).map(({ evidence }) => (evidence.kind === "individual" ? evidence.keyId : "")));
-    pool.push(alone, await signInLog(service, tenant, parts.slice(spansAKey)));
+    const logged = await signInLog(service, tenant, parts.slice(spansAKey));
+    log.push(...logged);
+    pool.push(alone, logged);
   }
   const [, disabled, compromised, destroyed] = keyIds as [string, string, string, string];
   await service.grpc.admin.disableKey({ tenantId: tenant, keyId: disabled });
@@ -43,7 +50,7 @@ export async function serviceTenant(service: RunningService, tenant: string, see
   const keys = keySetOf(jwks, undefined);
   if (keys === undefined) throw new Error("the key set that the service serves is refused");
   return {
-    ...{ name: tenant, tenant, text: { jwks }, keys },
+    ...{ name: tenant, tenant, text: { jwks }, keys, log },
     signed(random, count) {
       const from = random.pick(pool)!;
       return Array.from({ length: count }, () => random.pick(from)!);
