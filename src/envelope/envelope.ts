@@ -10,7 +10,7 @@ import { checkSealedLength, open, sealedLength, sealInto } from "./cobblestone.t
 /** The longest plaintext of an envelope. */
 export const maxValueBytes = 65_536;
 
-const version = 0x01;
+export const envelopeVersion = 0x01;
 const kinds: Readonly<Record<DataKeyUse, number>> = { pii: 0x01, "data-key": 0x02 };
 const keyIdStart = 2;
 const headerBytes = 18;
@@ -71,7 +71,7 @@ function envelopeLength(plaintextBytes: number): number {
 /** Structure and length only, to find the key: nothing of it is authentic yet. Throws CIPHERTEXT_REJECTED. */
 export function parseEnvelope(kind: DataKeyUse, bytes: Uint8Array): Envelope {
   if (bytes.length < headerBytes || bytes.length > maxEnvelopeBytes) throw ciphertextRejected();
-  if (bytes[0] !== version || bytes[1] !== kinds[kind]) throw ciphertextRejected();
+  if (bytes[0] !== envelopeVersion || bytes[1] !== kinds[kind]) throw ciphertextRejected();
   checkSealedLength(bytes.length - headerBytes);
   return {
     keyId: Buffer.from(bytes.subarray(keyIdStart, headerBytes)).toString("hex"),
@@ -95,7 +95,7 @@ export function openEnvelope(
 function headerOf(kind: DataKeyUse, keyId: string): Uint8Array {
   if (kind !== lastKind || keyId !== lastKeyId) {
     if (!/^[0-9a-f]{32}$/.test(keyId)) throw new KmsError("INTERNAL", "a key id is 32 lower-case hex digits");
-    lastHeader[0] = version;
+    lastHeader[0] = envelopeVersion;
     lastHeader[1] = kinds[kind];
     lastHeader.write(keyId, keyIdStart, "hex");
     [lastKind, lastKeyId] = [kind, keyId];

@@ -2,8 +2,8 @@
  * The text form of an encrypted value: `fk1.` and the envelope in unpadded base64url (RFC 4648 §5).
  * Only the canonical spelling is a token: node's decoder takes several for the same bytes.
  */
-import { ciphertextRejected } from "../errors.ts";
-import { maxEnvelopeBytes } from "./envelope.ts";
+import { ciphertextRejected, KmsError } from "../errors.ts";
+import { envelopeVersion, maxEnvelopeBytes } from "./envelope.ts";
 
 const prefix = "fk1.";
 
@@ -15,10 +15,31 @@ export function encodeToken(envelope: Buffer, length = envelope.length): string 
   return prefix + envelope.toString("base64url", 0, length);
 }
 
-/** The envelope, not yet parsed. Throws CIPHERTEXT_REJECTED. */
+/** Prefixes of texts that are no tokens of this service, and whose they are: docs/TOKENS.md. */
+const reserved: ReadonlyMap<string, string> = new Map([
+  ["fl1.", "what a client library seals, and opens, by itself"],
+  ["fh1.", "public-key sealing"],
+  ["fp1.", "public-key sealing"],
+  ["fb1.", "blind indexes"],
+]);
+
+/** Kind of an envelope that is reserved for tokens of subjects. */
+const subjectKind = 0x03;
+
+/** Of one that this release does not have. It is told by its prefix or its kind, which anybody can read. */
+function reservedToken(what: string): KmsError {
+  return new KmsError("INVALID_ARGUMENT", `${what}, which the service does not open; it opens what EncryptPii gives`);
+}
+
+/** The envelope, not yet parsed. Throws CIPHERTEXT_REJECTED, and INVALID_ARGUMENT for what is reserved. */
 export function decodeToken(token: string): Buffer {
+  const start = token.slice(0, prefix.length);
+  const purpose = reserved.get(start);
+  if (purpose !== undefined) throw reservedToken(`${start} is for ${purpose}`);
   if (token.length > maxTokenLength || !token.startsWith(prefix)) throw ciphertextRejected();
   const envelope = Buffer.from(token.slice(prefix.length), "base64url");
   if (encodeToken(envelope) !== token) throw ciphertextRejected();
+  if (envelope[0] === envelopeVersion && envelope[1] === subjectKind)
+    throw reservedToken(`kind ${subjectKind} of fk1. is for tokens of subjects`);
   return envelope;
 }

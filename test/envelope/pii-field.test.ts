@@ -51,6 +51,15 @@ describe("PII field", () => {
     expect((error as Error).message).toBe("ciphertext rejected");
   });
 
+  it.each(load<{ name: string; token: string; says: string }[]>("reserved.json"))(
+    "refuses what is reserved, by its name: $name",
+    async ({ token, says }) => {
+      const error = await thrownBy(() => readToken(token));
+      expect(error).toBeKmsError("INVALID_ARGUMENT");
+      expect((error as Error).message).toMatch(`${says} is for `);
+    },
+  );
+
   it.each([0, 1, 17, 20_000, maxValueBytes])("opens what it sealed, %i bytes", (length) => {
     const value = randomBytes(length);
     const token = sealField(key, place, value);

@@ -402,7 +402,8 @@ type DecryptedField_Value struct {
 }
 
 type DecryptedField_Error struct {
-	// Why this field was not opened. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure.
+	// Why this field was not opened. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure; a token of a reserved prefix or kind is
+	// told by its name.
 	Error *ItemError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
 }
 
@@ -608,7 +609,8 @@ type ReEncryptedField_Token struct {
 }
 
 type ReEncryptedField_Error struct {
-	// Why this field was not re-encrypted. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure.
+	// Why this field was not re-encrypted. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure; a token of a reserved prefix or
+	// kind is told by its name.
 	Error *ItemError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
 }
 

@@ -123,7 +123,8 @@ async function keyOrError(
 
 /** A token or key that will not do is the failure of its field; a provider, store or caller that is gone is the call's. */
 function fieldError(error: unknown, index: number): ItemError {
-  if (!hasCode(error, "CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS")) throw error;
+  if (!hasCode(error, "INVALID_ARGUMENT", "CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS"))
+    throw error;
   return itemError(error, `fields[${index}].token`);
 }
 

@@ -166,7 +166,8 @@ def rejected() -> list:
         ("version 0", edited(0, 0)),
         ("kind of a data key in the header", edited(1, 2)),
         ("kind 0", edited(1, 0)),
-        ("kind 3", edited(1, 3)),
+        ("kind 4", edited(1, 4)),
+        ("kind 7", edited(1, 7)),
         ("another key id in the header", edited(2, good[2] ^ 1)),
         ("the salt edited", edited(18, good[18] ^ 1)),
         ("the commitment edited", edited(42, good[42] ^ 1)),
@@ -201,8 +202,25 @@ def rejected() -> list:
     return [{"name": name, **place, "token": t} for name, t in cases]
 
 
+def reserved() -> list:
+    """What no release has given out so far, and an opener refuses by name."""
+    payload = bytes(range(64))
+    kind_3 = b"\x01\x03" + bytes.fromhex(KEY_ID) + payload
+    return [
+        {"name": "a local sealer's token", "token": "fl1." + token(b"\x01" + payload)[4:], "says": "fl1."},
+        {"name": "a header of public-key sealing", "token": "fh1." + token(b"\x01\x05" + payload)[4:], "says": "fh1."},
+        {"name": "a value of public-key sealing", "token": "fp1." + token(b"\x01\x06" + payload)[4:], "says": "fp1."},
+        {"name": "a blind index", "token": "fb1." + token(b"\x01\x04" + payload)[4:], "says": "fb1."},
+        {"name": "a prefix of its own alone", "token": "fl1.", "says": "fl1."},
+        {"name": "a reserved prefix before something else", "token": "fb1.*", "says": "fb1."},
+        {"name": "a subject token", "token": token(kind_3), "says": "kind 3 of fk1."},
+        {"name": "a kind of subject tokens alone", "token": token(b"\x01\x03"), "says": "kind 3 of fk1."},
+    ]
+
+
 write("keys.json", keys())
 write("contexts.json", contexts())
 write("tokens.json", values())
 write("data-key-blobs.json", blobs())
 write("rejected.json", rejected())
+write("reserved.json", reserved())

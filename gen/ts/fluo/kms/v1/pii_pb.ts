@@ -196,7 +196,8 @@ export type DecryptedField = Message<"fluo.kms.v1.DecryptedField"> & {
     case: "value";
   } | {
     /**
-     * Why this field was not opened. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure.
+     * Why this field was not opened. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure; a token of a reserved prefix or kind is
+     * told by its name.
      *
      * @generated from field: fluo.kms.v1.ItemError error = 3;
      */
@@ -296,7 +297,8 @@ export type ReEncryptedField = Message<"fluo.kms.v1.ReEncryptedField"> & {
     case: "token";
   } | {
     /**
-     * Why this field was not re-encrypted. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure.
+     * Why this field was not re-encrypted. INVALID_ARGUMENT "ciphertext rejected" for every authenticity failure; a token of a reserved prefix or
+     * kind is told by its name.
      *
      * @generated from field: fluo.kms.v1.ItemError error = 3;
      */
