@@ -6,7 +6,6 @@
 import { text } from "node:stream/consumers";
 import { toBinary } from "@bufbuild/protobuf";
 import { readJson } from "../../src/encoding/json.ts";
-import { KmsError } from "../../src/errors.ts";
 import { misreadsNames } from "../../src/runtime/misread-names.ts";
 import { checkedJson } from "../../src/transport/strict-json.ts";
 import { digestOf } from "./digest.ts";
@@ -39,10 +38,22 @@ function digestOfValue(bytes: Uint8Array, read: (text: string) => unknown): stri
 }
 
 function digestOfMessage(desc: Parameters<typeof toBinary>[0], bytes: Uint8Array): string {
+  if (isReadOtherwise(bytes)) return "otherwise";
   try {
     return digestOf(Buffer.from(toBinary(desc, checkedJson(desc, bytes))).toString("hex"));
-  } catch (error) {
-    // What protobuf-es rounds without a word.
-    return error instanceof KmsError && error.message.endsWith("send it as a string") ? "rounded" : "refused";
+  } catch {
+    return "refused";
   }
+}
+
+/** Whether protobuf-es takes a number for another one without a word, or refuses one for its spelling in a string. */
+function isReadOtherwise(bytes: Uint8Array): boolean {
+  let isRounded = /"-?\d+(?:\.\d+)?[eE][-+]?\d+"/.test(Buffer.from(bytes).toString("latin1"));
+  digestOfValue(bytes, (text) =>
+    readJson(text, (spelling) => {
+      isRounded ||= String(Number(spelling)) !== spelling;
+      return 0;
+    }),
+  );
+  return isRounded;
 }

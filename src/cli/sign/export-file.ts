@@ -60,7 +60,7 @@ function unsignedName(span: Uint8Array, file: string, number: number): string {
   const { name, isSigned } = inFile(`${file}: span ${number}`, () => aboutSpan(span));
   if (isSigned)
     throw new Failure(
-      `${file}: span ${number}, ${name}, has attributes audit.integrity.* already; sign the export as it was before`,
+      `${file}: span ${number}, ${name}, has attributes of a signature already; sign the export as it was before`,
     );
   return name;
 }
