@@ -14,16 +14,19 @@ export function readScalars(desc: DescMessage, json: unknown, read: ScalarReader
   const fields = fieldsOf(desc);
   if (fields === undefined || typeof json !== "object" || json === null) return asDoubles(json);
   const members = json as Record<string, unknown>;
-  for (const [name, value] of Object.entries(members)) {
+  for (const name of Object.keys(members)) {
     const field = fields.get(name);
-    members[name] = field === undefined ? asDoubles(value) : readField(field, value, read);
+    members[name] = field === undefined ? asDoubles(members[name]) : readField(field, members[name], read);
   }
   return members;
 }
 
 function readField(field: DescField, value: unknown, read: ScalarReader): unknown {
   if (value === null) return null;
-  if (field.fieldKind === "list" && Array.isArray(value)) return value.map((item) => readValue(field, item, read));
+  if (field.fieldKind === "list" && Array.isArray(value)) {
+    for (let i = 0; i < value.length; i += 1) value[i] = readValue(field, value[i], read);
+    return value;
+  }
   if (field.fieldKind === "list" || field.fieldKind === "map") return asDoubles(value);
   return readValue(field, value, read);
 }
