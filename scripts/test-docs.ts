@@ -49,6 +49,7 @@ const guides = [
   "API",
   "COMMAND_LINE",
   "CONFIGURATION",
+  "TOKENS",
   "CONTAINER",
   "SYSTEMD",
   ...pagesIn(runbooks).map((name) => `runbooks/${name}`),
