@@ -50,7 +50,7 @@ func splitProtobuf(export []byte) (messages []exported, ok bool) {
 
 func splitLines(text string) (messages []exported, err error) {
 	for i, line := range strings.Split(text, "\n") {
-		if strings.TrimSpace(line) == "" {
+		if strings.Trim(line, " \t\r") == "" {
 			continue
 		}
 		document, flaw, err := parseJSON(line)

@@ -112,7 +112,7 @@ func (k *KeySet) isHandedOver(h handover, trusted [][]byte) bool {
 }
 
 func (k *KeySet) keeping(trusted [][]byte) *KeySet {
-	kept := &KeySet{byID: map[string]*publicKey{}, handovers: k.handovers}
+	kept := &KeySet{byID: map[string]*publicKey{}, handovers: k.handovers, passedOver: k.passedOver}
 	ids := map[string]bool{}
 	for _, key := range k.logKeys {
 		if contains(trusted, key.raw) {

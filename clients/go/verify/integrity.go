@@ -2,7 +2,10 @@ package verify
 
 import "strings"
 
-const integrityPrefix = "audit.integrity."
+const (
+	integrityPrefix = "audit.integrity."
+	reservedPrefix  = integrityPrefix + "fluo."
+)
 
 // integrity holds the five attributes on a span that carry its signature, nil where one is missing. They
 // are strings, and not part of the canonical form.
@@ -35,16 +38,16 @@ func (i *integrity) count() (count int) {
 	return count
 }
 
-// take keeps an attribute that is one of the five. Others with the prefix are refused.
+// take keeps an attribute that is one of the five.
 func (i *integrity) take(attribute keyValue) (bool, error) {
-	name, ok := strings.CutPrefix(attribute.key, integrityPrefix)
-	if !ok {
-		return false, nil
+	if strings.HasPrefix(attribute.key, reservedPrefix) {
+		return false, within(refused("names that begin with "+reservedPrefix+" are reserved; name it otherwise"), "key")
 	}
+	name, ok := strings.CutPrefix(attribute.key, integrityPrefix)
 	field := i.field(name)
 	switch {
-	case field == nil:
-		return false, within(refused("only the signature's own attributes may begin with "+integrityPrefix+"; name it otherwise"), "key")
+	case !ok || field == nil:
+		return false, nil
 	case *field != nil:
 		return false, within(refused("another attribute has the same key; keep one"), "key")
 	case attribute.text == nil:
@@ -73,7 +76,7 @@ func (i *integrity) malformed(name string) Verdict {
 	default:
 		message += integrityForms[name]
 	}
-	return Verdict{Reason: Malformed, Message: message}
+	return Verdict{Reason: Malformed, Message: message, Unsigned: i.count() == 0}
 }
 
 func orEmpty(text *string) string {

@@ -16,6 +16,8 @@ type KeySet struct {
 	byID      map[string]*publicKey
 	logKeys   []*logKey
 	handovers []handover
+	// passedOver counts the keys of a kind that is unknown here.
+	passedOver int
 }
 
 // publicKey is a key as it is published. A zero time means unbounded, or never.
@@ -137,6 +139,10 @@ func (o *jsonObject) has(name string) bool {
 
 func (k *KeySet) addKey(entry any, at string) error {
 	jwk, _ := entry.(*jsonObject)
+	if isOfUnknownKind, err := checkKind(jwk, at); isOfUnknownKind || err != nil {
+		k.passedOver++
+		return err
+	}
 	raw, err := readPublicKey(jwk, at)
 	if err != nil {
 		return err
@@ -181,15 +187,25 @@ func (k *KeySet) addKey(entry any, at string) error {
 	return nil
 }
 
+// checkKind says whether a key is to be passed over: those of kinds that a reader does not know are, by RFC 7517, 5.
+// A private key of whatever kind spoils the set.
+func checkKind(jwk *jsonObject, at string) (isUnknown bool, err error) {
+	for _, private := range []string{"d", "k", "priv"} {
+		if jwk.has(private) {
+			return false, errors.New(at + " HAS A PRIVATE KEY (" + private + "): whoever has read this key set can sign with it. " +
+				"Replace the key, destroy the file, and verify by public keys")
+		}
+	}
+	kty, hasKty := jwk.get("kty").(string)
+	crv, hasCrv := jwk.get("crv").(string)
+	if !hasKty || kty == "OKP" && !hasCrv {
+		return false, errors.New(at + " is not an Ed25519 key (kty OKP, crv Ed25519)")
+	}
+	return kty != "OKP" || crv != "Ed25519", nil
+}
+
 // readPublicKey reads an Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it.
 func readPublicKey(jwk *jsonObject, at string) ([]byte, error) {
-	if jwk.has("d") {
-		return nil, errors.New(at + " HAS A PRIVATE KEY (d): whoever has read this key set can sign with it. " +
-			"Replace the key, destroy the file, and verify by public keys")
-	}
-	if jwk.get("kty") != "OKP" || jwk.get("crv") != "Ed25519" {
-		return nil, errors.New(at + " is not an Ed25519 key (kty OKP, crv Ed25519)")
-	}
 	if alg := jwk.get("alg"); jwk.has("alg") && alg != "EdDSA" && alg != "Ed25519" { // RFC 8037's name, and RFC 9864's
 		return nil, errors.New(at + ".alg must be one of EdDSA, Ed25519, or left out")
 	}

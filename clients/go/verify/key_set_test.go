@@ -39,7 +39,7 @@ func TestAKeySetIsRefusedByTheMemberThatIsWrong(t *testing.T) {
 	raw := make([]byte, 32)
 	id := strings.Repeat("0", 32)
 	for name, value := range map[string]any{
-		"d": "AA", "kty": "EC", "crv": "X25519", "alg": "RS256", "use": "enc", "key_ops": []string{"sign"}, "x": "AA", "kid": "",
+		"d": "AA", "k": nil, "priv": 7, "kty": 3, "crv": nil, "alg": "RS256", "use": "enc", "key_ops": []string{"sign"}, "x": "AA", "kid": "",
 		"state": "active", "valid_from": "today", "valid_until": 5, "compromised_at": "2026-02-30T00:00:00Z",
 		"compromised_log": "x", "vkeys": []string{"a+00000000+AAAA"},
 	} {
@@ -77,5 +77,44 @@ func TestAPrivateKeyIsNotQuoted(t *testing.T) {
 	_, err := ParseKeySet(jwksOf(t, jwkOf("k", make([]byte, 32), map[string]any{"d": "c2VjcmV0"})))
 	if err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Error(err)
+	}
+}
+
+func TestKeysOfKindsThatAreUnknownArePassedOver(t *testing.T) {
+	raw := make([]byte, 32)
+	id := strings.Repeat("0", 32)
+	own := jwkOf(id, raw, nil)
+	var exported struct{ Protobuf string }
+	readVectors(t, "span/exported.json", &exported)
+	for _, other := range []map[string]any{
+		{"kty": "EC", "crv": "P-256", "x": 7},
+		{"kty": "AKP", "kid": id, "state": "none"},
+		{"kty": "OKP", "crv": "X25519"},
+	} {
+		text, err := json.Marshal(map[string]any{"keys": []any{other, own}, "total_keys": 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := ParseKeySet(append([]byte("\ufeff"), text...))
+		if err != nil {
+			t.Errorf("%v: %v", other, err)
+			continue
+		}
+		if len(keys.byID) != 1 || keys.byID[id] == nil {
+			t.Errorf("%v: the set has %d keys", other, len(keys.byID))
+		}
+		verdicts, err := keys.VerifyExport(fromHex(t, exported.Protobuf), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict := verdicts[0]
+		if want := "no such key of this tenant in the keys file, which has 1 key of a kind that is unknown here"; verdict.Explanation() != want {
+			t.Errorf("%v: %q", other, verdict.Explanation())
+		}
+	}
+	for _, private := range []string{`{"kty":"oct","k":"c2VjcmV0"}`, `{"kty":"AKP","priv":null}`, `{"kty":"EC","d":1}`} {
+		if _, err := ParseKeySet([]byte(`{"keys":[` + private + `]}`)); err == nil || !strings.Contains(err.Error(), "PRIVATE KEY") {
+			t.Errorf("%s: %v", private, err)
+		}
 	}
 }

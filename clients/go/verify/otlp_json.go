@@ -1,13 +1,10 @@
 package verify
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"math"
-	"regexp"
 	"strconv"
-	"strings"
 )
 
 // Protobuf's JSON mapping of OTLP's messages, to wire bytes: what is wrong with the bytes then, their one
@@ -226,27 +223,13 @@ func encodeBool(out []byte, number uint64, value any, _ int) ([]byte, error) {
 	return append(appendTag(out, number, 0), 0), nil
 }
 
-// encodeBytes takes either alphabet, padded or not, as protobuf's parsers do.
 func encodeBytes(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	text, ok := value.(string)
-	if !ok {
+	text, _ := value.(string)
+	decoded, ok := jsonBase64(text)
+	if _, isText := value.(string); !isText || !ok {
 		return nil, refused("must be bytes in base64")
 	}
-	decoded, err := decodeLooseBase64(text)
-	return appendBytes(out, number, decoded), err
-}
-
-// decodeLooseBase64 leaves out white space, and padding once the groups that it ends were decoded.
-func decodeLooseBase64(text string) (decoded []byte, err error) {
-	standard := strings.NewReplacer("-", "+", "_", "/", " ", "", "\t", "", "\n", "", "\f", "", "\r", "").Replace(text)
-	for _, group := range strings.Split(standard, "=") {
-		part, err := base64.RawStdEncoding.DecodeString(group)
-		if err != nil {
-			return nil, refused("is not base64")
-		}
-		decoded = append(decoded, part...)
-	}
-	return decoded, nil
+	return appendBytes(out, number, decoded), nil
 }
 
 // id takes the id in hex, as OTLP writes it, or in base64, as protobuf's own printers do: they differ in length.
@@ -256,20 +239,13 @@ func id(length int) encoder {
 		if !ok {
 			return nil, refused("must be an id, in hex or base64")
 		}
-		var decoded []byte
-		var err error
+		decoded, ok := jsonBase64(text)
 		if len(text) == 2*length {
+			var err error
 			decoded, err = hex.DecodeString(text)
-		} else if text != "" {
-			standard := strings.NewReplacer("-", "+", "_", "/").Replace(text)
-			if !strings.HasSuffix(standard, "=") {
-				standard += strings.Repeat("=", (4-len(standard)%4)%4)
-			}
-			if decoded, ok = canonicalBase64(standard); !ok || len(decoded) != length {
-				err = strconv.ErrSyntax
-			}
+			ok = err == nil
 		}
-		if err != nil {
+		if !ok || len(decoded) != length && text != "" {
 			return nil, refused("must be " + strconv.Itoa(length) + " bytes, in hex or base64")
 		}
 		return appendBytes(out, number, decoded), nil
@@ -290,7 +266,7 @@ func enum(prefix string, names ...string) encoder {
 			}
 			return binary.AppendUvarint(appendTag(out, number, 0), known), nil
 		}
-		of, ok := wholeNumber(value, math.MinInt32, math.MaxInt32)
+		of, ok := signed(value, 32)
 		if !ok {
 			return nil, refused("must be a value of the enum")
 		}
@@ -299,15 +275,15 @@ func enum(prefix string, names ...string) encoder {
 }
 
 func encodeUint32(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	of, ok := wholeNumber(numberOf(value), 0, math.MaxUint32)
+	of, ok := unsigned(value, math.MaxUint32)
 	if !ok {
 		return nil, refused("must be a number of 32 bits, without sign")
 	}
-	return binary.AppendUvarint(appendTag(out, number, 0), uint64(of)), nil
+	return binary.AppendUvarint(appendTag(out, number, 0), of), nil
 }
 
 func encodeFixed32(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	of, ok := wholeNumber(numberOf(value), 0, math.MaxUint32)
+	of, ok := unsigned(value, math.MaxUint32)
 	if !ok {
 		return nil, refused("must be a number of 32 bits, without sign")
 	}
@@ -315,29 +291,24 @@ func encodeFixed32(out []byte, number uint64, value any, _ int) ([]byte, error) 
 }
 
 func encodeInt64(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	text := integerText(value)
-	of, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	of, ok := signed(value, 64)
+	if !ok {
 		return nil, refused("must be an integer of 64 bits")
 	}
 	return binary.AppendUvarint(appendTag(out, number, 0), uint64(of)), nil
 }
 
 func encodeFixed64(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	text := integerText(value)
-	if text == "-0" {
-		text = "0"
-	}
-	of, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
+	of, ok := unsigned(value, math.MaxUint64)
+	if !ok {
 		return nil, refused("must be an integer of 64 bits, without sign")
 	}
 	return binary.LittleEndian.AppendUint64(appendTag(out, number, 1), of), nil
 }
 
 func encodeDouble(out []byte, number uint64, value any, _ int) ([]byte, error) {
-	var of float64
-	var err error
+	token, ok := tokenOf(value)
+	of, err := strconv.ParseFloat(token, 64) // which rounds as IEEE 754 does, and refuses what becomes infinite
 	switch value {
 	case "NaN":
 		of = math.NaN()
@@ -346,54 +317,9 @@ func encodeDouble(out []byte, number uint64, value any, _ int) ([]byte, error) {
 	case "-Infinity":
 		of = math.Inf(-1)
 	default:
-		text, ok := numberOf(value).(jsonNumber)
-		of, err = strconv.ParseFloat(string(text), 64)
-		if err != nil || !ok {
+		if !ok || err != nil {
 			return nil, refused("must be a number")
 		}
 	}
 	return binary.LittleEndian.AppendUint64(appendTag(out, number, 1), math.Float64bits(of)), nil
-}
-
-var (
-	integerForm = regexp.MustCompile(`^-?[0-9]+$`)
-	numberForm  = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
-)
-
-// numberOf returns the number that a string holds, and other values as they are.
-func numberOf(value any) any {
-	if text, ok := value.(string); ok && numberForm.MatchString(text) {
-		return jsonNumber(text)
-	}
-	return value
-}
-
-// wholeNumber returns a JSON number that is whole and lies within bounds.
-func wholeNumber(value any, least, most float64) (int64, bool) {
-	text, ok := value.(jsonNumber)
-	number, err := strconv.ParseFloat(string(text), 64)
-	if !ok || err != nil || number != math.Trunc(number) || number < least || number > most {
-		return 0, false
-	}
-	return int64(number), true
-}
-
-// integerText returns the digits of an integer of 64 bits; "" for what is none. Whole numbers that a double
-// cannot hold are read from their digits: the last ones of a timestamp are signed, too.
-func integerText(value any) string {
-	switch value := value.(type) {
-	case string:
-		if integerForm.MatchString(value) {
-			return value
-		}
-	case jsonNumber:
-		if integerForm.MatchString(string(value)) {
-			return string(value)
-		}
-		number, err := strconv.ParseFloat(string(value), 64)
-		if err == nil && number == math.Trunc(number) && math.Abs(number) < 1<<64 {
-			return strconv.FormatFloat(number, 'f', -1, 64)
-		}
-	}
-	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -219,6 +220,40 @@ func TestVerifierKeysAreReadInTheirOneSpelling(t *testing.T) {
 	for _, wrong := range []string{"", text + "\n", text + "=", "x" + text, " " + text, text[:len(text)-1]} {
 		if _, ok := parseVerifierKey(wrong); ok {
 			t.Errorf("%q is taken", wrong)
+		}
+	}
+}
+
+func TestReservedAttributesAreRefusedAndOthersSigned(t *testing.T) {
+	span := appendBytes(appendBytes(nil, 1, []byte("0123456789abcdef")), 2, []byte("01234567"))
+	with := func(key string) []byte { return appendBytes(bytes.Clone(span), 9, appendBytes(nil, 1, []byte(key))) }
+	for _, key := range []string{"audit.integrity.", "audit.integrity.fluo", "audit.integrity.other", "audit.integrity.Value"} {
+		canonical, err := CanonicalForm(nil, nil, with(key))
+		if err != nil || !bytes.Contains(canonical, []byte(`"attributes":{"`+key+`":null}`)) {
+			t.Errorf("%s: %s, %v", key, canonical, err)
+		}
+	}
+	for _, key := range []string{"audit.integrity.fluo.", "audit.integrity.fluo.x"} {
+		if _, err := CanonicalForm(nil, nil, with(key)); err == nil || !strings.HasPrefix(err.Error(), "span.attributes[0].key: names that begin with") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+func TestWhiteSpaceThatIsNotOfJSON(t *testing.T) {
+	keys, err := ParseKeySet([]byte(`{"keys":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"\ufeff{\"resourceSpans\":[]}", "{\"resourceSpans\":[]}\n \t\r\n{\"resourceSpans\":[]}"} {
+		if _, err := keys.VerifyExport([]byte(text), ""); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"\ufeff\ufeff{\"resourceSpans\":[]}", "{\"resourceSpans\":[]}\n\u00a0\n", "{\"resourceSpans\":[]}\n\v\n",
+		"{\"resourceSpans\":[]}\n\ufeff{\"resourceSpans\":[]}"} {
+		if _, err := keys.VerifyExport([]byte(text), ""); err == nil {
+			t.Errorf("%q is taken", text)
 		}
 	}
 }

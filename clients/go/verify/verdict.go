@@ -1,5 +1,7 @@
 package verify
 
+import "strconv"
+
 // Reason says why a span verifies or does not, in the words of the service's VerifyReason without its prefix.
 type Reason string
 
@@ -43,12 +45,20 @@ type Verdict struct {
 	LeafIndex uint64
 	// Message says what is wrong and how to mend it, for people; empty where Reason says it all. The text may change.
 	Message string
+	// Unsigned says that the span has none of the attributes that signing gives; Reason is Malformed then.
+	Unsigned bool
+
+	// passedOver counts the keys of the set that are of a kind that is unknown here.
+	passedOver int
 }
 
 // Explanation says in words why a span does not verify; empty for one that does.
 func (v Verdict) Explanation() string {
-	if v.Message != "" {
+	switch {
+	case v.Message != "":
 		return v.Message
+	case v.Reason == UnknownKey && v.passedOver > 0:
+		return explanations[v.Reason] + ", which has " + counted(v.passedOver, "key", "keys") + " of a kind that is unknown here"
 	}
 	return explanations[v.Reason]
 }
@@ -76,6 +86,13 @@ func mismatch(reason Reason, lacks string) string {
 		return explanations[reason]
 	}
 	return explanations[reason] + "; if it was signed with a " + lacks + ", give that too, as it was then"
+}
+
+func counted(count int, one, many string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(count) + " " + many
 }
 
 func unreadable(err error) Verdict { return Verdict{Reason: Malformed, Message: err.Error()} }

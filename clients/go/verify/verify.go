@@ -97,5 +97,6 @@ func (k *KeySet) verdictOn(tenant string, span wholeSpan, err error, evidence Ev
 		verdict = k.judge(claimed, notes)
 	}
 	verdict.TraceID, verdict.SpanID = span.traceID, span.spanID
+	verdict.passedOver = k.passedOver
 	return verdict
 }
