@@ -3,8 +3,9 @@ package verify
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // handover is an entry of a log that names the signing key that follows another, with its proof in a
@@ -15,49 +16,49 @@ type handover struct {
 	to    verifierKey
 }
 
-func (k *KeySet) addHandovers(value any) error {
-	list, err := listAt(value, "handovers")
+// unusedHandover is one whose new key was announced and never came into use.
+type unusedHandover struct {
+	unprovenEntry
+	origin string
+}
+
+// addHandover reads a handover. Releases of 0.1 list one that was not used among the others, with an empty proof.
+func (k *KeySet) addHandover(members *jsonObject, at string) error {
+	entry, err := base64At(members.get("entry"), at+".entry")
 	if err != nil {
 		return err
 	}
-	for i, each := range list {
-		at := fmt.Sprintf("handovers[%d]", i)
-		members, ok := each.(*jsonObject)
-		if !ok {
-			return errors.New(at + " must be an object")
-		}
-		if err := k.addHandover(members, at); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (k *KeySet) addHandover(members *jsonObject, at string) error {
-	entryText, ok := members.get("entry").(string)
-	entry, isBase64 := canonicalBase64(entryText)
-	if !ok || !isBase64 {
-		return errors.New(at + ".entry must be base64")
-	}
 	proofText, ok := members.get("proof").(string)
-	if !ok {
+	switch {
+	case !ok:
 		return errors.New(at + ".proof must be text")
+	case proofText == "":
+		return k.addUnusedHandover(members, at)
 	}
 	to, isHandover := parseHandover(entry)
-	if isHandover && proofText == "" {
-		// The new key was announced and never came into use.
-		if _, ok := members.get("origin").(string); !ok {
-			return errors.New(at + ".origin must be text")
-		}
-		_, err := indexAt(members.get("leaf_index"), at+".leaf_index")
-		return err
-	}
 	proof, isProof := parseLogProof(proofText)
 	if !isHandover || !isProof {
 		return errors.New(at + " is not a handover's entry and its log proof")
 	}
 	k.handovers = append(k.handovers, handover{entry: entry, proof: proof, to: to})
 	return nil
+}
+
+func (k *KeySet) addUnusedHandover(members *jsonObject, at string) error {
+	entry, err := base64At(members.get("entry"), at+".entry")
+	if err != nil {
+		return err
+	}
+	if _, ok := parseHandover(entry); !ok {
+		return errors.New(at + " is not a handover's entry")
+	}
+	origin, ok := members.get("origin").(string)
+	if !ok {
+		return errors.New(at + ".origin must be text")
+	}
+	index, err := indexAt(members.get("leaf_index"), at+".leaf_index")
+	k.unused = append(k.unused, unusedHandover{unprovenEntry{index, tlog.RecordHash(entry)}, origin})
+	return err
 }
 
 // ErrVerifierKey says that a text is no verifier key.
@@ -103,7 +104,7 @@ func (k *KeySet) reachedFrom(first [][]byte) [][]byte {
 
 func (k *KeySet) isHandedOver(h handover, trusted [][]byte) bool {
 	signers, holds := h.proof.signersOf(k.logKeys)
-	if !holds || h.to.name != h.proof.checkpoint.origin || !h.proof.includes(h.entry) {
+	if !holds || h.to.name != h.proof.checkpoint.origin || !h.proof.includes(tlog.RecordHash(h.entry)) {
 		return false
 	}
 	return slices.ContainsFunc(signers, func(key *logKey) bool {
@@ -112,7 +113,8 @@ func (k *KeySet) isHandedOver(h handover, trusted [][]byte) bool {
 }
 
 func (k *KeySet) keeping(trusted [][]byte) *KeySet {
-	kept := &KeySet{byID: map[string]*publicKey{}, handovers: k.handovers, passedOver: k.passedOver}
+	kept := *k
+	kept.byID, kept.logKeys = map[string]*publicKey{}, nil
 	ids := map[string]bool{}
 	for _, key := range k.logKeys {
 		if contains(trusted, key.raw) {
@@ -125,7 +127,7 @@ func (k *KeySet) keeping(trusted [][]byte) *KeySet {
 			kept.byID[id] = key
 		}
 	}
-	return kept
+	return &kept
 }
 
 func contains(keys [][]byte, key []byte) bool {

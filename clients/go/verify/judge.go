@@ -1,17 +1,33 @@
 package verify
 
-import "slices"
+import (
+	"slices"
 
-// judge says what the keys make of a claim.
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// judged is a span with what there is to say of it alone.
+type judged struct {
+	Verdict
+	// place is what it claims in a log; nil for other evidence.
+	place *place
+}
+
+type place struct {
+	proof *logProof
+	// leaf is the hash of the log's entry.
+	leaf tlog.Hash
+	// signers are the known keys that signed the checkpoint.
+	signers []*logKey
+}
+
+// judgeSignature says what the keys make of an individual signature.
 //
-// The order of the checks of an individual signature, which is the order of the reasons where several hold:
+// The order of the checks, which is the order of the reasons where several hold:
 // the key (UNKNOWN_KEY); a key that never became active (KEY_STATE); the signature (SIGNATURE_MISMATCH); the
 // span (SPAN_MISMATCH); whether the key was marked as compromised (KEY_COMPROMISED), its times (KEY_STATE).
 // The signature comes before the state, so that an altered span is called altered whatever became of its key.
-func (k *KeySet) judge(c *claim, notes *noteCache) Verdict {
-	if c.proof != nil {
-		return k.judgeLog(c, notes)
-	}
+func (k *KeySet) judgeSignature(c *claim) Verdict {
 	key, ok := k.byID[c.keyID]
 	if !ok {
 		return Verdict{Reason: UnknownKey, KeyID: c.keyID, SignedAt: c.signedAt}
@@ -42,14 +58,15 @@ func (c *claim) reasonOfSignature(key *publicKey) Reason {
 // signed (UNKNOWN_KEY); for each of these that it became active (KEY_STATE), the path (PROOF_INVALID), the span
 // (SPAN_MISMATCH), and whether it is marked as compromised (KEY_COMPROMISED). One that is OK is enough. When a
 // key was in use means nothing here: a later checkpoint proves an earlier entry.
-func (k *KeySet) judgeLog(c *claim, notes *noteCache) Verdict {
+func (k *KeySet) judgeLog(c *claim, notes *noteCache) judged {
 	verdict := Verdict{Reason: UnknownKey, SignedAt: c.signedAt}
 	signers, holds := notes.signersOf(c.proof, k.logKeys)
+	leaf := tlog.RecordHash(c.statement)
 	switch {
 	case !holds:
 		verdict.Reason, verdict.Message = ProofInvalid, "a signature of the proof's checkpoint does not hold"
 	case len(signers) > 0:
-		isIncluded := c.proof.includes(c.statement)
+		isIncluded := c.proof.includes(leaf)
 		reasons := make([]Reason, len(signers))
 		for i, key := range signers {
 			reasons[i] = c.reasonOfLog(key, isIncluded)
@@ -60,7 +77,7 @@ func (k *KeySet) judgeLog(c *claim, notes *noteCache) Verdict {
 			Message: mismatch(reason, c.lacks)}
 	}
 	verdict.Log, verdict.LeafIndex = c.proof.checkpoint.origin, uint64(c.proof.index)
-	return verdict
+	return judged{verdict, &place{c.proof, leaf, signers}}
 }
 
 func (c *claim) reasonOfLog(key *logKey, isIncluded bool) Reason {
@@ -92,16 +109,4 @@ func (n *noteCache) signersOf(proof *logProof, keys []*logKey) ([]*logKey, bool)
 		n.signers, n.holds = proof.signersOf(keys)
 	}
 	return n.signers, n.holds
-}
-
-// signersOf returns the keys that signed the proof's checkpoint by the name of its log; false where a
-// signature of one of them does not hold.
-func (p *logProof) signersOf(keys []*logKey) ([]*logKey, bool) {
-	var named []*logKey
-	for _, key := range keys {
-		if key.name == p.checkpoint.origin {
-			named = append(named, key)
-		}
-	}
-	return p.note.signersOf(named)
 }

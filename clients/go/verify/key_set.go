@@ -16,6 +16,9 @@ type KeySet struct {
 	byID      map[string]*publicKey
 	logKeys   []*logKey
 	handovers []handover
+	unused    []unusedHandover
+	// ended has the heads of logs that a restored backup or an accepted loss ended.
+	ended []*checkpoint
 	// passedOver counts the keys of a kind that is unknown here.
 	passedOver int
 }
@@ -92,8 +95,13 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 			return nil, err
 		}
 	}
-	if err := set.addHandovers(whole.get("handovers")); err != nil {
-		return nil, err
+	for _, list := range []struct {
+		name string
+		add  func(*jsonObject, string) error
+	}{{"handovers", set.addHandover}, {"unused_handovers", set.addUnusedHandover}, {"ended_logs", set.addEnded}} {
+		if err := eachAt(whole.get(list.name), list.name, list.add); err != nil {
+			return nil, err
+		}
 	}
 	return set, nil
 }
@@ -238,6 +246,7 @@ func dateAt(value any, at string) (time.Time, error) {
 	return date.Truncate(time.Millisecond), nil
 }
 
+// headAt returns nil for null, or no value.
 func headAt(value any, at string) (*checkpoint, error) {
 	if value == nil {
 		return nil, nil
@@ -246,10 +255,12 @@ func headAt(value any, at string) (*checkpoint, error) {
 	if !ok {
 		return nil, errors.New(at + " must be an object")
 	}
-	rootText, _ := members.get("root").(string)
-	root, ok := canonicalBase64(rootText)
-	if !ok || len(root) != 32 {
-		return nil, errors.New(at + ".root must be 32 bytes in base64")
+	root, err := base64At(members.get("root"), at+".root")
+	if err != nil {
+		return nil, err
+	}
+	if len(root) != 32 {
+		return nil, errors.New(at + ".root must be 32 bytes")
 	}
 	origin, ok := members.get("origin").(string)
 	if !ok {
@@ -257,6 +268,24 @@ func headAt(value any, at string) (*checkpoint, error) {
 	}
 	size, err := indexAt(members.get("size"), at+".size")
 	return &checkpoint{origin: origin, size: size, root: [32]byte(root)}, err
+}
+
+func (k *KeySet) addEnded(members *jsonObject, at string) error {
+	head, err := headAt(members, at)
+	k.ended = append(k.ended, head)
+	return err
+}
+
+func base64At(value any, at string) ([]byte, error) {
+	text, ok := value.(string)
+	if !ok {
+		return nil, errors.New(at + " must be text")
+	}
+	decoded, ok := canonicalBase64(text)
+	if !ok {
+		return nil, errors.New(at + " must be base64")
+	}
+	return decoded, nil
 }
 
 func indexAt(value any, at string) (int64, error) {
@@ -278,4 +307,23 @@ func listAt(value any, at string) ([]any, error) {
 		return nil, errors.New(at + " must be a list")
 	}
 	return list, nil
+}
+
+// eachAt calls add with each object of a list.
+func eachAt(value any, at string, add func(*jsonObject, string) error) error {
+	list, err := listAt(value, at)
+	if err != nil {
+		return err
+	}
+	for i, each := range list {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		members, ok := each.(*jsonObject)
+		if !ok {
+			return errors.New(at + " must be an object")
+		}
+		if err := add(members, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }

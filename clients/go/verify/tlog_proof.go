@@ -28,7 +28,12 @@ type checkpoint struct {
 type logProof struct {
 	index int64
 	// path leads from the leaf up.
-	path       []tlog.Hash
+	path []tlog.Hash
+	signedCheckpoint
+}
+
+// signedCheckpoint is a checkpoint, and the note that it is the text of.
+type signedCheckpoint struct {
 	checkpoint checkpoint
 	note       note
 }
@@ -61,11 +66,16 @@ func parseLogProof(text string) (proof logProof, ok bool) {
 		}
 		proof.path = append(proof.path, tlog.Hash(hash))
 	}
-	if proof.note, ok = parseNote(noteText); !ok {
-		return proof, false
-	}
-	proof.checkpoint, ok = parseCheckpoint(proof.note.text)
+	proof.signedCheckpoint, ok = parseSignedCheckpoint(noteText)
 	return proof, ok
+}
+
+func parseSignedCheckpoint(text string) (signed signedCheckpoint, ok bool) {
+	if signed.note, ok = parseNote(text); !ok {
+		return signed, false
+	}
+	signed.checkpoint, ok = parseCheckpoint(signed.note.text)
+	return signed, ok
 }
 
 // parseCheckpoint allows lines behind the root, which mean nothing here, unless they are empty.
@@ -96,7 +106,19 @@ func parseIndex(text string) (int64, bool) {
 	return index, err == nil && index <= maxIndex
 }
 
-// includes says whether the entry is in the tree of the checkpoint, at the proof's index.
-func (p logProof) includes(entry []byte) bool {
-	return tlog.CheckRecord(p.path, p.checkpoint.size, p.checkpoint.root, p.index, tlog.RecordHash(entry)) == nil
+// includes says whether the leaf is in the tree of the checkpoint, at the proof's index.
+func (p *logProof) includes(leaf tlog.Hash) bool {
+	return tlog.CheckRecord(p.path, p.checkpoint.size, p.checkpoint.root, p.index, leaf) == nil
+}
+
+// signersOf returns the keys that signed the checkpoint by the name of its log; false where a signature of one of
+// them does not hold.
+func (s *signedCheckpoint) signersOf(keys []*logKey) ([]*logKey, bool) {
+	var named []*logKey
+	for _, key := range keys {
+		if key.name == s.checkpoint.origin {
+			named = append(named, key)
+		}
+	}
+	return s.note.signersOf(named)
 }

@@ -1,6 +1,6 @@
 package verify
 
-import "strconv"
+import "fmt"
 
 // Reason says why a span verifies or does not, in the words of the service's VerifyReason without its prefix.
 type Reason string
@@ -88,11 +88,11 @@ func mismatch(reason Reason, lacks string) string {
 	return explanations[reason] + "; if it was signed with a " + lacks + ", give that too, as it was then"
 }
 
-func counted(count int, one, many string) string {
+func counted[Count int | int64](count Count, one, many string) string {
 	if count == 1 {
 		return "1 " + one
 	}
-	return strconv.Itoa(count) + " " + many
+	return fmt.Sprint(count) + " " + many
 }
 
 func unreadable(err error) Verdict { return Verdict{Reason: Malformed, Message: err.Error()} }

@@ -12,7 +12,7 @@ import (
 // nil for the audit.integrity attributes on it.
 func (k *KeySet) Verify(tenant string, resource, scope, span []byte, evidence Evidence) Verdict {
 	whole, err := readWhole(resource, scope, span)
-	return k.verdictOn(tenant, whole, err, evidence, &noteCache{})
+	return k.judge(tenant, whole, err, evidence, &noteCache{}).Verdict
 }
 
 // VerifyMessages is Verify for messages of any package that has OTLP's: this module's kmsv1, or
@@ -36,24 +36,35 @@ func (k *KeySet) VerifyMessages(tenant string, resource, scope, span proto.Messa
 // hex or base64. tenant is who must have signed; empty for whom each span names. A ResourceSpans that cannot be
 // read is one MALFORMED verdict without ids. The error says that the bytes are no such export.
 func (k *KeySet) VerifyExport(export []byte, tenant string) ([]Verdict, error) {
+	spans, err := k.judgeExport(export, tenant)
+	if err != nil {
+		return nil, err
+	}
+	verdicts := make([]Verdict, len(spans))
+	for i, span := range spans {
+		verdicts[i] = span.Verdict
+	}
+	return verdicts, nil
+}
+
+func (k *KeySet) judgeExport(export []byte, tenant string) (spans []judged, err error) {
 	messages, err := splitExport(export)
 	if err != nil {
 		return nil, err
 	}
-	var verdicts []Verdict
 	var notes noteCache
 	for _, message := range messages {
 		err := message.err
 		if err == nil {
 			err = eachSpan(message.bytes, func(span wholeSpan, err error) {
-				verdicts = append(verdicts, k.verdictOn(tenant, span, err, nil, &notes))
+				spans = append(spans, k.judge(tenant, span, err, nil, &notes))
 			})
 		}
 		if err != nil {
-			verdicts = append(verdicts, unreadable(err))
+			spans = append(spans, judged{Verdict: unreadable(err)})
 		}
 	}
-	return verdicts, nil
+	return spans, nil
 }
 
 // CanonicalForm returns what the digest of a span's statement is over, RFC 8785 JSON, of the wire bytes of an
@@ -85,18 +96,23 @@ func readParts(resource, scope, span []byte) (resourceText, scopeText []byte, lo
 	return resourceText, scopeText, lone, within(err, "span")
 }
 
-func (k *KeySet) verdictOn(tenant string, span wholeSpan, err error, evidence Evidence, notes *noteCache) Verdict {
+func (k *KeySet) judge(tenant string, span wholeSpan, err error, evidence Evidence, notes *noteCache) (found judged) {
 	if err != nil {
-		return unreadable(err)
+		return judged{Verdict: unreadable(err)}
 	}
 	if tenant == "" {
 		tenant = orEmpty(span.integrity.tenant)
 	}
-	claimed, verdict := claimOf(tenant, &span, evidence)
-	if claimed != nil {
-		verdict = k.judge(claimed, notes)
+	claimed, refusal := claimOf(tenant, &span, evidence)
+	switch {
+	case claimed == nil:
+		found.Verdict = refusal
+	case claimed.proof == nil:
+		found.Verdict = k.judgeSignature(claimed)
+	default:
+		found = k.judgeLog(claimed, notes)
 	}
-	verdict.TraceID, verdict.SpanID = span.traceID, span.spanID
-	verdict.passedOver = k.passedOver
-	return verdict
+	found.TraceID, found.SpanID = span.traceID, span.spanID
+	found.passedOver = k.passedOver
+	return found
 }

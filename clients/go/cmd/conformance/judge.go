@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -25,7 +26,16 @@ type judgeCase struct {
 	Export  *[]byte         `json:"export"`
 	JSON    *string         `json:"json"`
 	Request *[]byte         `json:"request"`
+	Log     *judgeLog       `json:"log"`
 	Want    json.RawMessage `json:"want"`
+}
+
+// judgeLog says that the export is to be judged as logs.
+type judgeLog struct {
+	Checkpoints []string `json:"checkpoints"`
+	From        *uint64  `json:"from"`
+	To          *uint64  `json:"to"`
+	AnyOrder    bool     `json:"anyOrder"`
 }
 
 // wanted is a verdict; what is not there, the verdict must not have.
@@ -88,12 +98,58 @@ func judgeLine(line []byte, keySets map[string]*verify.KeySet) error {
 		export = *each.Export
 	}
 	verdicts, err := keys.VerifyExport(export, each.Tenant)
+	if err == nil && each.Log != nil {
+		return compareLog(keys, export, each)
+	}
 	if isUnreadable := string(each.Want) == `"unreadable"`; isUnreadable != (err != nil) {
 		return fmt.Errorf("reading gave %v and %d verdicts, wanted %s", err, len(verdicts), each.Want)
 	} else if isUnreadable {
 		return nil
 	}
 	return compare(verdicts, each.Want)
+}
+
+// compareLog compares what there is to say of an export that can be read.
+func compareLog(keys *verify.KeySet, export []byte, each judgeCase) error {
+	options := verify.LogOptions{Tenant: each.Tenant, From: each.Log.From, To: each.Log.To, AnyOrder: each.Log.AnyOrder}
+	for i, text := range each.Log.Checkpoints {
+		options.Checkpoints = append(options.Checkpoints, verify.KeptCheckpoints{File: fmt.Sprintf("checkpoint-%d", i), Text: text})
+	}
+	report, err := verify.Log(keys, export, options)
+	if isRefused := string(each.Want) == `"refused"`; isRefused != (err != nil) {
+		return fmt.Errorf("got %v, wanted %s", err, each.Want)
+	} else if isRefused {
+		return nil
+	}
+	got, err := membersOf(report)
+	if err != nil {
+		return err
+	}
+	var want any
+	if err := json.Unmarshal(each.Want, &want); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Errorf("got %v, wanted %v", got, want)
+	}
+	return nil
+}
+
+// membersOf returns the report as JSON has it, without messages.
+func membersOf(report *verify.LogReport) (members any, err error) {
+	text, err := json.Marshal(report)
+	if err == nil {
+		err = json.Unmarshal(text, &members)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, log := range members.(map[string]any)["logs"].([]any) {
+		for _, finding := range log.(map[string]any)["findings"].([]any) {
+			delete(finding.(map[string]any), "message")
+		}
+	}
+	return members, nil
 }
 
 func defineKeySet(each judgeCase, keySets map[string]*verify.KeySet) error {

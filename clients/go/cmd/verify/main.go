@@ -1,9 +1,11 @@
 // Command verify verifies signed spans offline, by the public keys of their tenant.
 //
 //	go run github.com/fluo-dev/fluo-kms/clients/go/cmd/verify --keys FILE [--tenant T] [--vkey V]… [--json] SPANS_FILE
+//	… --log [--checkpoint FILE]… [--from SIZE] [--to SIZE] [--any-order] SPANS_FILE
 //
-// SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. The exit code is 0 if all spans verify, 1 if
-// one does not, or if there is none, and 2 if the command line is wrong.
+// SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. With --log the spans must be all of the log's, in
+// its order, from the first to the last. The exit code is 0 if all is well, 1 if something is wrong, or if there are no
+// spans, and 2 if the command line is wrong.
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/verify"
 )
@@ -33,35 +36,52 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
-	var verdicts []verify.Verdict
+	var found result
 	if err == nil {
-		verdicts, err = invocation.judge()
+		found, err = invocation.judge()
 	}
 	switch {
 	case errors.As(err, &usageError{}):
-		_, _ = fmt.Fprintf(stderr, "verify: %s\n", oneLine(err.Error()))
+		printLine(stderr, "verify: "+err.Error())
 		return exitUsage
 	case err != nil && invocation.json:
 		printJSON(stdout, failure{Code: "FAILED", Message: err.Error(), Fields: []string{}})
 		return exitFailed
 	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "verify: %s\n", oneLine(err.Error()))
+		printLine(stderr, "verify: "+err.Error())
 		return exitFailed
 	case invocation.json:
-		printJSON(stdout, reportOf(verdicts))
+		printJSON(stdout, found.json())
 	default:
-		printTable(stdout, verdicts)
+		found.print(stdout)
 	}
-	if countVerified(verdicts) == len(verdicts) && len(verdicts) > 0 {
+	if found.ok() {
 		return exitOK
 	}
 	return exitFailed
+}
+
+// result is what there is to say: an eachSpan, or with --log wholeLogs.
+type result interface {
+	ok() bool
+	json() any
+	print(out io.Writer)
+}
+
+type failure struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Fields  []string `json:"fields"`
 }
 
 type invocation struct {
 	keys, tenant, spans string
 	vkeys               []string
 	json                bool
+	isOfLog             bool
+	checkpoints         []string
+	from, to            *uint64
+	isInAnyOrder        bool
 }
 
 // parseArguments takes options before and behind the operand.
@@ -71,13 +91,22 @@ func parseArguments(arguments []string, stderr io.Writer) (invocation, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&parsed.keys, "keys", "", "the tenant's public keys, a `FILE` as /api/kms/tenants/{tenant}/jwks.json serves it")
 	flags.StringVar(&parsed.tenant, "tenant", "", "the `TENANT` that must have signed; without it, whom each span names")
-	flags.Func("vkey", "trust this `VKEY` alone, and those that it hands over to; may be given several times", func(vkey string) error {
-		parsed.vkeys = append(parsed.vkeys, vkey)
-		return nil
-	})
+	appendTo := func(list *[]string) func(string) error {
+		return func(value string) error {
+			*list = append(*list, value)
+			return nil
+		}
+	}
+	flags.Func("vkey", "trust this `VKEY` alone, and those that it hands over to; may be given several times", appendTo(&parsed.vkeys))
+	flags.BoolVar(&parsed.isOfLog, "log", false, "check that the spans are all of the log's, in its order, from the first to the last")
+	flags.Func("checkpoint", "with --log: a `FILE` of checkpoints that you kept, one or several; may be given several times", appendTo(&parsed.checkpoints))
+	from := flags.String("from", "", "with --log: begin behind the first `SIZE` entries")
+	to := flags.String("to", "", "with --log: end with the first `SIZE` entries")
+	flags.BoolVar(&parsed.isInAnyOrder, "any-order", false, "with --log: the file is in no order, as from a store that keeps none")
 	flags.BoolVar(&parsed.json, "json", false, "print JSON")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "usage: verify --keys FILE [--tenant T] [--vkey V]… [--json] SPANS_FILE")
+		_, _ = fmt.Fprintln(stderr, "usage: verify --keys FILE [--tenant T] [--vkey V]… [--json]\n"+
+			"              [--log [--checkpoint FILE]… [--from SIZE] [--to SIZE] [--any-order]] SPANS_FILE")
 		flags.PrintDefaults()
 	}
 	var operands []string
@@ -99,10 +128,46 @@ func parseArguments(arguments []string, stderr io.Writer) (invocation, error) {
 		return parsed, usageError{errors.New("one SPANS_FILE must be given")}
 	}
 	parsed.spans = operands[0]
-	return parsed, nil
+	return parsed, parsed.checkScope(flags, from, to)
 }
 
-func (i invocation) judge() ([]verify.Verdict, error) {
+// checkScope reads what of the logs to verify.
+func (i *invocation) checkScope(flags *flag.FlagSet, from, to *string) (err error) {
+	given := map[string]bool{}
+	flags.Visit(func(each *flag.Flag) { given[each.Name] = true })
+	if !i.isOfLog {
+		for _, name := range []string{"checkpoint", "from", "to", "any-order"} {
+			if given[name] {
+				return usageError{errors.New("--" + name + " is for --log")}
+			}
+		}
+		return nil
+	}
+	if i.from, err = sizeOf("from", *from, given); err != nil {
+		return err
+	}
+	if i.to, err = sizeOf("to", *to, given); err != nil {
+		return err
+	}
+	if i.from != nil && i.to != nil && *i.from >= *i.to {
+		return usageError{errors.New("--from must be below --to")}
+	}
+	return nil
+}
+
+// sizeOf reads ASCII decimal without leading zeros, below 2^53, as formats of logs write sizes.
+func sizeOf(name, text string, given map[string]bool) (*uint64, error) {
+	if !given[name] {
+		return nil, nil
+	}
+	size, err := strconv.ParseUint(text, 10, 53)
+	if err != nil || strconv.FormatUint(size, 10) != text {
+		return nil, usageError{errors.New("--" + name + " is a number of entries")}
+	}
+	return &size, nil
+}
+
+func (i invocation) judge() (result, error) {
 	jwks, err := readFile(i.keys)
 	if err != nil {
 		return nil, err
@@ -120,7 +185,20 @@ func (i invocation) judge() ([]verify.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.VerifyExport(spans, i.tenant)
+	if !i.isOfLog {
+		verdicts, err := keys.VerifyExport(spans, i.tenant)
+		return eachSpan(verdicts), err
+	}
+	options := verify.LogOptions{Tenant: i.tenant, From: i.from, To: i.to, AnyOrder: i.isInAnyOrder}
+	for _, file := range i.checkpoints {
+		text, err := readFile(file)
+		if err != nil {
+			return nil, err
+		}
+		options.Checkpoints = append(options.Checkpoints, verify.KeptCheckpoints{File: file, Text: string(text)})
+	}
+	report, err := verify.Log(keys, spans, options)
+	return wholeLogs{report, i.isInAnyOrder}, err
 }
 
 func (i invocation) trusted(keys *verify.KeySet) (*verify.KeySet, error) {

@@ -61,7 +61,7 @@ func runWith(arguments ...string) (code int, stdout, stderr string) {
 func TestTheExitCodeSaysWhetherAllSpansVerify(t *testing.T) {
 	f := write(t)
 	code, stdout, stderr := runWith("--keys", f.keys, f.spans)
-	if code != exitOK || !strings.Contains(stdout, "  OK  2026-01-02T03:04:05.678Z  00112233445566778899aabbccddeeff  ACTIVE\n") || stderr != "" {
+	if code != exitOK || !strings.Contains(stdout, "  OK       2026-01-02T03:04:05.678Z  00112233445566778899aabbccddeeff  ACTIVE\n") || stderr != "" {
 		t.Errorf("%d: %s%s", code, stdout, stderr)
 	}
 	code, stdout, _ = runWith(f.altered, "--keys", f.keys, "--tenant", "acme")
@@ -69,7 +69,7 @@ func TestTheExitCodeSaysWhetherAllSpansVerify(t *testing.T) {
 		t.Errorf("%d: %s", code, stdout)
 	}
 	code, stdout, _ = runWith("--keys", f.keys, "--json", f.altered)
-	var printed report
+	var printed spansReport
 	if err := json.Unmarshal([]byte(stdout), &printed); err != nil || code != exitFailed || printed.Failed == 0 || printed.Spans[0].Reason != "SIGNATURE_MISMATCH" {
 		t.Errorf("%d: %v, %s", code, err, stdout)
 	}
