@@ -174,6 +174,6 @@ func (s *wholeSpan) statement(tenant, signedAt string) statement {
 
 func otherTenant(verdict Verdict) Verdict {
 	verdict.Reason = UnknownKey
-	verdict.Message = "the span was signed in the name of another tenant"
+	verdict.Message = integrityPrefix + "tenant names another tenant"
 	return verdict
 }

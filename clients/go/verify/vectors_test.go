@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -186,6 +188,65 @@ func compact(t *testing.T, document []byte) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+func TestTextsOfExportsHaveTheirReasons(t *testing.T) {
+	var texts struct {
+		JWKS  string
+		Cases []struct {
+			Name, Text string
+			Reasons    json.RawMessage
+		}
+	}
+	readVectors(t, "span/json.json", &texts)
+	keys, err := ParseKeySet([]byte(texts.JWKS))
+	if err != nil || len(texts.Cases) == 0 {
+		t.Fatal(err)
+	}
+	for _, each := range texts.Cases {
+		verdicts, err := keys.VerifyExport([]byte(each.Text), "acme")
+		if string(each.Reasons) == `"unreadable"` {
+			if err == nil {
+				t.Errorf("%s: is read", each.Name)
+			}
+			continue
+		}
+		var want []Reason
+		if err := json.Unmarshal(each.Reasons, &want); err != nil {
+			t.Fatal(err)
+		}
+		got := []Reason{}
+		for _, verdict := range verdicts {
+			got = append(got, verdict.Reason)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v; want %v", each.Name, verdicts, err, want)
+		}
+	}
+}
+
+func TestKeySetsHaveTheirKeys(t *testing.T) {
+	var sets []struct {
+		Name, Text string
+		KeyIDs     *[]string
+	}
+	readVectors(t, "span/key-sets.json", &sets)
+	if len(sets) == 0 {
+		t.Fatal("no vectors")
+	}
+	for _, each := range sets {
+		keys, err := ParseKeySet([]byte(each.Text))
+		if (err == nil) != (each.KeyIDs != nil) {
+			t.Errorf("%s: %v", each.Name, err)
+		}
+		if err != nil || each.KeyIDs == nil {
+			continue
+		}
+		want := slices.Sorted(slices.Values(*each.KeyIDs))
+		if got := slices.Sorted(maps.Keys(keys.byID)); !slices.Equal(got, want) {
+			t.Errorf("%s: %v; want %v", each.Name, got, want)
+		}
+	}
 }
 
 func TestTimesOfSigning(t *testing.T) {

@@ -47,18 +47,12 @@ type Verdict struct {
 	Message string
 	// Unsigned says that the span has none of the attributes that signing gives; Reason is Malformed then.
 	Unsigned bool
-
-	// passedOver counts the keys of the set that are of a kind that is unknown here.
-	passedOver int
 }
 
 // Explanation says in words why a span does not verify; empty for one that does.
 func (v Verdict) Explanation() string {
-	switch {
-	case v.Message != "":
+	if v.Message != "" {
 		return v.Message
-	case v.Reason == UnknownKey && v.passedOver > 0:
-		return explanations[v.Reason] + ", which has " + counted(v.passedOver, "key", "keys") + " of a kind that is unknown here"
 	}
 	return explanations[v.Reason]
 }

@@ -113,6 +113,8 @@ func (k *KeySet) judge(tenant string, span wholeSpan, err error, evidence Eviden
 		found = k.judgeLog(claimed, notes)
 	}
 	found.TraceID, found.SpanID = span.traceID, span.spanID
-	found.passedOver = k.passedOver
+	if k.passedOver > 0 && found.Reason == UnknownKey && found.Message == "" {
+		found.Message = explanations[UnknownKey] + ", which has " + counted(k.passedOver, "key", "keys") + " of a kind that is unknown here"
+	}
 	return found
 }
