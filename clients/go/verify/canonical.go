@@ -3,8 +3,7 @@ package verify
 import (
 	"crypto/sha256"
 	"encoding/hex"
-
-	"github.com/gowebpki/jcs"
+	"strings"
 )
 
 // wholeSpan is a span as it was signed.
@@ -18,16 +17,47 @@ type wholeSpan struct {
 	lacks string
 }
 
-// combine makes the canonical form, RFC 8785. resource and scope are JSON, nil where they are empty.
-func combine(resource, scope []byte, span loneSpan) (wholeSpan, error) {
-	canonical, err := canonicalForm(resource, scope, span)
-	digest := sha256.Sum256(canonical)
-	whole := wholeSpan{
-		traceID:   hex.EncodeToString(span.traceID),
-		spanID:    hex.EncodeToString(span.spanID),
-		digest:    hex.EncodeToString(digest[:]),
-		integrity: span.integrity,
+// loneSpan is a span without its resource and scope.
+type loneSpan struct {
+	// Lower-case hex.
+	traceID, spanID string
+	// text is the span's part of the canonical form.
+	text []byte
+	// integrity holds the attributes of the signature, which are not part of that.
+	integrity integrity
+}
+
+func readSpan(encoded []byte) (span loneSpan, err error) {
+	found, err := readMessage(encoded, spanMessage, &span.integrity)
+	span.traceID, span.spanID = idText(found, "trace_id"), idText(found, "span_id")
+	switch {
+	case err != nil:
+		return span, err
+	case span.traceID == "":
+		return span, within(refused("is missing or all zero; give the 16 bytes of the trace's id"), "trace_id")
+	case span.spanID == "":
+		return span, within(refused("is missing or all zero; give the 8 bytes of the span's id"), "span_id")
 	}
+	span.text = found.text()
+	return span, nil
+}
+
+func idText(of covered, name string) string { return strings.Trim(string(of.get(name)), `"`) }
+
+// readPart returns a resource or a scope in its canonical form, nil where nothing of it is covered.
+func readPart(encoded []byte, of *message) ([]byte, error) {
+	found, err := readMessage(encoded, of, nil)
+	text := found.text()
+	if err != nil || string(text) == "{}" {
+		return nil, err
+	}
+	return text, nil
+}
+
+// combine makes the whole of parts, nil where they are empty.
+func combine(resource, scope []byte, span loneSpan) wholeSpan {
+	digest := sha256.Sum256(canonicalForm(resource, scope, span))
+	whole := wholeSpan{traceID: span.traceID, spanID: span.spanID, digest: hex.EncodeToString(digest[:]), integrity: span.integrity}
 	switch {
 	case resource == nil && scope == nil:
 		whole.lacks = "resource or scope"
@@ -36,16 +66,17 @@ func combine(resource, scope []byte, span loneSpan) (wholeSpan, error) {
 	case scope == nil:
 		whole.lacks = "scope"
 	}
-	return whole, err
+	return whole
 }
 
-func canonicalForm(resource, scope []byte, span loneSpan) ([]byte, error) {
-	form := newObject()
+// canonicalForm is RFC 8785 JSON.
+func canonicalForm(resource, scope []byte, span loneSpan) []byte {
+	form := []byte{'{'}
 	if resource != nil {
-		form = form.raw("resource", resource)
+		form = append(append(append(form, `"resource":`...), resource...), ',')
 	}
 	if scope != nil {
-		form = form.raw("scope", scope)
+		form = append(append(append(form, `"scope":`...), scope...), ',')
 	}
-	return jcs.Transform(form.raw("span", span.text).close())
+	return append(append(append(form, `"span":`...), span.text...), '}')
 }

@@ -1,9 +1,9 @@
 package verify
 
 import (
+	"crypto/ed25519"
 	"regexp"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -58,122 +58,82 @@ type claim struct {
 func claimOf(tenant string, span *wholeSpan, evidence Evidence) (*claim, Verdict) {
 	switch given := evidence.(type) {
 	case LogProof:
-		return claimOfLogEntry(tenant, span, given)
+		parts, ok := parseStatement(given.Statement)
+		if !ok || parts.keyID != "" {
+			return nil, Verdict{Reason: Malformed, Message: "the log proof's statement must be the exact text of the log's entry"}
+		}
+		proof, ok := parseLogProof(given.Proof)
+		if !ok {
+			return nil, Verdict{Reason: Malformed, Message: "the log proof must be the text of a tlog-proof"}
+		}
+		return claimOfStatement(tenant, span, parts, claim{statement: given.Statement, proof: &proof})
 	case SignedStatement:
-		return claimOfStatement(tenant, span, given)
-	}
-	if orEmpty(span.integrity.algorithm) == logProofAlgorithm {
-		return logClaimOfAttributes(tenant, span)
+		parts, ok := parseStatement(given.Statement)
+		if !ok || parts.keyID == "" || len(given.Statement) > maxStatementBytes {
+			return nil, Verdict{Reason: Malformed, Message: "the signed statement must be the exact text that SignSpan returned"}
+		}
+		if len(given.Signature) != ed25519.SignatureSize {
+			return nil, Verdict{Reason: Malformed, Message: "the signed statement's signature must have 64 bytes"}
+		}
+		return claimOfStatement(tenant, span, parts, claim{statement: given.Statement, signature: given.Signature})
 	}
 	return claimOfAttributes(tenant, span)
 }
 
+// claimOfStatement completes a claim by what its statement says.
+func claimOfStatement(tenant string, span *wholeSpan, parts statement, found claim) (*claim, Verdict) {
+	if parts.tenant != tenant {
+		return nil, Verdict{Reason: UnknownKey, KeyID: parts.keyID, SignedAt: parts.signedAt, Message: "the statement names another tenant"}
+	}
+	found.keyID, found.signedAt = parts.keyID, parts.signedAt
+	found.spanMatches = parts.traceID == span.traceID && parts.spanID == span.spanID && parts.digest == span.digest
+	if !found.spanMatches {
+		found.lacks = span.lacks
+	}
+	return &found, Verdict{}
+}
+
 var keyIDForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// claimOfAttributes rebuilds the statement from span and attributes, so that any change breaks the signature.
+// claimOfAttributes rebuilds the statement from span and attributes, so that any change breaks signature or proof.
 func claimOfAttributes(tenant string, span *wholeSpan) (*claim, Verdict) {
 	given := &span.integrity
-	if orEmpty(given.algorithm) != signatureAlgorithm {
+	found := &claim{spanMatches: true, lacks: span.lacks}
+	value, ok := canonicalBase64(orEmpty(given.value))
+	switch orEmpty(given.algorithm) {
+	case signatureAlgorithm:
+		if !ok || len(value) != ed25519.SignatureSize {
+			return nil, given.malformed("value")
+		}
+		found.signature, found.keyID = value, orEmpty(given.keyID)
+		if !keyIDForm.MatchString(found.keyID) {
+			return nil, given.malformed("key_id")
+		}
+	case logProofAlgorithm:
+		proof, isProof := parseLogProof(string(value))
+		if !ok || !isProof {
+			return nil, given.malformed("value")
+		}
+		if given.keyID != nil {
+			return nil, given.malformed("key_id")
+		}
+		found.proof = &proof
+	default:
 		return nil, given.malformed("algorithm")
 	}
-	signature, ok := canonicalBase64(orEmpty(given.value))
-	if !ok || len(signature) != 64 {
-		return nil, given.malformed("value")
-	}
-	keyID := orEmpty(given.keyID)
-	if !keyIDForm.MatchString(keyID) {
-		return nil, given.malformed("key_id")
-	}
-	signedAt, ok := canonicalSignedAt(orEmpty(given.signedAt))
-	if !ok {
+	if found.signedAt, ok = canonicalSignedAt(orEmpty(given.signedAt)); !ok {
 		return nil, given.malformed("signed_at")
 	}
 	if given.tenant == nil {
 		return nil, given.malformed("tenant")
 	}
 	if *given.tenant != tenant {
-		return nil, otherTenant(Verdict{KeyID: keyID, SignedAt: signedAt})
+		return nil, Verdict{Reason: UnknownKey, KeyID: found.keyID, SignedAt: found.signedAt, Message: integrityPrefix + "tenant names another tenant"}
 	}
-	s := span.statement(tenant, signedAt)
-	s.keyID = keyID
-	return &claim{keyID: keyID, signedAt: signedAt, statement: s.signed(), signature: signature, spanMatches: true,
-		lacks: span.lacks}, Verdict{}
-}
-
-// claimOfStatement takes the canonical text alone.
-func claimOfStatement(tenant string, span *wholeSpan, given SignedStatement) (*claim, Verdict) {
-	parts, ok := parseSigned(given.Statement)
-	if !ok {
-		return nil, Verdict{Reason: Malformed, Message: "the signed statement must be the exact text that SignSpan returned"}
-	}
-	if len(given.Signature) != 64 {
-		return nil, Verdict{Reason: Malformed, Message: "the signed statement's signature must have 64 bytes"}
-	}
-	if parts.tenant != tenant {
-		return nil, otherTenant(Verdict{KeyID: parts.keyID, SignedAt: parts.signedAt})
-	}
-	found := &claim{keyID: parts.keyID, signedAt: parts.signedAt, statement: given.Statement, signature: given.Signature}
-	found.compare(span, parts)
+	found.statement = span.statement(tenant, found.signedAt, found.keyID).text()
 	return found, Verdict{}
 }
 
-func logClaimOfAttributes(tenant string, span *wholeSpan) (*claim, Verdict) {
-	given := &span.integrity
-	text, ok := canonicalBase64(orEmpty(given.value))
-	if !ok || !utf8.Valid(text) {
-		return nil, given.malformed("value")
-	}
-	proof, ok := parseLogProof(string(text))
-	if !ok {
-		return nil, given.malformed("value")
-	}
-	if given.keyID != nil {
-		return nil, given.malformed("key_id")
-	}
-	signedAt, ok := canonicalSignedAt(orEmpty(given.signedAt))
-	if !ok {
-		return nil, given.malformed("signed_at")
-	}
-	if given.tenant == nil {
-		return nil, given.malformed("tenant")
-	}
-	if *given.tenant != tenant {
-		return nil, otherTenant(Verdict{SignedAt: signedAt})
-	}
-	return &claim{proof: &proof, signedAt: signedAt, statement: span.statement(tenant, signedAt).entry(), spanMatches: true,
-		lacks: span.lacks}, Verdict{}
-}
-
-func claimOfLogEntry(tenant string, span *wholeSpan, given LogProof) (*claim, Verdict) {
-	parts, ok := parseEntry(given.Statement)
-	if !ok {
-		return nil, Verdict{Reason: Malformed, Message: "the log proof's statement must be the exact text of the log's entry"}
-	}
-	proof, ok := parseLogProof(given.Proof)
-	if !ok {
-		return nil, Verdict{Reason: Malformed, Message: "the log proof must be the text of a tlog-proof"}
-	}
-	if parts.tenant != tenant {
-		return nil, otherTenant(Verdict{SignedAt: parts.signedAt})
-	}
-	found := &claim{proof: &proof, signedAt: parts.signedAt, statement: given.Statement}
-	found.compare(span, parts)
-	return found, Verdict{}
-}
-
-func (c *claim) compare(span *wholeSpan, s statement) {
-	c.spanMatches = s.traceID == span.traceID && s.spanID == span.spanID && s.digest == span.digest
-	if !c.spanMatches {
-		c.lacks = span.lacks
-	}
-}
-
-func (s *wholeSpan) statement(tenant, signedAt string) statement {
-	return statement{traceID: s.traceID, spanID: s.spanID, digest: s.digest, tenant: tenant, signedAt: signedAt}
-}
-
-func otherTenant(verdict Verdict) Verdict {
-	verdict.Reason = UnknownKey
-	verdict.Message = integrityPrefix + "tenant names another tenant"
-	return verdict
+func (s *wholeSpan) statement(tenant, signedAt, keyID string) statement {
+	return statement{traceID: s.traceID, spanID: s.spanID, digest: s.digest, tenant: tenant, signedAt: signedAt, keyID: keyID}
 }

@@ -8,7 +8,8 @@
 //	verdicts, err := keys.VerifyExport(export, "acme")
 //
 // [KeySet.Verify] judges one span, given as the wire bytes of OTLP messages; [KeySet.VerifyMessages] takes
-// the messages themselves, of any generated package; [KeySet.VerifyExport] takes a whole OTLP trace export.
+// the messages themselves, of any generated package; [KeySet.VerifyExport] takes a whole OTLP trace export. [Log] says
+// whether the spans of an export are all of a log, in its order, from the first to the last.
 //
 // Spans are read strictly: what two parsers could read in two ways, such as a field or an attribute key
 // that is there twice, and what would not be covered by the signature, such as an unknown field, makes a

@@ -12,12 +12,13 @@ type exported struct {
 	err   error
 }
 
-const resourceSpansTag = 10
+// exportMessage is an export, ExportTraceServiceRequest.
+var exportMessage = messageOf(list(1, "resource_spans", messageKind(resourceSpansMessage)))
 
 // splitExport returns the ResourceSpans of an OTLP trace export. A protobuf export begins with 0x0a, which in
 // JSON is a line feed: only what parses to its end as protobuf counts as such.
 func splitExport(export []byte) ([]exported, error) {
-	if len(export) == 0 || export[0] == resourceSpansTag {
+	if len(export) == 0 || export[0] == '\n' {
 		if messages, ok := splitProtobuf(export); ok {
 			return messages, nil
 		}
@@ -33,19 +34,11 @@ func splitExport(export []byte) ([]exported, error) {
 }
 
 func splitProtobuf(export []byte) (messages []exported, ok bool) {
-	w := wire{export}
-	for w.more() {
-		tag, err := w.tag()
-		if err != nil || tag != resourceSpansTag {
-			return nil, false
-		}
-		message, err := w.bytes()
-		if err != nil {
-			return nil, false
-		}
-		messages = append(messages, exported{bytes: message})
-	}
-	return messages, true
+	err := exportMessage.eachField(export, func(_ *field, value content) error {
+		messages = append(messages, exported{bytes: value.bytes})
+		return nil
+	})
+	return messages, err == nil
 }
 
 func splitLines(text string) (messages []exported, err error) {

@@ -23,42 +23,30 @@ type unusedHandover struct {
 }
 
 // addHandover reads a handover. Releases of 0.1 list one that was not used among the others, with an empty proof.
-func (k *KeySet) addHandover(members *jsonObject, at string) error {
-	entry, err := base64At(members.get("entry"), at+".entry")
-	if err != nil {
-		return err
+func (k *KeySet) addHandover(given *members) error {
+	entry, proofText := given.base64("entry"), given.text("proof")
+	if given.err != nil {
+		return given.err
 	}
-	proofText, ok := members.get("proof").(string)
-	switch {
-	case !ok:
-		return errors.New(at + ".proof must be text")
-	case proofText == "":
-		return k.addUnusedHandover(members, at)
+	if proofText == "" {
+		return k.addUnusedHandover(given)
 	}
 	to, isHandover := parseHandover(entry)
 	proof, isProof := parseLogProof(proofText)
 	if !isHandover || !isProof {
-		return errors.New(at + " is not a handover's entry and its log proof")
+		return errors.New(given.at + " is not a handover's entry and its log proof")
 	}
 	k.handovers = append(k.handovers, handover{entry: entry, proof: proof, to: to})
 	return nil
 }
 
-func (k *KeySet) addUnusedHandover(members *jsonObject, at string) error {
-	entry, err := base64At(members.get("entry"), at+".entry")
-	if err != nil {
-		return err
+func (k *KeySet) addUnusedHandover(given *members) error {
+	entry := given.base64("entry")
+	if _, ok := parseHandover(entry); !ok && given.err == nil {
+		return errors.New(given.at + " is not a handover's entry")
 	}
-	if _, ok := parseHandover(entry); !ok {
-		return errors.New(at + " is not a handover's entry")
-	}
-	origin, ok := members.get("origin").(string)
-	if !ok {
-		return errors.New(at + ".origin must be text")
-	}
-	index, err := indexAt(members.get("leaf_index"), at+".leaf_index")
-	k.unused = append(k.unused, unusedHandover{unprovenEntry{index, tlog.RecordHash(entry)}, origin})
-	return err
+	k.unused = append(k.unused, unusedHandover{unprovenEntry{given.index("leaf_index"), tlog.RecordHash(entry)}, given.text("origin")})
+	return given.err
 }
 
 // ErrVerifierKey says that a text is no verifier key.

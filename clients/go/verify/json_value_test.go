@@ -1,6 +1,9 @@
 package verify
 
-import "testing"
+import (
+	"testing"
+	"unicode/utf8"
+)
 
 func TestJSONIsReadStrictly(t *testing.T) {
 	for _, text := range []string{`{}`, ` [1, -0.5e+10, "\ud83d\ude00\n", null, true, {"a": {}}] `, `"x"`, "1e5"} {
@@ -18,7 +21,14 @@ func TestJSONIsReadStrictly(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, flaw, err)
 		}
 	}
-	if value, _, _ := parseJSON(`"\ud800"`); value == "\ufffd" {
-		t.Error("half a surrogate pair becomes a character")
+	for _, half := range []string{`"\ud800"`, `"\udc00"`, `"\ud800\ud800"`, `"\udc00\ud800"`, `"\ud800\n"`, `"\\\udbff"`, `"\ufffd\uDFFF"`} {
+		if value, _, _ := parseJSON(half); utf8.ValidString(value.(string)) {
+			t.Errorf("%s, half a surrogate pair, becomes %q", half, value)
+		}
+	}
+	for whole, want := range map[string]string{`"\ufffd\ud83d\uDE00"`: "\ufffd\U0001f600", `"\\ud800\ufffd"`: `\ud800` + "\ufffd", "\"\ufffd\ud7ff\"": "\ufffd\ud7ff"} {
+		if value, _, _ := parseJSON(whole); value != want {
+			t.Errorf("%s becomes %q", whole, value)
+		}
 	}
 }

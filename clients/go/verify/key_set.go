@@ -1,10 +1,10 @@
 package verify
 
 import (
+	"cmp"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -37,9 +37,9 @@ type publicKey struct {
 type logKey struct {
 	*publicKey
 	name string
+	// hash tells a name's keys apart in a note.
+	hash uint32
 }
-
-func (k *logKey) id() [4]byte { return verifierKey{k.name, k.raw}.id() }
 
 // reasonOfState says what each state of a key means for a signature of it that holds. A disabled key's still
 // verifies; the verdict's KeyState flags it.
@@ -81,7 +81,8 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 	if flaw != nil {
 		return nil, fmt.Errorf("the key set cannot be read: %w", flaw)
 	}
-	whole, _ := value.(*jsonObject)
+	object, _ := value.(*jsonObject)
+	whole := &members{jsonObject: object}
 	keys, ok := whole.get("keys").([]any)
 	if !ok {
 		return nil, errors.New(`the key set has no list "keys"; it must be a JWKS`)
@@ -90,16 +91,11 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 		return nil, errors.New("this is one page of the tenant's keys; save all of them, as jwks.json serves them")
 	}
 	set := &KeySet{byID: map[string]*publicKey{}}
-	for i, entry := range keys {
-		if err := set.addKey(entry, fmt.Sprintf("keys[%d]", i)); err != nil {
-			return nil, err
-		}
-	}
 	for _, list := range []struct {
 		name string
-		add  func(*jsonObject, string) error
-	}{{"handovers", set.addHandover}, {"unused_handovers", set.addUnusedHandover}, {"ended_logs", set.addEnded}} {
-		if err := eachAt(whole.get(list.name), list.name, list.add); err != nil {
+		add  func(*members) error
+	}{{"keys", set.addKey}, {"handovers", set.addHandover}, {"unused_handovers", set.addUnusedHandover}, {"ended_logs", set.addEnded}} {
+		if err := whole.each(list.name, list.add); err != nil {
 			return nil, err
 		}
 	}
@@ -107,7 +103,7 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 }
 
 // isPage says whether the file says that there are more keys.
-func isPage(whole *jsonObject, count int) bool {
+func isPage(whole *members, count int) bool {
 	if token := firstOf(whole, "next_page_token", "nextPageToken"); token != nil && token != "" {
 		return true
 	}
@@ -120,7 +116,7 @@ func isPage(whole *jsonObject, count int) bool {
 	return !ok || err != nil || value != float64(count)
 }
 
-func firstOf(whole *jsonObject, names ...string) any {
+func firstOf(whole *members, names ...string) any {
 	for _, name := range names {
 		if value := whole.get(name); value != nil {
 			return value
@@ -129,201 +125,76 @@ func firstOf(whole *jsonObject, names ...string) any {
 	return nil
 }
 
-// get returns nil for a member that is null, or not there, or of no object.
-func (o *jsonObject) get(name string) any {
-	if o == nil {
-		return nil
-	}
-	return o.values[name]
-}
-
-func (o *jsonObject) has(name string) bool {
-	if o == nil {
-		return false
-	}
-	_, ok := o.values[name]
-	return ok
-}
-
-func (k *KeySet) addKey(entry any, at string) error {
-	jwk, _ := entry.(*jsonObject)
-	if isOfUnknownKind, err := checkKind(jwk, at); isOfUnknownKind || err != nil {
+func (k *KeySet) addKey(jwk *members) error {
+	if isOfUnknownKind, err := checkKind(jwk); isOfUnknownKind || err != nil {
 		k.passedOver++
 		return err
 	}
-	raw, err := readPublicKey(jwk, at)
-	if err != nil {
-		return err
+	key := &publicKey{raw: jwk.publicKey(), keyID: jwk.text("kid"), state: jwk.text("state"), validFrom: jwk.date("valid_from"),
+		validUntil: jwk.date("valid_until"), compromised: jwk.date("compromised_at")}
+	if key.keyID == "" {
+		jwk.refuse("kid", "is missing")
+	} else if k.byID[key.keyID] != nil {
+		jwk.refuse("kid", "is there twice; keep one")
 	}
-	keyID, _ := jwk.get("kid").(string)
-	if keyID == "" {
-		return errors.New(at + ".kid is missing")
+	if _, ok := reasonOfState[key.state]; !ok {
+		jwk.refuse("state", "must be the state of a key, such as ACTIVE or RETIRED")
 	}
-	state, _ := jwk.get("state").(string)
-	if _, ok := reasonOfState[state]; !ok {
-		return errors.New(at + ".state must be the state of a key, such as ACTIVE or RETIRED")
+	if jwk.get("compromised_log") != nil {
+		jwk.err = cmp.Or(jwk.err, jwk.object("compromised_log", func(head *members) error {
+			key.compromisedLog = head.head()
+			return head.err
+		}))
 	}
-	key := &publicKey{keyID: keyID, raw: raw, state: state}
-	if key.validFrom, err = dateAt(jwk.get("valid_from"), at+".valid_from"); err != nil {
-		return err
-	}
-	if key.validUntil, err = dateAt(jwk.get("valid_until"), at+".valid_until"); err != nil {
-		return err
-	}
-	if key.compromised, err = dateAt(jwk.get("compromised_at"), at+".compromised_at"); err != nil {
-		return err
-	}
-	if key.compromisedLog, err = headAt(jwk.get("compromised_log"), at+".compromised_log"); err != nil {
-		return err
-	}
-	vkeys, err := listAt(jwk.get("vkeys"), at+".vkeys")
-	if err != nil {
-		return err
-	}
-	for i, each := range vkeys {
+	for i, each := range jwk.list("vkeys") {
 		text, _ := each.(string)
 		named, ok := parseVerifierKey(text)
-		if !ok || !named.isSameKey(raw) {
-			return fmt.Errorf("%s.vkeys[%d] must be a verifier key of the same key", at, i)
+		if !ok || !named.isSameKey(key.raw) {
+			jwk.refuse(fmt.Sprintf("vkeys[%d]", i), "must be a verifier key of the same key")
 		}
-		k.logKeys = append(k.logKeys, &logKey{publicKey: key, name: named.name})
+		k.logKeys = append(k.logKeys, &logKey{publicKey: key, name: named.name, hash: named.hash})
 	}
-	if k.byID[keyID] != nil {
-		return errors.New(at + ".kid is there twice; keep one")
-	}
-	k.byID[keyID] = key
-	return nil
+	k.byID[key.keyID] = key
+	return jwk.err
 }
 
 // checkKind says whether a key is to be passed over: those of kinds that a reader does not know are, by RFC 7517, 5.
 // A private key of whatever kind spoils the set.
-func checkKind(jwk *jsonObject, at string) (isUnknown bool, err error) {
+func checkKind(jwk *members) (isUnknown bool, err error) {
 	for _, private := range []string{"d", "k", "priv"} {
 		if jwk.has(private) {
-			return false, errors.New(at + " HAS A PRIVATE KEY (" + private + "): whoever has read this key set can sign with it. " +
+			return false, errors.New(jwk.at + " HAS A PRIVATE KEY (" + private + "): whoever has read this key set can sign with it. " +
 				"Replace the key, destroy the file, and verify by public keys")
 		}
 	}
 	kty, hasKty := jwk.get("kty").(string)
 	crv, hasCrv := jwk.get("crv").(string)
 	if !hasKty || kty == "OKP" && !hasCrv {
-		return false, errors.New(at + " is not an Ed25519 key (kty OKP, crv Ed25519)")
+		return false, errors.New(jwk.at + " is not an Ed25519 key (kty OKP, crv Ed25519)")
 	}
 	return kty != "OKP" || crv != "Ed25519", nil
 }
 
-// readPublicKey reads an Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it.
-func readPublicKey(jwk *jsonObject, at string) ([]byte, error) {
-	if alg := jwk.get("alg"); jwk.has("alg") && alg != "EdDSA" && alg != "Ed25519" { // RFC 8037's name, and RFC 9864's
-		return nil, errors.New(at + ".alg must be one of EdDSA, Ed25519, or left out")
+// publicKey reads an Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it.
+func (m *members) publicKey() []byte {
+	if alg := m.get("alg"); m.has("alg") && alg != "EdDSA" && alg != "Ed25519" { // RFC 8037's name, and RFC 9864's
+		m.refuse("alg", "must be one of EdDSA, Ed25519, or left out")
 	}
-	if jwk.has("use") && jwk.get("use") != "sig" {
-		return nil, errors.New(at + ".use must be sig, or left out")
+	if m.has("use") && m.get("use") != "sig" {
+		m.refuse("use", "must be sig, or left out")
 	}
-	if operations, ok := jwk.get("key_ops").([]any); jwk.has("key_ops") && (!ok || !slices.Equal(operations, []any{"verify"})) {
-		return nil, errors.New(at + `.key_ops must be ["verify"], or left out`)
+	if operations, ok := m.get("key_ops").([]any); m.has("key_ops") && (!ok || !slices.Equal(operations, []any{"verify"})) {
+		m.refuse("key_ops", `must be ["verify"], or left out`)
 	}
-	x, _ := jwk.get("x").(string)
+	x, _ := m.get("x").(string)
 	raw, ok := canonicalBase64URL(x)
-	if !ok || len(raw) != 32 {
-		return nil, errors.New(at + ".x must be 32 bytes in base64url, without padding")
+	if !ok || len(raw) != ed25519.PublicKeySize {
+		m.refuse("x", "must be 32 bytes in base64url, without padding")
 	}
-	return raw, nil
+	return raw
 }
 
-var dateForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
-
-// dateAt returns the zero time for null, or no value.
-func dateAt(value any, at string) (time.Time, error) {
-	if value == nil {
-		return time.Time{}, nil
-	}
-	text, _ := value.(string)
-	date, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || !dateForm.MatchString(text) {
-		return time.Time{}, errors.New(at + " must be a date of RFC 3339, or null")
-	}
-	return date.Truncate(time.Millisecond), nil
-}
-
-// headAt returns nil for null, or no value.
-func headAt(value any, at string) (*checkpoint, error) {
-	if value == nil {
-		return nil, nil
-	}
-	members, ok := value.(*jsonObject)
-	if !ok {
-		return nil, errors.New(at + " must be an object")
-	}
-	root, err := base64At(members.get("root"), at+".root")
-	if err != nil {
-		return nil, err
-	}
-	if len(root) != 32 {
-		return nil, errors.New(at + ".root must be 32 bytes")
-	}
-	origin, ok := members.get("origin").(string)
-	if !ok {
-		return nil, errors.New(at + ".origin must be text")
-	}
-	size, err := indexAt(members.get("size"), at+".size")
-	return &checkpoint{origin: origin, size: size, root: [32]byte(root)}, err
-}
-
-func (k *KeySet) addEnded(members *jsonObject, at string) error {
-	head, err := headAt(members, at)
-	k.ended = append(k.ended, head)
-	return err
-}
-
-func base64At(value any, at string) ([]byte, error) {
-	text, ok := value.(string)
-	if !ok {
-		return nil, errors.New(at + " must be text")
-	}
-	decoded, ok := canonicalBase64(text)
-	if !ok {
-		return nil, errors.New(at + " must be base64")
-	}
-	return decoded, nil
-}
-
-func indexAt(value any, at string) (int64, error) {
-	text, _ := value.(jsonNumber)
-	number, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || number != math.Trunc(number) || number < 0 || number > maxIndex {
-		return 0, errors.New(at + " must be a whole number, not below 0")
-	}
-	return int64(number), nil
-}
-
-// listAt returns an empty list for null, or no value.
-func listAt(value any, at string) ([]any, error) {
-	if value == nil {
-		return nil, nil
-	}
-	list, ok := value.([]any)
-	if !ok {
-		return nil, errors.New(at + " must be a list")
-	}
-	return list, nil
-}
-
-// eachAt calls add with each object of a list.
-func eachAt(value any, at string, add func(*jsonObject, string) error) error {
-	list, err := listAt(value, at)
-	if err != nil {
-		return err
-	}
-	for i, each := range list {
-		at := fmt.Sprintf("%s[%d]", at, i)
-		members, ok := each.(*jsonObject)
-		if !ok {
-			return errors.New(at + " must be an object")
-		}
-		if err := add(members, at); err != nil {
-			return err
-		}
-	}
-	return nil
+func (k *KeySet) addEnded(log *members) error {
+	k.ended = append(k.ended, log.head())
+	return log.err
 }

@@ -21,64 +21,48 @@ const (
 // an entry of a log, which names no key.
 type statement struct {
 	traceID, spanID, digest, tenant, signedAt string
-	keyID                                     string
+	// keyID is empty in an entry.
+	keyID string
 }
 
-// signed returns the exact text of an individual signature's statement.
-func (s statement) signed() []byte {
-	return fmt.Appendf(nil, `{"_type":"%s","predicate":{"keyId":"%s","signedAt":"%s","tenant":%s},"predicateType":"%s",`+
+func (s statement) text() []byte {
+	key := ""
+	if s.keyID != "" {
+		key = `"keyId":"` + s.keyID + `",`
+	}
+	return fmt.Appendf(nil, `{"_type":"%s","predicate":{%s"signedAt":"%s","tenant":%s},"predicateType":"%s",`+
 		`"subject":[{"digest":{"sha256":"%s"},"name":"%s/%s"}]}`,
-		statementType, s.keyID, s.signedAt, appendString(nil, s.tenant), predicateType, s.digest, s.traceID, s.spanID)
-}
-
-// entry returns the exact text of a log's entry.
-func (s statement) entry() []byte {
-	return fmt.Appendf(nil, `{"_type":"%s","predicate":{"signedAt":"%s","tenant":"%s"},"predicateType":"%s",`+
-		`"subject":[{"digest":{"sha256":"%s"},"name":"%s/%s"}]}`,
-		statementType, s.signedAt, s.tenant, predicateType, s.digest, s.traceID, s.spanID)
+		statementType, key, s.signedAt, appendString(nil, s.tenant), predicateType, s.digest, s.traceID, s.spanID)
 }
 
 // The parts that vary, each in its own form; what is between them is checked by writing the text again.
 const (
 	tenantForm   = `"tenant":"(?P<tenant>[a-z0-9][a-z0-9._-]{0,62})"`
 	signedAtForm = `"signedAt":"(?P<signedAt>[0-9TZ:.-]{24})"`
-	subjectForm  = `"sha256":"(?P<digest>[0-9a-f]{64})"\},"name":"(?P<traceID>[0-9a-f]{32})/(?P<spanID>[0-9a-f]{16})"`
 )
 
 var (
-	signedForm   = regexp.MustCompile(`"keyId":"(?P<keyID>[0-9a-f]{32})",` + signedAtForm + "," + tenantForm + ".*" + subjectForm)
-	entryForm    = regexp.MustCompile(signedAtForm + "," + tenantForm + ".*" + subjectForm)
+	statementForm = regexp.MustCompile(`(?:"keyId":"(?P<keyID>[0-9a-f]{32})",)?` + signedAtForm + "," + tenantForm + ".*" +
+		`"sha256":"(?P<digest>[0-9a-f]{64})"\},"name":"(?P<traceID>[0-9a-f]{32})/(?P<spanID>[0-9a-f]{16})"`)
 	handoverForm = regexp.MustCompile(`"fromKeyId":"(?P<from>[0-9a-f]{32})",` + signedAtForm + "," + tenantForm +
 		`,"toKeyId":"(?P<to>[0-9a-f]{32})","toVkey":"(?P<vkey>[!#-\[\]-~]+)".*"sha256":"(?P<digest>[0-9a-f]{64})"`)
 )
 
-// parseSigned returns the parts of a statement, false for bytes that signed cannot have written.
-func parseSigned(text []byte) (statement, bool) {
-	if len(text) > maxStatementBytes {
-		return statement{}, false
-	}
-	return parse(text, signedForm, statement.signed)
-}
-
-// parseEntry does the same for an entry of a log.
-func parseEntry(text []byte) (statement, bool) {
-	if len(text) > maxEntryBytes {
-		return statement{}, false
-	}
-	return parse(text, entryForm, statement.entry)
-}
-
-func parse(text []byte, form *regexp.Regexp, write func(statement) []byte) (statement, bool) {
-	part, ok := partsOf(text, form)
+// parseStatement returns the parts of a statement, false for bytes that are none in its one form.
+func parseStatement(text []byte) (statement, bool) {
+	part, ok := partsOf(text, statementForm)
 	if !ok {
 		return statement{}, false
 	}
 	s := statement{traceID: part["traceID"], spanID: part["spanID"], digest: part["digest"], tenant: part["tenant"],
 		signedAt: part["signedAt"], keyID: part["keyID"]}
-	return s, string(write(s)) == string(text)
+	return s, string(s.text()) == string(text)
 }
 
 func partsOf(text []byte, form *regexp.Regexp) (map[string]string, bool) {
+	if len(text) > maxEntryBytes {
+		return nil, false
+	}
 	found := form.FindSubmatch(text)
 	if found == nil {
 		return nil, false
@@ -94,9 +78,6 @@ func partsOf(text []byte, form *regexp.Regexp) (map[string]string, bool) {
 // parseHandover returns the key that an entry says follows another; false for bytes that are no such entry,
 // or whose vkey and digest differ.
 func parseHandover(entry []byte) (verifierKey, bool) {
-	if len(entry) > maxEntryBytes {
-		return verifierKey{}, false
-	}
 	part, ok := partsOf(entry, handoverForm)
 	if !ok {
 		return verifierKey{}, false

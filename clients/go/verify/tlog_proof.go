@@ -35,7 +35,7 @@ type logProof struct {
 // signedCheckpoint is a checkpoint, and the note that it is the text of.
 type signedCheckpoint struct {
 	checkpoint checkpoint
-	note       note
+	note       signedNote
 }
 
 // parseLogProof reads the first line, which names the format; extra data that nothing authenticates; the

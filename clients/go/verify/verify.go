@@ -74,7 +74,7 @@ func CanonicalForm(resource, scope, span []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return canonicalForm(resourceText, scopeText, lone)
+	return canonicalForm(resourceText, scopeText, lone), nil
 }
 
 func readWhole(resource, scope, span []byte) (wholeSpan, error) {
@@ -82,14 +82,14 @@ func readWhole(resource, scope, span []byte) (wholeSpan, error) {
 	if err != nil {
 		return wholeSpan{}, err
 	}
-	return combine(resourceText, scopeText, lone)
+	return combine(resourceText, scopeText, lone), nil
 }
 
 func readParts(resource, scope, span []byte) (resourceText, scopeText []byte, lone loneSpan, err error) {
-	if resourceText, err = readResource(resource); err != nil {
+	if resourceText, err = readPart(resource, resourceMessage); err != nil {
 		return nil, nil, lone, within(err, "resource")
 	}
-	if scopeText, err = readScope(scope); err != nil {
+	if scopeText, err = readPart(scope, scopeMessage); err != nil {
 		return nil, nil, lone, within(err, "scope")
 	}
 	lone, err = readSpan(span)
