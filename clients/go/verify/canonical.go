@@ -28,7 +28,8 @@ type loneSpan struct {
 }
 
 func readSpan(encoded []byte) (span loneSpan, err error) {
-	found, err := readMessage(encoded, spanMessage, &span.integrity)
+	span.integrity = integrity{}
+	found, err := readMessage(encoded, spanMessage, span.integrity)
 	span.traceID, span.spanID = idText(found, "trace_id"), idText(found, "span_id")
 	switch {
 	case err != nil:

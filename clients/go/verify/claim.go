@@ -97,15 +97,15 @@ var keyIDForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // claimOfAttributes rebuilds the statement from span and attributes, so that any change breaks signature or proof.
 func claimOfAttributes(tenant string, span *wholeSpan) (*claim, Verdict) {
-	given := &span.integrity
+	given := span.integrity
 	found := &claim{spanMatches: true, lacks: span.lacks}
-	value, ok := canonicalBase64(orEmpty(given.value))
-	switch orEmpty(given.algorithm) {
+	value, ok := canonicalBase64(given["value"])
+	switch given["algorithm"] {
 	case signatureAlgorithm:
 		if !ok || len(value) != ed25519.SignatureSize {
 			return nil, given.malformed("value")
 		}
-		found.signature, found.keyID = value, orEmpty(given.keyID)
+		found.signature, found.keyID = value, given["key_id"]
 		if !keyIDForm.MatchString(found.keyID) {
 			return nil, given.malformed("key_id")
 		}
@@ -114,20 +114,20 @@ func claimOfAttributes(tenant string, span *wholeSpan) (*claim, Verdict) {
 		if !ok || !isProof {
 			return nil, given.malformed("value")
 		}
-		if given.keyID != nil {
+		if given.has("key_id") {
 			return nil, given.malformed("key_id")
 		}
 		found.proof = &proof
 	default:
 		return nil, given.malformed("algorithm")
 	}
-	if found.signedAt, ok = canonicalSignedAt(orEmpty(given.signedAt)); !ok {
+	if found.signedAt, ok = canonicalSignedAt(given["signed_at"]); !ok {
 		return nil, given.malformed("signed_at")
 	}
-	if given.tenant == nil {
+	if !given.has("tenant") {
 		return nil, given.malformed("tenant")
 	}
-	if *given.tenant != tenant {
+	if given["tenant"] != tenant {
 		return nil, Verdict{Reason: UnknownKey, KeyID: found.keyID, SignedAt: found.signedAt, Message: integrityPrefix + "tenant names another tenant"}
 	}
 	found.statement = span.statement(tenant, found.signedAt, found.keyID).text()

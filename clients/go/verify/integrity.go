@@ -7,54 +7,32 @@ const (
 	reservedPrefix  = integrityPrefix + "fluo."
 )
 
-// integrity holds the five attributes on a span that carry its signature, nil where one is missing. They
+// integrity holds those of the five attributes on a span that carry its signature, by what is behind the prefix. They
 // are strings, and not part of the canonical form.
-type integrity struct {
-	algorithm, value, keyID, tenant, signedAt *string
-}
-
-func (i *integrity) field(name string) **string {
-	switch name {
-	case "algorithm":
-		return &i.algorithm
-	case "value":
-		return &i.value
-	case "key_id":
-		return &i.keyID
-	case "tenant":
-		return &i.tenant
-	case "signed_at":
-		return &i.signedAt
-	}
-	return nil
-}
-
-func (i *integrity) count() (count int) {
-	for _, value := range []*string{i.algorithm, i.value, i.keyID, i.tenant, i.signedAt} {
-		if value != nil {
-			count++
-		}
-	}
-	return count
-}
+type integrity map[string]string
 
 // take keeps an attribute that is one of the five.
-func (i *integrity) take(attribute keyValue) (bool, error) {
+func (i integrity) take(attribute keyValue) (bool, error) {
 	if strings.HasPrefix(attribute.key, reservedPrefix) {
 		return false, within(refused("names that begin with "+reservedPrefix+" are reserved; name it otherwise"), "key")
 	}
 	name, ok := strings.CutPrefix(attribute.key, integrityPrefix)
-	field := i.field(name)
-	switch {
-	case !ok || field == nil:
+	if !ok || integrityForms[name] == "" {
 		return false, nil
-	case *field != nil:
+	}
+	if i.has(name) {
 		return false, within(refused("another attribute has the same key; keep one"), "key")
-	case attribute.text == nil:
+	}
+	if attribute.text == nil {
 		return false, within(refused("an attribute of the signature is a string"), "value")
 	}
-	*field = attribute.text
+	i[name] = *attribute.text
 	return true, nil
+}
+
+func (i integrity) has(name string) bool {
+	_, ok := i[name]
+	return ok
 }
 
 var integrityForms = map[string]string{
@@ -66,22 +44,15 @@ var integrityForms = map[string]string{
 }
 
 // malformed says which of the five is missing or malformed, and how it must be. It never shows what it is.
-func (i *integrity) malformed(name string) Verdict {
+func (i integrity) malformed(name string) Verdict {
 	message := integrityPrefix + name + " "
 	switch {
-	case i.count() == 0:
+	case len(i) == 0:
 		message = "the span carries no evidence: put the attributes on it that signing gave"
-	case *i.field(name) == nil:
+	case !i.has(name):
 		message += "is missing: it " + integrityForms[name]
 	default:
 		message += integrityForms[name]
 	}
-	return Verdict{Reason: Malformed, Message: message, Unsigned: i.count() == 0}
-}
-
-func orEmpty(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
+	return Verdict{Reason: Malformed, Message: message, Unsigned: len(i) == 0}
 }

@@ -55,44 +55,19 @@ var (
 			return quoted(strconv.AppendInt(nil, int64(from.number), 10)), nil
 		},
 	}
-	uint32Kind = kind{wireType: protowire.VarintType,
-		encode: func(out []byte, value any, _ int) ([]byte, error) {
-			number, ok := unsigned(value, math.MaxUint32)
-			if !ok {
-				return nil, refused("must be a number of 32 bits, without sign")
-			}
-			return protowire.AppendVarint(out, number), nil
-		},
-		read: func(from content, _ int) ([]byte, error) {
-			if from.number > math.MaxUint32 {
-				return nil, refused("does not fit into 32 bits")
-			}
-			return strconv.AppendUint(nil, from.number, 10), nil
-		},
-	}
-	fixed32Kind = kind{wireType: protowire.Fixed32Type,
-		encode: func(out []byte, value any, _ int) ([]byte, error) {
-			number, ok := unsigned(value, math.MaxUint32)
-			if !ok {
-				return nil, refused("must be a number of 32 bits, without sign")
-			}
-			return protowire.AppendFixed32(out, uint32(number)), nil
-		},
-		read: uint32Kind.read,
-	}
+	uint32Kind = unsignedKind(protowire.VarintType, math.MaxUint32, protowire.AppendVarint, func(from content, _ int) ([]byte, error) {
+		if from.number > math.MaxUint32 {
+			return nil, refused("does not fit into 32 bits")
+		}
+		return strconv.AppendUint(nil, from.number, 10), nil
+	})
+	fixed32Kind = unsignedKind(protowire.Fixed32Type, math.MaxUint32, func(out []byte, number uint64) []byte {
+		return protowire.AppendFixed32(out, uint32(number))
+	}, uint32Kind.read)
 	// fixed64Kind is written as text, because a double does not hold every one.
-	fixed64Kind = kind{wireType: protowire.Fixed64Type,
-		encode: func(out []byte, value any, _ int) ([]byte, error) {
-			number, ok := unsigned(value, math.MaxUint64)
-			if !ok {
-				return nil, refused("must be an integer of 64 bits, without sign")
-			}
-			return protowire.AppendFixed64(out, number), nil
-		},
-		read: func(from content, _ int) ([]byte, error) {
-			return quoted(strconv.AppendUint(nil, from.number, 10)), nil
-		},
-	}
+	fixed64Kind = unsignedKind(protowire.Fixed64Type, math.MaxUint64, protowire.AppendFixed64, func(from content, _ int) ([]byte, error) {
+		return quoted(strconv.AppendUint(nil, from.number, 10)), nil
+	})
 	doubleKind = kind{wireType: protowire.Fixed64Type,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			number, ok := double(value)
@@ -127,6 +102,18 @@ var (
 		},
 	}
 )
+
+func unsignedKind(wireType protowire.Type, most uint64, appendTo func([]byte, uint64) []byte, read func(content, int) ([]byte, error)) kind {
+	return kind{wireType: wireType, read: read,
+		encode: func(out []byte, value any, _ int) ([]byte, error) {
+			number, ok := unsigned(value, most)
+			if !ok {
+				return nil, refused("must be a whole number, not below 0, of as many bits as the field has")
+			}
+			return appendTo(out, number), nil
+		},
+	}
+}
 
 // idKind takes the id in hex, as OTLP writes it, or in base64, as protobuf's own printers do: they differ in length.
 func idKind(length int) kind {

@@ -105,7 +105,7 @@ type covered struct {
 }
 
 // readMessage reads a message with all that is in it. Where it may have a signature, its attributes go to evidence.
-func readMessage(encoded []byte, of *message, evidence *integrity) (found covered, err error) {
+func readMessage(encoded []byte, of *message, evidence integrity) (found covered, err error) {
 	found = covered{of, make([][]byte, len(of.fields))}
 	attributes := newEntries()
 	err = of.eachField(encoded, func(each *field, value content) error {
@@ -171,7 +171,7 @@ func (e *entries) add(entry keyValue) error {
 }
 
 // readAttribute reads an attribute into a list of at most 128. Those of a signature are taken out: they do not count.
-func (e *entries) readAttribute(encoded []byte, evidence *integrity) error {
+func (e *entries) readAttribute(encoded []byte, evidence integrity) error {
 	entry, err := readKeyValue(encoded, 1)
 	if err == nil && evidence != nil {
 		isTaken, err := evidence.take(entry)

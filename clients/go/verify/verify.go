@@ -101,7 +101,7 @@ func (k *KeySet) judge(tenant string, span wholeSpan, err error, evidence Eviden
 		return judged{Verdict: unreadable(err)}
 	}
 	if tenant == "" {
-		tenant = orEmpty(span.integrity.tenant)
+		tenant = span.integrity["tenant"]
 	}
 	claimed, refusal := claimOf(tenant, &span, evidence)
 	switch {
