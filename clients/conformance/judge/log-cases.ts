@@ -47,7 +47,7 @@ function writtenHistory(seeds: readonly number[]): History {
     });
     if (kind === "batch") {
       const batch = Array.from({ length: 1 + r.below(3) }, () => randomParts(r));
-      history.spans.push(...log.sign(batch, firstDayMs + (r.chance(0.2) ? 9 : at) * 86_400_000, [key]));
+      history.spans.push(...log.sign(batch, firstDayMs + at * 86_400_000, [key]));
     } else if (kind === "handover") {
       log.handOver(key, next!, [key, next!]);
       at += 1;
@@ -88,7 +88,10 @@ export function logStory(r: Random): LogStory {
 
 function servedKeySet(tenant: TestTenant, r: Random): KeySetText {
   const ended = r.chance(0.3) ? { ended_logs: endedLogs(tenant).slice(0, 1) } : {};
-  return { jwks: JSON.stringify({ ...goodKeySet(tenant), ...ended }) };
+  const { keys, handovers } = goodKeySet(tenant);
+  // What it signed proves nothing yet.
+  if (r.chance(0.15)) keys[r.below(2)]!.state = "PENDING";
+  return { jwks: JSON.stringify({ keys, handovers, ...ended }) };
 }
 
 /** One checkpoint a file, or all in one. */
