@@ -2,13 +2,14 @@
  * Verifies signed spans offline, by the tenant's public keys: no network, no clock, no DOM, no Node, no dependency. SHA-256 and Ed25519 are
  * WebCrypto's. A second implementation, which shares no code with the service: messages may differ from its, reasons do not.
  */
-import { type ReadSpan, readResource, readScope, readSpan } from "./verify/canonical.ts";
+import { type ReadSpan, readSpan, resourceText, scopeText, spansOf } from "./verify/canonical.ts";
 import { splitExport } from "./verify/export-file.ts";
 import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
 import type { KeySet } from "./verify/key-set.ts";
-import { spansOf, tried } from "./verify/resource-spans.ts";
+import { MalformedError, tried } from "./verify/malformed.ts";
+import * as otlp from "./verify/otlp.ts";
+import { readWire } from "./verify/otlp-wire.ts";
 import { refusal, type Verdict } from "./verify/verdict.ts";
-import { eachField, MalformedError, unexpected, wireReader } from "./verify/wire-reader.ts";
 
 export { UnreadableExportError } from "./verify/export-file.ts";
 export type { LogProof, SignedStatement } from "./verify/judge.ts";
@@ -39,9 +40,8 @@ export async function verify(
   const read = tried(() => {
     if (evidence.signedStatement !== undefined && evidence.logProof !== undefined)
       throw new MalformedError("the evidence has a second member; it is one of them");
-    const resourceText = resource === undefined ? "" : readResource(wireReader(resource));
-    const scopeText = scope === undefined ? "" : readScope(wireReader(scope));
-    return readSpan(wireReader(span), resourceText, scopeText);
+    const ofResource = resourceText(resource && readWire(otlp.resource, resource));
+    return readSpan(readWire(otlp.span, span), ofResource, scopeText(scope && readWire(otlp.scope, scope)));
   });
   return read instanceof MalformedError ? malformed(read) : judge(keys)(read, tenant, evidence);
 }
@@ -79,39 +79,24 @@ function malformed({ message }: MalformedError): Verdict {
 }
 
 function readRequest(bytes: Uint8Array): SpanToVerify {
-  const reader = wireReader(bytes);
-  const read: Partial<SpanToVerify> = {};
-  eachField(reader, [], (tag) => {
-    if (tag === 10) read.tenant = reader.text();
-    else if (tag === 18) read.span = reader.bytes();
-    else if (tag === 26) read.resource = reader.bytes();
-    else if (tag === 34) read.scope = reader.bytes();
-    else if (tag === 42) read.signedStatement = readSignedStatement(reader.bytes());
-    else if (tag === 50) read.logProof = readLogProof(reader.bytes());
-    else throw unexpected(tag);
-  });
-  if (read.span === undefined) throw new MalformedError("the request has no span");
-  return { ...read, tenant: read.tenant ?? "", span: read.span };
-}
-
-function readSignedStatement(bytes: Uint8Array): SignedStatement {
-  const reader = wireReader(bytes);
-  const read: SignedStatement = { statement: new Uint8Array(), signature: new Uint8Array() };
-  eachField(reader, [], (tag) => {
-    if (tag === 10) read.statement = reader.bytes();
-    else if (tag === 18) read.signature = reader.bytes();
-    else throw unexpected(tag);
-  });
-  return read;
-}
-
-function readLogProof(bytes: Uint8Array): LogProof {
-  const reader = wireReader(bytes);
-  const read: LogProof = { statement: new Uint8Array(), proof: "" };
-  eachField(reader, [], (tag) => {
-    if (tag === 10) read.statement = reader.bytes();
-    else if (tag === 18) read.proof = reader.text();
-    else throw unexpected(tag);
-  });
-  return read;
+  const request = readWire(otlp.verifySpanRequest, bytes);
+  const bytesOf = (name: string, message: otlp.Message = request) => message.get(name) as Uint8Array | undefined;
+  const [signed, proof] = ["signedStatement", "logProof"].map((name) => request.get(name) as otlp.Message | undefined);
+  const span = bytesOf("span");
+  if (span === undefined) throw new MalformedError("the request has no span");
+  const none = new Uint8Array();
+  return {
+    tenant: (request.get("tenantId") ?? "") as string,
+    span,
+    resource: bytesOf("resource"),
+    scope: bytesOf("scope"),
+    signedStatement: signed && {
+      statement: bytesOf("statement", signed) ?? none,
+      signature: bytesOf("signature", signed) ?? none,
+    },
+    logProof: proof && {
+      statement: bytesOf("statement", proof) ?? none,
+      proof: (proof.get("proof") ?? "") as string,
+    },
+  };
 }

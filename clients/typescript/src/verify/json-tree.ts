@@ -1,38 +1,36 @@
 /**
  * JSON as a tree that hides nothing: an object is a Map, so that `__proto__` is a key like others; a member that is there twice is refused,
- * of which parsers take the first or the last; a whole number that a double cannot hold
- * keeps its digits.
+ * of which parsers take the first or the last; a number is as it is written.
  */
+import { MalformedError } from "./malformed.ts";
 
-export type JsonTree =
-  | null
-  | boolean
-  | number
-  | string
-  | LongInteger
-  | readonly JsonTree[]
-  | ReadonlyMap<string, JsonTree>;
+export type JsonTree = null | boolean | string | JsonNumber | readonly JsonTree[] | ReadonlyMap<string, JsonTree>;
 
-/** A whole number that a double cannot hold. */
-export interface LongInteger {
-  /** With its sign, as it is written. */
-  readonly digits: string;
+export class JsonNumber {
+  /** Of numberForm. */
+  readonly spelling: string;
+
+  constructor(spelling: string) {
+    this.spelling = spelling;
+  }
 }
 
-/** A text that is JSON, but with a member twice, or nested too deeply. */
-export class AmbiguousJsonError extends Error {
-  override readonly name = "AmbiguousJsonError";
-}
+/** A number of RFC 8259. */
+export const numberForm = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 const maxLevels = 512;
 const [quote, backslash, space] = [0x22, 0x5c, 0x20];
 const white = /[\t\n\r ]*/y;
-const word = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
+const word = /[-+.\w]+/y;
+const words: ReadonlyMap<string, JsonTree> = new Map([
+  ["null", null],
+  ["true", true],
+  ["false", false],
+]);
 
 /**
- * Throws SyntaxError for what is not JSON, AmbiguousJsonError for what parsers differ on. JSON.parse reads words and strings alone: on a
- * whole text, V8 before Node 26.12.1 learns from the names of one what it then misreads in others, in all of the process
- * (github.com/nodejs/node/issues/63785).
+ * Throws SyntaxError for what is not JSON, MalformedError for what parsers differ on. JSON.parse reads strings alone: on a
+ * whole text, V8 before Node 26.12.1 learns from the names of one what it then misreads in others, in all of the process (github.com/nodejs/node/issues/63785).
  */
 export function parseJson(text: string): JsonTree {
   let at = 0;
@@ -59,11 +57,11 @@ export function parseJson(text: string): JsonTree {
   }
 
   function value(level: number): JsonTree {
-    if (level > maxLevels) throw new AmbiguousJsonError("the JSON is nested too deeply");
     const first = next();
-    if (first === "{") return object(level);
-    if (first === "[") return list(level);
-    return first === '"' ? string() : scalar();
+    if (first === '"') return string();
+    if (first !== "{" && first !== "[") return scalar();
+    if (level > maxLevels) throw new MalformedError("the JSON is nested too deeply");
+    return first === "{" ? object(level) : list(level);
   }
 
   function object(level: number): JsonTree {
@@ -99,17 +97,17 @@ export function parseJson(text: string): JsonTree {
 
   function scalar(): JsonTree {
     word.lastIndex = at;
-    const [spelling] = word.exec(text) ?? [];
-    if (spelling === undefined) throw new SyntaxError("the text is not JSON");
-    at = word.lastIndex;
-    const parsed = JSON.parse(spelling) as null | boolean | number;
-    const isLong = typeof parsed === "number" && !Number.isSafeInteger(parsed) && /^-?\d+$/.test(spelling);
-    return isLong ? { digits: spelling } : parsed;
+    const [spelling = ""] = word.exec(text) ?? [];
+    at += spelling.length;
+    const known = words.get(spelling);
+    if (known !== undefined) return known;
+    if (!numberForm.test(spelling)) throw new SyntaxError("the text is not JSON");
+    return new JsonNumber(spelling);
   }
 
-  const tree = value(0);
+  const tree = value(1);
   if (next() !== "") throw new SyntaxError("the text is not JSON");
-  if (twice !== undefined) throw new AmbiguousJsonError(`${twice}: is there twice, and parsers differ on which counts`);
+  if (twice !== undefined) throw new MalformedError(`${twice}: is there twice, and parsers differ on which counts`);
   return tree;
 }
 

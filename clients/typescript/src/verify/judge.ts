@@ -18,7 +18,15 @@ import {
   preAuthenticationEncoding,
   signedAtMs,
 } from "./statement.ts";
-import { type LogKey, mismatch, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
+import {
+  explanations,
+  type LogKey,
+  mismatch,
+  reasonOfKey,
+  refusal,
+  type Verdict,
+  type VerifyingKey,
+} from "./verdict.ts";
 
 /** A statement and its signature, as SignSpan returned them. */
 export interface SignedStatement {
@@ -68,7 +76,7 @@ const forms: Readonly<Record<keyof Integrity, string>> = {
 };
 
 /** Spans of a batch have one checkpoint: its signature is checked once by each judge. */
-export function judge({ keys, logKeys, crypto }: KeySet): Judge {
+export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
   let last: { whole: string; signers: Promise<LogKey[] | undefined> } | undefined;
 
   async function digestOf(span: ReadSpan): Promise<string> {
@@ -142,10 +150,17 @@ export function judge({ keys, logKeys, crypto }: KeySet): Judge {
     return { ...evidence, signedAt, leaf, spanMatches, lacks: spanMatches ? "" : span.lacks };
   }
 
+  function unknownKey(about: Partial<Verdict>): Verdict {
+    if (passedOver === 0) return refusal("UNKNOWN_KEY", about);
+    const kinds =
+      passedOver === 1 ? "1 key of a kind that is unknown here" : `${passedOver} keys of kinds that are unknown here`;
+    return refusal("UNKNOWN_KEY", { ...about, message: `${explanations.UNKNOWN_KEY}, which has ${kinds}` });
+  }
+
   async function verdict(claim: Claim): Promise<Verdict> {
     const { keyId, signedAt, lacks } = claim;
     const key = keys.get(keyId);
-    if (key === undefined) return refusal("UNKNOWN_KEY", { keyId, signedAt });
+    if (key === undefined) return unknownKey({ keyId, signedAt });
     const reason = await reasonFor(claim, key);
     const found: Verdict = { verified: reason === "OK", reason, keyId, keyState: key.state, signedAt };
     const differs = reason === "SIGNATURE_MISMATCH" || reason === "SPAN_MISMATCH";
@@ -178,7 +193,7 @@ export function judge({ keys, logKeys, crypto }: KeySet): Judge {
       if (said.verified) return said;
       first ??= said;
     }
-    return first ?? refusal("UNKNOWN_KEY", { signedAt, ...place });
+    return first ?? unknownKey({ signedAt, ...place });
   }
 
   async function logReasonFor(claim: LogClaim, key: LogKey): Promise<Verdict["reason"]> {

@@ -4,7 +4,7 @@
  */
 import { canonicalBase64, canonicalBase64Url, hexText, isSame } from "./bytes.ts";
 import { type Crypto, hashBytes, publicKeyBytes, webCrypto } from "./crypto.ts";
-import { type JsonTree, parseJson } from "./json-tree.ts";
+import { JsonNumber, type JsonTree, parseJson } from "./json-tree.ts";
 import { type Checkpoint, isIncluded, type LogEvidence, leafHash, parseLogProof } from "./log-proof.ts";
 import type { Subtle } from "./platform.ts";
 import { type NoteKey, parseVerifierKey, signersOf } from "./signed-note.ts";
@@ -20,6 +20,8 @@ export class KeySetError extends Error {
 export interface KeySet {
   /** Keys by key id. */
   readonly keys: ReadonlyMap<string, VerifyingKey>;
+  /** How many keys of other kinds the set has, of which nothing is read: they verify no span. */
+  readonly passedOver: number;
   /** Each key by the name of each log that it may sign for. */
   readonly logKeys: readonly LogKey[];
   /** Proofs that one key handed over to another. */
@@ -52,7 +54,8 @@ const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
 
 /**
  * Reads what `/api/kms/tenants/{tenant}/jwks.json` serves. `subtle` is by default that of `globalThis.crypto`. Throws KeySetError for
- * anything that a service would not serve: a member twice, a private key, a page of a larger set, a key of another kind, and the like.
+ * anything that a service would not serve: a member twice, a private key, a page of a larger set, and the like. Keys of other kinds are
+ * passed over.
  */
 export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {}): Promise<KeySet> {
   const crypto = webCrypto(options.subtle);
@@ -63,8 +66,14 @@ export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {
     throw new KeySetError("the key set is one page of the tenant's keys; take all of them, as jwks.json serves them");
   const keys = new Map<string, VerifyingKey>();
   const logKeys: LogKey[] = [];
+  let passedOver = 0;
   for (const [i, entry] of (list as readonly JsonTree[]).entries()) {
-    const { key, inLogs } = await readKey(entry, `keys[${i}]`, crypto);
+    const jwk = membersAt(entry, `keys[${i}]`);
+    if (!isEd25519(jwk, `keys[${i}]`)) {
+      passedOver += 1;
+      continue;
+    }
+    const { key, inLogs } = await readKey(jwk, `keys[${i}]`, crypto);
     if (keys.has(key.keyId)) throw new KeySetError(`keys[${i}].kid is there twice; keep one`);
     keys.set(key.keyId, key);
     logKeys.push(...inLogs);
@@ -74,7 +83,7 @@ export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {
     const claim = await readHandover(entry, `handovers[${i}]`, crypto);
     if (claim !== undefined) handovers.push(claim);
   }
-  return keySet({ keys, logKeys, handovers, crypto });
+  return keySet({ keys, passedOver, logKeys, handovers, crypto });
 }
 
 function keySet(parts: Omit<KeySet, "trusting" | "has">): KeySet {
@@ -132,7 +141,8 @@ async function trustedKeys(
 function parseMembers(text: string): Members {
   let whole: JsonTree;
   try {
-    whole = parseJson(text);
+    // Editors of Windows put a byte order mark before a text.
+    whole = parseJson(text.replace(/^\ufeff/, ""));
   } catch (error) {
     if (error instanceof SyntaxError) throw new KeySetError("the key set is not JSON; take what jwks.json answers");
     throw new KeySetError(`the key set can be read in two ways: ${(error as Error).message}`);
@@ -143,12 +153,21 @@ function parseMembers(text: string): Members {
 /** Whether there are more keys: spans of the others would look as if they were forged. */
 function isPage(whole: Members, keys: number): boolean {
   const token = whole.get("next_page_token") ?? whole.get("nextPageToken") ?? "";
-  const total = whole.get("total_keys") ?? whole.get("totalKeys") ?? keys;
-  return token !== "" || total !== keys;
+  const total = whole.get("total_keys") ?? whole.get("totalKeys");
+  return token !== "" || (total !== undefined && numberOf(total) !== keys);
 }
 
-async function readKey(entry: JsonTree, at: string, crypto: Crypto): Promise<{ key: VerifyingKey; inLogs: LogKey[] }> {
-  const jwk: Members = entry instanceof Map ? entry : new Map();
+/** False for a key of another kind, which RFC 7517, 5 has passed over. */
+function isEd25519(jwk: Members, at: string): boolean {
+  const secret = ["d", "k", "priv"].find((name) => jwk.has(name));
+  if (secret !== undefined)
+    throw new KeySetError(
+      `${at} HAS A PRIVATE KEY (${secret}): whoever has read it can sign with it. Replace the key, destroy the file, and verify by public keys`,
+    );
+  return textAt(jwk.get("kty"), `${at}.kty`) === "OKP" && textAt(jwk.get("crv"), `${at}.crv`) === "Ed25519";
+}
+
+async function readKey(jwk: Members, at: string, crypto: Crypto): Promise<{ key: VerifyingKey; inLogs: LogKey[] }> {
   const publicKey = readPublicKey(jwk, at);
   const keyId = jwk.get("kid");
   if (typeof keyId !== "string" || keyId === "") throw new KeySetError(`${at}.kid is missing`);
@@ -169,14 +188,8 @@ async function readKey(entry: JsonTree, at: string, crypto: Crypto): Promise<{ k
   return { key, inLogs };
 }
 
-/** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
+/** The public key, which must be for signatures, as RFC 8037 and RFC 7517 have it. */
 function readPublicKey(jwk: Members, at: string): Uint8Array {
-  if (jwk.has("d"))
-    throw new KeySetError(
-      `${at} HAS A PRIVATE KEY (d): whoever has read it can sign with it. Replace the key, destroy the file, and verify by public keys`,
-    );
-  if (jwk.get("kty") !== "OKP" || jwk.get("crv") !== "Ed25519")
-    throw new KeySetError(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
   if (jwk.has("alg") && !algorithms.includes(jwk.get("alg")))
     throw new KeySetError(`${at}.alg must be one of ${algorithms.join(", ")}, or left out`);
   if (jwk.has("use") && jwk.get("use") !== "sig") throw new KeySetError(`${at}.use must be sig, or left out`);
@@ -250,7 +263,12 @@ function base64At(value: JsonTree | undefined, at: string): Uint8Array {
 }
 
 function indexAt(value: JsonTree | undefined, at: string): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
-    throw new KeySetError(`${at} must be a whole number, not below 0`);
-  return value;
+  const index = numberOf(value);
+  if (!Number.isSafeInteger(index) || index < 0) throw new KeySetError(`${at} must be a whole number, not below 0`);
+  return index;
+}
+
+/** NaN for what is no number. */
+function numberOf(value: JsonTree | undefined): number {
+  return value instanceof JsonNumber ? Number(value.spelling) : Number.NaN;
 }

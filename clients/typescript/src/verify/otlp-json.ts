@@ -1,268 +1,123 @@
 /**
- * OTLP JSON to wire bytes, by protobuf's JSON mapping, so that one reader judges both forms. Members are named as in JSON or as in the
- * proto; one that is unknown, or there by both names, is refused. Ids are in hex, as OTLP writes them, or in base64, as protobuf's own
- * printers do: the two have different lengths.
+ * Reads OTLP JSON, by protobuf's JSON mapping. A member that is unknown, or there by both of its names, is refused. Ids are in hex, as OTLP
+ * writes them, or in base64, as protobuf's own printers do: the two have different lengths.
  */
-import { canonicalBase64, concat, hexBytes, looseBase64, utf8Bytes } from "./bytes.ts";
-import type { JsonTree } from "./json-tree.ts";
-import { MalformedError } from "./wire-reader.ts";
-
-type Scalar =
-  | "string"
-  | "bytes"
-  | "bool"
-  | "uint32"
-  | "fixed32"
-  | "int64"
-  | "fixed64"
-  | "double"
-  | "traceId"
-  | "spanId";
-
-interface Field {
-  number: number;
-  type: Scalar | Message | readonly string[];
-  isList?: boolean;
-  /** Whether it is one of the members of an AnyValue. */
-  inOneof?: boolean;
-}
-
-/** Fields by the names of the proto. */
-type Message = () => Record<string, Field>;
-
-const attributes = (number: number): Field => ({ number, type: keyValue, isList: true });
-
-const anyValue: Message = () => ({
-  string_value: { number: 1, type: "string", inOneof: true },
-  bool_value: { number: 2, type: "bool", inOneof: true },
-  int_value: { number: 3, type: "int64", inOneof: true },
-  double_value: { number: 4, type: "double", inOneof: true },
-  array_value: { number: 5, type: arrayValue, inOneof: true },
-  kvlist_value: { number: 6, type: keyValueList, inOneof: true },
-  bytes_value: { number: 7, type: "bytes", inOneof: true },
-});
-const arrayValue: Message = () => ({ values: { number: 1, type: anyValue, isList: true } });
-const keyValueList: Message = () => ({ values: attributes(1) });
-const keyValue: Message = () => ({ key: { number: 1, type: "string" }, value: { number: 2, type: anyValue } });
-const entityRef: Message = () => ({
-  schema_url: { number: 1, type: "string" },
-  type: { number: 2, type: "string" },
-  id_keys: { number: 3, type: "string", isList: true },
-  description_keys: { number: 4, type: "string", isList: true },
-});
-const resource: Message = () => ({
-  attributes: attributes(1),
-  dropped_attributes_count: { number: 2, type: "uint32" },
-  entity_refs: { number: 3, type: entityRef, isList: true },
-});
-const scope: Message = () => ({
-  name: { number: 1, type: "string" },
-  version: { number: 2, type: "string" },
-  attributes: attributes(3),
-  dropped_attributes_count: { number: 4, type: "uint32" },
-});
-const event: Message = () => ({
-  time_unix_nano: { number: 1, type: "fixed64" },
-  name: { number: 2, type: "string" },
-  attributes: attributes(3),
-  dropped_attributes_count: { number: 4, type: "uint32" },
-});
-const link: Message = () => ({
-  trace_id: { number: 1, type: "traceId" },
-  span_id: { number: 2, type: "spanId" },
-  trace_state: { number: 3, type: "string" },
-  attributes: attributes(4),
-  dropped_attributes_count: { number: 5, type: "uint32" },
-  flags: { number: 6, type: "fixed32" },
-});
-const status: Message = () => ({
-  message: { number: 2, type: "string" },
-  code: { number: 3, type: ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"] },
-});
-const kinds = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"].map(
-  (kind) => `SPAN_KIND_${kind}`,
-);
-const span: Message = () => ({
-  trace_id: { number: 1, type: "traceId" },
-  span_id: { number: 2, type: "spanId" },
-  trace_state: { number: 3, type: "string" },
-  parent_span_id: { number: 4, type: "spanId" },
-  name: { number: 5, type: "string" },
-  kind: { number: 6, type: kinds },
-  start_time_unix_nano: { number: 7, type: "fixed64" },
-  end_time_unix_nano: { number: 8, type: "fixed64" },
-  attributes: attributes(9),
-  dropped_attributes_count: { number: 10, type: "uint32" },
-  events: { number: 11, type: event, isList: true },
-  dropped_events_count: { number: 12, type: "uint32" },
-  links: { number: 13, type: link, isList: true },
-  dropped_links_count: { number: 14, type: "uint32" },
-  status: { number: 15, type: status },
-  flags: { number: 16, type: "fixed32" },
-});
-const scopeSpans: Message = () => ({
-  scope: { number: 1, type: scope },
-  spans: { number: 2, type: span, isList: true },
-  schema_url: { number: 3, type: "string" },
-});
-const resourceSpans: Message = () => ({
-  resource: { number: 1, type: resource },
-  scope_spans: { number: 2, type: scopeSpans, isList: true },
-  schema_url: { number: 3, type: "string" },
-});
+import { base64Bytes, hexBytes } from "./bytes.ts";
+import { JsonNumber, type JsonTree, numberForm } from "./json-tree.ts";
+import { MalformedError } from "./malformed.ts";
+import type { Field, Message, MessageType, Scalar, Value } from "./otlp.ts";
 
 /** Messages nest at most this deep in protobuf's own readers, the export itself counted. */
 const maxDepth = 100;
 
-/** The wire bytes of a ResourceSpans in JSON. Throws MalformedError, without what the JSON says. */
-export function resourceSpansBytes(json: JsonTree): Uint8Array {
-  return encode(resourceSpans, json, 2);
-}
-
-const tables = new WeakMap<Message, ReadonlyMap<string, Field>>();
-
-/** The fields of a message by either name. */
-function fieldsOf(message: Message): ReadonlyMap<string, Field> {
-  const known = tables.get(message);
-  if (known !== undefined) return known;
-  const fields = new Map<string, Field>();
-  for (const [name, field] of Object.entries(message())) {
-    fields.set(name, field);
-    fields.set(
-      name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
-      field,
-    );
-  }
-  tables.set(message, fields);
-  return fields;
-}
-
-function encode(message: Message, json: JsonTree, depth: number): Uint8Array {
+/** Throws MalformedError. */
+export function readJson(type: MessageType, json: JsonTree, depth: number): Message {
   if (depth > maxDepth) throw new MalformedError("the JSON is nested too deeply");
   if (!(json instanceof Map)) throw new MalformedError("an object is missing in the JSON");
-  const fields = fieldsOf(message);
+  const message = new Map<string, Value>();
   const seen = new Set<Field>();
-  const parts: Uint8Array[] = [];
   let hasMember = false;
   for (const [name, value] of json as ReadonlyMap<string, JsonTree>) {
-    const field = fields.get(name);
+    const field = type.byName.get(name);
     if (field === undefined) throw new MalformedError("a member of the JSON is unknown: it cannot have been signed");
     if (seen.has(field)) throw new MalformedError(`${name} is there by two names`);
     seen.add(field);
-    if (field.inOneof && !(value === null && typeof field.type === "string")) {
+    if (type.isChoice && !(value === null && typeof field.type === "string")) {
       if (hasMember) throw new MalformedError("a value has a second member");
       hasMember = true;
     }
     if (value === null) continue;
-    if (!field.isList) parts.push(encodeField(field, name, value, depth));
-    else if (!Array.isArray(value)) throw new MalformedError(`${name} must be a list`);
-    else for (const item of value as readonly JsonTree[]) parts.push(encodeField(field, name, item, depth));
+    if (!field.isList) message.set(field.name, readField(field, value, depth));
+    else if (!Array.isArray(value)) throw wrong(field, "a list");
+    else
+      message.set(
+        field.name,
+        (value as readonly JsonTree[]).map((item) => readField(field, item, depth)),
+      );
   }
-  return concat(parts);
+  return message;
 }
 
-function encodeField({ number, type }: Field, name: string, given: JsonTree, depth: number): Uint8Array {
-  // OTLP writes whole numbers of 64 bits as text.
-  const value = given !== null && typeof given === "object" && "digits" in given ? given.digits : given;
-  if (typeof type === "function") return delimited(number, encode(type, value, depth + 1));
-  if (typeof type !== "string") return concat([varint(number << 3), varint(enumNumber(type, name, value))]);
+function readField(field: Field, value: JsonTree, depth: number): Value {
+  const { type } = field;
+  if (typeof type !== "function") return readScalar(field, type, value);
+  const inner = type();
+  const message = readJson(inner, value, depth + 1);
+  return inner.isApart ? () => message : message;
+}
+
+function readScalar(field: Field, type: Scalar, value: JsonTree): Value {
   switch (type) {
-    case "string":
-      if (typeof value !== "string" || !value.isWellFormed()) throw wrong(name, "text");
-      return delimited(number, utf8Bytes(value));
+    case "text":
+      if (typeof value !== "string" || !value.isWellFormed()) throw wrong(field, "text");
+      return value;
     case "bytes":
-      return delimited(number, bytesOf(name, value));
+      return (typeof value === "string" ? base64Bytes(value) : undefined) ?? refuse(field, "base64");
     case "traceId":
-      return delimited(number, idOf(name, value, 16));
+      return idBytes(value, 16) ?? refuse(field, "16 bytes, in hex or base64");
     case "spanId":
-      return delimited(number, idOf(name, value, 8));
+      return idBytes(value, 8) ?? refuse(field, "8 bytes, in hex or base64");
     case "bool":
-      if (typeof value !== "boolean") throw wrong(name, "true or false");
-      return concat([varint(number << 3), varint(value ? 1 : 0)]);
-    case "uint32":
-      return concat([varint(number << 3), varint(uint32Of(name, value))]);
-    case "fixed32":
-      return fixed(number, 5, (view) => view.setUint32(0, uint32Of(name, value), true));
-    case "int64":
-      return concat([varint(number << 3), varint(BigInt.asUintN(64, int64Of(name, value, -(1n << 63n), 1n << 63n)))]);
-    case "fixed64":
-      return fixed(number, 1, (view) => view.setBigUint64(0, int64Of(name, value, 0n, 1n << 64n), true));
+      if (typeof value !== "boolean") throw wrong(field, "true or false");
+      return value;
     case "double":
-      return fixed(number, 1, (view) => view.setFloat64(0, doubleOf(name, value), true));
+      return doubleOf(value) ?? refuse(field, "a number");
+    case "int64":
+      return integerOf(value, -(2n ** 63n), 2n ** 63n) ?? refuse(field, "a whole number of 64 bits");
+    case "fixed64":
+      return integerOf(value, 0n, 2n ** 64n) ?? refuse(field, "a whole number of 64 bits, not below 0");
+    case "uint32":
+    case "fixed32":
+      return integerOf(value, 0n, 2n ** 32n) ?? refuse(field, "a whole number of 32 bits, not below 0");
+    default: {
+      const number = typeof value === "string" ? type.indexOf(value) : undefined;
+      if (number !== undefined) return number < 0 ? refuse(field, "a name of the enum's") : BigInt(number);
+      return integerOf(value, -(2n ** 31n), 2n ** 31n) ?? refuse(field, "a number or a name of the enum's");
+    }
   }
 }
 
-function bytesOf(name: string, value: JsonTree): Uint8Array {
-  const bytes = typeof value === "string" ? looseBase64(value) : undefined;
-  if (bytes === undefined) throw wrong(name, "base64");
-  return bytes;
+function idBytes(value: JsonTree, length: number): Uint8Array | undefined {
+  if (typeof value !== "string") return undefined;
+  if (value.length === 2 * length) return /^[0-9a-f]*$/i.test(value) ? hexBytes(value) : undefined;
+  const bytes = base64Bytes(value);
+  return bytes?.length === length || bytes?.length === 0 ? bytes : undefined;
 }
 
-function idOf(name: string, value: JsonTree, length: number): Uint8Array {
-  if (typeof value !== "string") throw wrong(name, "text");
-  if (value === "") return new Uint8Array();
-  if (value.length === 2 * length && /^[0-9a-f]*$/i.test(value)) return hexBytes(value);
-  const standard = value.replaceAll("-", "+").replaceAll("_", "/");
-  const padded = standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(value.length / 4) * 4, "=");
-  const bytes = value.length === 2 * length ? undefined : canonicalBase64(padded);
-  if (bytes?.length !== length) throw wrong(name, `${length} bytes, in hex or base64`);
-  return bytes;
+/** How a number is written, in a string or not. */
+function spellingOf(value: JsonTree): string | undefined {
+  if (value instanceof JsonNumber) return value.spelling;
+  return typeof value === "string" && numberForm.test(value) ? value : undefined;
 }
 
-function enumNumber(names: readonly string[], name: string, value: JsonTree): bigint {
-  const number = typeof value === "string" ? names.indexOf(value) : value;
-  if (typeof number !== "number" || (typeof value === "string" && number < 0)) throw wrong(name, "one of the enum's");
-  if (!Number.isInteger(number) || number < -(2 ** 31) || number >= 2 ** 31) throw wrong(name, "one of the enum's");
-  return BigInt.asUintN(64, BigInt(number));
-}
-
-function uint32Of(name: string, value: JsonTree): number {
-  const number = numberOf(value);
-  if (number === undefined || !Number.isInteger(number) || number < 0 || number >= 2 ** 32)
-    throw wrong(name, "a number of 32 bits");
-  return number;
-}
-
-/** From `first` to below `end`. */
-function int64Of(name: string, value: JsonTree, first: bigint, end: bigint): bigint {
-  let number: bigint | undefined;
-  try {
-    if (typeof value === "number" || (typeof value === "string" && value !== "")) number = BigInt(value);
-  } catch {} // no whole number
-  if (number === undefined || number < first || number >= end) throw wrong(name, "a number of 64 bits");
-  return number;
-}
-
-function doubleOf(name: string, value: JsonTree): number {
+/** The nearest double, ties to even. Undefined for what rounds to infinity. */
+function doubleOf(value: JsonTree): number | undefined {
   if (value === "NaN" || value === "Infinity" || value === "-Infinity") return Number(value);
-  const number = numberOf(value);
-  if (number === undefined || !Number.isFinite(number)) throw wrong(name, "a number");
-  return number;
+  const number = Number(spellingOf(value) ?? Number.NaN);
+  return Number.isFinite(number) ? number : undefined;
 }
 
-/** Value of a number, or of its text without space around it. */
-function numberOf(value: JsonTree): number | undefined {
-  if (typeof value === "number") return value;
-  return typeof value === "string" && value !== "" && value.trim() === value ? Number(value) : undefined;
+/** More than any integer of 64 bits has. */
+const maxDigits = 20;
+
+/** From `first` to below `end`. Undefined for what is not whole: decided on the digits, for a double does not hold every integer. */
+function integerOf(value: JsonTree, first: bigint, end: bigint): bigint | undefined {
+  const [, sign, whole = "", fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e(.+))?$/i.exec(spellingOf(value) ?? "") ?? [];
+  if (sign === undefined) return undefined;
+  const digits = (whole + fraction).replace(/^0+/, "");
+  let length = digits.length;
+  while (digits[length - 1] === "0") length -= 1;
+  const zeros = Number(exponent) - fraction.length + digits.length - length;
+  if (length > 0 && !(zeros >= 0 && length + zeros <= maxDigits)) return undefined;
+  const number = length === 0 ? 0n : BigInt(sign + digits.slice(0, length) + "0".repeat(zeros));
+  return number >= first && number < end ? number : undefined;
 }
 
-function delimited(number: number, content: Uint8Array): Uint8Array {
-  return concat([varint((number << 3) | 2), varint(content.length), content]);
+function refuse(field: Field, form: string): never {
+  throw wrong(field, form);
 }
 
-function fixed(number: number, wireType: 1 | 5, write: (view: DataView) => void): Uint8Array {
-  const bytes = new Uint8Array(wireType === 1 ? 8 : 4);
-  write(new DataView(bytes.buffer));
-  return concat([varint((number << 3) | wireType), bytes]);
-}
-
-function varint(value: number | bigint): Uint8Array {
-  const bytes: number[] = [];
-  let rest = BigInt(value);
-  for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
-  return Uint8Array.of(...bytes, Number(rest));
-}
-
-function wrong(name: string, form: string): MalformedError {
+function wrong({ name }: Field, form: string): MalformedError {
   return new MalformedError(`${name} must be ${form}`);
 }

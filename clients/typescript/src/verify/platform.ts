@@ -20,6 +20,9 @@ export interface Subtle {
 
 interface Platform {
   crypto?: { subtle?: Subtle };
+  /** Both take characters up to U+00FF for bytes. Throw for any other text. */
+  atob(base64: string): string;
+  btoa(latin1: string): string;
   TextEncoder: new () => { encode(text: string): Uint8Array<ArrayBuffer> };
   TextDecoder: new (
     label: "utf-8",
@@ -30,7 +33,7 @@ interface Platform {
   };
 }
 
-export const { TextDecoder, TextEncoder } = globalThis as unknown as Platform;
+export const { atob, btoa, TextDecoder, TextEncoder } = globalThis as unknown as Platform;
 
 /** The platform's own. Throws where there is none: pages have it over https and on localhost alone. */
 export function ownSubtle(): Subtle {

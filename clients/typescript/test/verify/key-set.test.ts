@@ -14,6 +14,7 @@ describe("a key set", () => {
     ["without keys", '{"keys": []}'],
     ["with the times of a key", text({ valid_from: "2026-01-02T03:04:05.678Z", valid_until: "2026-02-02T00:00:00Z" })],
     ["with the head of a log", text({ compromised_log: { log: 1, origin: "a", size: 3, root } })],
+    ["behind a byte order mark", `\ufeff${text({})}`],
   ])("is read %s", async (_, jwks) => {
     await expect(parseKeySet(jwks)).resolves.toMatchObject({ keys: expect.any(Map) });
   });
@@ -23,8 +24,15 @@ describe("a key set", () => {
     ["what is no JWKS", "[]", '"keys"'],
     ["a member that is there twice", `{"keys":[],"keys":[]}`, "twice"],
     ["an escaped member that is there twice", `{"keys":[],"\\u006beys":[]}`, "twice"],
-    ["a private key", text({ d: "secret" }), "PRIVATE"],
-    ["another kind of key", text({ kty: "EC" }), "keys[0]"],
+    ["two byte order marks", `\ufeff\ufeff${text({})}`, "not JSON"],
+    ["a private key", text({ d: "secret" }), "PRIVATE KEY (d)"],
+    ["a private key of another kind", text({ kty: "EC", crv: "P-256", d: "secret" }), "PRIVATE KEY (d)"],
+    ["a symmetric key", text({ kty: "oct", k: "secret" }), "PRIVATE KEY (k)"],
+    ["a private key of an algorithm's own kind", text({ kty: "AKP", priv: null }), "PRIVATE KEY (priv)"],
+    ["an entry that is no object", '{"keys":["OKP"]}', "keys[0] must be an object"],
+    ["an entry without a kind", text({ kty: undefined }), "keys[0].kty"],
+    ["a curve that is no text", text({ crv: 25519 }), "keys[0].crv"],
+    ["a curve that is missing", text({ crv: undefined }), "keys[0].crv"],
     ["another algorithm", text({ alg: "ES256" }), "keys[0].alg"],
     ["a key that encrypts", text({ use: "enc" }), "keys[0].use"],
     ["a key that signs", text({ key_ops: ["sign"] }), "keys[0].key_ops"],
@@ -46,6 +54,19 @@ describe("a key set", () => {
     const failure = await parseKeySet(jwks).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(KeySetError);
     expect((failure as Error).message).toContain(told);
+  });
+
+  it("passes over keys of other kinds, and reads nothing else of them", async () => {
+    const others = [
+      { kty: "RSA", n: "", e: "AQAB", kid: key.kid },
+      { kty: "OKP", crv: "X25519", kid: key.kid, state: 7 },
+      { kty: "AKP", alg: "ML-DSA-44", pub: "" },
+    ];
+    const set = (...keys: object[]) => parseKeySet(JSON.stringify({ keys, total_keys: keys.length }));
+    const mixed = await set(others[0]!, key, ...others.slice(1));
+    expect([[...mixed.keys.keys()], mixed.passedOver]).toEqual([[key.kid], 3]);
+    const none = await set(...others.slice(0, 1));
+    expect([none.keys.size, none.passedOver]).toEqual([0, 1]);
   });
 
   it("trusts the keys that it is told to, and no other text", async () => {

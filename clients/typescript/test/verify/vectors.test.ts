@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { canonicalSignedAt } from "../../src/verify/statement.ts";
-import { parseKeySet, verify, verifyExport, verifyRequest } from "../../src/verify.ts";
+import {
+  KeySetError,
+  parseKeySet,
+  UnreadableExportError,
+  verify,
+  verifyExport,
+  verifyRequest,
+} from "../../src/verify.ts";
 
 const vector = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../../../test/vectors/${name}`, import.meta.url), "utf8"));
@@ -87,6 +94,27 @@ describe("an export in JSON", () => {
   it("is read with more escapes than an expression's stack holds", async () => {
     const [verdict] = await verifyExport(keys, exported(`{"name":"${"\\n".repeat(5_000_000)}"}`));
     expect(verdict).toMatchObject({ reason: "MALFORMED", message: expect.stringContaining("trace_id") });
+  });
+});
+
+/** Each with what every reader says of it: test/vectors/span/make_json.py. */
+describe("a text in JSON", async () => {
+  const { jwks, cases }: { jwks: string; cases: { name: string; text: string; reasons: string[] | "unreadable" }[] } =
+    vector("span/json.json");
+  const signers = await parseKeySet(jwks);
+
+  it.each(cases)("is judged as by every reader: $name", async ({ text, reasons }) => {
+    const verdicts = verifyExport(signers, utf8(text), "acme");
+    if (reasons === "unreadable") await expect(verdicts).rejects.toThrow(UnreadableExportError);
+    else expect((await verdicts).map(({ reason }) => reason)).toEqual(reasons);
+  });
+
+  const keySets: { name: string; text: string; keyIds: string[] | null }[] = vector("span/key-sets.json");
+
+  it.each(keySets)("is a key set, or none, as to every reader: $name", async ({ text, keyIds }) => {
+    const set = parseKeySet(text);
+    if (keyIds === null) await expect(set).rejects.toThrow(KeySetError);
+    else expect([...(await set).keys.keys()]).toEqual(keyIds);
   });
 });
 
