@@ -4,10 +4,13 @@ import { createReadStream } from "node:fs";
 import {
   type KeySet,
   KeySetError,
+  LogError,
+  type LogReport,
   parseKeySet,
   UnreadableExportError,
   type Verdict,
   verifyExport,
+  verifyLog,
   verifyRequest,
 } from "@fluo/kms/verify";
 import { newChecks } from "./checks.ts";
@@ -24,7 +27,8 @@ interface Case {
   export?: string;
   json?: string;
   request?: string;
-  want?: Wanted[] | Wanted | "unreadable";
+  log?: { checkpoints?: string[]; from?: number; to?: number; anyOrder?: boolean };
+  want?: Wanted[] | Wanted | object | "unreadable" | "refused";
 }
 
 export async function judge({ cases }: World): Promise<number> {
@@ -64,8 +68,35 @@ async function judgeCase(given: Case, sets: Map<string, KeySet>): Promise<void> 
     return;
   }
   const bytes = given.json === undefined ? fromBase64(given.export!) : new TextEncoder().encode(given.json);
+  if (given.log !== undefined) return judgeLog(keys, bytes, given);
   if (given.want === "unreadable") await rejects(verifyExport(keys, bytes, given.tenant), UnreadableExportError);
   else compare(await verifyExport(keys, bytes, given.tenant), given.want as Wanted[]);
+}
+
+async function judgeLog(keys: KeySet, bytes: Uint8Array, { tenant, log, want }: Case): Promise<void> {
+  const { checkpoints = [], ...range } = log!;
+  const named = checkpoints.map((text, i) => ({ name: `checkpoint-${i}`, text }));
+  const report = verifyLog(keys, bytes, { ...range, tenant, checkpoints: named });
+  if (want === "unreadable") await rejects(report, UnreadableExportError);
+  else if (want === "refused") await rejects(report, LogError);
+  else deepEqual(jsonOf(await report), want);
+}
+
+/** A report as the command prints it, without messages. */
+function jsonOf({ ok, logs, signedApart }: LogReport): object {
+  return {
+    ok,
+    logs: logs.map(({ endedAt, follows, checkpoints, findings, known, ...log }) => ({
+      ...log,
+      ...(endedAt !== undefined && { ended_at: endedAt }),
+      ...(follows && { follows: follows.origin }),
+      checkpoints: checkpoints.map(({ name, size, agrees = null }) => ({ file: name, size, agrees })),
+      findings: findings.map(({ what, leafIndex = null, count, span = null }) => ({
+        ...{ what, leaf_index: leafIndex, count, span },
+      })),
+    })),
+    signed_apart: signedApart,
+  };
 }
 
 async function readKeys({ jwks, vkeys }: Case): Promise<KeySet> {
@@ -76,7 +107,7 @@ async function readKeys({ jwks, vkeys }: Case): Promise<KeySet> {
 function compare(verdicts: readonly Verdict[], wanted: readonly Wanted[]): void {
   for (const { verified, reason } of verdicts) equal(verified, reason === "OK");
   deepEqual(
-    verdicts.map(({ verified, message, ...said }) => said),
+    verdicts.map(({ verified, unsigned, message, ...said }) => said),
     wanted,
   );
 }

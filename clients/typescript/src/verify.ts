@@ -2,10 +2,11 @@
  * Verifies signed spans offline, by the tenant's public keys: no network, no clock, no DOM, no Node, no dependency. SHA-256 and Ed25519 are
  * WebCrypto's. A second implementation, which shares no code with the service: messages may differ from its, reasons do not.
  */
-import { type ReadSpan, readSpan, resourceText, scopeText, spansOf } from "./verify/canonical.ts";
+import { readSpan, resourceText, scopeText, spansOf } from "./verify/canonical.ts";
 import { splitExport } from "./verify/export-file.ts";
-import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
+import { type Judged, judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
 import type { KeySet } from "./verify/key-set.ts";
+import { type LogOptions, type LogReport, reportOf } from "./verify/log.ts";
 import { MalformedError, tried } from "./verify/malformed.ts";
 import * as otlp from "./verify/otlp.ts";
 import { readWire } from "./verify/otlp-wire.ts";
@@ -14,6 +15,8 @@ import { refusal, type Verdict } from "./verify/verdict.ts";
 export { UnreadableExportError } from "./verify/export-file.ts";
 export type { LogProof, SignedStatement } from "./verify/judge.ts";
 export { type KeySet, KeySetError, parseKeySet } from "./verify/key-set.ts";
+export { LogError, type LogOptions, type LogReport, type LogResult } from "./verify/log.ts";
+export type { LogFinding } from "./verify/log-audit.ts";
 export type { Subtle } from "./verify/platform.ts";
 export { explanations, type KeyState, type Reason, type Verdict, type VerifyingKey } from "./verify/verdict.ts";
 
@@ -43,7 +46,7 @@ export async function verify(
     const ofResource = resourceText(resource && readWire(otlp.resource, resource));
     return readSpan(readWire(otlp.span, span), ofResource, scopeText(scope && readWire(otlp.scope, scope)));
   });
-  return read instanceof MalformedError ? malformed(read) : judge(keys)(read, tenant, evidence);
+  return read instanceof MalformedError ? malformed(read) : (await judge(keys)(read, tenant, evidence)).verdict;
 }
 
 /**
@@ -61,17 +64,32 @@ export async function verifyRequest(keys: KeySet, request: Uint8Array, tenant?: 
  * UnreadableExportError for bytes that are no export.
  */
 export async function verifyExport(keys: KeySet, bytes: Uint8Array, tenant?: string): Promise<Verdict[]> {
+  return (await judgeExport(keys, bytes, tenant)).map(({ verdict }) => verdict);
+}
+
+/**
+ * Verifies that the spans of an export are all of their tenant's logs, unchanged and in order, and that the logs are those of which
+ * checkpoints were kept. Such a checkpoint, and it alone, shows that whoever has the key rewrote a log, or cut off its end. Throws
+ * UnreadableExportError for bytes that are no export, and LogError where the key set names no log, for a checkpoint that is none or that no
+ * key of the set signed, and for `from` or `to` that is no size, or beside spans of several logs.
+ */
+export async function verifyLog(keys: KeySet, bytes: Uint8Array, options: LogOptions = {}): Promise<LogReport> {
+  return reportOf(await judgeExport(keys, bytes, options.tenant), keys, options);
+}
+
+async function judgeExport(keys: KeySet, bytes: Uint8Array, tenant: string | undefined): Promise<Judged[]> {
   const judgeSpan = judge(keys);
-  const verdicts: Verdict[] = [];
+  const judged: Judged[] = [];
   for (const message of splitExport(bytes)) {
-    const spans = message instanceof MalformedError ? message : tried(() => spansOf(message));
-    const each: (ReadSpan | MalformedError)[] = spans instanceof MalformedError ? [spans] : spans;
-    for (const span of each)
-      verdicts.push(
-        span instanceof MalformedError ? malformed(span) : await judgeSpan(span, tenant ?? span.integrity.tenant ?? ""),
+    const spans = message instanceof MalformedError ? [message] : spansOf(message);
+    for (const span of spans)
+      judged.push(
+        span instanceof MalformedError
+          ? { verdict: malformed(span) }
+          : await judgeSpan(span, tenant ?? span.integrity.tenant ?? ""),
       );
   }
-  return verdicts;
+  return judged;
 }
 
 function malformed({ message }: MalformedError): Verdict {

@@ -7,8 +7,8 @@ import { canonicalBase64, hexText, isSame, utf8Bytes, utf8Text } from "./bytes.t
 import type { Integrity, ReadSpan } from "./canonical.ts";
 import { signatureBytes } from "./crypto.ts";
 import type { KeySet } from "./key-set.ts";
-import { isIncluded, type LogEvidence, leafHash, logProofAlgorithm, parseLogProof } from "./log-proof.ts";
-import { type Note, signersOf } from "./signed-note.ts";
+import { type LogEvidence, logProofAlgorithm, logSigners, parseLogProof } from "./log-proof.ts";
+import { isIncluded, leafHash } from "./merkle.ts";
 import {
   canonicalSignedAt,
   keyedStatementText,
@@ -53,16 +53,27 @@ interface Claim extends SignedStatement {
 /** A place in a log. */
 interface LogClaim extends LogEvidence {
   signedAt: string;
-  leaf: Uint8Array;
   spanMatches: boolean;
   lacks: string;
+}
+
+/** What there is to say of a span, and what it claims. */
+export interface Judged {
+  verdict: Verdict;
+  /** Its place in a log, where it claims one. */
+  place?: LogPlace | undefined;
+}
+
+export interface LogPlace extends LogEvidence {
+  /** The keys that signed its checkpoint; undefined where a signature does not hold. */
+  signers: readonly LogKey[] | undefined;
 }
 
 export type Judge = (
   span: ReadSpan,
   tenant: string,
   evidence?: { signedStatement?: SignedStatement | undefined; logProof?: LogProof | undefined },
-) => Promise<Verdict>;
+) => Promise<Judged>;
 
 /** Replicas' clocks may differ by this much, so a signature may be that much older than its key. */
 const clockToleranceMs = 60_000;
@@ -83,11 +94,9 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
     return hexText(await crypto.sha256(utf8Bytes(span.canonical)));
   }
 
-  function signersOfCheckpoint(note: Note, origin: string): Promise<LogKey[] | undefined> {
-    if (last?.whole !== note.whole) {
-      const named = logKeys.filter(({ name }) => name === origin);
-      last = { whole: note.whole, signers: signersOf(note, named, crypto) };
-    }
+  function signersOfCheckpoint(claim: LogClaim): Promise<LogKey[] | undefined> {
+    const { whole } = claim.note;
+    if (last?.whole !== whole) last = { whole, signers: logSigners(claim, logKeys, crypto) };
     return last.signers;
   }
 
@@ -152,9 +161,8 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
 
   function unknownKey(about: Partial<Verdict>): Verdict {
     if (passedOver === 0) return refusal("UNKNOWN_KEY", about);
-    const kinds =
-      passedOver === 1 ? "1 key of a kind that is unknown here" : `${passedOver} keys of kinds that are unknown here`;
-    return refusal("UNKNOWN_KEY", { ...about, message: `${explanations.UNKNOWN_KEY}, which has ${kinds}` });
+    const others = `${passedOver} ${passedOver === 1 ? "key" : "keys"} of a kind that is unknown here`;
+    return refusal("UNKNOWN_KEY", { ...about, message: `${explanations.UNKNOWN_KEY}, which has ${others}` });
   }
 
   async function verdict(claim: Claim): Promise<Verdict> {
@@ -178,10 +186,9 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
   }
 
   /** When a key was in use means nothing in a log: a later checkpoint proves an earlier entry. */
-  async function logVerdict(claim: LogClaim): Promise<Verdict> {
+  async function logVerdict(claim: LogClaim, signers: readonly LogKey[] | undefined): Promise<Verdict> {
     const { signedAt, lacks, checkpoint, index } = claim;
     const place = { log: checkpoint.origin, leafIndex: index };
-    const signers = await signersOfCheckpoint(claim.note, checkpoint.origin);
     if (signers === undefined)
       return refusal("PROOF_INVALID", { signedAt, ...place, message: "a signature of the checkpoint does not hold" });
     let first: Verdict | undefined;
@@ -199,7 +206,7 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
   async function logReasonFor(claim: LogClaim, key: LogKey): Promise<Verdict["reason"]> {
     const ofKey = reasonOfKey(key);
     if (ofKey === "KEY_STATE") return ofKey;
-    if (!(await isIncluded(claim.leaf, claim, crypto))) return "PROOF_INVALID";
+    if (!(await isIncluded(claim, claim.checkpoint, crypto))) return "PROOF_INVALID";
     if (!claim.spanMatches) return "SPAN_MISMATCH";
     return ofKey === "KEY_COMPROMISED" && isRecordedHead(claim, key) ? "OK" : ofKey;
   }
@@ -214,8 +221,11 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
           : span.integrity.algorithm === logProofAlgorithm
             ? await logClaimOfAttributes(span, tenant)
             : await claimOfAttributes(span, tenant);
-    const said = "reason" in claim ? claim : "leaf" in claim ? await logVerdict(claim) : await verdict(claim);
-    return { traceId, spanId, ...said };
+    const ids = { traceId, spanId };
+    if ("reason" in claim) return { verdict: { ...ids, ...claim } };
+    if (!("leaf" in claim)) return { verdict: { ...ids, ...(await verdict(claim)) } };
+    const signers = await signersOfCheckpoint(claim);
+    return { verdict: { ...ids, ...(await logVerdict(claim, signers)) }, place: { ...claim, signers } };
   };
 }
 
@@ -238,10 +248,10 @@ const namesAnother = "audit.integrity.tenant names another tenant";
 
 /** Says which attribute is missing or malformed, never what it is. */
 function malformed(integrity: Integrity, name: keyof Integrity): Verdict {
-  const isMissing = integrity[name] === undefined;
-  const message =
-    Object.keys(integrity).length === 0
-      ? "the span carries no evidence: put the attributes on it that signing gave"
-      : `audit.integrity.${name} ${isMissing ? "is missing: it " : ""}${forms[name]}`;
-  return refusal("MALFORMED", { message });
+  if (Object.keys(integrity).length === 0) {
+    const message = "the span carries no evidence: put the attributes on it that signing gave";
+    return refusal("MALFORMED", { unsigned: true, message });
+  }
+  const missing = integrity[name] === undefined ? "is missing: it " : "";
+  return refusal("MALFORMED", { message: `audit.integrity.${name} ${missing}${forms[name]}` });
 }

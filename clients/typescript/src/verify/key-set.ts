@@ -5,9 +5,10 @@
 import { canonicalBase64, canonicalBase64Url, hexText, isSame } from "./bytes.ts";
 import { type Crypto, hashBytes, publicKeyBytes, webCrypto } from "./crypto.ts";
 import { JsonNumber, type JsonTree, parseJson } from "./json-tree.ts";
-import { type Checkpoint, isIncluded, type LogEvidence, leafHash, parseLogProof } from "./log-proof.ts";
+import { type Checkpoint, type LogEvidence, logSigners, parseLogProof } from "./log-proof.ts";
+import { isIncluded, leafHash } from "./merkle.ts";
 import type { Subtle } from "./platform.ts";
-import { type NoteKey, parseVerifierKey, signersOf } from "./signed-note.ts";
+import { type NoteKey, parseVerifierKey } from "./signed-note.ts";
 import { parseHandover } from "./statement.ts";
 import { type KeyState, type LogKey, reasonOfKey, type VerifyingKey } from "./verdict.ts";
 
@@ -26,6 +27,10 @@ export interface KeySet {
   readonly logKeys: readonly LogKey[];
   /** Proofs that one key handed over to another. */
   readonly handovers: readonly HandoverClaim[];
+  /** Entries of handovers that were not used, as somebody says. */
+  readonly unusedHandovers: readonly UnusedHandover[];
+  /** Heads of logs that have ended: entries behind them are lost to the service. */
+  readonly endedLogs: readonly Checkpoint[];
   /** What the keys are verified by. */
   readonly crypto: Crypto;
   /**
@@ -39,8 +44,14 @@ export interface KeySet {
 
 /** A handover's entry and proof. Nothing of it is verified before `trusting`. */
 export interface HandoverClaim extends LogEvidence {
-  leaf: Uint8Array;
   to: NoteKey;
+}
+
+export interface UnusedHandover {
+  /** Name of the log. */
+  origin: string;
+  index: number;
+  leaf: Uint8Array;
 }
 
 type Members = ReadonlyMap<string, JsonTree>;
@@ -78,12 +89,16 @@ export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {
     keys.set(key.keyId, key);
     logKeys.push(...inLogs);
   }
-  const handovers: HandoverClaim[] = [];
+  const [handovers, unusedHandovers]: [HandoverClaim[], UnusedHandover[]] = [[], []];
   for (const [i, entry] of listAt(whole.get("handovers"), "handovers").entries()) {
     const claim = await readHandover(entry, `handovers[${i}]`, crypto);
-    if (claim !== undefined) handovers.push(claim);
+    if ("to" in claim) handovers.push(claim);
+    else unusedHandovers.push(claim);
   }
-  return keySet({ keys, passedOver, logKeys, handovers, crypto });
+  for (const [i, entry] of listAt(whole.get("unused_handovers"), "unused_handovers").entries())
+    unusedHandovers.push(await readUnusedHandover(entry, `unused_handovers[${i}]`, crypto));
+  const endedLogs = listAt(whole.get("ended_logs"), "ended_logs").map((each, i) => readHead(each, `ended_logs[${i}]`));
+  return keySet({ keys, passedOver, logKeys, handovers, unusedHandovers, endedLogs, crypto });
 }
 
 function keySet(parts: Omit<KeySet, "trusting" | "has">): KeySet {
@@ -125,12 +140,11 @@ async function trustedKeys(
   for (;;) {
     const reached: NoteKey[] = [];
     for (const handover of handovers) {
-      const { to, note, checkpoint } = handover;
-      const named = keys.filter(({ name }) => name === checkpoint.origin);
-      const signers = (await signersOf(note, named, crypto)) ?? [];
+      const { to, checkpoint } = handover;
+      const signers = (await logSigners(handover, keys, crypto)) ?? [];
       const isTrusted = signers.some((key) => trusted.includes(key) && reasonOfKey(key) === "OK");
       if (to.name === checkpoint.origin && isTrusted && isAmong(to, signers))
-        if (await isIncluded(handover.leaf, handover, crypto)) reached.push(to);
+        if (await isIncluded(handover, checkpoint, crypto)) reached.push(to);
     }
     const more = keys.filter((key) => trusted.includes(key) || isAmong(key, reached));
     if (more.length === trusted.length) return trusted;
@@ -177,7 +191,8 @@ async function readKey(jwk: Members, at: string, crypto: Crypto): Promise<{ key:
     readDate(jwk.get(name), `${at}.${name}`),
   );
   const key: VerifyingKey = { keyId, publicKey, state, validFrom, validUntil, compromisedAt };
-  const compromisedLog = readHead(jwk.get("compromised_log"), `${at}.compromised_log`);
+  const marked = jwk.get("compromised_log") ?? undefined;
+  const compromisedLog = marked === undefined ? undefined : readHead(marked, `${at}.compromised_log`);
   const inLogs: LogKey[] = [];
   for (const [i, vkey] of listAt(jwk.get("vkeys"), `${at}.vkeys`).entries()) {
     const named = await parseVerifierKey(textAt(vkey, `${at}.vkeys[${i}]`), crypto);
@@ -203,30 +218,41 @@ function readPublicKey(jwk: Members, at: string): Uint8Array {
   return publicKey;
 }
 
-function readHead(value: JsonTree | undefined, at: string): Checkpoint | undefined {
-  if (value === null || value === undefined) return undefined;
+function readHead(value: JsonTree, at: string): Checkpoint {
   const head = membersAt(value, at);
   const root = base64At(head.get("root"), `${at}.root`);
   if (root.length !== hashBytes) throw new KeySetError(`${at}.root must be ${hashBytes} bytes`);
   return { origin: textAt(head.get("origin"), `${at}.origin`), size: indexAt(head.get("size"), `${at}.size`), root };
 }
 
-/** Undefined for a key that was announced and never came into use. */
-async function readHandover(value: JsonTree, at: string, crypto: Crypto): Promise<HandoverClaim | undefined> {
+/** Releases of 0.1 list a handover that was not used among the others, with an empty proof. */
+async function readHandover(value: JsonTree, at: string, crypto: Crypto): Promise<HandoverClaim | UnusedHandover> {
   const members = membersAt(value, at);
-  const entry = base64At(members.get("entry"), `${at}.entry`);
   const proof = textAt(members.get("proof"), `${at}.proof`);
+  if (proof === "") return readUnusedHandover(value, at, crypto);
+  const evidence = parseLogProof(proof);
+  if (evidence === undefined) throw new KeySetError(`${at} has no log proof`);
+  return { ...evidence, ...(await readHandoverEntry(members, at, crypto)) };
+}
+
+async function readUnusedHandover(value: JsonTree, at: string, crypto: Crypto): Promise<UnusedHandover> {
+  const members = membersAt(value, at);
+  const { leaf } = await readHandoverEntry(members, at, crypto);
+  const origin = textAt(members.get("origin"), `${at}.origin`);
+  return { origin, index: indexAt(members.get("leaf_index"), `${at}.leaf_index`), leaf };
+}
+
+async function readHandoverEntry(
+  members: Members,
+  at: string,
+  crypto: Crypto,
+): Promise<{ leaf: Uint8Array; to: NoteKey }> {
+  const entry = base64At(members.get("entry"), `${at}.entry`);
   const handover = parseHandover(entry);
   const to = handover && (await parseVerifierKey(handover.toVkey, crypto));
-  const isWhole = to && hexText(await crypto.sha256(Uint8Array.from(to.publicKey))) === handover?.toKeyDigest;
-  if (isWhole && proof === "") {
-    textAt(members.get("origin"), `${at}.origin`);
-    indexAt(members.get("leaf_index"), `${at}.leaf_index`);
-    return undefined;
-  }
-  const evidence = parseLogProof(proof);
-  if (!isWhole || evidence === undefined) throw new KeySetError(`${at} is not a handover's entry and its log proof`);
-  return { ...evidence, to, leaf: await leafHash(entry, crypto) };
+  if (to === undefined || hexText(await crypto.sha256(Uint8Array.from(to.publicKey))) !== handover?.toKeyDigest)
+    throw new KeySetError(`${at} is not a handover's entry`);
+  return { leaf: await leafHash(entry, crypto), to };
 }
 
 const dateForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;

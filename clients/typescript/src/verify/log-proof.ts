@@ -2,37 +2,34 @@
  * C2SP tlog-proof: an entry's index, its inclusion path of RFC 6962, and the signed note of a C2SP tlog-checkpoint, as text that verifies
  * offline.
  */
-import { canonicalBase64, concat, isSame } from "./bytes.ts";
+import { canonicalBase64 } from "./bytes.ts";
 import { type Crypto, hashBytes } from "./crypto.ts";
-import { type Note, parseNote } from "./signed-note.ts";
+import type { Inclusion, TreeHead } from "./merkle.ts";
+import { type Note, type NoteKey, parseNote, signersOf } from "./signed-note.ts";
 
 /** Name of the format in `audit.integrity.algorithm` and in the first line of a proof. */
 export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
 
 /** How far a log went. */
-export interface Checkpoint {
+export interface Checkpoint extends TreeHead {
   /** The log's name. */
   origin: string;
-  /** Number of its entries. */
-  size: number;
-  /** 32 bytes. */
-  root: Uint8Array;
 }
 
-/** Nothing of it is verified. */
-export interface LogEvidence {
-  index: number;
-  /** Hashes of 32 bytes, from the leaf up. */
-  path: readonly Uint8Array[];
+/** A checkpoint as it was signed. Nothing of it is verified. */
+export interface SignedCheckpoint {
   checkpoint: Checkpoint;
   note: Note;
 }
+
+/** A log proof in its parts, and what it is the proof of. Nothing of it is verified. */
+export interface LogEvidence extends Inclusion, SignedCheckpoint {}
 
 /** No tree has more levels: sizes are safe integers. */
 const maxPathHashes = 53;
 
 /** Undefined for a text that is no log proof with a checkpoint in it. */
-export function parseLogProof(text: string): LogEvidence | undefined {
+export function parseLogProof(text: string): Omit<LogEvidence, "leaf"> | undefined {
   const end = text.indexOf("\n\n");
   const [format, ...lines] = text.slice(0, Math.max(end, 0)).split("\n");
   if (format !== logProofAlgorithm) return undefined;
@@ -42,35 +39,39 @@ export function parseLogProof(text: string): LogEvidence | undefined {
   const index = parseIndex(/^index (.+)$/.exec(lines.shift() ?? "")?.[1] ?? "");
   const path = lines.map(canonicalBase64).filter((hash) => hash?.length === hashBytes) as Uint8Array[];
   if (index === undefined || path.length !== lines.length || path.length > maxPathHashes) return undefined;
-  const note = parseNote(text.slice(end + 2));
+  const signed = parseSignedCheckpoint(text.slice(end + 2));
+  return signed && { index, path, ...signed };
+}
+
+/** A note without an empty line in its text, so that several may stand one behind the other. */
+const noteForm = /(?:(?!— ).+\n)+\n(?:— .+\n)+\s*/guy;
+
+/**
+ * Checkpoints that somebody kept in a text, one behind the other; it may have the line ends of Windows and a byte order mark, which were
+ * not signed. Undefined for a text that has anything else, or none.
+ */
+export function parseKeptCheckpoints(kept: string): SignedCheckpoint[] | undefined {
+  const text = kept.replace(/^\ufeff/, "").replaceAll("\r\n", "\n");
+  const notes = text.match(noteForm) ?? [];
+  const checkpoints = notes.map((note) => parseSignedCheckpoint(`${note.trimEnd()}\n`));
+  const isWhole = notes.length > 0 && notes.join("") === text && !checkpoints.includes(undefined);
+  return isWhole ? (checkpoints as SignedCheckpoint[]) : undefined;
+}
+
+function parseSignedCheckpoint(text: string): SignedCheckpoint | undefined {
+  const note = parseNote(text);
   const checkpoint = note && parseCheckpoint(note.text);
-  return checkpoint === undefined ? undefined : { index, path, checkpoint, note: note! };
+  return checkpoint && { checkpoint, note: note! };
 }
 
-/** RFC 6962, 2.1. */
-export function leafHash(entry: Uint8Array, crypto: Crypto): Promise<Uint8Array> {
-  return crypto.sha256(concat([Uint8Array.of(0), entry]));
-}
-
-/** Whether the leaf is in the checkpoint's tree at its index: RFC 9162, 2.1.3.2. */
-export async function isIncluded(leaf: Uint8Array, evidence: LogEvidence, crypto: Crypto): Promise<boolean> {
-  const { index, path, checkpoint } = evidence;
-  if (index >= checkpoint.size) return false;
-  // Both count nodes of the present level. They may have more bits than operators on bits take.
-  let [node, last] = [index, checkpoint.size - 1];
-  const up = () => {
-    [node, last] = [Math.floor(node / 2), Math.floor(last / 2)];
-  };
-  let root = leaf;
-  for (const sibling of path) {
-    if (last === 0) return false;
-    const isLeft = node % 2 === 1 || node === last;
-    root = await crypto.sha256(concat([Uint8Array.of(1), ...(isLeft ? [sibling, root] : [root, sibling])]));
-    // The last node of a level may have no sibling there, and is then that of the next.
-    if (isLeft) while (node % 2 === 0 && node !== 0) up();
-    up();
-  }
-  return last === 0 && isSame(root, checkpoint.root);
+/** The keys that signed a checkpoint by the name of its log; undefined where a signature of one of them does not hold. */
+export function logSigners<Key extends NoteKey>(
+  { checkpoint, note }: SignedCheckpoint,
+  keys: readonly Key[],
+  crypto: Crypto,
+): Promise<Key[] | undefined> {
+  const named = keys.filter(({ name }) => name === checkpoint.origin);
+  return signersOf(note, named, crypto);
 }
 
 /** Lines behind the root mean nothing here. */
@@ -84,7 +85,7 @@ function parseCheckpoint(text: string): Checkpoint | undefined {
 }
 
 /** ASCII decimal without leading zeros, up to 2^53 - 1. */
-function parseIndex(text: string): number | undefined {
+export function parseIndex(text: string): number | undefined {
   const value = /^(0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
   return Number.isSafeInteger(value) ? value : undefined;
 }

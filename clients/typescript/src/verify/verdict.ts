@@ -28,6 +28,8 @@ export interface Verdict {
   /** Whether the span is as it was when the tenant's key signed it. */
   verified: boolean;
   reason: Reason;
+  /** True for a span without any evidence, which is MALFORMED. */
+  unsigned?: true;
   /** The key that the evidence names, 32 lower-case hex digits. */
   keyId?: string;
   /** State of that key, where the key set has it. */

@@ -77,7 +77,7 @@ function outcomeOf(verdicts: readonly Verdict[]): string {
   return verdicts.some(({ verified }) => verified) ? "verified" : "refused";
 }
 
-function saidIn({ verified, message, ...said }: Verdict) {
+function saidIn({ verified, unsigned, message, ...said }: Verdict) {
   if (verified !== (said.reason === "OK")) throw new Error(`verified is ${verified} of a span that is ${said.reason}`);
   return said;
 }

@@ -1,0 +1,121 @@
+/** The Merkle tree of a log: RFC 6962, 2.1, by SHA-256. Sizes are safe integers, and may have more bits than operators on bits take. */
+import { concat, isSame } from "./bytes.ts";
+import type { Crypto } from "./crypto.ts";
+
+export interface TreeHead {
+  size: number;
+  /** 32 bytes. */
+  root: Uint8Array;
+}
+
+/** A leaf by its hash, and what is said of its place. */
+export interface Inclusion {
+  leaf: Uint8Array;
+  index: number;
+  /** Hashes of 32 bytes, from the leaf up. */
+  path: readonly Uint8Array[];
+}
+
+/** A tree by the hashes of the complete subtrees that it is made of, widest first: one for each bit of its size. */
+export interface Tree {
+  size: number;
+  subtrees: readonly Uint8Array[];
+}
+
+export function leafHash(entry: Uint8Array, { sha256 }: Crypto): Promise<Uint8Array> {
+  return sha256(concat([Uint8Array.of(0), entry]));
+}
+
+function nodeHash(left: Uint8Array, right: Uint8Array, { sha256 }: Crypto): Promise<Uint8Array> {
+  return sha256(concat([Uint8Array.of(1), left, right]));
+}
+
+/** Whether the leaf is in the tree at its index: RFC 9162, 2.1.3.2. */
+export async function isIncluded({ leaf, index, path }: Inclusion, head: TreeHead, crypto: Crypto): Promise<boolean> {
+  if (index >= head.size) return false;
+  const isLeft = sidesOf(index, head.size);
+  if (path.length !== isLeft.length) return false;
+  let root = leaf;
+  for (const [i, sibling] of path.entries())
+    root = isLeft[i] ? await nodeHash(sibling, root, crypto) : await nodeHash(root, sibling, crypto);
+  return isSame(root, head.root);
+}
+
+/** The tree of all leaves before one, from its path in a tree of `size`, which has to hold: the siblings on the left. */
+export function treeBefore({ index, path }: Inclusion, size: number): Tree {
+  const isLeft = sidesOf(index, size);
+  return { size: index, subtrees: path.filter((_, i) => isLeft[i]).reverse() };
+}
+
+/** The hash of the complete subtree of 2^level leaves that the leaf is in, from its path in a tree that has that, which has to hold. */
+export async function subtreeHash(
+  { leaf, index, path }: Inclusion,
+  level: number,
+  crypto: Crypto,
+): Promise<Uint8Array> {
+  let hash = leaf;
+  for (const [i, sibling] of path.slice(0, level).entries()) {
+    const isLeft = Math.floor(index / 2 ** i) % 2 === 1;
+    hash = isLeft ? await nodeHash(sibling, hash, crypto) : await nodeHash(hash, sibling, crypto);
+  }
+  return hash;
+}
+
+/** Of each sibling on the path of a leaf, whether it is on the left. */
+function sidesOf(index: number, size: number): boolean[] {
+  const isLeft: boolean[] = [];
+  // Both count nodes of a level. The last one may have no sibling there, and is then that of the next level.
+  for (let [node, last] = [index, size - 1]; last > 0; [node, last] = [Math.floor(node / 2), Math.floor(last / 2)])
+    if (node % 2 === 1 || node < last) isLeft.push(node % 2 === 1);
+  return isLeft;
+}
+
+/** The complete subtree of 2^level leaves from `start` to before `end`. */
+export interface Subtree {
+  start: number;
+  end: number;
+  level: number;
+  hash: Uint8Array;
+}
+
+export interface GrowingTree {
+  size(): number;
+  root(): Promise<Uint8Array>;
+  add(leaf: Uint8Array): Promise<void>;
+  /** The first subtree that the other tree, of the same size, has with another hash; undefined where they are the same. */
+  differenceFrom(other: Tree): Subtree | undefined;
+}
+
+export function growingTree(from: Tree, crypto: Crypto): GrowingTree {
+  let { size } = from;
+  const subtrees = [...from.subtrees];
+  return {
+    size: () => size,
+
+    async root() {
+      let root = subtrees.at(-1) ?? (await crypto.sha256(new Uint8Array()));
+      for (const left of subtrees.slice(0, -1).reverse()) root = await nodeHash(left, root, crypto);
+      return root;
+    },
+
+    async add(leaf) {
+      let hash = leaf;
+      for (let rest = size; rest % 2 === 1; rest = Math.floor(rest / 2))
+        hash = await nodeHash(subtrees.pop()!, hash, crypto);
+      subtrees.push(hash);
+      size += 1;
+    },
+
+    differenceFrom(other) {
+      let start = 0;
+      for (const [i, hash] of other.subtrees.entries()) {
+        let level = 0;
+        while (2 ** (level + 1) <= size - start) level += 1;
+        const end = start + 2 ** level;
+        if (!isSame(hash, subtrees[i]!)) return { start, end, level, hash };
+        start = end;
+      }
+      return undefined;
+    },
+  };
+}
