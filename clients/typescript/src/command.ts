@@ -1,27 +1,34 @@
 #!/usr/bin/env node
-/** `fluo-kms-verify`: were these spans signed by this tenant, and are they unchanged? Needs the public keys and no service. */
+/** `fluo-kms-verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
-  explanations,
   type KeySet,
   KeySetError,
+  LogError,
   parseKeySet,
   UnreadableExportError,
-  type Verdict,
   verifyExport,
+  verifyLog,
 } from "./verify.ts";
+import { jsonText, oneLine, type Report, reportOnLogs, reportOnSpans } from "./verify-report.ts";
 
-const usage = `Usage: fluo-kms-verify --keys FILE [--tenant TENANT] [--vkey VKEY]… [--json] SPANS_FILE
+const usage = `Usage: fluo-kms-verify --keys FILE [OPTIONS] SPANS_FILE
 
 Verifies signed spans offline. SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines.
 
-  --keys FILE      the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them
-  --tenant TENANT  who must have signed; without it, whom each span names
-  --vkey VKEY      trust this key alone, and those that it hands over to; may be given several times
-  --json           print JSON
+  --keys FILE        the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them
+  --tenant TENANT    who must have signed; without it, whom each span names
+  --vkey VKEY        trust this key alone, and those that it hands over to; may be given several times
+  --log              check that the spans are all of the log's, in its order, from the first to the last
+  --checkpoint FILE  with --log: checkpoints that you kept, one or several in a file; may be given several times
+  --from SIZE        with --log: begin behind the first SIZE entries
+  --to SIZE          with --log: end with the first SIZE entries
+  --any-order        with --log: the file is in no order, as from a store that keeps none
+  --json             print JSON
 
-Exits with 0 when every span verifies, 1 when any does not or there is none, 2 for wrong usage.`;
+Exits with 0 when every span verifies, and with --log none is missing, repeated, out of order or rewritten; 1 when not, or when there is no
+span; 2 for wrong usage.`;
 
 /** What ends the command, in words for people. */
 class Failure extends Error {
@@ -39,32 +46,28 @@ async function run(args: string[]): Promise<number> {
     print(usage);
     return 0;
   }
-  const { keys: keysFile, tenant, vkey: vkeys = [], json = false } = values;
   const [spansFile] = positionals;
-  if (keysFile === undefined) throw new Failure("verify needs --keys FILE", 2);
+  if (values.keys === undefined) throw new Failure("verify needs --keys FILE", 2);
   if (spansFile === undefined || positionals.length > 1) throw new Failure("verify takes one SPANS_FILE", 2);
-  const all = await parseKeySet(read(keysFile).toString("utf8"));
-  const keys = vkeys.length === 0 ? all : await trusted(all, vkeys);
-  const verdicts = await verifyExport(keys, read(spansFile), tenant);
-  const verified = verdicts.filter((each) => each.verified).length;
-  const failed = verdicts.length - verified;
-  if (json) print(JSON.stringify({ verified, failed, spans: verdicts.map(jsonOf) }, undefined, 2));
-  else {
-    for (const line of table(verdicts.map(rowOf))) print(oneLine(line));
-    if (verdicts.length === 0) print("there are no spans in the file");
-    else print(`${verified} of ${verdicts.length} verified${failed > 0 ? `, ${failed} failed` : ""}`);
-  }
-  return verified > 0 && failed === 0 ? 0 : 1;
+  const range = logRange(values);
+  const keys = await trusted(await parseKeySet(keysText(values.keys)), values.vkey);
+  const report = await reportOn(keys, read(spansFile), { ...values, range });
+  if (values.json) print(jsonText(report.json));
+  else for (const line of report.lines) print(oneLine(line));
+  return report.ok ? 0 : 1;
 }
 
-async function trusted(keys: KeySet, vkeys: readonly string[]): Promise<KeySet> {
-  for (const vkey of vkeys) {
-    const isThere = await keys.has(vkey).catch((error: Error) => {
-      throw new Failure(error.message, 2);
-    });
-    if (!isThere) throw new Failure(`the keys file has no key ${vkey}`);
-  }
-  return keys.trusting(vkeys);
+type Values = ReturnType<typeof parsed>["values"];
+type Range = { from: number | undefined; to: number | undefined };
+
+async function reportOn(
+  keys: KeySet,
+  spans: Uint8Array,
+  { tenant, checkpoint = [], "any-order": anyOrder = false, range }: Values & { range: Range | undefined },
+): Promise<Report> {
+  if (range === undefined) return reportOnSpans(await verifyExport(keys, spans, tenant));
+  const checkpoints = checkpoint.map((file) => ({ name: file, text: read(file).toString("utf8") }));
+  return reportOnLogs(await verifyLog(keys, spans, { ...range, tenant, checkpoints, anyOrder }), anyOrder);
 }
 
 function parsed(args: string[]) {
@@ -76,12 +79,57 @@ function parsed(args: string[]) {
         keys: { type: "string" },
         tenant: { type: "string" },
         vkey: { type: "string", multiple: true },
+        log: { type: "boolean" },
+        checkpoint: { type: "string", multiple: true },
+        from: { type: "string" },
+        to: { type: "string" },
+        "any-order": { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
     });
   } catch (error) {
     throw new Failure((error as Error).message, 2);
+  }
+}
+
+/** Undefined where each span is for itself. */
+function logRange(values: Values): Range | undefined {
+  if (values.log) {
+    const [from, to] = [sizeOf(values, "from"), sizeOf(values, "to")];
+    if (from !== undefined && to !== undefined && from >= to) throw new Failure("--from must be below --to", 2);
+    return { from, to };
+  }
+  const only = (["checkpoint", "from", "to", "any-order"] as const).find((name) => values[name] !== undefined);
+  if (only !== undefined) throw new Failure(`--${only} is for --log`, 2);
+  return undefined;
+}
+
+function sizeOf(values: Values, name: "from" | "to"): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const size = /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(size)) throw new Failure(`--${name} is a number of entries`, 2);
+  return size;
+}
+
+async function trusted(keys: KeySet, vkeys: readonly string[] = []): Promise<KeySet> {
+  for (const vkey of vkeys) {
+    const isThere = await keys.has(vkey).catch((error: Error) => {
+      throw new Failure(error.message, 2);
+    });
+    if (!isThere) throw new Failure(`the keys file has no key ${vkey}`);
+  }
+  return vkeys.length === 0 ? keys : keys.trusting(vkeys);
+}
+
+/** With its byte order mark, which is for the key set to pass over. */
+function keysText(file: string): string {
+  const bytes = read(file);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Failure("the keys file is not UTF-8; save what jwks.json answers");
   }
 }
 
@@ -93,45 +141,21 @@ function read(file: string): Buffer {
   }
 }
 
-function rowOf({ traceId = "-", spanId = "-", reason, keyId, keyState, signedAt, leafIndex, message }: Verdict) {
-  const place = leafIndex === undefined ? "" : `entry ${leafIndex}`;
-  const about =
-    reason === "OK" ? [signedAt, keyId, keyState, place].join("  ").trimEnd() : (message ?? explanations[reason]);
-  return [`${traceId}/${spanId}`, reason, about];
-}
-
-function jsonOf({ traceId, spanId, verified, reason, message, keyId, keyState, signedAt, log, leafIndex }: Verdict) {
-  return {
-    ...{ trace_id: traceId, span_id: spanId, verified, reason, message },
-    ...{ key_id: keyId, key_state: keyState, signed_at: signedAt, log, leaf_index: leafIndex },
-  };
-}
-
-/** Rows as columns, two spaces apart. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = [0, 1].map((i) => rows.reduce((width, row) => Math.max(width, row[i]!.length), 0));
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-/** What others wrote cannot steer the terminal. */
-function oneLine(text: string): string {
-  return text.replace(/\p{Cc}/gu, "?");
-}
-
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+// A reader that left, such as `head`, has what it wants.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  process.stderr.write(`fluo-kms-verify: standard output cannot be written (${error.code})\n`);
+  process.exitCode = 1;
+});
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Failure || error instanceof KeySetError || error instanceof UnreadableExportError))
-    throw error;
-  process.stderr.write(`fluo-kms-verify: ${oneLine(error.message)}\n`);
+  const isTold = [Failure, KeySetError, LogError, UnreadableExportError].some((kind) => error instanceof kind);
+  if (!isTold) throw error;
+  process.stderr.write(`fluo-kms-verify: ${oneLine((error as Error).message)}\n`);
   process.exitCode = error instanceof Failure ? error.exitCode : 1;
 }
