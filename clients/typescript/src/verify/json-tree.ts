@@ -19,9 +19,9 @@ export class JsonNumber {
 export const numberForm = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 const maxLevels = 512;
-const [quote, backslash, space] = [0x22, 0x5c, 0x20];
+const [quote, backslash] = [0x22, 0x5c];
 const white = /[\t\n\r ]*/y;
-const word = /[-+.\w]+/y;
+const wordForm = /[-+.\w]+/y;
 const words: ReadonlyMap<string, JsonTree> = new Map([
   ["null", null],
   ["true", true],
@@ -44,11 +44,6 @@ export function parseJson(text: string): JsonTree {
     return text.charAt(at);
   }
 
-  function take(character: string): void {
-    if (next() !== character) throw new SyntaxError("the text is not JSON");
-    at += 1;
-  }
-
   /** Whether the next character is this one, which then is taken. */
   function takes(character: string): boolean {
     const is = next() === character;
@@ -56,68 +51,67 @@ export function parseJson(text: string): JsonTree {
     return is;
   }
 
+  function take(character: string): void {
+    if (!takes(character)) throw notJson();
+  }
+
   function value(level: number): JsonTree {
     const first = next();
     if (first === '"') return string();
-    if (first !== "{" && first !== "[") return scalar();
+    if (first !== "{" && first !== "[") return word();
     if (level > maxLevels) throw new MalformedError("the JSON is nested too deeply");
-    return first === "{" ? object(level) : list(level);
-  }
-
-  function object(level: number): JsonTree {
-    const members = new Map<string, JsonTree>();
-    take("{");
-    if (takes("}")) return members;
-    do {
-      next();
-      const name = string();
-      if (members.has(name)) twice ??= name;
-      take(":");
-      members.set(name, value(level + 1));
-    } while (takes(","));
-    take("}");
-    return members;
-  }
-
-  function list(level: number): JsonTree {
+    at += 1;
+    if (first === "{") {
+      const members = new Map<string, JsonTree>();
+      each("}", () => {
+        next();
+        const name = string();
+        if (members.has(name)) twice ??= name;
+        take(":");
+        members.set(name, value(level + 1));
+      });
+      return members;
+    }
     const items: JsonTree[] = [];
-    take("[");
-    if (takes("]")) return items;
-    do items.push(value(level + 1));
-    while (takes(","));
-    take("]");
+    each("]", () => items.push(value(level + 1)));
     return items;
   }
 
+  /** Members or items up to the end of their object or list. */
+  function each(end: string, read: () => void): void {
+    if (takes(end)) return;
+    do read();
+    while (takes(","));
+    take(end);
+  }
+
+  /** By no expression: many escapes would overflow its stack. */
   function string(): string {
     const start = at;
-    at = endOfString(text, start);
+    if (text.charCodeAt(start) !== quote) throw notJson();
+    for (at += 1; at < text.length && text.charCodeAt(at) !== quote; at += 1)
+      if (text.charCodeAt(at) === backslash) at += 1;
+    at += 1;
+    // Refuses what is no string of JSON, such as one that does not end.
     return JSON.parse(text.slice(start, at)) as string;
   }
 
-  function scalar(): JsonTree {
-    word.lastIndex = at;
-    const [spelling = ""] = word.exec(text) ?? [];
+  function word(): JsonTree {
+    wordForm.lastIndex = at;
+    const [spelling = ""] = wordForm.exec(text) ?? [];
     at += spelling.length;
     const known = words.get(spelling);
     if (known !== undefined) return known;
-    if (!numberForm.test(spelling)) throw new SyntaxError("the text is not JSON");
+    if (!numberForm.test(spelling)) throw notJson();
     return new JsonNumber(spelling);
   }
 
   const tree = value(1);
-  if (next() !== "") throw new SyntaxError("the text is not JSON");
+  if (next() !== "") throw notJson();
   if (twice !== undefined) throw new MalformedError(`${twice}: is there twice, and parsers differ on which counts`);
   return tree;
 }
 
-/** Behind the closing quote. No expression: many escapes would overflow its stack. Throws SyntaxError where no string begins or ends. */
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; text.charCodeAt(start) === quote && at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (unit === quote) return at + 1;
-    if (unit < space) break;
-    if (unit === backslash) at += 1;
-  }
-  throw new SyntaxError("the text is not JSON");
+function notJson(): SyntaxError {
+  return new SyntaxError("the text is not JSON");
 }

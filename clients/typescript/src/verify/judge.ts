@@ -16,12 +16,14 @@ import {
   parseKeyedStatement,
   parseLogStatement,
   preAuthenticationEncoding,
+  type SpanStatement,
   signedAtMs,
 } from "./statement.ts";
 import {
   explanations,
   type LogKey,
   mismatch,
+  type Reason,
   reasonOfKey,
   refusal,
   type Verdict,
@@ -42,20 +44,23 @@ export interface LogProof {
   proof: string;
 }
 
-/** An individual signature. */
-interface Claim extends SignedStatement {
-  keyId: string;
+/** What the evidence of a span claims. Nothing of it is verified. */
+interface Claim {
   signedAt: string;
+  /** The key that an individual signature names. */
+  keyId?: string;
+  /** What was signed, or is the log's entry. */
+  statement: Uint8Array;
   spanMatches: boolean;
   lacks: string;
 }
 
-/** A place in a log. */
-interface LogClaim extends LogEvidence {
-  signedAt: string;
-  spanMatches: boolean;
-  lacks: string;
+/** An individual signature. */
+interface SignatureClaim extends Claim {
+  signature: Uint8Array;
 }
+
+type LogClaim = Claim & LogEvidence;
 
 /** What there is to say of a span, and what it claims. */
 export interface Judged {
@@ -100,63 +105,57 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
     return last.signers;
   }
 
-  async function claimOfAttributes(span: ReadSpan, tenant: string): Promise<Claim | Verdict> {
+  /** Its statement is written from span and attributes, so that any change breaks the signature or the proof. */
+  async function claimOfAttributes(span: ReadSpan, tenant: string): Promise<SignatureClaim | LogClaim | Verdict> {
     const { integrity, traceId, spanId, lacks } = span;
-    const { key_id: keyId } = integrity;
-    if (integrity.algorithm !== "EdDSA") return malformed(integrity, "algorithm");
-    const signature = canonicalBase64(integrity.value ?? "");
-    if (signature?.length !== signatureBytes) return malformed(integrity, "value");
-    if (keyId === undefined || !/^[0-9a-f]{32}$/.test(keyId)) return malformed(integrity, "key_id");
-    const signedAt = canonicalSignedAt(integrity.signed_at ?? "");
-    if (signedAt === undefined) return malformed(integrity, "signed_at");
-    if (integrity.tenant === undefined) return malformed(integrity, "tenant");
-    if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { keyId, signedAt, message: namesAnother });
-    // Written from span and attributes, so that any change breaks the signature.
-    const text = keyedStatementText({ traceId, spanId, digest: await digestOf(span), tenant, keyId, signedAt });
-    return { keyId, signedAt, statement: utf8Bytes(text), signature, spanMatches: true, lacks };
-  }
-
-  async function claimOfStatement(span: ReadSpan, given: SignedStatement, tenant: string): Promise<Claim | Verdict> {
-    const parts = parseKeyedStatement(given.statement);
-    if (parts === undefined)
-      return refusal("MALFORMED", { message: "the statement must be the exact text that SignSpan returned" });
-    if (given.signature.length !== signatureBytes)
-      return refusal("MALFORMED", { message: `the signature must have ${signatureBytes} bytes` });
-    const { keyId, signedAt } = parts;
-    if (parts.tenant !== tenant)
-      return refusal("UNKNOWN_KEY", { keyId, signedAt, message: "the statement names another tenant" });
-    const isItsDigest = parts.digest === (await digestOf(span));
-    const spanMatches = isItsDigest && parts.traceId === span.traceId && parts.spanId === span.spanId;
-    return { keyId, signedAt, ...given, spanMatches, lacks: spanMatches ? "" : span.lacks };
-  }
-
-  async function logClaimOfAttributes(span: ReadSpan, tenant: string): Promise<LogClaim | Verdict> {
-    const { integrity, traceId, spanId, lacks } = span;
-    const bytes = canonicalBase64(integrity.value ?? "");
-    const evidence = parseLogProof((bytes && utf8Text(bytes)) ?? "");
+    const { algorithm, key_id: keyId } = integrity;
+    const isLog = algorithm === logProofAlgorithm;
+    if (!isLog && algorithm !== "EdDSA") return malformed(integrity, "algorithm");
+    const value = canonicalBase64(integrity.value ?? "");
+    const evidence = isLog ? parseLogProof((value && utf8Text(value)) ?? "") : signatureOf(value);
     if (evidence === undefined) return malformed(integrity, "value");
-    if (integrity.key_id !== undefined) return malformed(integrity, "key_id");
+    if (isLog ? keyId !== undefined : !/^[0-9a-f]{32}$/.test(keyId ?? "")) return malformed(integrity, "key_id");
     const signedAt = canonicalSignedAt(integrity.signed_at ?? "");
     if (signedAt === undefined) return malformed(integrity, "signed_at");
     if (integrity.tenant === undefined) return malformed(integrity, "tenant");
-    if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt, message: namesAnother });
-    const text = logStatementText({ traceId, spanId, digest: await digestOf(span), tenant, signedAt });
-    return { ...evidence, signedAt, leaf: await leafHash(utf8Bytes(text), crypto), spanMatches: true, lacks };
+    const named = { signedAt, ...(keyId !== undefined && { keyId }) };
+    if (integrity.tenant !== tenant)
+      return refusal("UNKNOWN_KEY", { ...named, message: "audit.integrity.tenant names another tenant" });
+    const parts = { traceId, spanId, digest: await digestOf(span), tenant, signedAt };
+    const text = keyId === undefined ? logStatementText(parts) : keyedStatementText({ ...parts, keyId });
+    return withLeaf({ ...named, statement: utf8Bytes(text), spanMatches: true, lacks }, evidence);
   }
 
-  async function logClaimOfStatement(span: ReadSpan, given: LogProof, tenant: string): Promise<LogClaim | Verdict> {
-    const parts = parseLogStatement(given.statement);
-    const evidence = parseLogProof(given.proof);
+  async function claimOfStatement(
+    span: ReadSpan,
+    given: SignedStatement | LogProof,
+    tenant: string,
+  ): Promise<SignatureClaim | LogClaim | Verdict> {
+    const { statement } = given;
+    const parts: (SpanStatement & { keyId?: string }) | undefined =
+      "proof" in given ? parseLogStatement(statement) : parseKeyedStatement(statement);
     if (parts === undefined)
-      return refusal("MALFORMED", { message: "the statement must be the exact text of the log's entry" });
-    if (evidence === undefined) return refusal("MALFORMED", { message: "the proof must be the text of a tlog-proof" });
-    const { signedAt } = parts;
+      return refusal("MALFORMED", { message: "the statement must be the exact text that signing returned" });
+    const evidence = "proof" in given ? parseLogProof(given.proof) : signatureOf(given.signature);
+    if (evidence === undefined)
+      return refusal("MALFORMED", {
+        message: "the evidence must be 64 bytes of a signature, or the text of a tlog-proof",
+      });
+    const { signedAt, keyId } = parts;
+    const named = { signedAt, ...(keyId !== undefined && { keyId }) };
     if (parts.tenant !== tenant)
-      return refusal("UNKNOWN_KEY", { signedAt, message: "the statement names another tenant" });
+      return refusal("UNKNOWN_KEY", { ...named, message: "the statement names another tenant" });
     const isItsDigest = parts.digest === (await digestOf(span));
     const spanMatches = isItsDigest && parts.traceId === span.traceId && parts.spanId === span.spanId;
-    const leaf = await leafHash(given.statement, crypto);
-    return { ...evidence, signedAt, leaf, spanMatches, lacks: spanMatches ? "" : span.lacks };
+    return withLeaf({ ...named, statement, spanMatches, lacks: spanMatches ? "" : span.lacks }, evidence);
+  }
+
+  async function withLeaf(
+    claim: Claim,
+    evidence: { signature: Uint8Array } | Omit<LogEvidence, "leaf">,
+  ): Promise<SignatureClaim | LogClaim> {
+    if ("signature" in evidence) return { ...claim, ...evidence };
+    return { ...claim, ...evidence, leaf: await leafHash(claim.statement, crypto) };
   }
 
   function unknownKey(about: Partial<Verdict>): Verdict {
@@ -165,17 +164,13 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
     return refusal("UNKNOWN_KEY", { ...about, message: `${explanations.UNKNOWN_KEY}, which has ${others}` });
   }
 
-  async function verdict(claim: Claim): Promise<Verdict> {
-    const { keyId, signedAt, lacks } = claim;
+  async function signatureVerdict(claim: SignatureClaim): Promise<Verdict> {
+    const { keyId = "", signedAt } = claim;
     const key = keys.get(keyId);
-    if (key === undefined) return unknownKey({ keyId, signedAt });
-    const reason = await reasonFor(claim, key);
-    const found: Verdict = { verified: reason === "OK", reason, keyId, keyState: key.state, signedAt };
-    const differs = reason === "SIGNATURE_MISMATCH" || reason === "SPAN_MISMATCH";
-    return differs ? { ...found, message: mismatch(reason, lacks) } : found;
+    return key === undefined ? unknownKey({ keyId, signedAt }) : verdictBy(key, claim, await reasonFor(claim, key));
   }
 
-  async function reasonFor(claim: Claim, key: VerifyingKey): Promise<Verdict["reason"]> {
+  async function reasonFor(claim: SignatureClaim, key: VerifyingKey): Promise<Reason> {
     const ofKey = reasonOfKey(key);
     if (ofKey === "KEY_STATE") return ofKey;
     const message = preAuthenticationEncoding(claim.statement);
@@ -187,23 +182,20 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
 
   /** When a key was in use means nothing in a log: a later checkpoint proves an earlier entry. */
   async function logVerdict(claim: LogClaim, signers: readonly LogKey[] | undefined): Promise<Verdict> {
-    const { signedAt, lacks, checkpoint, index } = claim;
+    const { signedAt, checkpoint, index } = claim;
     const place = { log: checkpoint.origin, leafIndex: index };
     if (signers === undefined)
       return refusal("PROOF_INVALID", { signedAt, ...place, message: "a signature of the checkpoint does not hold" });
     let first: Verdict | undefined;
     for (const key of signers) {
-      const reason = await logReasonFor(claim, key);
-      const found: Verdict = { verified: reason === "OK", reason, keyId: key.keyId, keyState: key.state, signedAt };
-      const differs = reason === "PROOF_INVALID" || reason === "SPAN_MISMATCH";
-      const said: Verdict = { ...found, ...place, ...(differs ? { message: mismatch(reason, lacks) } : {}) };
-      if (said.verified) return said;
-      first ??= said;
+      const found = { ...verdictBy(key, claim, await logReasonFor(claim, key)), ...place };
+      if (found.verified) return found;
+      first ??= found;
     }
     return first ?? unknownKey({ signedAt, ...place });
   }
 
-  async function logReasonFor(claim: LogClaim, key: LogKey): Promise<Verdict["reason"]> {
+  async function logReasonFor(claim: LogClaim, key: LogKey): Promise<Reason> {
     const ofKey = reasonOfKey(key);
     if (ofKey === "KEY_STATE") return ofKey;
     if (!(await isIncluded(claim, claim.checkpoint, crypto))) return "PROOF_INVALID";
@@ -213,20 +205,24 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
 
   return async (span, tenant, { signedStatement, logProof } = {}) => {
     const { traceId, spanId } = span;
+    const given = signedStatement ?? logProof;
     const claim =
-      logProof !== undefined
-        ? await logClaimOfStatement(span, logProof, tenant)
-        : signedStatement !== undefined
-          ? await claimOfStatement(span, signedStatement, tenant)
-          : span.integrity.algorithm === logProofAlgorithm
-            ? await logClaimOfAttributes(span, tenant)
-            : await claimOfAttributes(span, tenant);
-    const ids = { traceId, spanId };
-    if ("reason" in claim) return { verdict: { ...ids, ...claim } };
-    if (!("leaf" in claim)) return { verdict: { ...ids, ...(await verdict(claim)) } };
+      given === undefined ? await claimOfAttributes(span, tenant) : await claimOfStatement(span, given, tenant);
+    if ("reason" in claim) return { verdict: { traceId, spanId, ...claim } };
+    if ("signature" in claim) return { verdict: { traceId, spanId, ...(await signatureVerdict(claim)) } };
     const signers = await signersOfCheckpoint(claim);
-    return { verdict: { ...ids, ...(await logVerdict(claim, signers)) }, place: { ...claim, signers } };
+    return { verdict: { traceId, spanId, ...(await logVerdict(claim, signers)) }, place: { ...claim, signers } };
   };
+}
+
+function signatureOf(bytes: Uint8Array | undefined): { signature: Uint8Array } | undefined {
+  return bytes?.length === signatureBytes ? { signature: bytes } : undefined;
+}
+
+function verdictBy({ keyId, state }: VerifyingKey, { signedAt, lacks }: Claim, reason: Reason): Verdict {
+  const found: Verdict = { verified: reason === "OK", reason, keyId, keyState: state, signedAt };
+  const differs = reason === "SIGNATURE_MISMATCH" || reason === "SPAN_MISMATCH" || reason === "PROOF_INVALID";
+  return differs ? { ...found, message: mismatch(reason, lacks) } : found;
 }
 
 /** It is then not the compromised key that proves the entry, but the head that the service recorded when the key was marked. */
@@ -243,8 +239,6 @@ function isInUse({ validFrom, validUntil }: VerifyingKey, ms: number): boolean {
   if (validFrom !== undefined && ms < validFrom - clockToleranceMs) return false;
   return validUntil === undefined || ms <= validUntil;
 }
-
-const namesAnother = "audit.integrity.tenant names another tenant";
 
 /** Says which attribute is missing or malformed, never what it is. */
 function malformed(integrity: Integrity, name: keyof Integrity): Verdict {

@@ -7,8 +7,6 @@ import { utf8Text } from "./bytes.ts";
 import { MalformedError } from "./malformed.ts";
 import type { Field, Message, MessageType, Value } from "./otlp.ts";
 
-const [varintType, fixed64Type, lengthType, fixed32Type] = [0, 1, 2, 5];
-const max32 = 0xffff_ffffn;
 /** Beyond what any message of ours may nest, and short of the stack. */
 const maxDepth = 100;
 
@@ -16,98 +14,49 @@ const maxDepth = 100;
 export function readWire(type: MessageType, bytes: Uint8Array, depth = 1): Message {
   if (depth > maxDepth) throw new MalformedError("a message is nested too deeply");
   const message = new Map<string, Value>();
-  const reader = wireReader(bytes);
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+  for (const { tag, content } of fieldsOf(bytes)) {
     const field = type.byNumber.get(tag >>> 3);
-    if (field === undefined || (tag & 7) !== wireType(field))
+    if (field === undefined || (tag & 7) !== wireTypeOf(field))
       throw new MalformedError(
         `field number ${tag >>> 3} with wire type ${tag & 7} is unknown: it cannot have been signed`,
       );
-    const value = readField(field, reader, depth);
+    const value = readField(field, content, depth);
     const known = message.get(field.name);
-    if (field.isList) {
-      if (known === undefined) message.set(field.name, [value]);
-      else (known as Value[]).push(value);
-    } else if (known === undefined && !(type.isChoice && message.size > 0)) message.set(field.name, value);
+    if (known !== undefined && field.isList) (known as Value[]).push(value);
+    else if (known === undefined && !(type.isChoice && message.size > 0))
+      message.set(field.name, field.isList ? [value] : value);
     else throw new MalformedError(`field number ${field.number} is there beside another that says the same`);
   }
   return message;
 }
 
-function wireType({ type }: Field): number {
+const [varintType, fixed64Type, lengthType, fixed32Type] = [0, 1, 2, 5];
+
+function wireTypeOf({ type }: Field): number {
   if (type === "fixed32") return fixed32Type;
   if (type === "fixed64" || type === "double") return fixed64Type;
   const isVarint = type === "bool" || type === "int64" || type === "uint32" || Array.isArray(type);
   return isVarint ? varintType : lengthType;
 }
 
-function readField({ type }: Field, reader: WireReader, depth: number): Value {
-  if (typeof type === "function") {
-    const [inner, bytes] = [type(), reader.bytes()];
-    return inner.isApart ? () => readWire(inner, bytes) : readWire(inner, bytes, depth + 1);
-  }
-  switch (type) {
-    case "text": {
-      const text = utf8Text(reader.bytes());
-      if (text === undefined) throw new MalformedError("a text is not valid UTF-8");
-      return text;
-    }
-    case "bytes":
-    case "traceId":
-    case "spanId":
-      return reader.bytes();
-    case "bool":
-      return reader.varint(1n) === 1n;
-    case "uint32":
-      return reader.varint(max32);
-    case "fixed32":
-      return BigInt(reader.fixed(4).getUint32(0, true));
-    case "fixed64":
-      return reader.fixed(8).getBigUint64(0, true);
-    case "double":
-      return reader.fixed(8).getFloat64(0, true);
-    default:
-      return BigInt.asIntN(64, reader.varint());
-  }
-}
+/** A varint is bigint, all else bytes. */
+type Content = bigint | Uint8Array;
 
-interface WireReader {
-  /** Field number << 3 | wire type; undefined at the end. */
-  tag(): number | undefined;
-  /** The content of a length-delimited field. */
-  bytes(): Uint8Array;
-  varint(max?: bigint): bigint;
-  fixed(length: 4 | 8): DataView;
-}
-
-function wireReader(message: Uint8Array): WireReader {
+function* fieldsOf(message: Uint8Array): Generator<{ tag: number; content: Content }> {
   let at = 0;
 
-  function varint(max = 0xffff_ffff_ffff_ffffn): bigint {
+  function varint(bits: 32 | 64): bigint {
     let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
+    for (let shift = 0; shift < bits; shift += 7) {
       const byte = message[at];
       if (byte === undefined) throw new MalformedError("a message ends before its length says");
       at += 1;
-      value |= BigInt(byte & 0x7f) << shift;
+      value |= BigInt(byte & 0x7f) << BigInt(shift);
       if (byte >= 0x80) continue;
-      if (value > max) break;
+      if (value > BigInt.asUintN(bits, value)) break;
       return value;
     }
-    throw new MalformedError(`a number is more than ${max}, or longer than it can be`);
-  }
-
-  /** Value of a tag or a length. */
-  function short(): number {
-    const first = message[at];
-    if (first !== undefined && first < 0x80) {
-      at += 1;
-      return first;
-    }
-    const start = at;
-    const value = Number(varint(max32));
-    if (at - start > 5) throw new MalformedError("a tag or a length has at most five bytes");
-    return value;
+    throw new MalformedError(`a number has more than ${bits} bits`);
   }
 
   function take(length: number): Uint8Array {
@@ -116,20 +65,36 @@ function wireReader(message: Uint8Array): WireReader {
     return message.subarray(at - length, at);
   }
 
-  return {
-    tag() {
-      if (at >= message.length) return undefined;
-      const tag = short();
-      if (tag < 8) throw new MalformedError("field number 0 does not exist");
-      return tag;
-    },
+  while (at < message.length) {
+    const tag = Number(varint(32));
+    if (tag < 8) throw new MalformedError("field number 0 does not exist");
+    const wireType = tag & 7;
+    if (wireType === varintType) yield { tag, content: varint(64) };
+    else if (wireType === lengthType) yield { tag, content: take(Number(varint(32))) };
+    else yield { tag, content: take(wireType === fixed64Type ? 8 : wireType === fixed32Type ? 4 : 0) };
+  }
+}
 
-    bytes: () => take(short()),
-    varint,
+/** `content` is of the field's wire type. */
+function readField({ type }: Field, content: Content, depth: number): Value {
+  if (typeof content === "bigint") return readVarint(type, content);
+  if (typeof type === "function") {
+    const inner = type();
+    return inner.isApart ? () => readWire(inner, content) : readWire(inner, content, depth + 1);
+  }
+  if (type === "bytes" || type === "traceId" || type === "spanId") return content;
+  if (type === "text") {
+    const text = utf8Text(content);
+    if (text === undefined) throw new MalformedError("a text is not valid UTF-8");
+    return text;
+  }
+  const view = new DataView(content.buffer, content.byteOffset);
+  if (type === "double") return view.getFloat64(0, true);
+  return type === "fixed64" ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+}
 
-    fixed(length) {
-      const { buffer, byteOffset } = take(length);
-      return new DataView(buffer, byteOffset, length);
-    },
-  };
+function readVarint(type: Field["type"], value: bigint): Value {
+  if (type !== "bool" && type !== "uint32") return BigInt.asIntN(64, value);
+  if (value > (type === "bool" ? 1n : 0xffff_ffffn)) throw new MalformedError(`a number is too large for a ${type}`);
+  return type === "bool" ? value === 1n : value;
 }

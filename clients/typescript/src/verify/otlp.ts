@@ -108,7 +108,9 @@ const status = messageType({
   message: one(2, "text"),
   code: one(3, ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"]),
 });
-const kinds = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+const kinds = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"].map(
+  (kind) => `SPAN_KIND_${kind}`,
+);
 export const span: MessageType = messageType(
   {
     traceId: one(1, "traceId"),
@@ -116,10 +118,7 @@ export const span: MessageType = messageType(
     traceState: one(3, "text"),
     parentSpanId: one(4, "spanId"),
     name: one(5, "text"),
-    kind: one(
-      6,
-      kinds.map((kind) => `SPAN_KIND_${kind}`),
-    ),
+    kind: one(6, kinds),
     startTimeUnixNano: one(7, "fixed64"),
     endTimeUnixNano: one(8, "fixed64"),
     attributes: attributes(9),
