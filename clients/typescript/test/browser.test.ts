@@ -132,15 +132,17 @@ describe.skipIf(!isThere)("a page", () => {
     const jwks = await (await fetch(`${service!.url}/api/kms/tenants/acme/jwks.json`)).text();
     const opened = await browser.newPage({ ignoreHTTPSErrors: true });
     await opened.goto(origin!);
-    const verdicts = await opened.evaluate(
+    const [verdicts, logs] = await opened.evaluate(
       async ({ jwks, signed }) => {
-        const { parseKeySet, verifyExport } = (globalThis as unknown as PageGlobals).verifier;
+        const { parseKeySet, verifyExport, verifyLog } = (globalThis as unknown as PageGlobals).verifier;
         const keys = await parseKeySet(jwks);
         const bytes = Uint8Array.from(signed);
         const good = await verifyExport(keys, bytes, "acme");
+        const { logs } = await verifyLog(keys, bytes, { tenant: "acme" });
         const name = bytes.findIndex((byte, i) => byte === 0x73 && bytes[i + 1] === 0x2d);
         bytes[name] = 0x74;
-        return [good, await verifyExport(keys, bytes, "acme")].map((each) => each.map(({ reason }) => reason));
+        const reasons = [good, await verifyExport(keys, bytes, "acme")].map((each) => each.map(({ reason }) => reason));
+        return [reasons, logs.map(({ spans, findings }) => [spans, findings.length])] as const;
       },
       { jwks, signed: [...exportOf(parts)] },
     );
@@ -149,5 +151,6 @@ describe.skipIf(!isThere)("a page", () => {
       ["OK", "OK"],
       [altered, "OK"],
     ]);
+    expect(logs).toEqual(mode === SignMode.LOG ? [[2, 0]] : []);
   });
 });
