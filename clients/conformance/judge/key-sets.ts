@@ -199,6 +199,8 @@ export function refusedKeySets(tenant: TestTenant, other: TestTenant): (KeySetTe
     withKey("a vkey without a name", { vkeys: [vkey.replace(/^[^+]+/, "")] }),
     withKey("a vkey of another algorithm", { vkeys: [otherAlgorithm(vkey)] }),
     withKey("a head that is text", { compromised_log: "x" }),
+    withKey("a head that is an empty text", { compromised_log: "" }),
+    withKey("a head that is false", { compromised_log: false }),
     withKey("a head that is a list", { compromised_log: [] }),
     withKey("a head without origin", { compromised_log: { ...head, origin: undefined } }),
     withKey("a head of a size that is text", { compromised_log: { ...head, size: "3" } }),

@@ -140,7 +140,7 @@ function readKey(jwk: Record<string, unknown>, at: string): { keyId: string; key
   const compromisedAt = readDate(jwk.compromised_at, `${at}.compromised_at`);
   const key = { publicKey, state, validFrom, validUntil, compromisedAt };
   const marked = jwk.compromised_log ?? undefined;
-  const compromisedLog = marked && readHead(marked, `${at}.compromised_log`);
+  const compromisedLog = marked === undefined ? undefined : readHead(marked, `${at}.compromised_log`);
   const names = listAt(jwk.vkeys, `${at}.vkeys`).map((vkey, i) => readName(vkey, publicKey, `${at}.vkeys[${i}]`));
   return { keyId, key, inLogs: names.map((name) => ({ ...key, name, keyId, compromisedLog })) };
 }
