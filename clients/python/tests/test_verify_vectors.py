@@ -8,7 +8,7 @@ import sys
 import pytest
 import vectors
 
-from fluo_kms.verify import KeySet, SignedStatement, verify, verify_export, verify_request
+from fluo_kms.verify import KeySet, SignedStatement, UnreadableExport, verify, verify_export, verify_request
 from fluo_kms.verify._canonical import read_named, read_resource_spans
 from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._otlp import read_span
@@ -16,6 +16,7 @@ from fluo_kms.verify._statement import canonical_signed_at
 from fluo_kms.verify._wire import Cursor, Field, read_fields
 
 KEYS = KeySet.parse(vectors.jwks())
+JSON = vectors.read("span/json.json")
 SPANS = vectors.ACCEPTED["spans"]
 REQUEST = {18: Field("span", Cursor.octets), 26: Field("resource", Cursor.octets), 34: Field("scope", Cursor.octets)}
 
@@ -68,6 +69,16 @@ def test_verifies_an_export_in_each_of_its_spellings():
     verdicts = [verify_export(KEYS, spelling, "acme") for spelling in spellings]
     assert all(verdict == verdicts[0] for verdict in verdicts)
     assert [verdict.reason for verdict in verdicts[0]] == ["OK"] * 4
+
+
+@pytest.mark.parametrize("vector", JSON["cases"], ids=lambda vector: vector["name"])
+def test_reads_json_as_every_reader_does(vector):
+    keys, export = KeySet.parse(JSON["jwks"]), vector["text"].encode()
+    if vector["reasons"] == "unreadable":
+        with pytest.raises(UnreadableExport):
+            verify_export(keys, export)
+    else:
+        assert [verdict.reason for verdict in verify_export(keys, export)] == vector["reasons"]
 
 
 def test_takes_every_spelling_of_a_time_and_no_other():

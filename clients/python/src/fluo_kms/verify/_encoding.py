@@ -1,4 +1,4 @@
-"""Base64 in its one canonical spelling, indices of logs, and the SHA-256 and Ed25519 that all evidence rests on."""
+"""Base64, indices of logs, and the Ed25519 that all evidence rests on."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def canonical_base64url(text: str) -> bytes | None:
     return None if "=" in text else _decode(text + "=" * (-len(text) % 4), b"-_")
 
 
+def any_base64(text: str) -> bytes | None:
+    """Decodes either alphabet, padded or not, as strictly otherwise: protobuf's JSON has all four."""
+    standard = text.replace("-", "+").replace("_", "/")
+    return canonical_base64(standard if standard.endswith("=") else standard + "=" * (-len(standard) % 4))
+
+
 def _decode(text: str, alternatives: bytes | None) -> bytes | None:
     try:
         octets = text.encode("ascii")
@@ -45,10 +51,8 @@ def parse_index(text: str) -> int | None:
 
 
 def index_of(value: object) -> int | None:
-    """A size or an index as JSON has it: a whole number from 0 to 2^53 - 1; None for any other, truth values too."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return int(value) if 0 <= value <= _MAX_INDEX and value == int(value) else None
+    """A size or an index as a key set has it: a whole number from 0 to 2^53 - 1; None for any other."""
+    return int(value) if isinstance(value, float) and 0 <= value <= _MAX_INDEX and value.is_integer() else None
 
 
 def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:

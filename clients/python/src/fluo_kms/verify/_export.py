@@ -14,8 +14,6 @@ from fluo_kms.verify._strict_json import NotJson, parse_json
 from fluo_kms.verify._wire import Cursor
 
 _RESOURCE_SPANS_TAG = 10
-# What ECMAScript and other JSON writers may leave on an empty line.
-_BLANK = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 class UnreadableExport(ValueError):
@@ -52,7 +50,7 @@ def _split_json(data: bytes) -> list[bytes | Malformed]:
         pass
     messages: list[bytes | Malformed] = []
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip(_BLANK) == "":
+        if line.strip(" \t\r") == "":
             continue
         try:
             messages += _document(line)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from fluo_kms.verify._malformed import Malformed
 
 PREFIX = "audit.integrity."
+RESERVED = f"{PREFIX}fluo."
+"""How names begin that no span may have yet."""
 
 _FORMS = {
     "algorithm": "must be EdDSA or c2sp.org/tlog-proof@v1",
@@ -32,16 +34,19 @@ class Integrity:
     tenant: str | None = None
     signed_at: str | None = None
 
-    def take(self, key: str, value: object) -> None:
-        """Keeps an attribute whose key begins with PREFIX. `value` is the canonical object of its AnyValue."""
+    def take(self, key: str, value: object) -> bool:
+        """Keeps one of the five, and returns whether it is one. `value` is the canonical object of its AnyValue."""
+        if key.startswith(RESERVED):
+            raise Malformed(f"names that begin with {RESERVED} are reserved; name it otherwise", "key")
         name = key[len(PREFIX) :]
-        if name not in _FORMS:
-            raise Malformed(f"only the signature's own attributes may begin with {PREFIX}; name it otherwise", "key")
+        if not key.startswith(PREFIX) or name not in _FORMS:
+            return False
         if getattr(self, name) is not None:
             raise Malformed("another attribute has the same key; keep one", "key")
         if not isinstance(value, dict) or "stringValue" not in value:
             raise Malformed("an attribute of the signature is a string", "value")
         setattr(self, name, value["stringValue"])
+        return True
 
     def fault(self, name: str) -> str:
         """Says of one of the five that it is missing or malformed, and how it must be. Never shows what it is."""

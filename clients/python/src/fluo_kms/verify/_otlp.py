@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fluo_kms.verify._integrity import PREFIX, Integrity
+from fluo_kms.verify._integrity import Integrity
 from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._wire import Cursor, Field, read_fields
 
@@ -93,11 +93,9 @@ def _take_integrity(attributes: list[Attribute], integrity: Integrity) -> list[A
     """The other attributes, in their order."""
     others = []
     for index, (key, value) in enumerate(attributes):
-        if not key.startswith(PREFIX):
-            others.append((key, value))
-            continue
         try:
-            integrity.take(key, value)
+            if not integrity.take(key, value):
+                others.append((key, value))
         except Malformed as fault:
             raise fault.within(f"attributes[{index}]") from None
     return others

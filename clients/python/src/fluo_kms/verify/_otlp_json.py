@@ -2,14 +2,12 @@
 
 It is protobuf's JSON but for trace and span ids: OTLP writes them in hex, protobuf's own printers in base64. The two
 have different lengths, so both are read, also in one file. As protobuf's parsers do, it takes names in camelCase and as
-in the proto, null for a default, and either alphabet of base64, padded or not. It refuses unknown members, one field by
-both its names, and two members of one value.
+in the proto, null for a default, numbers as text too, and either alphabet of base64, padded or not. It refuses unknown
+members, one field by both its names, two members of one value, and a number that its field cannot hold exactly.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 import struct
@@ -18,18 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluo_kms.encoded import varint
-from fluo_kms.verify._encoding import canonical_base64
+from fluo_kms.verify._encoding import any_base64
 from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._strict_json import Number, is_number, whole_number
 
 # Messages inside one another, as many as protobuf's own JSON readers allow.
 _MAX_DEPTH = 100
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_MAX_UINT32 = 2**32 - 1
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUS_CODES = ("UNSET", "OK", "ERROR")
 
-_WHOLE = re.compile("-?[0-9]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEX = re.compile("[0-9a-fA-F]*")
 
 
@@ -127,15 +123,15 @@ def _boolean(value: Any) -> bytes:
 
 
 def _integer(value: Any, least: int, most: int) -> int:
-    """Returns the value of a JSON number, or of its text."""
-    number: int | None = None
-    if isinstance(value, str) and _WHOLE.fullmatch(value) and len(value) <= 400:
-        number = int(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        number = int(value) if int(value) == value else None
-    if number is None or not least <= number <= most:
+    number = whole_number(_token(value), least, most)
+    if number is None:
         raise Malformed(f"must be a whole number from {least} to {most}")
     return number
+
+
+def _token(value: Any) -> str:
+    """The spelling of a JSON number, or a text that may be one; empty for anything else."""
+    return value.token if isinstance(value, Number) else value if isinstance(value, str) else ""
 
 
 def _int64(value: Any) -> bytes:
@@ -143,15 +139,11 @@ def _int64(value: Any) -> bytes:
 
 
 def _uint32(value: Any) -> bytes:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-    return varint(_integer(value, 0, _MAX_UINT32))
+    return varint(_integer(value, 0, 2**32 - 1))
 
 
 def _fixed32(value: Any) -> bytes:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-    return struct.pack("<I", _integer(value, 0, _MAX_UINT32))
+    return struct.pack("<I", _integer(value, 0, 2**32 - 1))
 
 
 def _fixed64(value: Any) -> bytes:
@@ -159,29 +151,19 @@ def _fixed64(value: Any) -> bytes:
 
 
 def _double(value: Any) -> bytes:
-    special = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-    if isinstance(value, str) and value in special:
-        return struct.pack("<d", special[value])
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    try:
-        if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
-            raise ValueError(value)
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise Malformed("must be a number") from None
-    if not math.isfinite(number):
-        raise Malformed("must be a finite number, or NaN or Infinity as text")
-    return struct.pack("<d", number)
+    if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
+        return struct.pack("<d", float(value))
+    token = _token(value)
+    if not is_number(token) or math.isinf(float(token)):
+        raise Malformed("must be a number that a double can hold, or NaN or Infinity as text")
+    return struct.pack("<d", float(token))
 
 
 def _octets(value: Any) -> bytes:
-    if not isinstance(value, str):
+    data = any_base64(value) if isinstance(value, str) else None
+    if data is None:
         raise Malformed("must be base64")
-    parts = [part for part in re.sub("[\n\r\t ]", "", value).replace("-", "+").replace("_", "/").split("=") if part]
-    try:
-        return b"".join(base64.b64decode(part + "=" * (-len(part) % 4), validate=True) for part in parts)
-    except (binascii.Error, ValueError):
-        raise Malformed("must be base64") from None
+    return data
 
 
 def _id(length: int) -> Callable[[Any], bytes]:
@@ -197,18 +179,18 @@ def _id(length: int) -> Callable[[Any], bytes]:
 def _id_bytes(text: str, length: int) -> bytes | None:
     if len(text) == 2 * length:
         return bytes.fromhex(text) if _HEX.fullmatch(text) else None
-    standard = text.replace("-", "+").replace("_", "/")
-    return canonical_base64(standard if standard.endswith("=") else standard + "=" * (-len(standard) % 4))
+    return any_base64(text)
 
 
 def _enum(prefix: str, names: tuple[str, ...]) -> Callable[[Any], bytes]:
+    """By name, or by any number: what numbers there are is for the reader of the wire."""
     numbers = {prefix + name: number for number, name in enumerate(names)}
 
     def write(value: Any) -> bytes:
-        number = numbers.get(value) if isinstance(value, str) else _integer(value, 0, len(names) - 1)
+        number = numbers.get(value) if isinstance(value, str) else _integer(value, -(2**31), 2**31 - 1)
         if number is None:
-            raise Malformed("is not one of the enum's names or numbers")
-        return varint(number)
+            raise Malformed("is not one of the enum's names")
+        return varint(number % 2**64)
 
     return write
 

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(_as_json(verdicts))
     else:
-        print(_as_table(verdicts))
+        print(_as_table(verdicts, keys.passed_over))
     return _OK if verdicts and all(verdict.verified for verdict in verdicts) else _FAILED
 
 
@@ -91,8 +91,8 @@ def _text(jwks: bytes) -> str:
         raise KeySetError("the key set is not UTF-8") from None
 
 
-def _as_table(verdicts: Sequence[Verdict]) -> str:
-    rows = [_row(verdict) for verdict in verdicts]
+def _as_table(verdicts: Sequence[Verdict], passed_over: int) -> str:
+    rows = [_row(verdict, passed_over) for verdict in verdicts]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     lines = [f"{name:{widths[0]}}  {reason:{widths[1]}}  {about}".rstrip() for name, reason, about in rows]
     verified = sum(verdict.verified for verdict in verdicts)
@@ -104,13 +104,20 @@ def _as_table(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(map(_one_line, lines))
 
 
-def _row(verdict: Verdict) -> tuple[str, str, str]:
+def _unknown_key(passed_over: int) -> str:
+    told = "no such key of this tenant in the keys file"
+    if passed_over == 0:
+        return told
+    return f"{told}, which has {passed_over} {'key' if passed_over == 1 else 'keys'} of a kind that is unknown here"
+
+
+def _row(verdict: Verdict, passed_over: int) -> tuple[str, str, str]:
     name = f"{verdict.trace_id or '-'}/{verdict.span_id or '-'}"
     if verdict.verified:
         place = "" if verdict.leaf_index is None else f"entry {verdict.leaf_index}"
         about = "  ".join(part or "" for part in (verdict.signed_at, verdict.key_id, verdict.key_state, place))
     elif verdict.message is None and verdict.reason == "UNKNOWN_KEY":
-        about = "no such key of this tenant in the keys file"
+        about = _unknown_key(passed_over)
     else:
         about = verdict.message or EXPLANATIONS[verdict.reason]
     return name, verdict.reason, about

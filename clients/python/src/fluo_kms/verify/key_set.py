@@ -23,6 +23,8 @@ from fluo_kms.verify.verdict import KEY_STATES, LogKey, VerifyingKey
 
 # RFC 8037's name, and RFC 9864's.
 _ALGORITHMS = ("EdDSA", "Ed25519")
+# Members of private keys (RFC 7518, 6; RFC 8037), of symmetric ones, and of those of RFC 9964.
+_SECRET = ("d", "k", "priv")
 _DATE = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
@@ -52,6 +54,8 @@ class KeySet:
     """Each key by the name of each log that it may sign for."""
     handovers: tuple[Handover, ...]
     """Handovers in the order of the list, none verified yet."""
+    passed_over: int = 0
+    """How many keys are of a kind that is unknown here (RFC 7517, 5)."""
 
     @classmethod
     def parse(cls, jwks: str) -> KeySet:
@@ -102,7 +106,7 @@ def _public_key_of(vkey: str) -> bytes:
 
 def _read_key_set(text: str) -> KeySet:
     try:
-        members = parse_json(text)
+        members = parse_json(text.removeprefix("\ufeff"), number=float)
     except NotJson:
         raise KeySetError("the key set is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers") from None
     except Malformed as fault:
@@ -114,8 +118,13 @@ def _read_key_set(text: str) -> KeySet:
         raise KeySetError("the key set is one page of the tenant's keys; save all of them, as jwks.json serves them")
     keys: dict[str, VerifyingKey] = {}
     log_keys: list[LogKey] = []
+    passed_over = 0
     for i, entry in enumerate(listed):
-        key, in_logs = _read_key(entry, f"keys[{i}]")
+        jwk = _jwk(entry, f"keys[{i}]")
+        if _is_of_another_kind(jwk):
+            passed_over += 1
+            continue
+        key, in_logs = _read_key(jwk, f"keys[{i}]")
         if key.key_id in keys:
             raise KeySetError(f"keys[{i}].kid is there twice; keep one")
         keys[key.key_id] = key
@@ -123,14 +132,14 @@ def _read_key_set(text: str) -> KeySet:
     handovers = [
         _read_handover(each, f"handovers[{i}]") for i, each in enumerate(_list(members.get("handovers"), "handovers"))
     ]
-    return KeySet(keys, tuple(log_keys), tuple(each for each in handovers if each is not None))
+    return KeySet(keys, tuple(log_keys), tuple(each for each in handovers if each is not None), passed_over)
 
 
 def _is_page(members: Mapping[str, Any], keys: int) -> bool:
     """Whether the set says that there are more keys. Spans of the others would look as if they were forged."""
     token = _either(members, "next_page_token", "nextPageToken")
     total = _either(members, "total_keys", "totalKeys")
-    is_whole = total is _MISSING or (type(total) in (int, float) and total == keys)
+    is_whole = total is _MISSING or (isinstance(total, float) and total == keys)
     return (token is not _MISSING and token is not None and token != "") or not is_whole
 
 
@@ -142,8 +151,25 @@ def _either(members: Mapping[str, Any], name: str, other: str) -> Any:
     return members.get(other, _MISSING) if value is None else value
 
 
-def _read_key(entry: Any, at: str) -> tuple[VerifyingKey, list[LogKey]]:
-    jwk = entry if isinstance(entry, dict) else {}
+def _jwk(entry: Any, at: str) -> Mapping[str, Any]:
+    """An entry of any kind of key, as long as it is public."""
+    jwk = _members(entry, at)
+    secret = next((name for name in _SECRET if name in jwk), None)
+    if secret is not None:
+        raise KeySetError(
+            f"{at} HAS A PRIVATE KEY ({secret}): whoever has read this file can sign with it. "
+            "Replace the key, destroy the file, and verify by public keys"
+        )
+    return jwk
+
+
+def _is_of_another_kind(jwk: Mapping[str, Any]) -> bool:
+    """Whether the key is of a kind that may be yet to come: it must not end the others."""
+    kty, crv = jwk.get("kty"), jwk.get("crv")
+    return isinstance(kty, str) and (kty != "OKP" or (isinstance(crv, str) and crv != "Ed25519"))
+
+
+def _read_key(jwk: Mapping[str, Any], at: str) -> tuple[VerifyingKey, list[LogKey]]:
     public_key = _read_public_key(jwk, at)
     key_id = jwk.get("kid")
     if not isinstance(key_id, str) or key_id == "":
@@ -169,11 +195,6 @@ def _read_key(entry: Any, at: str) -> tuple[VerifyingKey, list[LogKey]]:
 
 def _read_public_key(jwk: Mapping[str, Any], at: str) -> bytes:
     """An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it."""
-    if "d" in jwk:
-        raise KeySetError(
-            f"{at} HAS A PRIVATE KEY (d): whoever has read this file can sign with it. "
-            "Replace the key, destroy the file, and verify by public keys"
-        )
     if jwk.get("kty") != "OKP" or jwk.get("crv") != "Ed25519":
         raise KeySetError(f"{at} is not an Ed25519 key (kty OKP, crv Ed25519)")
     if "alg" in jwk and jwk["alg"] not in _ALGORITHMS:
