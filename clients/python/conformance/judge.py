@@ -8,7 +8,17 @@ from typing import Any
 
 from checks import Checks
 
-from fluo_kms.verify import KeySet, KeySetError, UnreadableExport, Verdict, verify_export, verify_request
+from fluo_kms.verify import (
+    KeySet,
+    KeySetError,
+    LogError,
+    LogVerdict,
+    UnreadableExport,
+    Verdict,
+    verify_export,
+    verify_log,
+    verify_request,
+)
 
 
 def run(world: dict[str, Any], checks: Checks) -> None:
@@ -31,8 +41,10 @@ def _check(case: dict[str, Any], key_sets: dict[str, KeySet], checks: Checks, wh
         verdict = verify_request(key_sets[case["keySet"]], base64.b64decode(case["request"]), case["tenant"])
         checks.equal(what, _summary(verdict), case["want"])
     else:
+        keys, tenant = key_sets[case["keySet"]], case.get("tenant")
         export = case["json"].encode() if "json" in case else base64.b64decode(case["export"])
-        checks.equal(what, _verdicts(key_sets[case["keySet"]], export, case.get("tenant")), case["want"])
+        said = _logs(keys, export, tenant, case["log"]) if "log" in case else _verdicts(keys, export, tenant)
+        checks.equal(what, said, case["want"])
 
 
 def _is_refused(case: dict[str, Any]) -> bool:
@@ -53,6 +65,42 @@ def _verdicts(keys: KeySet, export: bytes, tenant: str | None) -> list[dict[str,
         return [_summary(verdict) for verdict in verify_export(keys, export, tenant)]
     except UnreadableExport:
         return "unreadable"
+
+
+def _logs(keys: KeySet, export: bytes, tenant: str | None, asked: dict[str, Any]) -> dict[str, Any] | str:
+    try:
+        result = verify_log(
+            keys,
+            export,
+            tenant=tenant,
+            checkpoints=[(f"checkpoint-{i}", text) for i, text in enumerate(asked.get("checkpoints", []))],
+            from_size=asked.get("from"),
+            to_size=asked.get("to"),
+            any_order=asked.get("anyOrder", False),
+        )
+    except UnreadableExport:
+        return "unreadable"
+    except LogError:
+        return "refused"
+    return {"ok": result.ok, "logs": [_log(log) for log in result.logs], "signed_apart": result.signed_apart}
+
+
+def _log(log: LogVerdict) -> dict[str, Any]:
+    ends = {"ended_at": log.ended_at, "follows": log.follows.origin if log.follows else None}
+    return {
+        "origin": log.origin,
+        **{name: value for name, value in ends.items() if value is not None},
+        "from": log.from_size,
+        "to": log.to_size,
+        "spans": log.spans,
+        "handovers": log.handovers,
+        "announced": log.announced,
+        "checkpoints": [{"file": each.name, "size": each.size, "agrees": each.agrees} for each in log.checkpoints],
+        "findings": [
+            {"what": each.what, "leaf_index": each.leaf_index, "count": each.count, "span": each.span}
+            for each in log.findings
+        ],
+    }
 
 
 def _summary(verdict: Verdict) -> dict[str, Any]:

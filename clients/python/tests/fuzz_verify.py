@@ -1,7 +1,7 @@
 """Feeds the verifier what others may hand over: `PYTHONPATH=src python tests/fuzz_verify.py --inputs 1000000`.
 
-Exports, requests, log proofs and key sets of the vectors are changed at random. Whatever comes, there is a verdict, or
-one of the errors that the verifier names; and what verifies is as it was signed. The seed says it again.
+Exports, requests, log proofs, logs and key sets of the vectors are changed at random. Whatever comes, there is a
+verdict, or one of the errors that the verifier names; and what verifies is as it was signed. The seed says it again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ import vectors
 
 from fluo.kms.v1.signing_pb2 import VerifySpanRequest
 from fluo.kms.v1.span_pb2 import ResourceSpans, ScopeSpans
-from fluo_kms.verify import KeySet, KeySetError, UnreadableExport, Verdict, verify_export, verify_request
+from fluo_kms.verify import (
+    KeySet,
+    KeySetError,
+    LogError,
+    UnreadableExport,
+    Verdict,
+    verify_export,
+    verify_log,
+    verify_request,
+)
 from fluo_kms.verify._canonical import read_resource_spans
 from fluo_kms.verify._export import split_export
 from fluo_kms.verify._malformed import Malformed
@@ -42,12 +51,12 @@ def fuzz(inputs: int, seed: int) -> Counter[str]:
     """Returns how often each verdict and each error came. Raises what else the verifier raises, and for a forgery."""
     chance = random.Random(seed)
     keys = KeySet.parse(_JWKS.decode())
-    kinds = (_a_key_set, _a_request, _a_log_proof, _an_export, _an_export)
+    kinds = (_a_key_set, _a_request, _a_log_proof, _a_log, _an_export, _an_export)
     came: Counter[str] = Counter()
     for _ in range(inputs):
         try:
             came.update(chance.choice(kinds)(keys, chance))
-        except (KeySetError, UnreadableExport) as error:
+        except (KeySetError, LogError, UnreadableExport) as error:
             came[type(error).__name__] += 1
     return came
 
@@ -69,6 +78,19 @@ def _a_log_proof(keys: KeySet, chance: random.Random) -> list[str]:
     proof = vectors.log_proof(entry).encode()
     changed = (_changed(chance, entry), proof) if chance.randrange(4) == 0 else (entry, _changed(chance, proof))
     return _judged_request(keys, _request(vector, 6, *changed))
+
+
+def _a_log(_: KeySet, chance: random.Random) -> list[str]:
+    """Verifies a log whose spans, kept checkpoint or keys are changed. It is whole, or is found not to be."""
+    changed = chance.randrange(8)
+    jwks = _changed(chance, _LOG_JWKS) if changed == 0 else _LOG_JWKS
+    checkpoint = _changed(chance, _LOG_CHECKPOINT) if changed == 1 else _LOG_CHECKPOINT
+    export = _changed(chance, _LOG_EXPORT) if changed > 1 else _LOG_EXPORT
+    kept = [("kept", checkpoint.decode("utf-8", "replace"))]
+    result = verify_log(KeySet.parse(jwks.decode("utf-8", "replace")), export, checkpoints=kept, from_size=0)
+    if result.ok:
+        assert list(_digests(export)) == _LOG_DIGESTS, f"whole, though it was changed: {export.hex()}"
+    return ["a whole log" if result.ok else "a log with findings"]
 
 
 def _an_export(keys: KeySet, chance: random.Random) -> list[str]:
@@ -171,6 +193,10 @@ _HANDOVER = vectors.handover_entry()
 _JWKS = vectors.jwks(
     handovers=[{"entry": base64.b64encode(_HANDOVER).decode(), "proof": vectors.log_proof(_HANDOVER)}]
 ).encode()
+_LOG = next(each for each in vectors.read("log/logs.json") if each["name"] == "checkpoints that were kept")
+_LOG_JWKS, _LOG_CHECKPOINT = _LOG["jwks"].encode(), _LOG["log"]["checkpoints"][-1].encode()
+_LOG_EXPORT = base64.b64decode(_LOG["export"])
+_LOG_DIGESTS = list(_digests(_LOG_EXPORT))
 _SIGNED = {
     *(hashlib.sha256(span["canonical"].encode()).hexdigest() for span in _SPANS),
     *_digests(bytes.fromhex(_EXPORTED["protobuf"])),

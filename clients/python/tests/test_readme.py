@@ -23,13 +23,15 @@ def test_runs_every_example(service, tmp_path, monkeypatch, capsys):
     names = {"__name__": "readme", "request": request, "spans": signed.scope_spans[0].spans}
     for block in BLOCKS:
         if "KeySet" in block:
-            keys = urllib.request.urlopen(f"{service.http}/api/kms/tenants/acme/jwks.json").read()
-            Path("keys.json").write_bytes(keys)
+            for file, path in (("keys.json", "jwks.json"), ("checkpoint", "log/checkpoint")):
+                served = urllib.request.urlopen(f"{service.http}/api/kms/tenants/acme/{path}").read()
+                Path(file).write_bytes(served)
             Path("spans.json").write_bytes(spans.export(signed))
         exec(compile(block.replace("localhost:9000", service.grpc), "README.md", "exec", dont_inherit=True), names)
     names["provider"].shutdown()
     printed = capsys.readouterr().out
     assert printed.startswith("ann@example.com\nINVALID_ARGUMENT INVALID_ARGUMENT ['tenant_id'] None\n")
     assert printed.count(" OK\n") == 2
+    assert printed.endswith("localhost/acme 0 2 True []\n")
     assert names["customer"].email == "ann@example.com"
     assert Path("report.pdf").read_bytes() == b"a report"

@@ -29,14 +29,21 @@ def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_says_that_a_span_verifies(folder):
     done = verify(folder, "--keys", "keys.json", "--tenant", "acme", "spans.json")
-    assert done.stdout == f"{IDS}  OK  2026-01-02T03:04:05.678Z  {vectors.ACCEPTED['keyId']}  ACTIVE\n1 of 1 verified\n"
+    assert done.stdout.splitlines() == [
+        f"{'span':49}  verdict  {'signed at':24}  {'key':32}  state   log",
+        f"{IDS}  OK       2026-01-02T03:04:05.678Z  {vectors.ACCEPTED['keyId']}  ACTIVE",
+        "1 of 1 verified",
+    ]
     assert done.returncode == 0
 
 
 def test_says_why_a_span_does_not_verify(folder):
     done = verify(folder, "--keys", "keys.json", "changed.json")
-    assert done.stdout.startswith(f"{IDS}  SIGNATURE_MISMATCH  the span or its signature was altered")
-    assert done.stdout.endswith("0 of 1 verified, 1 failed\n")
+    assert done.stdout.splitlines() == [
+        f"{'span':49}  {'verdict':18}  why not",
+        f"{IDS}  SIGNATURE_MISMATCH  the span or its signature was altered",
+        "0 of 1 verified, 1 failed",
+    ]
     assert done.returncode == 1
 
 
@@ -78,6 +85,14 @@ def test_fails_for_a_key_that_is_not_in_the_file(folder):
         ["--keys", "keys.json", "missing.json"],
         ["--keys", "keys.json", "--vkey", "x", "spans.json"],
         ["--keys", "keys.json", "--other", "spans.json"],
+        ["--keys", "keys.json", "--from", "1", "spans.json"],
+        ["--keys", "keys.json", "--to", "1", "spans.json"],
+        ["--keys", "keys.json", "--checkpoint", "keys.json", "spans.json"],
+        ["--keys", "keys.json", "--any-order", "spans.json"],
+        ["--keys", "keys.json", "--log", "--from", "01", "spans.json"],
+        ["--keys", "keys.json", "--log", "--to", "9007199254740992", "spans.json"],
+        ["--keys", "keys.json", "--log", "--from", "1", "--to", "1", "spans.json"],
+        ["--keys", "keys.json", "--log", "--checkpoint", "missing", "spans.json"],
     ],
 )
 def test_exits_with_2_for_wrong_usage(folder, arguments):
@@ -95,6 +110,27 @@ def test_prints_what_is_no_unicode(folder):
 
 
 def test_keeps_what_others_wrote_on_its_line(folder):
-    (folder / "keys.json").write_text('{"keys": [{"d\\u001b[31m": 1}]}')
+    steering = "\x1b[31m\x9b\x7f\u202e\u200f\u061c\u2066\u2028\u2029"
+    name = json.dumps(f"name{steering}")
+    (folder / "twice.json").write_text(f'{{"resourceSpans": [{{{name}: 1, {name}: 2}}]}}')
+    done = verify(folder, "--keys", "keys.json", "twice.json")
+    assert not set(steering[:1] + steering[5:]) & set(done.stdout)
+    assert f"name?[31m{'?' * 8}: is there twice" in done.stdout
+    done = verify(folder, "--keys", "keys.json", "--json", "twice.json")
+    assert not set(steering[:1] + steering[5:]) & set(done.stdout)
+    assert f"name{steering}: is there twice" in json.loads(done.stdout)["spans"][0]["message"]
+
+
+def test_calls_a_span_without_evidence_unsigned(folder):
+    span = {"traceId": IDS[:32], "spanId": IDS[33:]}
+    (folder / "plain.json").write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+    done = verify(folder, "--keys", "keys.json", "plain.json")
+    assert f"{IDS}  UNSIGNED  the span carries no evidence" in done.stdout
+    done = verify(folder, "--keys", "keys.json", "--json", "plain.json")
+    assert json.loads(done.stdout)["spans"][0]["reason"] == "UNSIGNED"
+
+
+def test_says_that_keys_were_passed_over(folder):
+    (folder / "keys.json").write_text(json.dumps({"keys": [{"kty": "AKP"}, {"kty": "EC"}]}))
     done = verify(folder, "--keys", "keys.json", "spans.json")
-    assert "\x1b" not in done.stdout + done.stderr
+    assert "UNKNOWN_KEY  no such key of this tenant in the keys file, which has 2 keys of a kind that is" in done.stdout

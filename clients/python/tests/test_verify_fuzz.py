@@ -8,4 +8,5 @@ from fuzz_verify import fuzz
 def test_has_a_verdict_or_a_named_error_for_whatever_comes():
     came = fuzz(2_000, 1)
     verdicts = {"OK", "MALFORMED", "SIGNATURE_MISMATCH", "SPAN_MISMATCH", "PROOF_INVALID", "UNKNOWN_KEY"}
-    assert verdicts | {"key set", "UnreadableExport", "KeySetError"} <= set(came)
+    logs = {"a whole log", "a log with findings", "LogError"}
+    assert verdicts | logs | {"key set", "UnreadableExport", "KeySetError"} <= set(came)

@@ -101,12 +101,19 @@ def log_proof(entry: bytes) -> str:
     """The proof of an entry that is the first of two in a log of the vectors' key (C2SP tlog-proof)."""
     sibling = hashlib.sha256(b"another entry").digest()
     root = hashlib.sha256(b"\x01" + hashlib.sha256(b"\x00" + entry).digest() + sibling).digest()
-    name, note_key_id, _ = ACCEPTED["vkey"]["text"].split("+", 2)
-    checkpoint = f"{name}\n2\n{_base64(root)}\n"
-    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(ACCEPTED["seed"]))
-    signature = _base64(bytes.fromhex(note_key_id) + key.sign(checkpoint.encode()))
-    path = f"index 0\n{_base64(sibling)}\n"
-    return f"c2sp.org/tlog-proof@v1\n{path}\n{checkpoint}\n— {name} {signature}\n"
+    signed, vkey = checkpoint(ACCEPTED["vkey"]["name"], 2, root, bytes.fromhex(ACCEPTED["seed"]))
+    assert vkey == ACCEPTED["vkey"]["text"]
+    return f"c2sp.org/tlog-proof@v1\nindex 0\n{_base64(sibling)}\n\n{signed}"
+
+
+def checkpoint(origin: str, size: int, root: bytes, seed: bytes) -> tuple[str, str]:
+    """A signed checkpoint (C2SP tlog-checkpoint), and the verifier key of who signed it."""
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    encoded = b"\x01" + key.public_key().public_bytes_raw()
+    key_id = hashlib.sha256(f"{origin}\n".encode() + encoded).digest()[:4]
+    text = f"{origin}\n{size}\n{_base64(root)}\n"
+    signature = _base64(key_id + key.sign(text.encode()))
+    return f"{text}\n— {origin} {signature}\n", f"{origin}+{key_id.hex()}+{_base64(encoded)}"
 
 
 def _base64(data: bytes) -> str:

@@ -13,8 +13,6 @@ spans.json`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 try:
     import cryptography as _cryptography
     import rfc8785 as _rfc8785
@@ -22,34 +20,38 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError('the verifier needs its extra: pip install "fluo-kms[verify]"') from missing
 
 from fluo_kms.encoded import Encoded, wire_bytes
-from fluo_kms.verify._canonical import (
-    canonical_span,
-    read_named,
-    read_resource_spans,
-    resource_text,
-    scope_text,
-)
-from fluo_kms.verify._export import UnreadableExport, split_export
-from fluo_kms.verify._judge import Evidence, LogProof, SignedStatement, judge
+from fluo_kms.verify._audit import Finding
+from fluo_kms.verify._canonical import canonical_span, read_named, resource_text, scope_text
+from fluo_kms.verify._export import UnreadableExport
+from fluo_kms.verify._judge import Evidence, Judge, LogProof, SignedStatement, judge_export, refusal
 from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._note import Checkpoint
 from fluo_kms.verify._otlp import read_span
 from fluo_kms.verify._wire import Cursor, Field, read_fields
 from fluo_kms.verify.key_set import KeySet, KeySetError
+from fluo_kms.verify.log import ComparedCheckpoint, LogError, LogsVerdict, LogVerdict, verify_log
 from fluo_kms.verify.verdict import KeyState, Reason, Verdict
 
 __all__ = [
+    "Checkpoint",
+    "ComparedCheckpoint",
     "Encoded",
     "Evidence",
+    "Finding",
     "KeySet",
     "KeySetError",
     "KeyState",
+    "LogError",
     "LogProof",
+    "LogVerdict",
+    "LogsVerdict",
     "Reason",
     "SignedStatement",
     "UnreadableExport",
     "Verdict",
     "verify",
     "verify_export",
+    "verify_log",
     "verify_request",
 ]
 
@@ -75,8 +77,8 @@ def verify(
         scope_form = b"" if scope is None else read_named("scope", scope_text, _cursor(scope))
         part = read_named("span", read_span, _cursor(span))
     except Malformed as fault:
-        return _refusal(fault)
-    return judge(keys, tenant, canonical_span(part, resource_form, scope_form), evidence)
+        return refusal(fault)
+    return Judge(keys).span(canonical_span(part, resource_form, scope_form), tenant, evidence).verdict
 
 
 def verify_export(keys: KeySet, export: bytes, tenant: str | None = None) -> list[Verdict]:
@@ -86,19 +88,7 @@ def verify_export(keys: KeySet, export: bytes, tenant: str | None = None) -> lis
     among the keys given. What cannot be read is MALFORMED: in the place of a span, or once for a whole ResourceSpans.
     Raises UnreadableExport for what is no export at all.
     """
-    return list(_verdicts(keys, bytes(export), tenant))
-
-
-def _verdicts(keys: KeySet, export: bytes, tenant: str | None) -> Iterator[Verdict]:
-    for message in split_export(export):
-        if isinstance(message, Malformed):
-            yield _refusal(message)
-            continue
-        try:
-            for span in read_resource_spans(message):
-                yield _refusal(span) if isinstance(span, Malformed) else judge(keys, tenant, span, None)
-        except Malformed as fault:
-            yield _refusal(fault)
+    return [judged.verdict for judged in judge_export(keys, bytes(export), tenant)]
 
 
 def verify_request(keys: KeySet, request: Encoded, tenant: str | None = None) -> Verdict:
@@ -113,10 +103,10 @@ def verify_request(keys: KeySet, request: Encoded, tenant: str | None = None) ->
         if "signed_statement" in found and "log_proof" in found:
             raise Malformed("the evidence has a second member; it is one of them", "request")
     except Malformed as fault:
-        return _refusal(fault)
+        return refusal(fault)
     span = canonical_span(found["span"], found.get("resource", b""), found.get("scope", b""))
     who = found.get("tenant_id", "") if tenant is None else tenant
-    return judge(keys, who, span, found.get("signed_statement") or found.get("log_proof"))
+    return Judge(keys).span(span, who, found.get("signed_statement") or found.get("log_proof")).verdict
 
 
 def _read_signed_statement(cursor: Cursor) -> SignedStatement:
@@ -143,7 +133,3 @@ _REQUEST = {
 
 def _cursor(message: Encoded) -> Cursor:
     return Cursor(wire_bytes(message))
-
-
-def _refusal(fault: Malformed) -> Verdict:
-    return Verdict("MALFORMED", message=str(fault))

@@ -48,9 +48,14 @@ class Integrity:
         setattr(self, name, value["stringValue"])
         return True
 
+    @property
+    def is_there(self) -> bool:
+        """Whether one of the five at least is on the span."""
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
     def fault(self, name: str) -> str:
         """Says of one of the five that it is missing or malformed, and how it must be. Never shows what it is."""
-        if all(getattr(self, field.name) is None for field in fields(self)):
+        if not self.is_there:
             return "the span carries no evidence: put the attributes on it that signing gave"
         missing = "is missing: it " if getattr(self, name) is None else ""
         return f"{PREFIX}{name} {missing}{_FORMS[name]}"

@@ -14,12 +14,16 @@ an earlier entry.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fluo_kms.verify._canonical import ReadSpan
+from fluo_kms.verify._canonical import ReadSpan, read_resource_spans
 from fluo_kms.verify._encoding import SIGNATURE_BYTES, canonical_base64, verify_signature
+from fluo_kms.verify._export import split_export
 from fluo_kms.verify._integrity import PREFIX
-from fluo_kms.verify._proof import FORMAT, LogEvidence, is_included, leaf_hash, parse_log_evidence
+from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._note import Note
+from fluo_kms.verify._proof import FORMAT, LogEvidence, parse_log_evidence
 from fluo_kms.verify._statement import (
     SpanStatement,
     canonical_signed_at,
@@ -28,8 +32,9 @@ from fluo_kms.verify._statement import (
     pre_authentication_encoding,
     signed_at_ms,
 )
+from fluo_kms.verify._tree import leaf_hash
 from fluo_kms.verify.key_set import KeySet
-from fluo_kms.verify.verdict import EXPLANATIONS, LogKey, Reason, Verdict, VerifyingKey
+from fluo_kms.verify.verdict import EXPLANATIONS, LogKey, Reason, Verdict, VerifyingKey, counted
 
 _KEY_ID = re.compile("[0-9a-f]{32}")
 _NAMES_ANOTHER_TENANT = f"{PREFIX}tenant names another tenant"
@@ -57,21 +62,95 @@ class LogProof:
 Evidence = SignedStatement | LogProof
 
 
-def judge(keys: KeySet, tenant: str | None, span: ReadSpan, evidence: Evidence | None) -> Verdict:
-    """Judges by `evidence`, or by the span's attributes. Without a tenant, the one that the attributes name."""
-    who = tenant if tenant is not None else span.integrity.tenant or ""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a log that a span claims."""
+
+    evidence: LogEvidence
+    leaf: bytes
+    """The leaf hash of the span's statement."""
+    signers: Sequence[LogKey] | None
+    """The known keys that signed its checkpoint; None if a signature does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict with what there is to say of the span among others."""
+
+    verdict: Verdict
+    is_unsigned: bool = False
+    """Whether the span has no evidence at all."""
+    place: Place | None = None
+
+
+def judge_export(keys: KeySet, export: bytes, tenant: str | None) -> list[Judged]:
+    """Judges each span of an export. Raises UnreadableExport."""
+    return list(_judge_messages(Judge(keys), split_export(export), tenant))
+
+
+def _judge_messages(judge: Judge, messages: Iterable[bytes | Malformed], tenant: str | None) -> Iterator[Judged]:
+    for message in messages:
+        if isinstance(message, Malformed):
+            yield Judged(refusal(message))
+            continue
+        try:
+            for span in read_resource_spans(message):
+                yield Judged(refusal(span)) if isinstance(span, Malformed) else judge.span(span, tenant)
+        except Malformed as fault:
+            yield Judged(refusal(fault))
+
+
+def refusal(fault: Malformed) -> Verdict:
+    """Returns the verdict on what cannot be read."""
+    return Verdict("MALFORMED", message=str(fault))
+
+
+class Judge:
+    """Judges spans by a tenant's keys. The spans of a batch have one checkpoint: its signatures are checked once."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys = keys
+        self._last: tuple[Note, list[LogKey] | None] | None = None
+
+    def span(self, span: ReadSpan, tenant: str | None, evidence: Evidence | None = None) -> Judged:
+        """Judges by `evidence`, or by the span's attributes. Without a tenant, the one that the attributes name."""
+        claim = _claim_of(span, tenant if tenant is not None else span.integrity.tenant or "", evidence)
+        place = None
+        if isinstance(claim, Verdict):
+            verdict = claim
+        elif isinstance(claim, _Claim):
+            verdict = claim.verdict(self._keys.keys.get(claim.key_id))
+        else:
+            place = Place(claim.evidence, claim.leaf, self._signers_of(claim.evidence))
+            verdict = claim.verdict(place.signers)
+        if verdict.reason == "UNKNOWN_KEY" and verdict.message is None:
+            verdict = replace(verdict, message=_no_such_key(self._keys.passed_over))
+        verdict = replace(verdict, trace_id=span.trace_id, span_id=span.span_id)
+        return Judged(verdict, is_unsigned=evidence is None and not span.integrity.is_there, place=place)
+
+    def _signers_of(self, evidence: LogEvidence) -> list[LogKey] | None:
+        if self._last is None or self._last[0] != evidence.note:
+            self._last = evidence.note, self._keys.log_signers(evidence.note, evidence.checkpoint)
+        return self._last[1]
+
+
+def _claim_of(span: ReadSpan, tenant: str, evidence: Evidence | None) -> _Claim | _LogClaim | Verdict:
+    """What there is to judge, or the verdict if that needs no key."""
     if isinstance(evidence, LogProof):
-        verdict = _judge_entry(keys, who, span, evidence)
-    elif evidence is not None:
-        verdict = _judge_statement(keys, who, span, evidence)
-    elif span.integrity.algorithm == FORMAT:
-        verdict = _judge_log_attributes(keys, who, span)
-    else:
-        verdict = _judge_attributes(keys, who, span)
-    return replace(verdict, trace_id=span.trace_id, span_id=span.span_id)
+        return _claim_of_entry(span, tenant, evidence)
+    if evidence is not None:
+        return _claim_of_statement(span, tenant, evidence)
+    if span.integrity.algorithm == FORMAT:
+        return _claim_of_log_attributes(span, tenant)
+    return _claim_of_attributes(span, tenant)
 
 
-def _judge_attributes(keys: KeySet, tenant: str, span: ReadSpan) -> Verdict:
+def _no_such_key(passed_over: int) -> str:
+    others = f", which has {counted(passed_over, 'key', 'keys')} of a kind that is unknown here" if passed_over else ""
+    return f"no such key of this tenant in the keys file{others}"
+
+
+def _claim_of_attributes(span: ReadSpan, tenant: str) -> _Claim | Verdict:
     """The statement is rebuilt from span and attributes, so that any change breaks the signature."""
     given = span.integrity
     signature = canonical_base64(given.value or "")
@@ -89,11 +168,10 @@ def _judge_attributes(keys: KeySet, tenant: str, span: ReadSpan) -> Verdict:
     if given.tenant != tenant:
         return Verdict("UNKNOWN_KEY", given.key_id, signed_at=signed_at, message=_NAMES_ANOTHER_TENANT)
     statement = SpanStatement(span.trace_id, span.span_id, span.digest, tenant, signed_at, given.key_id)
-    claim = _Claim(given.key_id, signed_at, statement.text(), signature, span_matches=True, lacks=span.lacks)
-    return claim.verdict(keys)
+    return _Claim(given.key_id, signed_at, statement.text(), signature, span_matches=True, lacks=span.lacks)
 
 
-def _judge_statement(keys: KeySet, tenant: str, span: ReadSpan, given: SignedStatement) -> Verdict:
+def _claim_of_statement(span: ReadSpan, tenant: str, given: SignedStatement) -> _Claim | Verdict:
     """The statement is given: it must be the canonical text, and then be about this span."""
     parts = parse_statement(given.statement)
     if parts is None or parts.key_id is None:
@@ -105,11 +183,10 @@ def _judge_statement(keys: KeySet, tenant: str, span: ReadSpan, given: SignedSta
         return Verdict("UNKNOWN_KEY", parts.key_id, signed_at=parts.signed_at, message=message)
     matches = _is_about(parts, span)
     lacks = "" if matches else span.lacks
-    claim = _Claim(parts.key_id, parts.signed_at, given.statement, given.signature, span_matches=matches, lacks=lacks)
-    return claim.verdict(keys)
+    return _Claim(parts.key_id, parts.signed_at, given.statement, given.signature, span_matches=matches, lacks=lacks)
 
 
-def _judge_log_attributes(keys: KeySet, tenant: str, span: ReadSpan) -> Verdict:
+def _claim_of_log_attributes(span: ReadSpan, tenant: str) -> _LogClaim | Verdict:
     given = span.integrity
     proof = _text(canonical_base64(given.value or ""))
     evidence = parse_log_evidence(proof) if proof is not None else None
@@ -125,11 +202,10 @@ def _judge_log_attributes(keys: KeySet, tenant: str, span: ReadSpan) -> Verdict:
     if given.tenant != tenant:
         return Verdict("UNKNOWN_KEY", signed_at=signed_at, message=_NAMES_ANOTHER_TENANT)
     entry = SpanStatement(span.trace_id, span.span_id, span.digest, tenant, signed_at).text()
-    claim = _LogClaim(evidence, signed_at, leaf_hash(entry), span_matches=True, lacks=span.lacks)
-    return claim.verdict(keys)
+    return _LogClaim(evidence, signed_at, leaf_hash(entry), span_matches=True, lacks=span.lacks)
 
 
-def _judge_entry(keys: KeySet, tenant: str, span: ReadSpan, given: LogProof) -> Verdict:
+def _claim_of_entry(span: ReadSpan, tenant: str, given: LogProof) -> _LogClaim | Verdict:
     parts = parse_log_statement(given.statement)
     evidence = parse_log_evidence(given.proof)
     if parts is None:
@@ -140,8 +216,7 @@ def _judge_entry(keys: KeySet, tenant: str, span: ReadSpan, given: LogProof) -> 
         return Verdict("UNKNOWN_KEY", signed_at=parts.signed_at, message=_STATEMENT_NAMES_ANOTHER_TENANT)
     matches = _is_about(parts, span)
     lacks = "" if matches else span.lacks
-    claim = _LogClaim(evidence, parts.signed_at, leaf_hash(given.statement), span_matches=matches, lacks=lacks)
-    return claim.verdict(keys)
+    return _LogClaim(evidence, parts.signed_at, leaf_hash(given.statement), span_matches=matches, lacks=lacks)
 
 
 @dataclass(frozen=True)
@@ -156,8 +231,7 @@ class _Claim:
     lacks: str
     """What may be why the span does not match."""
 
-    def verdict(self, keys: KeySet) -> Verdict:
-        key = keys.keys.get(self.key_id)
+    def verdict(self, key: VerifyingKey | None) -> Verdict:
         if key is None:
             return Verdict("UNKNOWN_KEY", self.key_id, signed_at=self.signed_at)
         reason = self._reason(key)
@@ -187,12 +261,11 @@ class _LogClaim:
     span_matches: bool
     lacks: str
 
-    def verdict(self, keys: KeySet) -> Verdict:
-        place = {"log": self.evidence.checkpoint.origin, "leaf_index": self.evidence.index}
-        return replace(self._verdict(keys), **place)  # type: ignore[arg-type]
+    def verdict(self, signers: Sequence[LogKey] | None) -> Verdict:
+        log, leaf_index = self.evidence.checkpoint.origin, self.evidence.index
+        return replace(self._verdict(signers), log=log, leaf_index=leaf_index)
 
-    def _verdict(self, keys: KeySet) -> Verdict:
-        signers = keys.log_signers(self.evidence)
+    def _verdict(self, signers: Sequence[LogKey] | None) -> Verdict:
         if signers is None:
             message = "a signature of the proof's checkpoint does not hold"
             return Verdict("PROOF_INVALID", signed_at=self.signed_at, message=message)
@@ -208,7 +281,7 @@ class _LogClaim:
         of_key = signer.key.reason()
         if of_key == "KEY_STATE":
             return of_key
-        if not is_included(self.leaf, self.evidence):
+        if not self.evidence.includes(self.leaf):
             return "PROOF_INVALID"
         if not self.span_matches:
             return "SPAN_MISMATCH"

@@ -1,4 +1,4 @@
-"""C2SP tlog-proof: that an entry is in a log, as text that verifies offline; and the Merkle tree of RFC 6962.
+"""C2SP tlog-proof: that an entry is in a log, as text that verifies offline.
 
 The first line names the format; extra data may follow, which nothing authenticates; then the entry's index, its
 inclusion path, an empty line, and the checkpoint's note.
@@ -6,11 +6,11 @@ inclusion path, an empty line, and the checkpoint's note.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from fluo_kms.verify._encoding import HASH_BYTES, canonical_base64, parse_index
 from fluo_kms.verify._note import Checkpoint, Note, parse_checkpoint, parse_note
+from fluo_kms.verify._tree import is_included
 
 FORMAT = "c2sp.org/tlog-proof@v1"
 """Names the format, as a proof's first line and as `audit.integrity.algorithm`."""
@@ -28,6 +28,10 @@ class LogEvidence:
     """Hashes of 32 bytes, from the leaf up."""
     note: Note
     checkpoint: Checkpoint
+
+    def includes(self, leaf: bytes) -> bool:
+        """Whether the path leads from a leaf's hash to the checkpoint's root."""
+        return is_included(leaf, self.index, self.path, self.checkpoint.size, self.checkpoint.root)
 
 
 def parse_log_evidence(text: str) -> LogEvidence | None:
@@ -47,35 +51,3 @@ def parse_log_evidence(text: str) -> LogEvidence | None:
     if index is None or len(path) != len(lines) - 1 or len(path) > _MAX_PATH_HASHES:
         return None
     return None if note is None or checkpoint is None else LogEvidence(index, tuple(path), note, checkpoint)
-
-
-def leaf_hash(entry: bytes) -> bytes:
-    """RFC 6962, 2.1: the hash of 0x00 and the entry."""
-    return hashlib.sha256(b"\x00" + entry).digest()
-
-
-def is_included(leaf: bytes, evidence: LogEvidence) -> bool:
-    """Whether the path leads from the leaf's hash to the checkpoint's root, by just the hashes that it needs.
-
-    RFC 9162, 2.1.3.2. `node` counts at its level, `last` is the last node there.
-    """
-    node, last = evidence.index, evidence.checkpoint.size - 1
-    if node > last:
-        return False
-    root = leaf
-    for sibling in evidence.path:
-        if last == 0:
-            return False
-        if node % 2 == 1 or node == last:
-            root = _node_hash(sibling, root)
-            # The last node of a level may have no sibling, and is then that of the next.
-            while node % 2 == 0 and node != 0:
-                node, last = node // 2, last // 2
-        else:
-            root = _node_hash(root, sibling)
-        node, last = node // 2, last // 2
-    return last == 0 and root == evidence.checkpoint.root
-
-
-def _node_hash(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()

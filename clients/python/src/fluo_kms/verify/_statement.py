@@ -54,13 +54,6 @@ class SpanStatement:
         return text.encode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """The parts of a log entry that names the next signing key."""
-
-    to: VerifierKey
-
-
 def parse_statement(statement: bytes) -> SpanStatement | None:
     """The parts of an individual signature's statement; None for bytes that cannot have been built."""
     return _parse_span(_STATEMENT, statement, _MAX_STATEMENT_BYTES)
@@ -71,13 +64,13 @@ def parse_log_statement(entry: bytes) -> SpanStatement | None:
     return _parse_span(_LOG_STATEMENT, entry, _MAX_ENTRY_BYTES)
 
 
-def parse_handover(entry: bytes) -> Handover | None:
-    """The parts of a handover's entry; None for bytes that cannot have been built, or whose key and digest differ."""
+def parse_handover(entry: bytes) -> VerifierKey | None:
+    """The key that an entry hands over to; None for bytes that cannot have been built, or whose digest is another's."""
     match = _match(_HANDOVER, entry, _MAX_ENTRY_BYTES)
     to = parse_verifier_key(match["to_vkey"]) if match else None
     if match is None or to is None or hashlib.sha256(to.public_key).hexdigest() != match["to_key_digest"]:
         return None
-    return Handover(to)
+    return to
 
 
 def _parse_span(form: re.Pattern[str], statement: bytes, most: int) -> SpanStatement | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from fluo_kms.verify._encoding import (
     HASH_BYTES,
@@ -15,11 +15,14 @@ from fluo_kms.verify._encoding import (
     index_of,
 )
 from fluo_kms.verify._malformed import Malformed
-from fluo_kms.verify._note import Checkpoint, VerifierKey, parse_verifier_key, signers_of
-from fluo_kms.verify._proof import LogEvidence, is_included, leaf_hash, parse_log_evidence
+from fluo_kms.verify._note import Checkpoint, Note, VerifierKey, parse_verifier_key, signers_of
+from fluo_kms.verify._proof import LogEvidence, parse_log_evidence
 from fluo_kms.verify._statement import milliseconds, parse_handover
 from fluo_kms.verify._strict_json import NotJson, parse_json
+from fluo_kms.verify._tree import leaf_hash
 from fluo_kms.verify.verdict import KEY_STATES, LogKey, VerifyingKey
+
+T = TypeVar("T")
 
 # RFC 8037's name, and RFC 9864's.
 _ALGORITHMS = ("EdDSA", "Ed25519")
@@ -45,6 +48,16 @@ class Handover:
 
 
 @dataclass(frozen=True)
+class UnusedHandover:
+    """A log entry that names a key which then did not come into use: no proof leads to it."""
+
+    origin: str
+    index: int
+    leaf: bytes
+    """The entry's leaf hash."""
+
+
+@dataclass(frozen=True)
 class KeySet:
     """The keys that verify a tenant's spans."""
 
@@ -54,6 +67,9 @@ class KeySet:
     """Each key by the name of each log that it may sign for."""
     handovers: tuple[Handover, ...]
     """Handovers in the order of the list, none verified yet."""
+    unused_handovers: tuple[UnusedHandover, ...] = ()
+    ended_logs: tuple[Checkpoint, ...] = ()
+    """Heads of logs that a restored backup or an accepted loss ended: entries behind them are lost to the service."""
     passed_over: int = 0
     """How many keys are of a kind that is unknown here (RFC 7517, 5)."""
 
@@ -74,8 +90,9 @@ class KeySet:
         """
         first = [_public_key_of(vkey) for vkey in vkeys]
         trusted = [key for key in self.log_keys if key.public_key in first]
+        proven = [(each.to.public_key, self._handing_over(each)) for each in self.handovers]
         while True:
-            reached = [each.to.public_key for each in self.handovers if self._hands_over(each, trusted)]
+            reached = [to for to, signers in proven if any(signer in trusted for signer in signers)]
             more = [key for key in self.log_keys if key in trusted or key.public_key in reached]
             if len(more) == len(trusted):
                 break
@@ -83,18 +100,18 @@ class KeySet:
         ids = {key.key.key_id for key in trusted}
         return replace(self, log_keys=tuple(trusted), keys={id_: key for id_, key in self.keys.items() if id_ in ids})
 
-    def log_signers(self, evidence: LogEvidence) -> list[LogKey] | None:
-        """The keys that signed a proof's checkpoint; None if a signature of one of them does not hold."""
-        return signers_of(evidence.note, [key for key in self.log_keys if key.name == evidence.checkpoint.origin])
+    def log_signers(self, note: Note, checkpoint: Checkpoint) -> list[LogKey] | None:
+        """The keys that signed a checkpoint; None if a signature of one of them does not hold."""
+        return signers_of(note, [key for key in self.log_keys if key.name == checkpoint.origin])
 
-    def _hands_over(self, handover: Handover, trusted: list[LogKey]) -> bool:
-        signers = self.log_signers(handover.evidence) or []
-        return (
-            handover.to.name == handover.evidence.checkpoint.origin
-            and is_included(handover.leaf, handover.evidence)
-            and any(signer in trusted and signer.key.reason() == "OK" for signer in signers)
-            and any(signer.public_key == handover.to.public_key for signer in signers)
-        )
+    def _handing_over(self, handover: Handover) -> list[LogKey]:
+        """The keys that hand over in a handover that holds, which the next key signed too; empty otherwise."""
+        evidence, to = handover.evidence, handover.to
+        signers = self.log_signers(evidence.note, evidence.checkpoint) or []
+        is_signed = any(signer.public_key == to.public_key for signer in signers)
+        if not is_signed or to.name != evidence.checkpoint.origin or not evidence.includes(handover.leaf):
+            return []
+        return [signer for signer in signers if signer.key.reason() == "OK"]
 
 
 def _public_key_of(vkey: str) -> bytes:
@@ -129,10 +146,20 @@ def _read_key_set(text: str) -> KeySet:
             raise KeySetError(f"keys[{i}].kid is there twice; keep one")
         keys[key.key_id] = key
         log_keys += in_logs
-    handovers = [
-        _read_handover(each, f"handovers[{i}]") for i, each in enumerate(_list(members.get("handovers"), "handovers"))
-    ]
-    return KeySet(keys, tuple(log_keys), tuple(each for each in handovers if each is not None), passed_over)
+    handovers = _each(members, "handovers", _read_handover)
+    unused = _each(members, "unused_handovers", _read_unused_handover)
+    return KeySet(
+        keys,
+        tuple(log_keys),
+        handovers=tuple(each for each in handovers if isinstance(each, Handover)),
+        unused_handovers=(*(each for each in handovers if isinstance(each, UnusedHandover)), *unused),
+        ended_logs=tuple(_each(members, "ended_logs", _read_head)),
+        passed_over=passed_over,
+    )
+
+
+def _each(members: Mapping[str, Any], name: str, read: Callable[[Any, str], T]) -> list[T]:
+    return [read(each, f"{name}[{i}]") for i, each in enumerate(_list(members.get(name), name))]
 
 
 def _is_page(members: Mapping[str, Any], keys: int) -> bool:
@@ -185,7 +212,8 @@ def _read_key(jwk: Mapping[str, Any], at: str) -> tuple[VerifyingKey, list[LogKe
         valid_until_ms=_date(jwk.get("valid_until"), f"{at}.valid_until"),
         is_marked=_date(jwk.get("compromised_at"), f"{at}.compromised_at") is not None,
     )
-    head = _read_head(jwk.get("compromised_log"), f"{at}.compromised_log")
+    marked = jwk.get("compromised_log")
+    head = None if marked is None else _read_head(marked, f"{at}.compromised_log")
     names = [
         _read_name(vkey, public_key, f"{at}.vkeys[{i}]")
         for i, vkey in enumerate(_list(jwk.get("vkeys"), f"{at}.vkeys"))
@@ -217,9 +245,7 @@ def _read_name(vkey: Any, public_key: bytes, at: str) -> str:
     return key.name
 
 
-def _read_head(value: Any, at: str) -> Checkpoint | None:
-    if value is None:
-        return None
+def _read_head(value: Any, at: str) -> Checkpoint:
     members = _members(value, at)
     root = _base64(members.get("root"), f"{at}.root")
     if len(root) != HASH_BYTES:
@@ -227,20 +253,26 @@ def _read_head(value: Any, at: str) -> Checkpoint | None:
     return Checkpoint(_text(members.get("origin"), f"{at}.origin"), _index(members.get("size"), f"{at}.size"), root)
 
 
-def _read_handover(value: Any, at: str) -> Handover | None:
-    """None for the entry of a handover that came to nothing, which has no proof."""
+def _read_handover(value: Any, at: str) -> Handover | UnusedHandover:
+    """Releases of 0.1 list a handover that was not used among the others, with an empty proof."""
     members = _members(value, at)
     entry = _base64(members.get("entry"), f"{at}.entry")
     proof = _text(members.get("proof"), f"{at}.proof")
-    parts = parse_handover(entry)
-    if proof == "" and parts is not None:
-        _text(members.get("origin"), f"{at}.origin")
-        _index(members.get("leaf_index"), f"{at}.leaf_index")
-        return None
-    evidence = parse_log_evidence(proof)
-    if parts is None or evidence is None:
+    if proof == "":
+        return _read_unused_handover(value, at)
+    to, evidence = parse_handover(entry), parse_log_evidence(proof)
+    if to is None or evidence is None:
         raise KeySetError(f"{at} is not a handover's entry and its log proof")
-    return Handover(parts.to, leaf_hash(entry), evidence)
+    return Handover(to, leaf_hash(entry), evidence)
+
+
+def _read_unused_handover(value: Any, at: str) -> UnusedHandover:
+    members = _members(value, at)
+    entry = _base64(members.get("entry"), f"{at}.entry")
+    if parse_handover(entry) is None:
+        raise KeySetError(f"{at} is not a handover's entry")
+    origin, index = _text(members.get("origin"), f"{at}.origin"), _index(members.get("leaf_index"), f"{at}.leaf_index")
+    return UnusedHandover(origin, index, leaf_hash(entry))
 
 
 def _members(value: Any, at: str) -> Mapping[str, Any]:

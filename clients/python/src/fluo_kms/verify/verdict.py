@@ -40,6 +40,11 @@ EXPLANATIONS: dict[Reason, str] = {
 """What each reason says to people, when nothing more is known."""
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Returns `1 entry` or `2 entries`, say."""
+    return f"{count} {one if count == 1 else many}"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a span is as it was when it was signed."""
