@@ -104,3 +104,23 @@ def test_judges_a_signature_by_the_state_and_times_of_its_key(state, members, re
     keys = KeySet.parse(vectors.jwks(vectors.jwk(state=state, **members)))
     (verdict,) = verify_export(keys, json.dumps(DOCUMENT).encode())
     assert (verdict.reason, verdict.verified) == (reason, reason == "OK")
+
+
+@pytest.mark.parametrize(("lists", "verdicts"), [(47, 2), (48, 1)])
+def test_refuses_json_of_more_than_a_hundred_messages_inside_one_another_as_a_whole(lists, verdicts):
+    value = {"stringValue": ""}
+    for _ in range(lists):
+        value = {"arrayValue": {"values": [value]}}
+    document = json.loads(json.dumps(DOCUMENT))
+    spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans.append({**spans[0], "attributes": [{"key": "deep", "value": value}]})
+    assert reasons(json.dumps(document)) == ["OK", "MALFORMED"][-verdicts:]
+
+
+def test_judges_a_number_that_an_enum_lacks_as_a_fault_of_one_span():
+    document = json.loads(json.dumps(DOCUMENT))
+    spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans.append({**spans[0], "kind": 6})
+    assert reasons(json.dumps(document)) == ["OK", "MALFORMED"]
+    spans.append({**spans[0], "kind": 2**31})
+    assert reasons(json.dumps(document)) == ["MALFORMED"]

@@ -108,15 +108,10 @@ def test_takes_an_entry_and_its_proof_beside_the_span(service, kms):
 
 def _entry(span, resource, scope, signed) -> bytes:
     """The log's entry of a span, put together from what the service answered."""
-    from fluo_kms.verify._canonical import canonical_span, resource_text, scope_text
-    from fluo_kms.verify._otlp import read_span
+    from fluo_kms.verify._canonical import read_span, resource_text, scope_text
     from fluo_kms.verify._statement import SpanStatement
-    from fluo_kms.verify._wire import Cursor
 
-    read = canonical_span(
-        read_span(Cursor(span.SerializeToString())),
-        resource_text(Cursor(resource.SerializeToString())),
-        scope_text(Cursor(scope.SerializeToString())),
-    )
+    around = resource_text(resource.SerializeToString()), scope_text(scope.SerializeToString())
+    read = read_span(span.SerializeToString(), *around)
     at = signed.signed_at.ToDatetime().isoformat(timespec="milliseconds") + "Z"
     return SpanStatement(read.trace_id, read.span_id, read.digest, "entries", at).text()

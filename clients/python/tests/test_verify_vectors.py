@@ -9,22 +9,19 @@ import pytest
 import vectors
 
 from fluo_kms.verify import KeySet, SignedStatement, UnreadableExport, verify, verify_export, verify_request
-from fluo_kms.verify._canonical import read_named, read_resource_spans
+from fluo_kms.verify._canonical import read_resource_spans, read_span
 from fluo_kms.verify._malformed import Malformed
-from fluo_kms.verify._otlp import read_span
+from fluo_kms.verify._messages import read_fields
 from fluo_kms.verify._statement import canonical_signed_at
-from fluo_kms.verify._wire import Cursor, Field, read_fields
 
 KEYS = KeySet.parse(vectors.jwks())
 JSON = vectors.read("span/json.json")
 SPANS = vectors.ACCEPTED["spans"]
-REQUEST = {18: Field("span", Cursor.octets), 26: Field("resource", Cursor.octets), 34: Field("scope", Cursor.octets)}
 
 
 def parts(vector: dict[str, str]) -> dict[str, bytes]:
-    """Span, resource and scope of a SignSpanRequest; the tenant left out."""
-    data = bytes.fromhex(vector["signSpanRequest"])
-    return read_fields(Cursor(data), {10: Field("tenant", Cursor.text), **REQUEST})
+    """Span, resource and scope of a SignSpanRequest, whose fields are a VerifySpanRequest's."""
+    return read_fields("VerifySpanRequest", bytes.fromhex(vector["signSpanRequest"]), lambda _, part: part)
 
 
 @pytest.mark.parametrize("vector", SPANS, ids=lambda vector: vector["name"])
@@ -55,7 +52,7 @@ def test_verifies_a_signature_by_attributes_and_by_statement(vector):
 def test_refuses_what_could_be_read_in_two_ways(vector):
     span = bytes.fromhex(vector["span"])
     with pytest.raises(Malformed) as refusal:
-        read_named("span", read_span, Cursor(span))
+        read_span(span)
     field = refusal.value.field
     # The vector of 33 levels names the value that is too deep by where it lies; all others are equal.
     assert field == vector["field"] or (vector["field"] is None and field.startswith("span."))

@@ -13,6 +13,8 @@ spans.json`.
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     import cryptography as _cryptography
     import rfc8785 as _rfc8785
@@ -21,13 +23,12 @@ except ImportError as missing:  # pragma: no cover
 
 from fluo_kms.encoded import Encoded, wire_bytes
 from fluo_kms.verify._audit import Finding
-from fluo_kms.verify._canonical import canonical_span, read_named, resource_text, scope_text
+from fluo_kms.verify._canonical import read_span, resource_text, scope_text
 from fluo_kms.verify._export import UnreadableExport
 from fluo_kms.verify._judge import Evidence, Judge, LogProof, SignedStatement, judge_export, refusal
 from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._messages import read_fields
 from fluo_kms.verify._note import Checkpoint
-from fluo_kms.verify._otlp import read_span
-from fluo_kms.verify._wire import Cursor, Field, read_fields
 from fluo_kms.verify.key_set import KeySet, KeySetError
 from fluo_kms.verify.log import ComparedCheckpoint, LogError, LogsVerdict, LogVerdict, verify_log
 from fluo_kms.verify.verdict import KeyState, Reason, Verdict
@@ -72,13 +73,12 @@ def verify(
     is what to check the span against, instead of the `audit.integrity` attributes on it. A message that cannot be read
     in exactly one way gives MALFORMED.
     """
+    given = [None if part is None else wire_bytes(part) for part in (resource, scope)]
     try:
-        resource_form = b"" if resource is None else read_named("resource", resource_text, _cursor(resource))
-        scope_form = b"" if scope is None else read_named("scope", scope_text, _cursor(scope))
-        part = read_named("span", read_span, _cursor(span))
+        read = read_span(wire_bytes(span), resource_text(given[0]), scope_text(given[1]))
     except Malformed as fault:
         return refusal(fault)
-    return Judge(keys).span(canonical_span(part, resource_form, scope_form), tenant, evidence).verdict
+    return Judge(keys).span(read, tenant, evidence).verdict
 
 
 def verify_export(keys: KeySet, export: bytes, tenant: str | None = None) -> list[Verdict]:
@@ -97,39 +97,25 @@ def verify_request(keys: KeySet, request: Encoded, tenant: str | None = None) ->
     `tenant` overrides that of the request. A request that the service refuses gives MALFORMED.
     """
     try:
-        found = read_named("request", lambda cursor: read_fields(cursor, _REQUEST), _cursor(request))
+        found = read_fields("VerifySpanRequest", wire_bytes(request), _evidence_of)
         if "span" not in found:
             raise Malformed("is missing; give the span", "span")
         if "signed_statement" in found and "log_proof" in found:
-            raise Malformed("the evidence has a second member; it is one of them", "request")
+            raise Malformed("the evidence has a second member; it is one of them")
     except Malformed as fault:
         return refusal(fault)
-    span = canonical_span(found["span"], found.get("resource", b""), found.get("scope", b""))
     who = found.get("tenant_id", "") if tenant is None else tenant
-    return Judge(keys).span(span, who, found.get("signed_statement") or found.get("log_proof")).verdict
+    evidence = found.get("signed_statement") or found.get("log_proof")
+    return verify(keys, who, found.get("resource"), found.get("scope"), found["span"], evidence)
 
 
-def _read_signed_statement(cursor: Cursor) -> SignedStatement:
-    found = read_fields(cursor.message(), _SIGNED_STATEMENT)
-    return SignedStatement(found.get("statement", b""), found.get("signature", b""))
-
-
-def _read_log_proof(cursor: Cursor) -> LogProof:
-    found = read_fields(cursor.message(), _LOG_PROOF)
-    return LogProof(found.get("statement", b""), found.get("proof", ""))
-
-
-_SIGNED_STATEMENT = {10: Field("statement", Cursor.octets), 18: Field("signature", Cursor.octets)}
-_LOG_PROOF = {10: Field("statement", Cursor.octets), 18: Field("proof", Cursor.text)}
-_REQUEST = {
-    10: Field("tenant_id", Cursor.text),
-    18: Field("span", lambda cursor: read_span(cursor.message())),
-    26: Field("resource", lambda cursor: resource_text(cursor.message())),
-    34: Field("scope", lambda cursor: scope_text(cursor.message())),
-    42: Field("signed_statement", _read_signed_statement),
-    50: Field("log_proof", _read_log_proof),
-}
-
-
-def _cursor(message: Encoded) -> Cursor:
-    return Cursor(wire_bytes(message))
+def _evidence_of(message: str, data: bytes) -> Any:
+    """The evidence of a request; other messages as they are."""
+    match message:
+        case "SignedStatement":
+            found = read_fields(message, data, _evidence_of)
+            return SignedStatement(found.get("statement", b""), found.get("signature", b""))
+        case "LogProof":
+            found = read_fields(message, data, _evidence_of)
+            return LogProof(found.get("statement", b""), found.get("proof", ""))
+    return data

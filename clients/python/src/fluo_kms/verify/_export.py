@@ -9,11 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from fluo_kms.verify._malformed import Malformed
-from fluo_kms.verify._otlp_json import resource_spans_bytes
+from fluo_kms.verify._messages import read_fields, wire_of_json
 from fluo_kms.verify._strict_json import NotJson, parse_json
-from fluo_kms.verify._wire import Cursor
-
-_RESOURCE_SPANS_TAG = 10
 
 
 class UnreadableExport(ValueError):
@@ -22,21 +19,13 @@ class UnreadableExport(ValueError):
 
 def split_export(data: bytes) -> list[bytes | Malformed]:
     """Each ResourceSpans in order, or why it cannot be read. Raises UnreadableExport."""
-    messages = _split_protobuf(data) if data[:1] in (b"", b"\x0a") else None
-    return _split_json(data) if messages is None else [*messages]
-
-
-def _split_protobuf(data: bytes) -> list[bytes] | None:
-    messages = []
-    cursor = Cursor(data)
     try:
-        while cursor.at < cursor.end:
-            if cursor.tag() != _RESOURCE_SPANS_TAG:
-                return None
-            messages.append(cursor.octets())
+        if data[:1] in (b"", b"\x0a"):
+            found = read_fields("TracesData", data, lambda _, message: message)
+            return [*found.get("resource_spans", [])]
     except Malformed:
-        return None
-    return messages
+        pass  # no protobuf
+    return _split_json(data)
 
 
 def _split_json(data: bytes) -> list[bytes | Malformed]:
@@ -77,6 +66,6 @@ def _document(text: str) -> list[bytes | Malformed]:
 
 def _encode(resource_spans: Any) -> bytes | Malformed:
     try:
-        return resource_spans_bytes(resource_spans)
+        return wire_of_json("ResourceSpans", resource_spans)
     except Malformed as fault:
         return fault

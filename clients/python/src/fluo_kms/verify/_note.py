@@ -77,7 +77,11 @@ class Note:
 
 def parse_note(note: str) -> Note | None:
     """None for what is not a note."""
-    if _utf16_length(note) > _MAX_NOTE_LENGTH or not _is_well_formed(note) or _CONTROL.search(note):
+    try:
+        code_units = len(note.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        return None
+    if code_units > _MAX_NOTE_LENGTH or _CONTROL.search(note):
         return None
     # The last empty line divides: the text may have some, too.
     end = note.rfind("\n\n")
@@ -142,15 +146,3 @@ def _parse_signature(line: str) -> NoteSignature | None:
     if not _NAME.fullmatch(name) or octets is None or len(octets) <= _KEY_ID_BYTES:
         return None
     return NoteSignature(name, octets[:_KEY_ID_BYTES], octets[_KEY_ID_BYTES:])
-
-
-def _utf16_length(text: str) -> int:
-    return len(text) + sum(character > "\uffff" for character in text)
-
-
-def _is_well_formed(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
