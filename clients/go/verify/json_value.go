@@ -20,7 +20,7 @@ type (
 	}
 )
 
-// maxJSONLevels is more than protobuf's JSON nests in the hundred messages that its readers allow.
+// maxJSONLevels of objects and lists are more than protobuf's JSON nests in the hundred messages that its readers allow.
 const maxJSONLevels = 512
 
 var errNotJSON = errors.New("not JSON")
@@ -28,8 +28,8 @@ var errNotJSON = errors.New("not JSON")
 // wholeSurrogates is a string of JSON in which each half of a surrogate pair has the other one.
 var wholeSurrogates = regexp.MustCompile(`^(?:[^\\]|\\[^u]|\\u(?:[^dD]...|[dD][0-7]..)|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*$`)
 
-// parseJSON returns the value of a whole text. flaw says why the text, which is JSON, is not read all the same:
-// a member is there twice, or it is nested too deeply.
+// parseJSON returns the value of a whole text. flaw says that the text is JSON in which a member is there twice. What is
+// nested too deeply is not read as JSON.
 func parseJSON(text string) (value any, flaw error, err error) {
 	if !json.Valid([]byte(text)) {
 		return nil, nil, errNotJSON
@@ -48,12 +48,12 @@ type jsonReader struct {
 
 func (r *jsonReader) value(level int) (any, error) {
 	token, err := r.token()
-	if level > maxJSONLevels && r.flaw == nil {
-		r.flaw = refused("the JSON is nested too deeply")
-	}
+	_, isContainer := token.(json.Delim)
 	switch {
 	case err != nil:
 		return nil, err
+	case isContainer && level >= maxJSONLevels:
+		return nil, errNotJSON
 	case token == json.Delim('{'):
 		return r.object(level)
 	case token == json.Delim('['):

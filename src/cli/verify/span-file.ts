@@ -70,7 +70,10 @@ function readDocuments(bytes: Uint8Array): SpanFile {
   return { form: "JSON lines", documents };
 }
 
-/** Undefined for a text that is no JSON. A member that is there twice makes the whole document one that cannot be read. */
+/**
+ * Undefined for a text that is no JSON. A member that is there twice makes the whole document one that cannot be read. Throws a Failure for one
+ * that is nested too deeply, whatever follows.
+ */
 function readDocument(text: string): JsonDocument | undefined {
   let document: unknown;
   try {
@@ -78,6 +81,7 @@ function readDocument(text: string): JsonDocument | undefined {
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     if (error.reason === "syntax") return undefined;
+    if (error.reason === "depth") throw new Failure("the spans file has JSON that is nested too deeply");
     return { text, messages: [new KmsError("INVALID_ARGUMENT", wrongJson(error))] };
   }
   return { text, messages: resourceSpansBytes(document) };

@@ -226,6 +226,16 @@ def document_texts():
         yield f"a bare {token}", good.replace('"name":"n"', f'"name":"n","droppedEventsCount":{token}'), "unreadable"
 
 
+def nested_texts():
+    """Lists in a member that is unknown, within seven lists and objects of the export itself."""
+    good = export(signed_span())
+    for lists, said in [(1, ["MALFORMED"]), (504, ["MALFORMED"]), (505, ["MALFORMED"]), (506, "unreadable"), (507, "unreadable"), (3000, "unreadable")]:
+        for inner in ("", "1"):
+            text = good.replace('"name":"n"', f'"name":"n","x":{"[" * lists}{inner}{"]" * lists}')
+            yield f"{lists} lists around {inner or 'nothing'}", text, said
+            yield f"{lists} lists around {inner or 'nothing'}, and what is no JSON", text + "x", "unreadable"
+
+
 def attribute_texts():
     foreign = signed_span(attributes=attributes({"audit.integrity.x": "y"}))
     listed = '{"key":"audit.integrity.x","value":{"stringValue":"%s"}}'
@@ -290,7 +300,7 @@ def key_sets():
 
 
 if __name__ == "__main__":
-    cases = [*number_texts(), *value_texts(), *document_texts(), *attribute_texts()]
+    cases = [*number_texts(), *value_texts(), *document_texts(), *nested_texts(), *attribute_texts()]
     names = [name for name, _, _ in cases]
     assert len(set(names)) == len(names), [n for n in names if names.count(n) > 1]
     write(

@@ -59,7 +59,7 @@ export function parseJson(text: string): JsonTree {
     const first = next();
     if (first === '"') return string();
     if (first !== "{" && first !== "[") return word();
-    if (level > maxLevels) throw new MalformedError("the JSON is nested too deeply");
+    if (level > maxLevels) throw notJson(); // whatever follows: more than the messages of an export nest
     at += 1;
     if (first === "{") {
       const members = new Map<string, JsonTree>();

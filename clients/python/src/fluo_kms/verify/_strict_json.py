@@ -30,7 +30,7 @@ class Number:
 def parse_json(text: str, number: Callable[[str], Any] = Number) -> Any:
     """The value of a JSON text, with each number as `number` makes it of its spelling.
 
-    Raises NotJson, and Malformed for a member that is there twice or too many levels.
+    Raises NotJson, also for too many levels, and Malformed for a member that is there twice.
     """
     twice: list[str] = []
 
@@ -46,13 +46,11 @@ def parse_json(text: str, number: Callable[[str], Any] = Number) -> Any:
         value = json.loads(
             text, object_pairs_hook=members, parse_int=number, parse_float=number, parse_constant=_refuse_constant
         )
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError:
+    except (RecursionError, ValueError):
         raise NotJson("not JSON") from None
+    _check_levels(value)
     if twice:
         raise Malformed("is there twice, and parsers differ on which counts; send it once", twice[0])
-    _check_levels(value)
     return value
 
 
@@ -91,12 +89,8 @@ def _refuse_constant(name: str) -> None:
 def _check_levels(value: Any) -> None:
     level, values = 0, [value]
     while values:
-        if level > _MAX_LEVELS:
-            raise _too_deep()
         containers = [each for each in values if isinstance(each, (dict, list))]
+        if containers and level >= _MAX_LEVELS:
+            raise NotJson("nested too deeply")
         values = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
         level += 1
-
-
-def _too_deep() -> Malformed:
-    return Malformed("the JSON is nested too deeply")
