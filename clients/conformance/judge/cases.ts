@@ -2,6 +2,7 @@
 import type { KeySet } from "../../../src/cli/verify/key-set.ts";
 import { type Random, randomFrom } from "../../../test/crash/random.ts";
 import { mutatedBytes } from "../../../test/fuzz/mutate-bytes.ts";
+import { mutatedJson } from "../../../test/fuzz/mutate-json.ts";
 import { type Bytes, len, message } from "../../../test/support/otlp-wire.ts";
 import { changedAttributes, changedEvidence, changedParts, equalAttributes, equalParts, faultySpan } from "./alter.ts";
 import {
@@ -59,9 +60,19 @@ export function* makeCases(count: number, seed: number, sources: readonly Source
       yield* logCase(r, `log ${made}`);
       continue;
     }
+    if (r.chance(0.03)) {
+      yield mutatedKeySet(acme, r, `mutated ${made}`);
+      continue;
+    }
     const source = sources.length > 0 && r.chance(0.3) ? r.pick(sources)! : r.pick(own)!;
     yield randomCase(source, r);
   }
+}
+
+/** A key set with something wrong in it, or not. */
+function mutatedKeySet(tenant: TestTenant, r: Random, keySet: string): Case {
+  const jwks = mutatedJson(goodKeySet(tenant), r).toString();
+  return keySetOf(jwks, undefined) === undefined ? { jwks, refused: true } : { keySet, jwks };
 }
 
 /** A log of its own, whose keys come before it. */
@@ -139,6 +150,10 @@ function randomCase(source: Source, r: Random): Case {
   const whose = r.weighted({ none: 30, own: 60, other: 10 });
   const asked = whose === "none" ? undefined : whose === "own" ? tenant : otherTenant(tenant, r);
   const head = { keySet, ...(asked !== undefined && { tenant: asked }) };
+  if (kind === "json" && r.chance(0.25)) {
+    const bytes = mutatedExportJson(source, r);
+    if (bytes !== undefined) return { ...head, export: base64(bytes), want: wantOfFile(bytes, keys, asked) };
+  }
   if (kind === "json") {
     const json = randomJson(source, r);
     if (json !== undefined) return { ...head, json, want: wantOfFile(Buffer.from(json), keys, asked) };
@@ -204,6 +219,13 @@ function damaged(parts: SpanParts, r: Random): SpanParts {
   const part = r.pick(["span", "resource", "scope"] as const)!;
   const bytes = parts[part];
   return bytes === undefined ? parts : { ...parts, [part]: new Uint8Array(mutatedBytes(bytes, r)) };
+}
+
+/** OTLP JSON that is wrong as values or as text, perhaps no UTF-8. */
+function mutatedExportJson(source: Source, r: Random): Bytes | undefined {
+  const spans = source.signed(r, 1).map((signed) => carrying(signed, r, 0.1));
+  const document = jsonOf(exportOf(...spans.map(resourceSpansOf)));
+  return document && new Uint8Array(mutatedJson(JSON.parse(written(spelled(document, r))), r));
 }
 
 function randomJson(source: Source, r: Random): string | undefined {

@@ -79,7 +79,7 @@ function respelled(number: string, r: Random): Json {
     number,
     number,
     `${sign}${digits}e${point}`,
-    `${sign}${digits}00E${point - 2}`,
+    digits === "0" ? "0E-2" : `${sign}${digits}00E${point - 2}`,
     `${scientific}e+${point + digits.length - 1}`.replace("+-", "-"),
     ...(point === 0 ? [`${sign}${digits}.0`, `${sign}${digits}.000e0`, `${sign}0.${digits}e${digits.length}`] : []),
   ])!;

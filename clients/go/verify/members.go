@@ -70,7 +70,8 @@ func (m *members) index(name string) int64 {
 	return int64(number)
 }
 
-var dateForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+// pastMilliseconds finds the digits behind the milliseconds of a time, which are cut off.
+var pastMilliseconds = regexp.MustCompile(`^(.*\.[0-9]{3})[0-9]{1,6}([^0-9].*)?$`)
 
 // date returns the zero time for null, or no value.
 func (m *members) date(name string) time.Time {
@@ -78,11 +79,12 @@ func (m *members) date(name string) time.Time {
 		return time.Time{}
 	}
 	text, _ := m.get(name).(string)
-	date, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || !dateForm.MatchString(text) {
-		m.refuse(name, "must be a date of RFC 3339, or null")
+	canonical, ok := canonicalSignedAt(pastMilliseconds.ReplaceAllString(text, "$1$2"))
+	if !ok {
+		m.refuse(name, "must be a date of RFC 3339 in UTC, or null")
 	}
-	return date.Truncate(time.Millisecond)
+	date, _ := signedAtTime(canonical)
+	return date
 }
 
 // head returns the head of a log that the members are.

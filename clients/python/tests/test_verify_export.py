@@ -97,7 +97,7 @@ def test_puts_a_fault_of_a_resource_in_the_place_of_each_span():
         ("ACTIVE", {"valid_from": "2026-01-02T03:05:05.678Z"}, "OK"),
         ("ACTIVE", {"valid_from": "2026-01-02T03:05:05.679Z"}, "KEY_STATE"),
         ("RETIRED", {"valid_until": "2026-01-02T03:04:05.678Z"}, "OK"),
-        ("RETIRED", {"valid_until": "2026-01-02T04:04:05.677+01:00"}, "KEY_STATE"),
+        ("RETIRED", {"valid_until": "2026-01-02T03:04:05.677999+00:00"}, "KEY_STATE"),
     ],
 )
 def test_judges_a_signature_by_the_state_and_times_of_its_key(state, members, reason):

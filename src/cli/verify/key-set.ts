@@ -4,6 +4,7 @@ import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import type { UnprovenEntry } from "../../attestation/log-history.ts";
 import { parseHandover } from "../../attestation/log-entry.ts";
 import { type HandoverClaim, handoverClaim, trustedKeys } from "../../attestation/log-trust.ts";
+import { canonicalSignedAt } from "../../attestation/statement.ts";
 import { leafHash } from "../../tlog/merkle.ts";
 import type { VerifyingKey } from "../../attestation/verdict.ts";
 import type { LogKey } from "../../attestation/verify-log-proof.ts";
@@ -194,9 +195,13 @@ function readUnusedHandover(value: unknown, at: string): UnusedHandover {
   return { origin, index, leaf: leafHash(entry) };
 }
 
+/** Digits behind the milliseconds, which are cut off. */
+const pastMilliseconds = /(\.\d{3})\d{1,6}(?!\d)/;
+
+/** A time in the forms of signed_at, with up to 9 digits of a fraction. */
 function readDate(value: unknown, at: string): Date | undefined {
   if (value === null || value === undefined) return undefined;
-  const date = new Date(typeof value === "string" ? value : Number.NaN);
-  if (Number.isNaN(date.getTime())) throw new Failure(`${at} must be a date, or null`);
-  return date;
+  const text = typeof value === "string" ? canonicalSignedAt(value.replace(pastMilliseconds, "$1")) : undefined;
+  if (text === undefined) throw new Failure(`${at} must be a date of RFC 3339 in UTC, or null`);
+  return new Date(text);
 }

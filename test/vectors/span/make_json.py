@@ -290,6 +290,19 @@ def key_sets():
     yield "a crv that is a number", key_set(jwk(crv=7)), None
     yield "a key that is null", key_set(jwk(), None), None
     yield "a key that is a list", key_set(jwk(), []), None
+    for date in (
+        *("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05.999999999z"),
+        *("2026-01-02T03:04:05+00:00", "2024-02-29T00:00:00.000Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", None),
+    ):
+        yield f"the date {date}", key_set(jwk(valid_from=date)), [KEY_ID]
+    for date in (
+        *("2026-01-02", "2026-01-02T03:04Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05.1234567890Z"),
+        *("2026-01-02T03:04:05,1Z", "2026-01-02t03:04:05Z", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05-00:00", "2026-01-02T03:04:05+01:00"),
+        *("2026-01-02T03:04:05+0000", "2026-02-30T03:04:05Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-02T24:00:00Z"),
+        *("2026-01-02T03:04:60Z", "0000-01-01T00:00:00Z", "+002026-01-02T03:04:05Z", " 2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z\n", ""),
+        *("2026-01-02T03:04:05.\u0661Z", "Fri, 02 Jan 2026 03:04:05 GMT", "1767323045678", 1767323045678, True, [], {}),
+    ):
+        yield f"the date {json.dumps(date)}", key_set(jwk(valid_from=date)), None
     for member in ("d", "k", "priv"):
         yield f"{member} on the key", key_set(jwk(**{member: "AAAA"})), None
         yield f"{member} on an unknown key", key_set(jwk(), {**unknown, member: "AAAA"}), None

@@ -9,7 +9,7 @@ import { type Checkpoint, type LogEvidence, logSigners, parseLogProof } from "./
 import { isIncluded, leafHash } from "./merkle.ts";
 import type { Subtle } from "./platform.ts";
 import { type NoteKey, parseVerifierKey } from "./signed-note.ts";
-import { parseHandover } from "./statement.ts";
+import { canonicalSignedAt, parseHandover, signedAtMs } from "./statement.ts";
 import { type KeyState, type LogKey, reasonOfKey, type VerifyingKey } from "./verdict.ts";
 
 /** A key set that is refused. The message names the member that is wrong, as in `keys[2].valid_from`. */
@@ -255,14 +255,15 @@ async function readHandoverEntry(
   return { leaf: await leafHash(entry, crypto), to };
 }
 
-const dateForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
+/** Digits behind the milliseconds, which are cut off. */
+const pastMilliseconds = /(\.\d{3})\d{1,6}(?!\d)/;
 
-/** Milliseconds since 1970. What Date.parse takes beyond RFC 3339 differs between engines, and is refused. */
+/** Milliseconds since 1970 of a time in the forms of signed_at, with up to 9 digits of a fraction. */
 function readDate(value: JsonTree | undefined, at: string): number | undefined {
   if (value === null || value === undefined) return undefined;
-  const ms = typeof value === "string" && dateForm.test(value) ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(ms)) throw new KeySetError(`${at} must be a date of RFC 3339, or null`);
-  return ms;
+  const text = typeof value === "string" ? canonicalSignedAt(value.replace(pastMilliseconds, "$1")) : undefined;
+  if (text === undefined) throw new KeySetError(`${at} must be a date of RFC 3339 in UTC, or null`);
+  return signedAtMs(text);
 }
 
 function membersAt(value: JsonTree | undefined, at: string): Members {

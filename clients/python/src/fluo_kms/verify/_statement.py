@@ -118,17 +118,14 @@ _SPELLING = re.compile(
 def signed_at_ms(text: str) -> int | None:
     """Milliseconds since 1970 of a time in exactly the canonical form; None for anything else, 23:59:60 too."""
     match = _CANONICAL_TIME.fullmatch(text)
-    return None if match is None else milliseconds(match[1], int(match[2]))
-
-
-def milliseconds(seconds: str, fraction: int = 0) -> int | None:
-    """Milliseconds since 1970 of `2026-01-02T03:04:05` in UTC and a fraction; None for a time that does not exist."""
-    try:
-        moment = datetime(*map(int, re.split("[T:-]", seconds)), tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
-    except ValueError:
+    if match is None:
         return None
+    try:
+        moment = datetime(*map(int, re.split("[T:-]", match[1])), tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
+    except ValueError:
+        return None  # a time that does not exist
     since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1000 + fraction
+    return (since.days * 86_400 + since.seconds) * 1000 + int(match[2])
 
 
 def canonical_signed_at(text: str) -> str | None:

@@ -17,7 +17,7 @@ from fluo_kms.verify._encoding import (
 from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._note import Checkpoint, Note, VerifierKey, parse_verifier_key, signers_of
 from fluo_kms.verify._proof import LogEvidence, parse_log_evidence
-from fluo_kms.verify._statement import milliseconds, parse_handover
+from fluo_kms.verify._statement import canonical_signed_at, parse_handover, signed_at_ms
 from fluo_kms.verify._strict_json import NotJson, parse_json
 from fluo_kms.verify._tree import leaf_hash
 from fluo_kms.verify.verdict import KEY_STATES, LogKey, VerifyingKey
@@ -28,9 +28,8 @@ T = TypeVar("T")
 _ALGORITHMS = ("EdDSA", "Ed25519")
 # Members of private keys (RFC 7518, 6; RFC 8037), of symmetric ones, and of those of RFC 9964.
 _SECRET = ("d", "k", "priv")
-_DATE = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
-)
+# Digits behind the milliseconds, which are cut off.
+_PAST_MILLISECONDS = re.compile(r"(\.[0-9]{3})[0-9]{1,6}(?![0-9])")
 
 
 class KeySetError(ValueError):
@@ -311,12 +310,10 @@ def _index(value: Any, at: str) -> int:
 
 
 def _date(value: Any, at: str) -> int | None:
-    """Milliseconds since 1970; None if it is missing."""
+    """Milliseconds since 1970 of a time in the forms of signed_at, with up to 9 digits of a fraction; None if missing."""
     if value is None:
         return None
-    match = _DATE.fullmatch(value) if isinstance(value, str) else None
-    ms = milliseconds(match[1], int((match[2] or "")[:3].ljust(3, "0"))) if match else None
-    if match is None or ms is None or (match[3] and (match[4] > "23" or match[5] > "59")):
-        raise KeySetError(f"{at} must be a date of RFC 3339, or null")
-    offset = (int(match[4]) * 60 + int(match[5])) * 60_000 if match[3] else 0
-    return ms + offset if match[3] == "-" else ms - offset
+    text = canonical_signed_at(_PAST_MILLISECONDS.sub(r"\1", value)) if isinstance(value, str) else None
+    if text is None:
+        raise KeySetError(f"{at} must be a date of RFC 3339 in UTC, or null")
+    return signed_at_ms(text)
