@@ -1,15 +1,24 @@
 /** Signing exporters of each SDK: what a backend gets of ten thousand spans while service, network and backend fail. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type JudgedSpan, judgeSpans } from "../../src/cli/verify/judged-spans.ts";
 import { readKeySet } from "../../src/cli/verify/key-set.ts";
+import { KmsError } from "../../src/errors.ts";
+import { toGrpcStatus } from "../../src/transport/error-status.ts";
+import { startPolicyService, tokenPolicy } from "../../test/support/policy-service.ts";
+import { grpcClient } from "../../test/support/running-service.ts";
 import { type Backend, distinct, spansOf, startBackend } from "./backend.ts";
-import { jwksOf, type KilledService, logSize, startKilledService } from "./killed-service.ts";
+import { jwksOf, logSize, startKilledService } from "./killed-service.ts";
 import { type Language, newFolder, runProgram, whole } from "./programs.ts";
+import { startRefusingRelay } from "./refusing-relay.ts";
 
 const spans = 10_000;
 const tenant = "exported";
+const perBatch = 250;
+/** More than there are batches, so that each is refused. */
+const refusals = 6;
 
 interface Exported {
   ended: number;
@@ -27,7 +36,7 @@ const usual = {
 
 async function exported(
   language: Language,
-  service: KilledService,
+  service: { address: string },
   backend: Backend,
   changes: Partial<Record<keyof typeof usual, unknown>> = {},
   onLine?: (line: string) => void,
@@ -58,8 +67,12 @@ function inOrder(names: Iterable<string>): string[] {
 
 const all = Array.from({ length: spans }, (_, i) => `s-${i}`);
 
-async function judged(service: KilledService, requests: readonly Uint8Array[]): Promise<JudgedSpan[]> {
-  return judgeSpans(Buffer.concat(requests), readKeySet(Buffer.from(await jwksOf(service.process, tenant))), tenant);
+async function judged(
+  service: { http: string },
+  requests: readonly Uint8Array[],
+  token?: string,
+): Promise<JudgedSpan[]> {
+  return judgeSpans(Buffer.concat(requests), readKeySet(Buffer.from(await jwksOf(service, tenant, token))), tenant);
 }
 
 function bad(spans: readonly JudgedSpan[]): string[] {
@@ -98,7 +111,7 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     });
     expect([causes(lost), causes(told)]).toEqual([{}, {}]);
     expect(inOrder(namesOf(backend.requests))).toEqual(all);
-    const verdicts = await judged(service, backend.requests);
+    const verdicts = await judged(service.process, backend.requests);
     expect(bad(verdicts)).toEqual([]);
     expect(new Set(verdicts.map(({ place }) => place?.claim.index)).size).toBe(spans);
     expect(await logSize(service.process, tenant)).toBe(spans);
@@ -115,7 +128,7 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     const once = distinct(backend.requests);
     expect(backend.requests.length - once.length).toBe(lostAnswers.length);
     expect(inOrder(namesOf(once))).toEqual(all);
-    expect(bad(await judged(service, once))).toEqual([]);
+    expect(bad(await judged(service.process, once))).toEqual([]);
     expect(await logSize(service.process, tenant)).toBe(spans);
   });
 
@@ -140,6 +153,41 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     const names = namesOf(backend.requests);
     expect(new Set(names).size).toBe(delivered);
     expect(names).toHaveLength(delivered);
-    expect(bad(await judged(service, backend.requests))).toEqual([]);
+    expect(bad(await judged(service.process, backend.requests))).toEqual([]);
+  });
+
+  it.each([
+    ["the policy", status.PERMISSION_DENIED],
+    ["an error of the service", status.INTERNAL],
+  ])("brings each span once where a batch's answer is cut off and %s refuses it for a while", async (_, code) => {
+    const { text, tokens } = tokenPolicy({ exporter: { roles: ["sign"] }, auditor: { roles: ["verify"] } });
+    const service = await startPolicyService({ text, tokens });
+    onTestFinished(() => service.stop());
+    const auditor = grpcClient(`127.0.0.1:${service.grpcPort}`, undefined, tokens.auditor);
+    onTestFinished(() => auditor.close());
+    const isOfPolicy = code === status.PERMISSION_DENIED;
+    let taken = 0;
+    const relay = await startRefusingRelay({
+      ...{ service: `127.0.0.1:${service.grpcPort}`, token: tokens.exporter!, refusals },
+      ...(isOfPolicy ? {} : { refusal: toGrpcStatus(new KmsError("INTERNAL", "internal error")) }),
+      async refuse() {
+        taken = await logSize({ client: auditor }, tenant);
+        if (isOfPolicy) await service.replace(text.replace("[sign]", "[decrypt]"));
+      },
+      mend: async () => service.replace(text),
+    });
+    onTestFinished(() => relay.stop());
+    const backend = await startBackend();
+    onTestFinished(() => backend.close());
+    const changes = { spans: 4 * perBatch, batch: perBatch };
+    const { delivered, refused, lost, undelivered } = await exported(language, relay, backend, changes);
+    expect(taken).toBeGreaterThanOrEqual(perBatch);
+    expect(relay.refused).toEqual(Array(refusals).fill(code));
+    expect({ delivered, refused, lost: causes(lost), undelivered }).toEqual({
+      ...{ delivered: changes.spans, refused: 0, lost: {}, undelivered: 0 },
+    });
+    expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(0, changes.spans));
+    expect(await logSize({ client: auditor }, tenant)).toBe(changes.spans);
+    expect(bad(await judged({ http: service.url }, backend.requests, tokens.auditor))).toEqual([]);
   });
 });

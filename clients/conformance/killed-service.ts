@@ -48,11 +48,12 @@ export async function startKilledService(options: ProxyOptions = {}): Promise<Ki
 }
 
 /** The tenant's keys, as `jwks.json` has them. */
-export async function jwksOf({ http }: ServiceProcess, tenant: string): Promise<string> {
-  return (await fetch(`${http}/api/kms/tenants/${tenant}/jwks.json`)).text();
+export async function jwksOf({ http }: Pick<ServiceProcess, "http">, tenant: string, token?: string): Promise<string> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return (await fetch(`${http}/api/kms/tenants/${tenant}/jwks.json`, { headers })).text();
 }
 
 /** How many entries the tenant's log has. */
-export async function logSize({ client }: ServiceProcess, tenantId: string): Promise<number> {
+export async function logSize({ client }: Pick<ServiceProcess, "client">, tenantId: string): Promise<number> {
   return Number((await client.logs.getCheckpoint({ tenantId })).head!.size);
 }

@@ -13,6 +13,7 @@ export {
 export {
   createSpanSigner,
   type Signing,
+  type SpanBatch,
   type SpanRefusal,
   type SpanResult,
   type SpanSigner,

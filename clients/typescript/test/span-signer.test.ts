@@ -103,6 +103,20 @@ describe("on a running service", () => {
     expect(indices).toEqual(Array.from({ length: 2_000 }, (_, i) => BigInt(i)));
   });
 
+  it("gives a batch that is signed again the places that it has", async () => {
+    const signer = signerAt(address, { tenant: "again" });
+    const batches = signer.split([madeSpans(1_500)]);
+    const signed = async () => {
+      const all = await Promise.all(batches.map((batch) => signer.signBatch(batch)));
+      return (await Promise.all(all.map(({ results }) => results))).flatMap(indicesOf);
+    };
+    expect(batches.map(({ spans }) => spans)).toEqual([1_000, 500]);
+    const first = await signed();
+    expect(first).toEqual(Array.from({ length: 1_500 }, (_, i) => BigInt(i)));
+    expect(await signed()).toEqual(first);
+    expect(indicesOf(await (await signer.sign([madeSpans(1)])).results)).toEqual([1_500n]);
+  });
+
   it("takes no more while as many are unanswered as may be", async () => {
     const proxy = await startCutProxy(() => address);
     onTestFinished(() => proxy.stop());

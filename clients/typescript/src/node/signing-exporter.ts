@@ -21,9 +21,8 @@ import {
   succeeded,
   withAttributes,
 } from "./otel.ts";
-import { exportOf, idsOf, type SpanPart, spanParts } from "./otlp-parts.ts";
-import { batchesOf } from "./span-batches.ts";
-import { createSpanSigner, type SpanRefusal, type SpanResult, type SpanSigner } from "./span-signer.ts";
+import { idsOf, spanParts } from "./otlp-parts.ts";
+import { createSpanSigner, type SpanBatch, type SpanRefusal, type SpanResult, type SpanSigner } from "./span-signer.ts";
 
 /** Why spans did not arrive at the backend. */
 export type LossCause =
@@ -81,7 +80,10 @@ export interface SigningExporter<Span> extends SdkExporter<Span> {
 
 interface Item<Span> extends Sized {
   readonly spans: readonly Span[];
-  readonly parts: readonly SpanPart[];
+  /** Each keeps its request_id, whatever streams and tries it meets: its spans may be in the log. */
+  readonly batches: readonly SpanBatch[];
+  /** Ids of the spans, in the order of the batches. */
+  readonly ids: readonly string[];
   readonly endsAt: number;
   /** Aborts when the item is given up. */
   readonly given: AbortController;
@@ -187,7 +189,8 @@ class Exporter<Span extends SdkSpan> {
     try {
       this.#otel ??= loadOtel();
       const bytes = (await this.#otel).serialize(spans);
-      return { spans, parts: spanParts(bytes), bytes: bytes.length, endsAt, given: new AbortController() };
+      const [batches, ids] = [this.#signer.split(bytes), spanParts(bytes).map(idsOf)];
+      return { spans, batches, ids, bytes: bytes.length, endsAt, given: new AbortController() };
     } catch (error) {
       this.#lose("rejected", spans, error);
       throw error;
@@ -288,10 +291,9 @@ class Exporter<Span extends SdkSpan> {
 
   async #results(item: Item<Span>, taken: () => void): Promise<SpanResult[]> {
     const results: Promise<SpanResult[]>[] = [];
-    for (const { parts } of batchesOf(item.parts)) {
-      const bytes = exportOf(parts);
+    for (const batch of item.batches) {
       const { promise: onItsWay, resolve: isTaken } = Promise.withResolvers<void>();
-      const one = this.#signBatch(item, bytes, isTaken);
+      const one = this.#signBatch(item, batch, isTaken);
       one.then(
         () => isTaken(),
         () => isTaken(),
@@ -303,13 +305,13 @@ class Exporter<Span extends SdkSpan> {
     return (await Promise.all(results)).flat();
   }
 
-  async #signBatch(item: Item<Span>, bytes: Uint8Array, taken: () => void): Promise<SpanResult[]> {
+  async #signBatch(item: Item<Span>, batch: SpanBatch, taken: () => void): Promise<SpanResult[]> {
     const { signal } = item.given;
     const { untraced } = await this.#otel!;
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(2 * backoffMs, maxRefusedBackoffMs)) {
       signal.throwIfAborted();
       try {
-        const { results } = await untraced(() => this.#signer.sign(bytes, { signal }));
+        const { results } = await untraced(() => this.#signer.signBatch(batch, { signal }));
         taken();
         return await results;
       } catch (error) {
@@ -323,10 +325,10 @@ class Exporter<Span extends SdkSpan> {
   }
 
   /** The encoder groups spans by resource and scope, so results are found by the spans' ids. */
-  #attach({ spans, parts }: Item<Span>, results: readonly SpanResult[]): Span[] {
+  #attach({ spans, ids }: Item<Span>, results: readonly SpanResult[]): Span[] {
     const byIds = Map.groupBy(
-      parts.map((part, i) => ({ ids: idsOf(part), result: results[i]! })),
-      ({ ids }) => ids,
+      ids.map((each, i) => ({ ids: each, result: results[i]! })),
+      (each) => each.ids,
     );
     return spans.flatMap((span) => {
       const ids = (span as unknown as { spanContext(): { traceId: string; spanId: string } }).spanContext();

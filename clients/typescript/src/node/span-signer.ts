@@ -1,7 +1,7 @@
 /**
  * Signs batches of spans over one SignSpans stream, in their order. A stream that breaks is opened again, and what it did not answer goes
  * over the new one, in its first order, each batch with the request_id and the bytes that it had: in log mode it then gets the places that
- * it may already have.
+ * it may already have. So does a batch that failed and is given to `signBatch` again.
  */
 import { randomBytes } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
@@ -9,10 +9,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { detailsOf } from "../error-details.ts";
 import { type ResourceSpans, ResourceSpansSchema, SignMode, type SignSpansResponse } from "../messages.ts";
 import type { GrpcChannel } from "./grpc-transport.ts";
-import { exportOf, field, spanParts } from "./otlp-parts.ts";
-import { batchesOf } from "./span-batches.ts";
+import { field, spanParts } from "./otlp-parts.ts";
+import { batchesOf, type SpanBatch } from "./span-batches.ts";
 import {
-  batchMessage,
   isPassing,
   openSpanStream,
   resultsOf,
@@ -21,6 +20,7 @@ import {
   type SpanStream,
 } from "./span-stream.ts";
 
+export type { SpanBatch } from "./span-batches.ts";
 export type { SpanRefusal, SpanResult } from "./span-stream.ts";
 
 export interface SpanSignerOptions {
@@ -47,19 +47,20 @@ export interface SpanSigner {
    * reject at once; what was sent may still be signed.
    */
   sign(spans: Uint8Array | readonly ResourceSpans[], options?: { signal?: AbortSignal }): Promise<Signing>;
+  /** The batches that `sign` makes of spans, for those who want to know the fate of each. */
+  split(spans: Uint8Array | readonly ResourceSpans[]): readonly SpanBatch[];
+  /** Does as `sign` does with one batch of `split`. Signed again after it failed, it gets the same places in a log, within 23 hours. */
+  signBatch(batch: SpanBatch, options?: { signal?: AbortSignal }): Promise<Signing>;
   /** Resolves when nothing is unanswered. */
   flush(): Promise<void>;
   /** Takes no more, waits for what is unanswered, and ends the stream. After an abort what is unanswered fails. */
   close(options?: { signal?: AbortSignal }): Promise<void>;
 }
 
-interface Batch {
-  message: Uint8Array;
-  requestId: string;
-  spans: number;
+/** A batch that was taken and has no whole answer. */
+interface Unanswered {
+  batch: SpanBatch;
   results: SpanResult[];
-  /** Milliseconds since 1970. */
-  takenAt: number;
   isSent: boolean;
   isAbandoned: boolean;
   resolve(results: SpanResult[]): void;
@@ -69,6 +70,8 @@ interface Batch {
 const [firstBackoffMs, maxBackoffMs] = [100, 5_000];
 /** The service remembers a request_id for 24 hours. Later, the same batch would get other places. */
 const maxAgeMs = 23 * 3_600_000;
+/** When a batch was first taken, in milliseconds since 1970. */
+const takenAt = new WeakMap<SpanBatch, number>();
 /** A stream on which nothing moves for a minute is ended by the service. Until then it would keep the process alive. */
 const idleMs = 10_000;
 
@@ -84,7 +87,7 @@ class Signer implements SpanSigner {
   readonly #run = randomBytes(12).toString("hex");
   #batches = 0;
   /** In their first order. */
-  #unanswered: Batch[] = [];
+  #unanswered: Unanswered[] = [];
   /** How many of `#unanswered` this stream was sent. */
   #sent = 0;
   #stream: SpanStream | undefined;
@@ -107,20 +110,28 @@ class Signer implements SpanSigner {
     this.#maxUnanswered = maxUnanswered;
   }
 
-  async sign(
-    spans: Uint8Array | readonly ResourceSpans[],
-    { signal }: { signal?: AbortSignal } = {},
-  ): Promise<Signing> {
+  split(spans: Uint8Array | readonly ResourceSpans[]): readonly SpanBatch[] {
     const bytes = spans instanceof Uint8Array ? spans : encoded(spans);
+    return batchesOf(spanParts(bytes), { ...this.#terms, nextRequestId: () => `${this.#run}.${this.#batches++}` });
+  }
+
+  async sign(spans: Uint8Array | readonly ResourceSpans[], options: { signal?: AbortSignal } = {}): Promise<Signing> {
+    return this.#signAll(this.split(spans), options);
+  }
+
+  async signBatch(batch: SpanBatch, options: { signal?: AbortSignal } = {}): Promise<Signing> {
+    return this.#signAll([batch], options);
+  }
+
+  async #signAll(batches: readonly SpanBatch[], { signal }: { signal?: AbortSignal }): Promise<Signing> {
     const results: Promise<SpanResult[]>[] = [];
-    const batches = batchesOf(spanParts(bytes));
     const [before, { promise, resolve }] = [this.#turn, Promise.withResolvers<void>()];
     this.#turn = promise;
     try {
       await unlessAborted(before, signal);
-      for (const { parts, isTooLarge } of batches) {
-        if (isTooLarge) results.push(Promise.resolve([tooLarge]));
-        else results.push((await this.#taken(exportOf(parts), parts.length, signal)).results);
+      for (const batch of batches) {
+        if (batch.isTooLarge) results.push(Promise.resolve([tooLarge]));
+        else results.push((await this.#taken(batch, signal)).results);
       }
     } finally {
       // Who gave up before its turn takes nobody's.
@@ -137,35 +148,23 @@ class Signer implements SpanSigner {
     return { results: all };
   }
 
-  async #taken(resourceSpans: Uint8Array, spans: number, signal: AbortSignal | undefined): Promise<Signing> {
+  async #taken(batch: SpanBatch, signal: AbortSignal | undefined): Promise<Signing> {
     while (this.#unanswered.length >= this.#maxUnanswered && !this.#isClosed) await this.#change(signal);
     signal?.throwIfAborted();
     if (this.#isClosed) throw new Error("the span signer is closed");
-    const requestId = `${this.#run}.${this.#batches}`;
-    this.#batches += 1;
-    const message = batchMessage(resourceSpans, { ...this.#terms, requestId });
+    if (!takenAt.has(batch)) takenAt.set(batch, Date.now());
     const { promise, resolve, reject } = Promise.withResolvers<SpanResult[]>();
     promise.catch(() => {});
-    const batch: Batch = {
-      message,
-      requestId,
-      spans,
-      results: [],
-      takenAt: Date.now(),
-      isSent: false,
-      isAbandoned: false,
-      resolve,
-      reject,
-    };
+    const added: Unanswered = { batch, results: [], isSent: false, isAbandoned: false, resolve, reject };
     const abandon = () => {
-      batch.isAbandoned = true;
-      batch.reject(signal?.reason);
-      if (!batch.isSent) this.#remove(batch);
+      added.isAbandoned = true;
+      added.reject(signal?.reason);
+      if (!added.isSent) this.#remove(added);
     };
     signal?.addEventListener("abort", abandon, { once: true });
     const forget = () => signal?.removeEventListener("abort", abandon);
     promise.then(forget, forget);
-    this.#unanswered.push(batch);
+    this.#unanswered.push(added);
     this.#send();
     return { results: promise };
   }
@@ -178,7 +177,7 @@ class Signer implements SpanSigner {
     this.#isClosed = true;
     this.#changed();
     const giveUp = () => {
-      for (const batch of this.#unanswered) batch.reject(signal?.reason);
+      for (const each of this.#unanswered) each.reject(signal?.reason);
       this.#unanswered = [];
       this.#changed();
     };
@@ -201,9 +200,9 @@ class Signer implements SpanSigner {
       return;
     }
     for (; this.#sent < this.#unanswered.length; this.#sent += 1) {
-      const batch = this.#unanswered[this.#sent]!;
-      batch.isSent = true;
-      this.#stream.send(batch.message);
+      const next = this.#unanswered[this.#sent]!;
+      next.isSent = true;
+      this.#stream.send(next.batch.message);
     }
   }
 
@@ -211,7 +210,7 @@ class Signer implements SpanSigner {
     this.#isOpen = true;
     this.#sent = 0;
     this.#dropOld();
-    for (const batch of this.#unanswered) batch.results = [];
+    for (const each of this.#unanswered) each.results = [];
     let isCurrent = true;
     try {
       const stream = await openSpanStream(this.#channel, {
@@ -241,12 +240,13 @@ class Signer implements SpanSigner {
 
   /** False where the service answered something else than it was asked. */
   #answer(response: SignSpansResponse): boolean {
-    const [batch] = this.#unanswered;
+    const [first] = this.#unanswered;
     const results = resultsOf(response);
-    const isOfBatch = response.requestId === "" || response.requestId === batch?.requestId;
-    const count = (batch?.results.length ?? 0) + results.length;
-    const isRightNumber = batch !== undefined && count <= batch.spans && (!response.batchDone || count === batch.spans);
-    if (batch === undefined || !isOfBatch || !isRightNumber || this.#sent === 0) {
+    const isOfBatch = response.requestId === "" || response.requestId === first?.batch.requestId;
+    const count = (first?.results.length ?? 0) + results.length;
+    const isRightNumber =
+      first !== undefined && count <= first.batch.spans && (!response.batchDone || count === first.batch.spans);
+    if (first === undefined || !isOfBatch || !isRightNumber || this.#sent === 0) {
       this.#failFirst(
         wrongAnswer("the service answered something else than the batch that it was sent; look at its version"),
       );
@@ -258,10 +258,10 @@ class Signer implements SpanSigner {
       );
       return false;
     }
-    batch.results.push(...results);
+    first.results.push(...results);
     [this.#backoffMs, this.#hasRenewed] = [firstBackoffMs, false];
     if (!response.batchDone) return true;
-    batch.resolve(batch.results);
+    first.resolve(first.results);
     this.#unanswered.shift();
     this.#sent -= 1;
     this.#changed();
@@ -317,27 +317,27 @@ class Signer implements SpanSigner {
   /** Drops what nobody waits for any more, and what the service would not know again over a new stream. */
   #dropOld(): void {
     const last = Date.now() - maxAgeMs;
-    for (const batch of [...this.#unanswered]) {
-      const isOld = batch.takenAt < last;
-      if (isOld) batch.reject(new ConnectError("a batch was not answered within 23 hours", Code.DeadlineExceeded));
-      if (isOld || batch.isAbandoned) this.#remove(batch);
+    for (const each of [...this.#unanswered]) {
+      const isOld = takenAt.get(each.batch)! < last;
+      if (isOld) each.reject(new ConnectError("a batch was not answered within 23 hours", Code.DeadlineExceeded));
+      if (isOld || each.isAbandoned) this.#remove(each);
     }
   }
 
   #failFirst(error: ConnectError): void {
-    const [batch] = this.#unanswered;
-    batch?.reject(error);
-    if (batch !== undefined) this.#remove(batch);
+    const [first] = this.#unanswered;
+    first?.reject(error);
+    if (first !== undefined) this.#remove(first);
   }
 
   #failAll(error: ConnectError): void {
-    for (const batch of this.#unanswered) batch.reject(error);
+    for (const each of this.#unanswered) each.reject(error);
     this.#unanswered = [];
     this.#changed();
   }
 
-  #remove(batch: Batch): void {
-    const at = this.#unanswered.indexOf(batch);
+  #remove(unanswered: Unanswered): void {
+    const at = this.#unanswered.indexOf(unanswered);
     if (at < 0) return;
     this.#unanswered.splice(at, 1);
     if (at < this.#sent) this.#sent -= 1;
