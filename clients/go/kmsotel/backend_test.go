@@ -57,9 +57,9 @@ func (b *backend) answerBy(answer func(http.ResponseWriter) bool) {
 	b.answer = answer
 }
 
-// unavailable is the answer of a backend that is down; 500 is one that OpenTelemetry does not repeat itself.
+// unavailable is the answer of a backend that is down for a while.
 func unavailable(w http.ResponseWriter) bool {
-	w.WriteHeader(http.StatusInternalServerError)
+	w.WriteHeader(http.StatusServiceUnavailable)
 	return false
 }
 

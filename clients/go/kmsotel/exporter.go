@@ -25,6 +25,9 @@ func New(ctx context.Context, delegate otlptrace.Client, client kmsv1.KmsService
 	}
 	signing := newSigningClient(delegate, client, tenant, s)
 	exporter, err := otlptrace.New(ctx, signing)
+	if err == nil {
+		signing.gauges, err = signing.observeWaiting()
+	}
 	if err != nil {
 		signing.abort()
 		return nil, err
@@ -40,8 +43,12 @@ func (e *Exporter) Shutdown(ctx context.Context) error { return e.Exporter.Shutd
 // processor has a queue of its own.
 func (e *Exporter) ForceFlush(ctx context.Context) error { return e.client.flush(ctx) }
 
-// Stats counts what became of the spans so far.
-func (e *Exporter) Stats() Stats { return e.client.tally.stats() }
+// Stats counts what became of the spans so far, and what waits now.
+func (e *Exporter) Stats() Stats {
+	found, waiting := e.client.tally.stats(), e.client.waiting()
+	found.WaitingSpans, found.WaitingBytes = waiting.Spans, waiting.Bytes
+	return found
+}
 
 // UndeliveredError says how many spans were lost at the shutdown.
 type UndeliveredError struct {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,9 +24,14 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	oteltrace "go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -299,9 +306,21 @@ func (confused) SignSpans(stream grpc.BidiStreamingServer[kmsv1.SignSpansRequest
 	return nil
 }
 
+// strict refuses each batch for good.
+type strict struct {
+	kmsv1.UnimplementedKmsServiceServer
+}
+
+func (strict) SignSpans(stream grpc.BidiStreamingServer[kmsv1.SignSpansRequest, kmsv1.SignSpansResponse]) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	return status.Error(grpccodes.InvalidArgument, "no such tenant")
+}
+
 func TestWithoutAQueueAnExportFailsWhenNothingWasSigned(t *testing.T) {
-	for want, service := range map[kmsotel.Cause]kmsv1.KmsServiceServer{
-		kmsotel.Rejected: kmsv1.UnimplementedKmsServiceServer{}, kmsotel.Undeliverable: confused{},
+	for service, want := range map[kmsv1.KmsServiceServer]kmsotel.Cause{
+		strict{}: kmsotel.Rejected, confused{}: kmsotel.Timeout, kmsv1.UnimplementedKmsServiceServer{}: kmsotel.Timeout,
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -319,7 +338,11 @@ func TestWithoutAQueueAnExportFailsWhenNothingWasSigned(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), hung)
 		defer cancel()
 		w := &world{ctx: ctx, backend: startBackend(t), client: client, log: &lines{}}
-		_, exporter := w.export(t, kmsotel.WithoutQueue())
+		timeout := hung
+		if want == kmsotel.Timeout {
+			timeout = 200 * time.Millisecond
+		}
+		_, exporter := w.export(t, kmsotel.WithoutQueue(), kmsotel.WithTimeout(timeout))
 		if err := exporter.ExportSpans(ctx, tracetest.SpanStubs{{Name: "a"}, {Name: "b"}}.Snapshots()); err == nil {
 			t.Errorf("%s: the export succeeds", want)
 		}
@@ -332,10 +355,19 @@ func TestWithoutAQueueAnExportFailsWhenNothingWasSigned(t *testing.T) {
 func TestAShutdownSaysWhatWasNotDelivered(t *testing.T) {
 	w := startWorld(t)
 	w.backend.answerBy(unavailable)
-	provider, exporter := w.export(t)
+	read := &meters{}
+	provider, exporter := w.export(t, kmsotel.WithMeterProvider(read))
 	end(w.ctx, provider, 0, 120)
 	if err := provider.ForceFlush(w.ctx); err != nil {
 		t.Fatal(err)
+	}
+	waiting := exporter.Stats()
+	if waiting.WaitingSpans != 120 || waiting.WaitingBytes == 0 {
+		t.Errorf("%+v", waiting)
+	}
+	want := map[string]int64{"fluo.kms.exporter.waiting.spans": 120, "fluo.kms.exporter.waiting.bytes": int64(waiting.WaitingBytes)}
+	if found := read.gauges(t); !maps.Equal(found, want) {
+		t.Errorf("%v", found)
 	}
 	ended, cancel := context.WithCancel(w.ctx)
 	cancel()
@@ -343,6 +375,9 @@ func TestAShutdownSaysWhatWasNotDelivered(t *testing.T) {
 	var undelivered *kmsotel.UndeliveredError
 	if !errors.As(err, &undelivered) || undelivered.Spans != 120 || exporter.Stats().Lost[kmsotel.Shutdown] != 120 {
 		t.Errorf("%v, %+v", err, exporter.Stats())
+	}
+	if found := exporter.Stats(); found.WaitingSpans != 0 || found.WaitingBytes != 0 || read.callback != nil {
+		t.Errorf("%+v, or a gauge is left", found)
 	}
 	end(w.ctx, provider, 120, 1)
 	_ = provider.ForceFlush(w.ctx)
@@ -380,6 +415,143 @@ func TestWhatTheBackendRejectsOfAnExportIsNotSentAgain(t *testing.T) {
 	if found := exporter.Stats(); found.Lost[kmsotel.Rejected] != 2 || found.Delivered != 8 || len(taken) != 1 {
 		t.Errorf("%+v, %d exports", found, len(taken))
 	}
+}
+
+func TestWhatTheBackendRefusesForGoodIsDroppedAndTheNextGoesOn(t *testing.T) {
+	w := startWorld(t)
+	var exports atomic.Int64
+	w.backend.answerBy(func(out http.ResponseWriter) bool {
+		if exports.Add(1) != 2 {
+			return true
+		}
+		http.Error(out, "no such field", http.StatusBadRequest)
+		return false
+	})
+	var told []kmsotel.Loss
+	provider, exporter := w.export(t, kmsotel.WithOnLoss(func(loss kmsotel.Loss) { told = append(told, loss) }))
+	end(w.ctx, provider, 0, 300)
+	if err := provider.Shutdown(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if found := exporter.Stats(); found.Lost[kmsotel.Rejected] != 100 || found.Delivered != 200 {
+		t.Errorf("%+v", found)
+	}
+	if len(told) != 1 || told[0].Cause != kmsotel.Rejected || told[0].Spans != 100 ||
+		!strings.Contains(told[0].Err.Error(), "400 Bad Request (body: no such field)") {
+		t.Errorf("%+v", told)
+	}
+	if taken, refused := w.backend.bodies(); len(taken) != 2 || len(refused) != 1 {
+		t.Errorf("%d exports are taken, %d refused", len(taken), len(refused))
+	}
+	w.verifyAll(t, 200)
+}
+
+// failing is a delegate that fails at first.
+type failing struct {
+	errs []error
+}
+
+func (f *failing) Start(context.Context) error { return nil }
+func (f *failing) Stop(context.Context) error  { return nil }
+func (f *failing) UploadTraces(context.Context, []*tracepb.ResourceSpans) error {
+	if len(f.errs) == 0 {
+		return nil
+	}
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return err
+}
+
+func TestByGRPCTheBackendRefusesForGoodAsOTLPSays(t *testing.T) {
+	w := startWorld(t)
+	later, err := status.New(grpccodes.ResourceExhausted, "later").WithDetails(&errdetails.RetryInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	passing := map[grpccodes.Code]bool{grpccodes.Canceled: true, grpccodes.DeadlineExceeded: true, grpccodes.Aborted: true,
+		grpccodes.OutOfRange: true, grpccodes.Unavailable: true, grpccodes.DataLoss: true}
+	want := map[error]bool{later.Err(): true, errors.New("without a code"): true}
+	for code := grpccodes.Canceled; code <= grpccodes.Unauthenticated; code++ {
+		want[status.Error(code, "no")] = passing[code]
+	}
+	for refusal, passes := range want {
+		// As OpenTelemetry's client joins it.
+		exporter, err := kmsotel.New(w.ctx, &failing{errs: []error{errors.Join(nil, refusal)}}, w.client, "acme",
+			kmsotel.WithoutQueue(), kmsotel.WithLogger(slog.New(slog.NewTextHandler(w.log, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = exporter.ExportSpans(w.ctx, tracetest.SpanStubs{{Name: "a", SpanContext: aContext}}.Snapshots())
+		found := exporter.Stats()
+		if (err == nil) != passes || (found.Delivered == 1) != passes || (found.Lost[kmsotel.Rejected] == 1) == passes {
+			t.Errorf("%v: %v, %+v", refusal, err, found)
+		}
+		if err := exporter.Shutdown(w.ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var aContext = oteltrace.NewSpanContext(oteltrace.SpanContextConfig{TraceID: oteltrace.TraceID{1}, SpanID: oteltrace.SpanID{1}})
+
+// meters gives one meter, which keeps the callback of the gauges that it makes.
+type meters struct {
+	noop.MeterProvider
+	meter
+}
+
+func (m *meters) Meter(string, ...metric.MeterOption) metric.Meter { return &m.meter }
+
+type meter struct {
+	noop.Meter
+	callback metric.Callback
+}
+
+type gauge struct {
+	noop.Int64ObservableGauge
+	name string
+}
+
+func (m *meter) Int64ObservableGauge(name string, _ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+	return gauge{name: name}, nil
+}
+
+func (m *meter) RegisterCallback(callback metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+	m.callback = callback
+	return registration{meter: m}, nil
+}
+
+type registration struct {
+	noop.Registration
+	meter *meter
+}
+
+func (r registration) Unregister() error {
+	r.meter.callback = nil
+	return nil
+}
+
+// observed has what was observed, by the gauges' names.
+type observed struct {
+	noop.Observer
+	t      *testing.T
+	values map[string]int64
+}
+
+func (o observed) ObserveInt64(observable metric.Int64Observable, value int64, options ...metric.ObserveOption) {
+	set := metric.NewObserveConfig(options).Attributes()
+	if tenant, _ := set.Value("fluo.kms.tenant"); tenant.AsString() != "acme" {
+		o.t.Errorf("tenant %q", tenant.AsString())
+	}
+	o.values[observable.(gauge).name] = value
+}
+
+func (m *meter) gauges(t *testing.T) map[string]int64 {
+	found := observed{t: t, values: map[string]int64{}}
+	if err := m.callback(t.Context(), found); err != nil {
+		t.Error(err)
+	}
+	return found.values
 }
 
 func TestARefusalThatPassesIsWaitedFor(t *testing.T) {

@@ -62,13 +62,14 @@ func (i *item) encode() ([][]byte, error) {
 	return encoded, nil
 }
 
-// passes says whether a refusal of a batch may pass: it is tried again.
+// passes says whether a failure of a batch may pass: it is tried again. For good the service refuses only what is wrong
+// in the batch itself.
 func passes(err error) bool {
 	switch status.Code(err) {
-	case codes.PermissionDenied, codes.FailedPrecondition, codes.Unauthenticated:
-		return true
+	case codes.InvalidArgument, codes.AlreadyExists:
+		return false
 	}
-	return errors.Is(err, kms.ErrServiceTooOld)
+	return !errors.Is(err, kms.ErrExpired) && !errors.Is(err, kms.ErrSignerClosed)
 }
 
 // isAboutSpan says whether a result is the service's word on one span, and not on its batch.
@@ -122,10 +123,10 @@ func (i *item) put(results []kms.SpanResult, policy OnRefused, t *tally) {
 
 // causeOf says why a batch that is given up was not signed.
 func causeOf(err error) Cause {
-	switch _, isStatus := status.FromError(err); {
+	switch {
 	case errors.Is(err, kms.ErrSignerClosed):
 		return Shutdown
-	case !isStatus || passes(err):
+	case errors.Is(err, kms.ErrExpired) || passes(err):
 		return Undeliverable
 	}
 	return Rejected

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Option changes how [New] signs and delivers.
@@ -15,9 +17,10 @@ type settings struct {
 	queue       *Queue
 	timeout     time.Duration
 	onRefused   OnRefused
-	onLost      func(cause Cause, spans int)
+	onLoss      func(Loss)
 	deliveryAge time.Duration
 	logger      *slog.Logger
+	meters      metric.MeterProvider
 }
 
 // Queue bounds the spans that are not delivered yet.
@@ -34,8 +37,9 @@ func defaults() settings {
 		queue:       &Queue{Spans: 20_000, Bytes: 64 << 20},
 		timeout:     30 * time.Second,
 		deliveryAge: time.Hour,
-		onLost:      func(Cause, int) {},
+		onLoss:      func(Loss) {},
 		logger:      slog.Default(),
+		meters:      otel.GetMeterProvider(),
 	}
 }
 
@@ -70,14 +74,23 @@ const UnsignedReason = "fluo.kms.unsigned.reason"
 // counted and logged.
 func WithOnRefused(policy OnRefused) Option { return func(s *settings) { s.onRefused = policy } }
 
-// WithOnLost has a function called for all spans that are lost. It is called by the goroutine that loses them, and
+// WithOnLoss has a function called for all spans that are lost. It is called by the goroutine that loses them, and
 // must not wait.
+func WithOnLoss(onLoss func(Loss)) Option { return func(s *settings) { s.onLoss = onLoss } }
+
+// WithOnLost is [WithOnLoss] for a function that need not know why.
 func WithOnLost(onLost func(cause Cause, spans int)) Option {
-	return func(s *settings) { s.onLost = onLost }
+	return WithOnLoss(func(loss Loss) { onLost(loss.Cause, loss.Spans) })
 }
 
 // WithDeliveryAge gives a batch up after so long in the queue, in place of 1 h.
 func WithDeliveryAge(age time.Duration) Option { return func(s *settings) { s.deliveryAge = age } }
+
+// WithMeterProvider has the gauges fluo.kms.exporter.waiting.spans and fluo.kms.exporter.waiting.bytes, with the
+// attribute fluo.kms.tenant, read from this provider in place of the global one, until the shutdown.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(s *settings) { s.meters = provider }
+}
 
 // WithLogger logs losses and refusals, at most a line in 10 s for each cause, in place of by [slog.Default].
 func WithLogger(logger *slog.Logger) Option { return func(s *settings) { s.logger = logger } }

@@ -106,14 +106,23 @@ func (q *queue) close() {
 	q.signal()
 }
 
-// remaining returns how many spans are left. No worker runs.
-func (q *queue) remaining() (spans int) {
+// clear takes out what is left, and returns how many spans that is. No worker runs.
+func (q *queue) clear() (spans int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, each := range q.items {
 		spans += each.count
 	}
+	q.items, q.taken, q.spans, q.bytes = nil, 0, 0, 0
+	q.signal()
 	return spans
+}
+
+// held returns what the items take of the bounds.
+func (q *queue) held() Queue {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Queue{Spans: q.spans, Bytes: q.bytes}
 }
 
 func (q *queue) signal() {

@@ -10,6 +10,7 @@ import (
 	"github.com/fluo-dev/fluo-kms/clients/go/kms"
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/metric"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
@@ -27,9 +28,12 @@ const (
 type signingClient struct {
 	settings
 	delegate otlptrace.Client
+	tenant   string
 	signer   *kms.SpanSigner
 	tally    *tally
-	// queue is nil if there is none.
+	// gauges are read until the client is stopped; nil before they are there.
+	gauges metric.Registration
+	// pending is nil if there is no queue.
 	pending *queue
 	signed  chan *item
 
@@ -40,12 +44,13 @@ type signingClient struct {
 
 	mu      sync.Mutex
 	stopped bool
-	// exports are those under way without a queue.
+	// exports are those under way without a queue, and direct what they hold.
 	exports sync.WaitGroup
+	direct  Queue
 }
 
 func newSigningClient(delegate otlptrace.Client, client kmsv1.KmsServiceClient, tenant string, s settings) *signingClient {
-	c := &signingClient{settings: s, delegate: delegate, signer: kms.NewSpanSigner(client, tenant, kms.WithMode(s.mode)), tally: newTally(s)}
+	c := &signingClient{settings: s, delegate: delegate, tenant: tenant, signer: kms.NewSpanSigner(client, tenant, kms.WithMode(s.mode)), tally: newTally(s)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if s.queue != nil {
 		c.pending, c.signed = newQueue(*s.queue), make(chan *item, signedAhead)
@@ -83,8 +88,9 @@ func (c *signingClient) uploadNow(ctx context.Context, brought *item) error {
 		return c.lost(brought, Shutdown, errStopped)
 	}
 	c.exports.Add(1)
+	c.direct.Spans, c.direct.Bytes = c.direct.Spans+brought.queued, c.direct.Bytes+brought.bytes
 	c.mu.Unlock()
-	defer c.exports.Done()
+	defer c.endExport(brought)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
@@ -99,6 +105,23 @@ func (c *signingClient) uploadNow(ctx context.Context, brought *item) error {
 		return c.lost(brought, Shutdown, err)
 	}
 	return c.lost(brought, Timeout, err)
+}
+
+func (c *signingClient) endExport(of *item) {
+	c.mu.Lock()
+	c.direct.Spans, c.direct.Bytes = c.direct.Spans-of.queued, c.direct.Bytes-of.bytes
+	c.mu.Unlock()
+	c.exports.Done()
+}
+
+// waiting returns what is neither delivered nor lost yet.
+func (c *signingClient) waiting() Queue {
+	if c.pending != nil {
+		return c.pending.held()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.direct
 }
 
 // lost counts what is left of an item, and names the cause.
@@ -123,7 +146,7 @@ func (c *signingClient) Stop(ctx context.Context) error {
 	}
 	c.abort()
 	if c.pending != nil {
-		c.tally.lose(Shutdown, c.pending.remaining(), context.Cause(ctx))
+		c.tally.lose(Shutdown, c.pending.clear(), context.Cause(ctx))
 	}
 	err := c.delegate.Stop(ctx)
 	if left := c.tally.stats().Lost[Shutdown] - before; left > 0 {
@@ -143,6 +166,9 @@ func (c *signingClient) abort() {
 	c.cancel()
 	c.workers.Wait()
 	_ = c.signer.Close() // never fails
+	if c.gauges != nil {
+		_ = c.gauges.Unregister() // fails only for a provider that is shut down, which reads nothing more
+	}
 }
 
 func (c *signingClient) flush(ctx context.Context) error {
@@ -242,7 +268,7 @@ func anyPasses(results []kms.SpanResult) bool {
 	return false
 }
 
-// deliver sends an item until the backend takes it or ctx ends, the same bytes each time.
+// deliver sends an item until the backend takes it, refuses it for good, or ctx ends: the same bytes each time.
 func (c *signingClient) deliver(ctx context.Context, of *item) error {
 	if of.count == 0 {
 		return nil
@@ -256,6 +282,10 @@ func (c *signingClient) deliver(ctx context.Context, of *item) error {
 			of.lose(Rejected, min(rejected, of.count), err, c.tally)
 			c.tally.deliver(of.count)
 			of.count = 0
+			return nil
+		}
+		if isRefusal(err) {
+			of.lose(Rejected, of.count, err, c.tally)
 			return nil
 		}
 		if !sleep(ctx, delay) {

@@ -14,13 +14,22 @@ const (
 	QueueFull Cause = "queue-full"
 	// Timeout: without a queue, the spans were not signed and delivered until the export's timeout.
 	Timeout Cause = "timeout"
-	// Rejected: the service refused the batch for good, or the span if these are dropped; or the backend did.
+	// Rejected: the service refused the batch for good, or the span if these are dropped; or the backend refused them.
 	Rejected Cause = "rejected"
 	// Undeliverable: the batch was not signed and delivered within the delivery age.
 	Undeliverable Cause = "undeliverable"
 	// Shutdown: the exporter was shut down before.
 	Shutdown Cause = "shutdown"
 )
+
+// Loss is what [WithOnLoss] tells.
+type Loss struct {
+	Cause Cause
+	// Spans is at least 1.
+	Spans int
+	// Err says why: what the service or the backend said, if one of them refused the spans.
+	Err error
+}
 
 // Stats counts spans since the exporter was made.
 type Stats struct {
@@ -30,6 +39,10 @@ type Stats struct {
 	Refused int
 	// Lost were not delivered, by cause; causes without any are left out.
 	Lost map[Cause]int
+	// WaitingSpans are neither delivered nor lost yet: those in the queue or, without one, of the exports under way.
+	WaitingSpans int
+	// WaitingBytes is what they take as OTLP messages.
+	WaitingBytes int
 }
 
 // A line in the log for each cause in this time.
@@ -37,7 +50,7 @@ const logInterval = 10 * time.Second
 
 // tally counts, tells and logs. It is safe for use by several goroutines.
 type tally struct {
-	onLost func(cause Cause, spans int)
+	onLoss func(Loss)
 	logger *slog.Logger
 	now    func() time.Time
 
@@ -55,7 +68,7 @@ type line struct {
 }
 
 func newTally(s settings) *tally {
-	return &tally{onLost: s.onLost, logger: s.logger, now: time.Now, lost: map[Cause]int{}, lines: map[string]*line{}}
+	return &tally{onLoss: s.onLoss, logger: s.logger, now: time.Now, lost: map[Cause]int{}, lines: map[string]*line{}}
 }
 
 func (t *tally) stats() Stats {
@@ -83,7 +96,7 @@ func (t *tally) lose(cause Cause, spans int, why error) {
 	unsaid := t.due(string(cause), spans)
 	t.mu.Unlock()
 	t.log("spans are lost", string(cause), unsaid, why)
-	t.onLost(cause, spans)
+	t.onLoss(Loss{cause, spans, why})
 }
 
 func (t *tally) refuse(spans int, why error) {

@@ -40,13 +40,16 @@ type exportWorld struct {
 }
 
 type exportReport struct {
-	Ended            int                   `json:"ended"`
-	Delivered        *int                  `json:"delivered,omitempty"`
-	Refused          *int                  `json:"refused,omitempty"`
-	Lost             map[kmsotel.Cause]int `json:"lost,omitzero"`
-	Told             map[kmsotel.Cause]int `json:"told,omitzero"`
-	Undelivered      *int                  `json:"undelivered,omitempty"`
-	CPUMicrosPerSpan float64               `json:"cpuMicrosPerSpan"`
+	Ended            int                      `json:"ended"`
+	Delivered        *int                     `json:"delivered,omitempty"`
+	Refused          *int                     `json:"refused,omitempty"`
+	Lost             map[kmsotel.Cause]int    `json:"lost,omitzero"`
+	Told             map[kmsotel.Cause]int    `json:"told,omitzero"`
+	Why              map[kmsotel.Cause]string `json:"why,omitzero"`
+	WaitingSpans     *int                     `json:"waitingSpans,omitempty"`
+	WaitingBytes     *int                     `json:"waitingBytes,omitempty"`
+	Undelivered      *int                     `json:"undelivered,omitempty"`
+	CPUMicrosPerSpan float64                  `json:"cpuMicrosPerSpan"`
 }
 
 func export(found *results, given world) error {
@@ -59,7 +62,7 @@ func export(found *results, given world) error {
 	timeout := time.Duration(given.ExportTimeoutMs) * time.Millisecond
 	delegate := otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(given.Backend), otlptracehttp.WithTimeout(timeout),
 		otlptracehttp.WithHTTPClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}))
-	told := &losses{spans: map[kmsotel.Cause]int{}}
+	told := &losses{spans: map[kmsotel.Cause]int{}, why: map[kmsotel.Cause]string{}}
 	var exporter trace.SpanExporter
 	var signing *kmsotel.Exporter
 	if given.Plain {
@@ -112,7 +115,7 @@ func export(found *results, given world) error {
 }
 
 func (w exportWorld) signingOptions(timeout time.Duration, told *losses) []kmsotel.Option {
-	options := []kmsotel.Option{kmsotel.WithTimeout(timeout), kmsotel.WithOnLost(told.add)}
+	options := []kmsotel.Option{kmsotel.WithTimeout(timeout), kmsotel.WithOnLoss(told.add)}
 	if w.Queue == nil {
 		options = append(options, kmsotel.WithoutQueue())
 	} else {
@@ -133,19 +136,23 @@ func (r *exportReport) add(found kmsotel.Stats, told *losses, err error) {
 	told.mu.Lock()
 	defer told.mu.Unlock()
 	r.Delivered, r.Refused, r.Lost, r.Told, r.Undelivered = &found.Delivered, &found.Refused, found.Lost, told.spans, &left
+	r.Why, r.WaitingSpans, r.WaitingBytes = told.why, &found.WaitingSpans, &found.WaitingBytes
 }
 
 // losses sums up what the callback is told, and prints it.
 type losses struct {
 	mu    sync.Mutex
 	spans map[kmsotel.Cause]int
+	// why has the last reason of each cause.
+	why map[kmsotel.Cause]string
 }
 
-func (l *losses) add(cause kmsotel.Cause, spans int) {
+func (l *losses) add(loss kmsotel.Loss) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.spans[cause] += spans
-	_, _ = fmt.Fprintf(os.Stdout, "LOST %s %d\n", cause, spans)
+	l.spans[loss.Cause] += loss.Spans
+	l.why[loss.Cause] = loss.Err.Error()
+	_, _ = fmt.Fprintf(os.Stdout, "LOST %s %d\n", loss.Cause, loss.Spans)
 }
 
 func endSpan(ctx context.Context, tracer tracer, name string, number int) {
