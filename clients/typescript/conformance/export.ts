@@ -14,11 +14,13 @@ export async function exportSpans(world: World): Promise<number> {
   const { tenant, mode, queue, exportTimeoutMs, batch, processorQueue, warmUp = 0, plain, shutdownMs, out } = world;
   const kms = grpcKms(world);
   const told: Record<string, number> = {};
+  const whyLast: Record<string, string> = {};
   const delegate = new OTLPTraceExporter({ url: world.backend });
   const signing = createSigningExporter<ReadableSpan>(kms, delegate, {
     ...{ tenant, mode: SignMode[mode], queue, timeoutMs: exportTimeoutMs },
-    onLost(cause, spans) {
+    onLost(cause, spans, why) {
       told[cause] = (told[cause] ?? 0) + spans.length;
+      whyLast[cause] = why;
       print(`LOST ${cause} ${spans.length}`);
     },
   });
@@ -48,7 +50,10 @@ export async function exportSpans(world: World): Promise<number> {
   const undelivered = plain ? undefined : await signing.shutdown(shutdownMs);
   await provider.shutdown().catch(() => {});
   kms.close();
-  writeFileSync(out, JSON.stringify({ ...measured, ...(plain ? {} : { ...signing.stats(), told, undelivered }) }));
+  writeFileSync(
+    out,
+    JSON.stringify({ ...measured, ...(plain ? {} : { ...signing.stats(), told, why: whyLast, undelivered }) }),
+  );
   // What was lost is for the figures to say.
   print("1 passed, 0 failed");
   return 0;

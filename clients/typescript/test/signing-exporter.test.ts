@@ -2,11 +2,16 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Metadata, status } from "@grpc/grpc-js";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { BatchSpanProcessor, type ReadableSpan, TracerProvider } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { KmsError } from "../../../src/errors.ts";
+import { toGrpcStatus } from "../../../src/transport/error-status.ts";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
 import { createGrpcKms } from "../src/node/grpc-kms.ts";
+import type { SdkExporter } from "../src/node/otel.ts";
 import { createSigningExporter, type SigningExporterOptions } from "../src/node/signing-exporter.ts";
 import { type KeySet, parseKeySet, type Verdict, verifyExport } from "../src/verify.ts";
 import { type CutProxy, startCutProxy } from "./cut-proxy.ts";
@@ -18,15 +23,16 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** A backend that keeps what it is sent, and answers with `status`. */
+/** A backend that keeps what it is sent, and answers with `status` and `body`. OpenTelemetry's exporter itself does not repeat a 503. */
 async function startBackend() {
   const bodies: Buffer[] = [];
-  const backend = { bodies, status: 200, url: "" };
+  const backend = { bodies, status: 200, body: "", url: "" };
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     bodies.push(Buffer.concat(parts));
-    response.writeHead(backend.status, { "content-type": "application/x-protobuf" }).end();
+    const headers = { "content-type": "application/x-protobuf", "retry-after": "3600" };
+    response.writeHead(backend.status, headers).end(backend.body);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -38,15 +44,19 @@ async function startBackend() {
   return backend;
 }
 
-async function begin(options: Partial<SigningExporterOptions<ReadableSpan>> = {}) {
+async function begin(
+  options: Partial<SigningExporterOptions<ReadableSpan>> = {},
+  delegate?: SdkExporter<ReadableSpan>,
+) {
   proxy = await startCutProxy(() => `127.0.0.1:${service.grpcPort}`);
   const backend = await startBackend();
   const kms = createGrpcKms({ target: proxy.address, insecure: true });
   const lines: string[] = [];
-  const lost: [string, number][] = [];
-  const exporter = createSigningExporter<ReadableSpan>(kms, new OTLPTraceExporter({ url: backend.url }), {
+  const lost: [cause: string, spans: number, why: string][] = [];
+  const sent = delegate ?? new OTLPTraceExporter({ url: backend.url });
+  const exporter = createSigningExporter<ReadableSpan>(kms, sent, {
     ...{ tenant: "exported", log: (line: string) => void lines.push(line), timeoutMs: 60_000 },
-    onLost: (cause, spans) => void lost.push([cause, spans.length]),
+    onLost: (cause, spans, why) => void lost.push([cause, spans.length, why]),
     ...options,
   });
   const processor = new BatchSpanProcessor({
@@ -65,6 +75,8 @@ async function begin(options: Partial<SigningExporterOptions<ReadableSpan>> = {}
   };
   return { backend, exporter, provider, end, lines, lost };
 }
+
+const nothingWaits = { waitingSpans: 0, waitingBytes: 0 };
 
 async function keySet(): Promise<KeySet> {
   return parseKeySet(await (await fetch(`${service.url}/api/kms/tenants/exported/jwks.json`)).text());
@@ -87,7 +99,7 @@ describe.each([
     const verdicts = await verdictsOf(backend.bodies);
     expect(verdicts.filter(({ verified }) => verified)).toHaveLength(450);
     expect(new Set(verdicts.map(({ leafIndex }) => leafIndex)).size).toBe(450);
-    expect(exporter.stats()).toEqual({ delivered: 450, refused: 0, lost: {} });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 450, refused: 0, lost: {} });
     expect(lost).toEqual([]);
   });
 
@@ -107,7 +119,7 @@ describe.each([
 
   it("repeats what the backend did not take, the same to the byte", async () => {
     const { backend, provider, exporter, end } = await begin(queue);
-    backend.status = 400;
+    backend.status = 503;
     end(50);
     const flushed = provider.forceFlush();
     await expect.poll(() => backend.bodies.length).toBeGreaterThan(2);
@@ -129,7 +141,7 @@ describe("spans that are refused", () => {
     end(1, reserved);
     await provider.forceFlush();
     await exporter.forceFlush();
-    expect(exporter.stats()).toEqual({ delivered: 3, refused: 1, lost: {} });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 3, refused: 1, lost: {} });
     expect(Buffer.concat(backend.bodies).includes("fluo.kms.unsigned.reason")).toBe(true);
     expect(lines.some((line) => line.includes("was not signed"))).toBe(true);
     expect((await verdictsOf(backend.bodies)).filter(({ verified }) => verified)).toHaveLength(2);
@@ -141,10 +153,95 @@ describe("spans that are refused", () => {
     end(1, reserved);
     await provider.forceFlush();
     await exporter.forceFlush();
-    expect(exporter.stats()).toEqual({ delivered: 1, refused: 1, lost: {} });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 1, refused: 1, lost: {} });
     expect(await verdictsOf(backend.bodies)).toHaveLength(1);
   });
 });
+
+/** A delegate that fails once, with this error, and then takes what it is given. */
+function failingOnce(error: Error): SdkExporter<ReadableSpan> {
+  let calls = 0;
+  return {
+    export: (_, resultCallback) => resultCallback(calls++ === 0 ? { code: 1, error } : { code: 0 }),
+    shutdown: async () => {},
+  };
+}
+
+describe("a batch that the backend refuses", () => {
+  it("for good is dropped with what the backend says, and the next goes on", async () => {
+    const { backend, provider, exporter, end, lost, lines } = await begin();
+    [backend.status, backend.body] = [400, "no such\nfield"];
+    end(50);
+    await provider.forceFlush();
+    await exporter.forceFlush();
+    backend.status = 200;
+    end(20);
+    await provider.forceFlush();
+    await exporter.forceFlush();
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 20, refused: 0, lost: { rejected: 50 } });
+    expect(lost).toEqual([["rejected", 50, "400 Bad Request: no such field"]]);
+    expect(lines).toEqual(["fluo-kms: 50 spans are lost (rejected): 400 Bad Request: no such field"]);
+    expect(backend.bodies).toHaveLength(2);
+  });
+
+  const { CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED } = status;
+  const passing = [CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS];
+  const statusError = (code: number, metadata = new Metadata()) =>
+    Object.assign(new Error(`${code} no`), { code, details: "no", metadata });
+  /** Has RetryInfo. */
+  const { metadata: retryInfo } = toGrpcStatus(new KmsError("DRAINING", "not now"));
+  it.each([
+    ...Array.from({ length: UNAUTHENTICATED }, (_, i) => [statusError(i + 1), passing.includes(i + 1)] as const),
+    [statusError(status.RESOURCE_EXHAUSTED, retryInfo), true] as const,
+    ...[429, 502, 503, 504].map((code) => [statusError(code), true] as const),
+    ...[401, 404, 413, 500].map((code) => [statusError(code), false] as const),
+    [new Error("no code"), true] as const,
+    [Object.assign(new Error("reset"), { code: "ECONNRESET" }), true] as const,
+  ])("by %s is repeated as OTLP says: %s", async (error, isRepeated) => {
+    const { exporter, provider, end } = await begin({ queue: null }, failingOnce(error));
+    end(1);
+    await provider.forceFlush().catch(() => {});
+    const counts = isRepeated ? { delivered: 1, lost: {} } : { delivered: 0, lost: { rejected: 1 } };
+    expect(exporter.stats()).toEqual({ ...nothingWaits, refused: 0, ...counts });
+  });
+});
+
+describe("what waits", () => {
+  it("is counted, and is a gauge", async () => {
+    const reader = new TestReader();
+    const meterProvider = new MeterProvider({ readers: [reader] });
+    onTestFinished(() => meterProvider.shutdown());
+    const gauges = async () => {
+      const { scopeMetrics } = (await reader.collect()).resourceMetrics;
+      return scopeMetrics.flatMap(({ metrics }) =>
+        metrics.map(({ descriptor, dataPoints: [point] }) => [
+          descriptor.name,
+          descriptor.unit,
+          point?.value,
+          point?.attributes,
+        ]),
+      );
+    };
+    const { backend, provider, exporter, end } = await begin({ meterProvider });
+    backend.status = 503;
+    end(50);
+    await provider.forceFlush();
+    const { waitingSpans, waitingBytes } = exporter.stats();
+    expect([waitingSpans, waitingBytes]).toEqual([50, expect.toSatisfy((bytes: number) => bytes > 50 * 30)]);
+    expect(await gauges()).toEqual([
+      ["fluo.kms.exporter.waiting.spans", "{span}", 50, { "fluo.kms.tenant": "exported" }],
+      ["fluo.kms.exporter.waiting.bytes", "By", waitingBytes, { "fluo.kms.tenant": "exported" }],
+    ]);
+    expect(await exporter.shutdown(0)).toBe(50);
+    expect(exporter.stats()).toMatchObject(nothingWaits);
+    expect((await gauges()).map(([, , value]) => value)).toEqual([0, 0]);
+  });
+});
+
+class TestReader extends MetricReader {
+  protected override async onShutdown() {}
+  protected override async onForceFlush() {}
+}
 
 describe("spans that are lost", () => {
   it("are counted and told where the queue stays full", async () => {
@@ -155,7 +252,7 @@ describe("spans that are lost", () => {
     await expect.poll(() => exporter.stats().lost).toEqual({ "queue-full": 300 });
     proxy.setOpen(true);
     await exporter.forceFlush();
-    expect(exporter.stats()).toEqual({ delivered: 100, refused: 0, lost: { "queue-full": 300 } });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 100, refused: 0, lost: { "queue-full": 300 } });
     expect(lost.reduce((sum, [, count]) => sum + count, 0)).toBe(300);
     expect(lines.filter((line) => line.includes("queue-full"))).toHaveLength(1);
   });
@@ -165,21 +262,21 @@ describe("spans that are lost", () => {
     proxy.setOpen(false);
     end(50);
     await expect(provider.forceFlush()).rejects.toBeDefined();
-    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { timeout: 50 } });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 0, refused: 0, lost: { timeout: 50 } });
   });
 
   it("are given up when they are too old", async () => {
     const { provider, exporter, end, backend } = await begin({ deliveryAgeMs: 300 });
-    backend.status = 400;
+    backend.status = 503;
     end(50);
     await provider.forceFlush();
     await exporter.forceFlush();
-    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { undeliverable: 50 } });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 0, refused: 0, lost: { undeliverable: 50 } });
   });
 
   it("are counted by the shutdown, which takes nothing more", async () => {
     const { provider, exporter, end, backend } = await begin();
-    backend.status = 400;
+    backend.status = 503;
     end(50);
     await provider.forceFlush();
     expect(await exporter.shutdown(200)).toBe(50);
@@ -195,6 +292,6 @@ describe("spans that are lost", () => {
     end(1_000);
     await provider.forceFlush();
     expect(await exporter.shutdown(200)).toBe(1_000);
-    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { shutdown: 1_000 } });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 0, refused: 0, lost: { shutdown: 1_000 } });
   });
 });

@@ -18,6 +18,8 @@ export interface ExporterQueue<Item extends Sized> {
   leave(item: Item): void;
   /** All that have a place. */
   waiting(): readonly Item[];
+  /** What these take of the limits. */
+  held(): QueueLimits;
   /** Resolves when no item has a place. */
   emptied(): Promise<void>;
   /** Gives nothing more a place. */
@@ -89,6 +91,8 @@ export function exporterQueue<Item extends Sized>(limits: QueueLimits): Exporter
     },
 
     waiting: () => held,
+
+    held: () => ({ spans, bytes }),
 
     async emptied() {
       while (held.length > 0) await change();

@@ -15,17 +15,33 @@ export interface SdkExporter<Span> {
 /** `ExportResultCode` of `@opentelemetry/core`. */
 export const [succeeded, failed] = [0, 1];
 
+/** What is read of OpenTelemetry's metrics, of whichever version. */
+export interface SdkMeterProvider {
+  getMeter(name: string): {
+    createObservableGauge(
+      name: string,
+      options: { description: string; unit: string },
+    ): { addCallback(callback: (result: SdkGaugeResult) => void): void };
+  };
+}
+
+interface SdkGaugeResult {
+  observe(value: number, attributes: Record<string, string>): void;
+}
+
 export interface Otel {
   /** The spans as the bytes of an OTLP trace export. */
   serialize(spans: readonly unknown[]): Uint8Array;
   /** Calls `work` so that no instrumentation makes spans of what it does. */
   untraced<T>(work: () => T): T;
+  /** The global one as it is now. */
+  meterProvider(): SdkMeterProvider;
 }
 
 /** Rejects where a peer is not installed. */
 export async function loadOtel(): Promise<Otel> {
   try {
-    const [{ context }, { suppressTracing }, { ProtobufTraceSerializer }] = await Promise.all([
+    const [{ context, metrics }, { suppressTracing }, { ProtobufTraceSerializer }] = await Promise.all([
       import("@opentelemetry/api"),
       import("@opentelemetry/core"),
       import("@opentelemetry/otlp-transformer"),
@@ -37,11 +53,32 @@ export async function loadOtel(): Promise<Otel> {
         return bytes;
       },
       untraced: (work) => context.with(suppressTracing(context.active()), work),
+      meterProvider: () => metrics.getMeterProvider(),
     };
   } catch (error) {
     const needed = "@opentelemetry/api, @opentelemetry/core and @opentelemetry/otlp-transformer";
     throw new Error(`the signing exporter needs ${needed}; install them`, { cause: error });
   }
+}
+
+/** Has what waits in an exporter read as gauges. After its shutdown they are 0: the SDK would go on with the last value of one that is removed. */
+export function observeWaiting(
+  provider: SdkMeterProvider,
+  tenant: string,
+  waiting: () => { spans: number; bytes: number },
+): void {
+  const meter = provider.getMeter("@fluo/kms");
+  const attributes = { "fluo.kms.tenant": tenant };
+  const spans = meter.createObservableGauge("fluo.kms.exporter.waiting.spans", {
+    description: "Spans that a signing exporter has neither delivered nor lost yet",
+    unit: "{span}",
+  });
+  spans.addCallback((result) => result.observe(waiting().spans, attributes));
+  const bytes = meter.createObservableGauge("fluo.kms.exporter.waiting.bytes", {
+    description: "What the spans that wait in a signing exporter take as OTLP messages",
+    unit: "By",
+  });
+  bytes.addCallback((result) => result.observe(waiting().bytes, attributes));
 }
 
 /** The span with attributes more. A copy: what the SDK gave must not change. */

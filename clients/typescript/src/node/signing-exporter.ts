@@ -9,6 +9,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SignMode } from "../messages.ts";
+import { refusalOf } from "./backend-refusal.ts";
 import { type ExporterQueue, exporterQueue, type QueueLimits, type Sized } from "./exporter-queue.ts";
 import type { GrpcChannel } from "./grpc-transport.ts";
 import {
@@ -16,7 +17,9 @@ import {
   frozen,
   loadOtel,
   type Otel,
+  observeWaiting,
   type SdkExporter,
+  type SdkMeterProvider,
   type SdkSpan,
   succeeded,
   withAttributes,
@@ -30,7 +33,7 @@ export type LossCause =
   | "queue-full"
   /** Without a queue: an export took too long. */
   | "timeout"
-  /** The service refused the batch whole, or it could not be encoded. */
+  /** The service or the backend refused the batch for good, or it could not be encoded. */
   | "rejected"
   /** The service would not sign, or the backend not take them, until they were too old. */
   | "undeliverable"
@@ -50,12 +53,17 @@ export interface SigningExporterOptions<Span = unknown> {
    * `fluo.kms.unsigned.reason` ("forward", the default), or not at all ("drop").
    */
   onRefused?: "forward" | "drop";
-  /** Told of all spans that do not arrive. */
-  onLost?: (cause: LossCause, spans: readonly Span[]) => void;
+  /** Told of all spans that do not arrive, and why: what the service or the backend said, if one of them refused the spans. */
+  onLost?: (cause: LossCause, spans: readonly Span[], why: string) => void;
   /** After so many milliseconds in the queue spans are given up; an hour by default. */
   deliveryAgeMs?: number;
   /** Takes a line for each loss and refusal, at most one in 10 s for each cause; `console.error` by default. */
   log?: (line: string) => void;
+  /**
+   * Reads the gauges `fluo.kms.exporter.waiting.spans` and `fluo.kms.exporter.waiting.bytes`, with the attribute `fluo.kms.tenant`; by
+   * default the global one, as it is with the first export.
+   */
+  meterProvider?: SdkMeterProvider;
 }
 
 /** Counts of spans since the exporter was made. */
@@ -66,12 +74,16 @@ export interface ExporterStats {
   refused: number;
   /** Not delivered, by cause; causes without any are left out. */
   lost: Partial<Record<LossCause, number>>;
+  /** Neither delivered nor lost yet: those in the queue or, without one, of the exports under way. */
+  waitingSpans: number;
+  /** What these take as OTLP messages. */
+  waitingBytes: number;
 }
 
 export interface SigningExporter<Span> extends SdkExporter<Span> {
   /** Takes no more, delivers what it can within the time, and shuts the other exporter down. */
   shutdown(): Promise<void>;
-  /** Shuts down within this time; resolves with how many spans were not delivered by then. */
+  /** Shuts down within this time; resolves with how many spans were left, which are lost. */
   shutdown(timeoutMs: number): Promise<number>;
   /** Resolves when all that was exported before is delivered or lost. */
   forceFlush(): Promise<void>;
@@ -89,6 +101,8 @@ interface Item<Span> extends Sized {
   readonly given: AbortController;
   /** Spans to hand on; once it is there, it stays. */
   signed?: Promise<Span[]>;
+  /** How the last try failed. */
+  trouble?: string | undefined;
 }
 
 const [firstBackoffMs, maxBackoffMs, maxRefusedBackoffMs] = [100, 5_000, 30_000];
@@ -119,9 +133,10 @@ class Exporter<Span extends SdkSpan> {
   readonly #delegate: SdkExporter<Span>;
   readonly #signer: SpanSigner;
   readonly #queue: ExporterQueue<Item<Span>> | undefined;
-  readonly #options: Required<Pick<SigningExporterOptions<Span>, "timeoutMs" | "onRefused" | "deliveryAgeMs" | "log">>;
+  readonly #options: Required<Pick<SigningExporterOptions<Span>, "timeoutMs" | "onRefused" | "deliveryAgeMs" | "log">> &
+    Pick<SigningExporterOptions<Span>, "tenant" | "meterProvider">;
   readonly #onLost: SigningExporterOptions<Span>["onLost"];
-  readonly #stats: ExporterStats = { delivered: 0, refused: 0, lost: {} };
+  readonly #stats: Omit<ExporterStats, "waitingSpans" | "waitingBytes"> = { delivered: 0, refused: 0, lost: {} };
   readonly #logged = new Map<string, number>();
   /** Exports that were not answered yet. */
   readonly #open = new Set<Promise<void>>();
@@ -129,14 +144,13 @@ class Exporter<Span extends SdkSpan> {
   readonly #direct = new Set<Item<Span>>();
   #otel: Promise<Otel> | undefined;
   #shutdown: Promise<number> | undefined;
-  #notDelivered = 0;
 
   constructor(kms: { channel: GrpcChannel }, delegate: SdkExporter<Span>, options: SigningExporterOptions<Span>) {
-    const { tenant, mode = SignMode.LOG, queue = {}, onLost } = options;
+    const { tenant, mode = SignMode.LOG, queue = {}, onLost, meterProvider } = options;
     const { timeoutMs = 30_000, onRefused = "forward", deliveryAgeMs = 3_600_000, log = defaultLog } = options;
     this.#delegate = delegate;
     this.#signer = createSpanSigner(kms, { tenant, mode });
-    this.#options = { timeoutMs, onRefused, deliveryAgeMs, log };
+    this.#options = { tenant, timeoutMs, onRefused, deliveryAgeMs, log, ...(meterProvider && { meterProvider }) };
     this.#onLost = onLost;
     if (queue !== null) {
       this.#queue = exporterQueue({ ...defaultQueue, ...queue });
@@ -161,7 +175,18 @@ class Exporter<Span extends SdkSpan> {
   }
 
   stats(): ExporterStats {
-    return { ...this.#stats, lost: { ...this.#stats.lost } };
+    const { spans, bytes } = this.#waiting();
+    return { ...this.#stats, lost: { ...this.#stats.lost }, waitingSpans: spans, waitingBytes: bytes };
+  }
+
+  #waiting(): QueueLimits {
+    if (this.#queue !== undefined) return this.#queue.held();
+    let [spans, bytes] = [0, 0];
+    for (const item of this.#direct) {
+      spans += item.spans.length;
+      bytes += item.bytes;
+    }
+    return { spans, bytes };
   }
 
   shutdown(timeoutMs: number = this.#options.timeoutMs): Promise<number> {
@@ -172,8 +197,8 @@ class Exporter<Span extends SdkSpan> {
   async #export(given: Span[]): Promise<void> {
     if (given.length === 0) return;
     if (this.#shutdown !== undefined) {
-      this.#lose("shutdown", given);
-      throw new Error("the exporter is shut down");
+      this.#lose("shutdown", given, shutDown.message);
+      throw new Error(shutDown.message);
     }
     const { timeoutMs, deliveryAgeMs } = this.#options;
     const [spans, startedAt] = [given.map(frozen), Date.now()];
@@ -181,20 +206,28 @@ class Exporter<Span extends SdkSpan> {
     if (this.#queue === undefined) return this.#deliverDirectly(item);
     const place = await within(timeoutMs, (signal) => this.#queue!.put(item, signal));
     if (place === "placed") return;
-    this.#lose(place === "full" ? "queue-full" : "shutdown", spans);
-    throw new Error(place === "full" ? `the queue was full for ${timeoutMs} ms` : shutDown.message);
+    const why = place === "full" ? `the queue was full for ${timeoutMs} ms` : shutDown.message;
+    this.#lose(place === "full" ? "queue-full" : "shutdown", spans, why);
+    throw new Error(why);
   }
 
   async #itemOf(spans: Span[], endsAt: number): Promise<Item<Span>> {
     try {
-      this.#otel ??= loadOtel();
+      this.#otel ??= this.#loaded();
       const bytes = (await this.#otel).serialize(spans);
       const [batches, ids] = [this.#signer.split(bytes), spanParts(bytes).map(idsOf)];
       return { spans, batches, ids, bytes: bytes.length, endsAt, given: new AbortController() };
     } catch (error) {
-      this.#lose("rejected", spans, error);
+      this.#lose("rejected", spans, (error as Error).message);
       throw error;
     }
+  }
+
+  async #loaded(): Promise<Otel> {
+    const otel = await loadOtel();
+    const { tenant, meterProvider = otel.meterProvider() } = this.#options;
+    observeWaiting(meterProvider, tenant, () => this.#waiting());
+    return otel;
   }
 
   async #deliverDirectly(item: Item<Span>): Promise<void> {
@@ -230,12 +263,14 @@ class Exporter<Span extends SdkSpan> {
     timer.unref();
     try {
       const spans = await item.signed!;
-      if (spans.length > 0) await this.#repeat(item, () => this.#handOn(spans), "the backend does not take spans");
+      if (spans.length > 0) await this.#handOnUntilTaken(item, spans);
       this.#stats.delivered += spans.length;
       return true;
     } catch (error) {
       const isRejected = error instanceof RejectedError;
-      this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, item.spans, error);
+      const { message } = error as Error;
+      const why = isRejected || item.trouble === undefined ? message : `${message}: ${item.trouble}`;
+      this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, item.spans, why);
       return false;
     } finally {
       clearTimeout(timer);
@@ -246,15 +281,19 @@ class Exporter<Span extends SdkSpan> {
     return item.given.signal.reason === shutDown;
   }
 
-  /** Tries until it succeeds, or the item is given up. */
-  async #repeat(item: Item<Span>, attempt: () => Promise<void>, what: string): Promise<void> {
+  /** Tries until the backend takes them or refuses them for good, or the item is given up. */
+  async #handOnUntilTaken(item: Item<Span>, spans: Span[]): Promise<void> {
     const { signal } = item.given;
+    item.trouble = undefined;
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(2 * backoffMs, maxBackoffMs)) {
       signal.throwIfAborted();
       try {
-        return await attempt();
+        return await this.#handOn(spans);
       } catch (error) {
-        this.#log("delivery", `${what}, and is tried again: ${(error as Error).message}`);
+        const refusal = refusalOf(error);
+        if (refusal !== undefined) throw new RejectedError(refusal, { cause: error });
+        item.trouble = `the backend does not take spans: ${(error as Error).message}`;
+        this.#log("delivery", `${item.trouble}; it is tried again`);
       }
       await delay(backoffMs, undefined, { signal, ref: true });
     }
@@ -318,7 +357,8 @@ class Exporter<Span extends SdkSpan> {
         if (signal.aborted) throw error;
         const isOfBatch = error instanceof ConnectError && rejections.includes(error.code);
         if (isOfBatch) throw new RejectedError(error.message, { cause: error });
-        this.#log("signing", `the service does not sign, and is asked again: ${(error as Error).message}`);
+        item.trouble = `the service does not sign: ${(error as Error).message}`;
+        this.#log("signing", `${item.trouble}; it is asked again`);
       }
       await delay(backoffMs, undefined, { signal, ref: true });
     }
@@ -347,14 +387,12 @@ class Exporter<Span extends SdkSpan> {
     return this.#options.onRefused === "drop" ? [] : [withAttributes(span, [[reasonAttribute, reason]])];
   }
 
-  #lose(cause: LossCause, spans: readonly Span[], error?: unknown): void {
+  #lose(cause: LossCause, spans: readonly Span[], why: string): void {
     const { lost } = this.#stats;
     lost[cause] = (lost[cause] ?? 0) + spans.length;
-    if (cause === "shutdown" || this.#shutdown !== undefined) this.#notDelivered += spans.length;
-    const why = error instanceof Error && cause !== "shutdown" ? `: ${error.message}` : "";
-    this.#log(cause, `${spans.length} spans are lost (${cause})${why}`);
+    this.#log(cause, `${spans.length} spans are lost (${cause}): ${why}`);
     try {
-      this.#onLost?.(cause, spans);
+      this.#onLost?.(cause, spans, why);
     } catch (thrown) {
       this.#log("callback", `onLost threw: ${(thrown as Error).message}`);
     }
@@ -379,7 +417,7 @@ class Exporter<Span extends SdkSpan> {
     closed.abort(new Error("the exporter is shut down"));
     await this.#signer.close({ signal: closed.signal });
     await withinTime(Math.max(timeoutMs, 1_000), this.#delegate.shutdown());
-    return this.#notDelivered;
+    return this.#stats.lost.shutdown ?? 0;
   }
 
   async #drained(): Promise<void> {
