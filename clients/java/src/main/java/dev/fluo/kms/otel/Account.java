@@ -5,6 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
@@ -13,7 +14,7 @@ final class Account {
   private static final Logger LOGGER = Logger.getLogger(SigningSpanExporter.class.getName());
   private static final long LOG_EVERY_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  private final LossListener listener;
+  private final Consumer<Loss> listener;
   private final Map<LossCause, Long> lost = new EnumMap<>(LossCause.class);
   private final Map<Object, Quiet> quiet = new java.util.HashMap<>();
   private long delivered;
@@ -25,7 +26,7 @@ final class Account {
     private long spans;
   }
 
-  Account(LossListener listener) {
+  Account(Consumer<Loss> listener) {
     this.listener = listener;
   }
 
@@ -38,7 +39,7 @@ final class Account {
     log("refused", 1, "spans are refused by the service: " + why);
   }
 
-  /** @param why for the log; must not show what spans hold */
+  /** @param why for the listener and the log; must not show what spans hold */
   void lost(LossCause cause, List<SpanData> spans, String why) {
     if (spans.isEmpty()) {
       return;
@@ -48,14 +49,14 @@ final class Account {
       log(cause, spans.size(), "spans are lost (" + cause.word() + "): " + why);
     }
     try {
-      listener.lost(cause, List.copyOf(spans));
+      listener.accept(new Loss(cause, List.copyOf(spans), why));
     } catch (RuntimeException e) {
       LOGGER.log(Level.WARNING, "the listener of losses failed", e);
     }
   }
 
-  synchronized ExporterStats stats() {
-    return new ExporterStats(delivered, refused, Map.copyOf(lost));
+  synchronized ExporterStats stats(Waiting waiting) {
+    return new ExporterStats(delivered, refused, Map.copyOf(lost), waiting.spans(), waiting.bytes());
   }
 
   private void log(Object what, int spans, String text) {

@@ -60,11 +60,16 @@ final class Courier {
     }
     Backoff backoff = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     do {
-      if (parcel.spans().isEmpty() || export(parcel, age)) {
+      CompletableResultCode result = export(parcel, age);
+      if (result.isSuccess()) {
         if (parcel.settle()) {
           account.delivered(parcel.spans().size());
         }
         return true;
+      }
+      String refusal = BackendRefusal.of(result.getFailureThrowable());
+      if (refusal != null) {
+        return lost(parcel, LossCause.REJECTED, "the backend refuses them: " + refusal);
       }
     } while (wait(backoff, parcel.leftOf(age)));
     return lost(parcel, late, "the backend did not take them in time");
@@ -135,15 +140,18 @@ final class Courier {
   }
 
   /** Waits for the delegate's own word: one that is given up may still arrive, and would arrive twice. */
-  private boolean export(Parcel parcel, Duration age) {
+  private CompletableResultCode export(Parcel parcel, Duration age) {
+    if (parcel.spans().isEmpty()) {
+      return CompletableResultCode.ofSuccess();
+    }
     CompletableResultCode[] result = new CompletableResultCode[1];
     try {
       Untraced.run(() -> result[0] = delegate.export(parcel.spans()));
     } catch (RuntimeException e) {
       // An exporter that throws failed, and may not the next time.
-      return false;
+      return CompletableResultCode.ofFailure();
     }
-    return result[0].join(Math.max(1, parcel.leftOf(age).toNanos()), TimeUnit.NANOSECONDS).isSuccess();
+    return result[0].join(Math.max(1, parcel.leftOf(age).toNanos()), TimeUnit.NANOSECONDS);
   }
 
   /** Returns false where no time is left, or the exporter is shut down. */

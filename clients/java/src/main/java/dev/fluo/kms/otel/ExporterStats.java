@@ -8,5 +8,13 @@ import java.util.Map;
  * @param delivered spans that the delegate took, those without a signature included
  * @param refused spans that the service refused to sign
  * @param lost spans that were lost, by cause; causes without any are left out
+ * @param waitingSpans spans in the queue or, without one, of the exports under way
+ * @param waitingBytes what these take as OTLP messages
  */
-public record ExporterStats(long delivered, long refused, Map<LossCause, Long> lost) {}
+public record ExporterStats(
+    long delivered, long refused, Map<LossCause, Long> lost, long waitingSpans, long waitingBytes) {
+  /** Makes those of an exporter in which nothing waits. */
+  public ExporterStats(long delivered, long refused, Map<LossCause, Long> lost) {
+    this(delivered, refused, lost, 0, 0);
+  }
+}

@@ -6,7 +6,7 @@ public enum LossCause {
   QUEUE_FULL("queue-full"),
   /** Service or backend did not take them within the timeout, and there is no queue. */
   TIMEOUT("timeout"),
-  /** The service refuses the batch that they were in, or the spans, and these are dropped. */
+  /** Service or backend refuse the batch that they were in for good; or the service the spans, and these are dropped. */
   REJECTED("rejected"),
   /** Service or backend did not take them within the delivery age. */
   UNDELIVERABLE("undeliverable"),

@@ -117,6 +117,16 @@ final class ParcelQueue {
     due.forEach(CompletableResultCode::succeed);
   }
 
+  /** Returns what the parcels take of the bounds. */
+  Waiting held() {
+    lock.lock();
+    try {
+      return new Waiting(spans, bytes);
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Succeeds once all that is here now is finished. */
   CompletableResultCode flush() {
     lock.lock();

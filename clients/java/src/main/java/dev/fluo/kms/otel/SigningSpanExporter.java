@@ -4,6 +4,8 @@ import dev.fluo.kms.KmsClient;
 import dev.fluo.kms.SpanBatch;
 import dev.fluo.kms.SpanSigner;
 import dev.fluo.kms.v1.SignMode;
+import io.opentelemetry.api.metrics.MeterProvider;
+import io.opentelemetry.api.metrics.ObservableLongGauge;
 import io.opentelemetry.sdk.common.CompletableResultCode;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.export.SpanExporter;
@@ -11,9 +13,12 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 
 /**
  * Signs spans and gives them to another exporter, with the attributes on them that carry their evidence. Put it in the
@@ -40,6 +45,10 @@ public final class SigningSpanExporter implements SpanExporter {
   private final Duration deliveryAge;
   private final int mostSpansAtOnce;
   private final ParcelQueue queue;
+  /** Those on their way without a queue. */
+  private final Set<Parcel> direct = ConcurrentHashMap.newKeySet();
+
+  private final List<ObservableLongGauge> gauges;
   private final List<Thread> threads = new ArrayList<>();
   private final AtomicBoolean isShutDown = new AtomicBoolean();
   private final CompletableResultCode shutdown = new CompletableResultCode();
@@ -55,6 +64,7 @@ public final class SigningSpanExporter implements SpanExporter {
     deliveryAge = options.deliveryAge;
     queue = options.hasQueue ? new ParcelQueue(options.queueSpans, options.queueBytes) : null;
     mostSpansAtOnce = queue == null ? MOST_SPANS_AT_ONCE : Math.min(MOST_SPANS_AT_ONCE, options.queueSpans);
+    gauges = Waiting.gauges(options.meterProvider, options.tenant, this::waiting);
     if (queue != null) {
       start("fluo-kms-sign", this::signAll);
       start("fluo-kms-deliver", this::deliverAll);
@@ -124,6 +134,7 @@ public final class SigningSpanExporter implements SpanExporter {
       account.lost(LossCause.SHUTDOWN, parcel.spans(), "the exporter is shut down");
       return false;
     }
+    direct.add(parcel);
     try {
       parcel.signedBy(signer.sign(parcel.batch(), parcel.leftOf(timeout)));
       return courier.deliver(parcel, timeout, LossCause.TIMEOUT);
@@ -134,6 +145,8 @@ public final class SigningSpanExporter implements SpanExporter {
     } catch (InterruptedException e) {
       loseUnless(!parcel.settle(), LossCause.SHUTDOWN, parcel, "the processor was interrupted");
       throw e;
+    } finally {
+      direct.remove(parcel);
     }
     return false;
   }
@@ -250,15 +263,29 @@ public final class SigningSpanExporter implements SpanExporter {
         loseUnless(!parcel.settle(), LossCause.SHUTDOWN, parcel, "the exporter was shut down before");
       }
     }
-    undelivered = account.stats().lost().getOrDefault(LossCause.SHUTDOWN, 0L);
+    gauges.forEach(ObservableLongGauge::close);
+    undelivered = stats().lost().getOrDefault(LossCause.SHUTDOWN, 0L);
     signer.close();
     CompletableResultCode theirs = delegate.shutdown();
     theirs.whenComplete(() -> complete(shutdown, theirs.isSuccess()));
   }
 
-  /** Returns what became of spans so far. */
+  /** Returns what became of spans so far, and what waits now. */
   public ExporterStats stats() {
-    return account.stats();
+    return account.stats(waiting());
+  }
+
+  private Waiting waiting() {
+    if (queue != null) {
+      return queue.held();
+    }
+    long spans = 0;
+    long bytes = 0;
+    for (Parcel parcel : direct) {
+      spans += parcel.batch().spans();
+      bytes += parcel.batch().bytes();
+    }
+    return new Waiting(spans, bytes);
   }
 
   /** How to sign and deliver. */
@@ -273,7 +300,8 @@ public final class SigningSpanExporter implements SpanExporter {
     private Duration timeout = Duration.ofSeconds(30);
     private Duration deliveryAge = Duration.ofHours(1);
     private OnRefused onRefused = OnRefused.FORWARD;
-    private LossListener listener = (cause, spans) -> {};
+    private Consumer<Loss> listener = loss -> {};
+    private MeterProvider meterProvider = MeterProvider.noop();
 
     private Builder(SpanExporter delegate, KmsClient client, String tenant) {
       this.delegate = delegate;
@@ -322,9 +350,24 @@ public final class SigningSpanExporter implements SpanExporter {
       return this;
     }
 
-    /** Is told of each loss. */
-    public Builder onLost(LossListener listener) {
+    /** Is told of each loss, and why; at once and on a thread of the exporter's or of the processor's: it must not block. */
+    public Builder onLoss(Consumer<Loss> listener) {
       this.listener = listener;
+      return this;
+    }
+
+    /** Is told of each loss, as by {@link #onLoss}, but not why. */
+    public Builder onLost(LossListener listener) {
+      return onLoss(loss -> listener.lost(loss.cause(), loss.spans()));
+    }
+
+    /**
+     * Reads the gauges {@code fluo.kms.exporter.waiting.spans} and {@code fluo.kms.exporter.waiting.bytes}, with the
+     * attribute {@code fluo.kms.tenant}, until the shutdown. Unless said nobody does: an exporter is made before the SDK
+     * that is global.
+     */
+    public Builder meterProvider(MeterProvider meterProvider) {
+      this.meterProvider = meterProvider;
       return this;
     }
 

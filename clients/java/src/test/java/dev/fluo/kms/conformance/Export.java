@@ -30,6 +30,9 @@ final class Export {
   private final World world;
   private final Map<LossCause, Long> told = new EnumMap<>(LossCause.class);
 
+  /** The last reason of each cause. */
+  private final JsonObject why = new JsonObject();
+
   private Export(World world) {
     this.world = world;
   }
@@ -94,11 +97,12 @@ final class Export {
         SigningSpanExporter.builder(plain, client, world.text("tenant"))
             .mode(SignMode.valueOf("SIGN_MODE_" + world.text("mode")))
             .timeout(timeout)
-            .onLost(
-                (cause, spans) -> {
+            .onLoss(
+                loss -> {
                   synchronized (told) {
-                    told.merge(cause, (long) spans.size(), Long::sum);
-                    System.out.println("LOST " + cause.word() + " " + spans.size());
+                    told.merge(loss.cause(), (long) loss.spans().size(), Long::sum);
+                    why.addProperty(loss.cause().word(), loss.why());
+                    System.out.println("LOST " + loss.cause().word() + " " + loss.spans().size());
                   }
                 });
     if (world.has("queue")) {
@@ -116,7 +120,10 @@ final class Export {
     out.add("lost", byWord(stats.lost()));
     synchronized (told) {
       out.add("told", byWord(told));
+      out.add("why", why);
     }
+    out.addProperty("waitingSpans", stats.waitingSpans());
+    out.addProperty("waitingBytes", stats.waitingBytes());
   }
 
   private static JsonObject byWord(Map<LossCause, Long> counts) {

@@ -18,7 +18,13 @@ import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
+import io.grpc.Grpc;
+import io.grpc.InsecureServerCredentials;
 import io.grpc.MethodDescriptor;
+import io.grpc.Server;
+import io.grpc.ServerServiceDefinition;
+import io.grpc.Status;
+import io.grpc.stub.ServerCalls;
 import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.api.common.KeyValue;
@@ -32,14 +38,31 @@ import io.opentelemetry.api.trace.TraceState;
 import io.opentelemetry.api.trace.Tracer;
 import io.opentelemetry.context.Context;
 import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
+import io.opentelemetry.exporter.otlp.trace.OtlpGrpcSpanExporter;
 import io.opentelemetry.sdk.common.CompletableResultCode;
+import io.opentelemetry.sdk.metrics.InstrumentType;
+import io.opentelemetry.sdk.metrics.SdkMeterProvider;
+import io.opentelemetry.sdk.metrics.data.AggregationTemporality;
+import io.opentelemetry.sdk.metrics.data.LongPointData;
+import io.opentelemetry.sdk.metrics.data.MetricData;
+import io.opentelemetry.sdk.metrics.export.CollectionRegistration;
+import io.opentelemetry.sdk.metrics.export.MetricReader;
 import io.opentelemetry.sdk.resources.Resource;
 import io.opentelemetry.sdk.trace.SdkTracerProvider;
 import io.opentelemetry.sdk.trace.SpanLimits;
 import io.opentelemetry.sdk.trace.export.BatchSpanProcessor;
 import io.opentelemetry.sdk.trace.export.SimpleSpanProcessor;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
 import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -109,7 +132,7 @@ class SigningSpanExporterTest {
 
   @Test
   void repeatsTheSameBytesAndSignsOnceWhileTheBackendFails() throws Exception {
-    backend.answer(500);
+    backend.answer(503);
     SigningSpanExporter exporter = exporter(client, "backend").build();
     SdkTracerProvider provider = provider(exporter);
     provider.get("test").spanBuilder("a").startSpan().end();
@@ -223,8 +246,170 @@ class SigningSpanExporterTest {
   }
 
   @Test
+  void dropsWhatTheBackendRefusesForGoodAndGoesOn() throws Exception {
+    List<Loss> losses = new ArrayList<>();
+    SigningSpanExporter exporter = exporter(client, "bad-request").onLoss(losses::add).build();
+    SdkTracerProvider provider = provider(exporter);
+    backend.answer(400, "no such\nfield");
+    provider.get("test").spanBuilder("a").startSpan().end();
+    assertTrue(flush(provider, exporter).join(60, TimeUnit.SECONDS).isSuccess());
+    backend.answer(200);
+    provider.get("test").spanBuilder("b").startSpan().end();
+    provider.shutdown().join(60, TimeUnit.SECONDS);
+    assertEquals(new ExporterStats(1, 0, Map.of(LossCause.REJECTED, 1L)), exporter.stats());
+    assertEquals(1, losses.size());
+    assertEquals("a", losses.get(0).spans().get(0).getName());
+    assertEquals("the backend refuses them: 400 Bad Request: no such field", losses.get(0).why());
+    assertEquals(2, backend.requests().size());
+  }
+
+  /** A backend for OTLP over gRPC that refuses as it is told to, and then takes what it gets. */
+  private static ServerServiceDefinition collector(Deque<Status> refusals) {
+    MethodDescriptor.Marshaller<byte[]> bytes =
+        new MethodDescriptor.Marshaller<>() {
+          @Override
+          public InputStream stream(byte[] value) {
+            return new ByteArrayInputStream(value);
+          }
+
+          @Override
+          public byte[] parse(InputStream stream) {
+            try {
+              return stream.readAllBytes();
+            } catch (IOException e) {
+              throw new UncheckedIOException(e);
+            }
+          }
+        };
+    String service = "opentelemetry.proto.collector.trace.v1.TraceService";
+    MethodDescriptor<byte[], byte[]> export =
+        MethodDescriptor.newBuilder(bytes, bytes)
+            .setType(MethodDescriptor.MethodType.UNARY)
+            .setFullMethodName(service + "/Export")
+            .build();
+    return ServerServiceDefinition.builder(service)
+        .addMethod(
+            export,
+            ServerCalls.asyncUnaryCall(
+                (request, answer) -> {
+                  Status refusal = refusals.poll();
+                  if (refusal != null) {
+                    answer.onError(refusal.asException());
+                  } else {
+                    answer.onNext(new byte[0]);
+                    answer.onCompleted();
+                  }
+                }))
+        .build();
+  }
+
+  @Test
+  void followsOtlpInWhatABackendRefusesForGoodByGrpc() throws Exception {
+    Deque<Status> refusals = new ArrayDeque<>();
+    Set<Status.Code> repeated =
+        EnumSet.of(
+            Status.Code.CANCELLED,
+            Status.Code.DEADLINE_EXCEEDED,
+            Status.Code.RESOURCE_EXHAUSTED,
+            Status.Code.ABORTED,
+            Status.Code.OUT_OF_RANGE,
+            Status.Code.UNAVAILABLE,
+            Status.Code.DATA_LOSS);
+    Server server =
+        Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create())
+            .addService(collector(refusals))
+            .build()
+            .start();
+    try {
+      for (Status.Code code : EnumSet.complementOf(EnumSet.of(Status.Code.OK))) {
+        refusals.add(code.toStatus().withDescription("no"));
+        List<Loss> losses = new ArrayList<>();
+        OtlpGrpcSpanExporter plain =
+            OtlpGrpcSpanExporter.builder()
+                .setEndpoint("http://127.0.0.1:" + server.getPort())
+                .setRetryPolicy(null)
+                .build();
+        SigningSpanExporter exporter =
+            SigningSpanExporter.builder(plain, client, "by-grpc").withoutQueue().onLoss(losses::add).build();
+        SdkTracerProvider provider =
+            SdkTracerProvider.builder().addSpanProcessor(SimpleSpanProcessor.create(exporter)).build();
+        provider.get("test").spanBuilder("a").startSpan().end();
+        provider.shutdown().join(60, TimeUnit.SECONDS);
+        assertTrue(refusals.isEmpty());
+        boolean isRepeated = repeated.contains(code);
+        assertEquals(
+            isRepeated ? List.of() : List.of("the backend refuses them: " + code + ": no"),
+            losses.stream().map(Loss::why).toList());
+        assertEquals(isRepeated ? 1 : 0, exporter.stats().delivered());
+      }
+    } finally {
+      server.shutdownNow();
+    }
+  }
+
+  @Test
+  void saysWhatWaitsAlsoAsGauges() throws Exception {
+    Reader reader = new Reader();
+    try (SdkMeterProvider meters = SdkMeterProvider.builder().registerMetricReader(reader).build()) {
+      backend.answer(503);
+      SigningSpanExporter exporter = exporter(client, "waiting").meterProvider(meters).build();
+      SdkTracerProvider provider = provider(exporter);
+      provider.get("test").spanBuilder("a").startSpan().end();
+      provider.get("test").spanBuilder("b").startSpan().end();
+      assertTrue(provider.forceFlush().join(60, TimeUnit.SECONDS).isSuccess());
+      ExporterStats stats = exporter.stats();
+      assertEquals(2, stats.waitingSpans());
+      assertTrue(stats.waitingBytes() > 0);
+      assertEquals(
+          Map.of(
+              "fluo.kms.exporter.waiting.spans {span} waiting", 2L,
+              "fluo.kms.exporter.waiting.bytes By waiting", stats.waitingBytes()),
+          gauges(reader));
+      assertEquals(2, exporter.shutdown(Duration.ZERO));
+      assertEquals(new ExporterStats(0, 0, Map.of(LossCause.SHUTDOWN, 2L)), exporter.stats());
+      assertEquals(Map.of(), gauges(reader));
+      provider.shutdown().join(60, TimeUnit.SECONDS);
+    }
+  }
+
+  private static final class Reader implements MetricReader {
+    private CollectionRegistration registration;
+
+    @Override
+    public void register(CollectionRegistration registration) {
+      this.registration = registration;
+    }
+
+    @Override
+    public AggregationTemporality getAggregationTemporality(InstrumentType type) {
+      return AggregationTemporality.CUMULATIVE;
+    }
+
+    @Override
+    public CompletableResultCode forceFlush() {
+      return CompletableResultCode.ofSuccess();
+    }
+
+    @Override
+    public CompletableResultCode shutdown() {
+      return CompletableResultCode.ofSuccess();
+    }
+  }
+
+  private static Map<String, Long> gauges(Reader reader) {
+    Map<String, Long> values = new HashMap<>();
+    for (MetricData metric : reader.registration.collectAllMetrics()) {
+      for (LongPointData point : metric.getLongGaugeData().getPoints()) {
+        String tenant = point.getAttributes().get(AttributeKey.stringKey("fluo.kms.tenant"));
+        values.put(metric.getName() + " " + metric.getUnit() + " " + tenant, point.getValue());
+      }
+    }
+    return values;
+  }
+
+  @Test
   void givesUpWhatIsTooOldToDeliver() throws Exception {
-    backend.answer(500);
+    backend.answer(503);
     SigningSpanExporter exporter = exporter(client, "old").deliveryAge(Duration.ofSeconds(2)).build();
     SdkTracerProvider provider = provider(exporter);
     provider.get("test").spanBuilder("a").startSpan().end();

@@ -6,6 +6,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
@@ -17,6 +18,7 @@ final class TestBackend implements AutoCloseable {
   private final ExecutorService threads = Executors.newCachedThreadPool();
   private final List<byte[]> requests = new CopyOnWriteArrayList<>();
   private volatile int status = 200;
+  private volatile String said = "";
 
   TestBackend() throws IOException {
     server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
@@ -31,6 +33,11 @@ final class TestBackend implements AutoCloseable {
 
   /** What it answers from now on; what comes is kept all the same. */
   void answer(int code) {
+    answer(code, "");
+  }
+
+  void answer(int code, String text) {
+    said = text;
     status = code;
   }
 
@@ -48,9 +55,11 @@ final class TestBackend implements AutoCloseable {
   private void take(HttpExchange exchange) throws IOException {
     byte[] body = exchange.getRequestBody().readAllBytes();
     int code = status;
+    byte[] text = said.getBytes(StandardCharsets.UTF_8);
     requests.add(body);
     exchange.getResponseHeaders().add("content-type", "application/x-protobuf");
-    exchange.sendResponseHeaders(code, -1);
+    exchange.sendResponseHeaders(code, text.length == 0 ? -1 : text.length);
+    exchange.getResponseBody().write(text);
     exchange.close();
   }
 

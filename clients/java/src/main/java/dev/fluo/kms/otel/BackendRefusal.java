@@ -1,0 +1,66 @@
+package dev.fluo.kms.otel;
+
+import io.opentelemetry.sdk.common.export.GrpcResponse;
+import io.opentelemetry.sdk.common.export.GrpcStatusCode;
+import io.opentelemetry.sdk.common.export.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.util.EnumSet;
+import java.util.Set;
+
+/** What a backend refuses for good: by OTLP's rules the same must not be sent to it again. */
+final class BackendRefusal {
+  private static final Set<Integer> REPEATED = Set.of(429, 502, 503, 504);
+  private static final int MOST_SAID = 500;
+
+  private BackendRefusal() {}
+
+  /**
+   * Returns what the backend said if the failure of an export is such a refusal; null if it is not, and if it says nothing
+   * of a response. The type of the failure is internal to OpenTelemetry; that of the response is not.
+   */
+  static String of(Throwable failure) {
+    if (failure == null) {
+      return null;
+    }
+    try {
+      Object response = failure.getClass().getMethod("getResponse").invoke(failure);
+      if (response instanceof HttpResponse http) {
+        return of(http);
+      }
+      return response instanceof GrpcResponse grpc ? of(grpc) : null;
+    } catch (ReflectiveOperationException | LinkageError e) {
+      return null;
+    }
+  }
+
+  private static String of(HttpResponse response) {
+    if (REPEATED.contains(response.getStatusCode())) {
+      return null;
+    }
+    String body = readable(response.getResponseBody());
+    String status = (response.getStatusCode() + " " + response.getStatusMessage()).strip();
+    return body.isEmpty() ? status : status + ": " + body;
+  }
+
+  /** One of RESOURCE_EXHAUSTED is none, for the response does not tell whether the backend asks for another try. */
+  private static String of(GrpcResponse response) {
+    Set<GrpcStatusCode> repeated =
+        EnumSet.of(
+            GrpcStatusCode.CANCELLED,
+            GrpcStatusCode.DEADLINE_EXCEEDED,
+            GrpcStatusCode.RESOURCE_EXHAUSTED,
+            GrpcStatusCode.ABORTED,
+            GrpcStatusCode.OUT_OF_RANGE,
+            GrpcStatusCode.UNAVAILABLE,
+            GrpcStatusCode.DATA_LOSS);
+    return repeated.contains(response.getStatusCode())
+        ? null
+        : response.getStatusCode() + ": " + response.getStatusDescription();
+  }
+
+  /** The text of a body, or of what is text in it: OTLP's own are protobuf. */
+  private static String readable(byte[] body) {
+    String text = new String(body, StandardCharsets.UTF_8).replaceAll("[\\p{C}\uFFFD]+", " ").strip();
+    return text.substring(0, Math.min(text.length(), MOST_SAID));
+  }
+}
