@@ -1,4 +1,4 @@
-/** What spans are exported to: OTLP/HTTP in protobuf, which keeps each request, and may lose its answer. */
+/** What spans are exported to: OTLP/HTTP in protobuf, which keeps each request, and may lose its answer or refuse it. */
 import { hash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -16,18 +16,24 @@ export interface Backend {
   close(): void;
 }
 
-/** `losesAnswer`: whether the connection of the n-th request, from 0, is lost once its body is there. */
+export interface BackendOptions {
+  /** Whether the connection of the n-th request, from 0, is lost once its body is there. */
+  losesAnswer?: (n: number) => boolean;
+  /** HTTP status of the answer to the n-th request. */
+  status?: (n: number) => number;
+}
+
 export async function startBackend({
   losesAnswer = () => false,
-}: {
-  losesAnswer?: (n: number) => boolean;
-} = {}): Promise<Backend> {
+  status = () => 200,
+}: BackendOptions = {}): Promise<Backend> {
   const requests: Uint8Array[] = [];
   const server = createServer(async (request, response) => {
     const body = await buffer(request).catch(() => undefined);
     if (body === undefined) return;
-    if (losesAnswer(requests.push(new Uint8Array(body)) - 1)) request.socket.destroy();
-    else response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+    const n = requests.push(new Uint8Array(body)) - 1;
+    if (losesAnswer(n)) request.socket.destroy();
+    else response.writeHead(status(n), { "content-type": "application/x-protobuf" }).end();
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   return {

@@ -16,7 +16,7 @@ import { startRefusingRelay } from "./refusing-relay.ts";
 
 const spans = 10_000;
 const tenant = "exported";
-const perBatch = 250;
+const few = { spans: 1_000, batch: 250 };
 /** More than there are batches, so that each is refused. */
 const refusals = 6;
 
@@ -26,7 +26,11 @@ interface Exported {
   refused: number;
   lost: Record<string, number>;
   told: Record<string, number>;
+  /** The last reason that was told, by cause. */
+  why: Record<string, string>;
   undelivered: number;
+  waitingSpans: number;
+  waitingBytes: number;
 }
 
 const usual = {
@@ -45,7 +49,9 @@ async function exported(
   const world = { ...usual, ...changes, service: service.address, backend: backend.url, out, work: newFolder() };
   const told = await runProgram(language, "export", world, onLine);
   expect(told.failures).toEqual([]);
-  return JSON.parse(readFileSync(out, "utf8"));
+  const result: Exported = JSON.parse(readFileSync(out, "utf8"));
+  expect([result.waitingSpans, result.waitingBytes]).toEqual([0, 0]);
+  return result;
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {
@@ -73,6 +79,30 @@ async function judged(
   token?: string,
 ): Promise<JudgedSpan[]> {
   return judgeSpans(Buffer.concat(requests), readKeySet(Buffer.from(await jwksOf(service, tenant, token))), tenant);
+}
+
+/** A service behind a relay that loses the first answer and then refuses streams: by `refusal`, or for a policy. */
+async function startRefused({ refusals, refusal }: { refusals: number; refusal: KmsError | undefined }) {
+  const { text, tokens } = tokenPolicy({ exporter: { roles: ["sign"] }, auditor: { roles: ["verify"] } });
+  const service = await startPolicyService({ text, tokens });
+  onTestFinished(() => service.stop());
+  const [address, http] = [`127.0.0.1:${service.grpcPort}`, service.url];
+  const client = grpcClient(address, undefined, tokens.auditor);
+  onTestFinished(() => client.close());
+  const logged = () => logSize({ client }, tenant);
+  let taken = 0;
+  const relay = await startRefusingRelay({
+    ...{ service: address, token: tokens.exporter!, refusals },
+    ...(refusal === undefined ? {} : { refusal: toGrpcStatus(refusal) }),
+    async refuse() {
+      taken = await logged();
+      if (refusal === undefined) await service.replace(text.replace("[sign]", "[decrypt]"));
+    },
+    mend: () => service.replace(text),
+  });
+  onTestFinished(() => relay.stop());
+  const judgedOf = (requests: readonly Uint8Array[]) => judged({ http }, requests, tokens.auditor);
+  return { relay, logged, taken: () => taken, judgedOf };
 }
 
 function bad(spans: readonly JudgedSpan[]): string[] {
@@ -160,34 +190,49 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     ["the policy", status.PERMISSION_DENIED],
     ["an error of the service", status.INTERNAL],
   ])("brings each span once where a batch's answer is cut off and %s refuses it for a while", async (_, code) => {
-    const { text, tokens } = tokenPolicy({ exporter: { roles: ["sign"] }, auditor: { roles: ["verify"] } });
-    const service = await startPolicyService({ text, tokens });
-    onTestFinished(() => service.stop());
-    const auditor = grpcClient(`127.0.0.1:${service.grpcPort}`, undefined, tokens.auditor);
-    onTestFinished(() => auditor.close());
     const isOfPolicy = code === status.PERMISSION_DENIED;
-    let taken = 0;
-    const relay = await startRefusingRelay({
-      ...{ service: `127.0.0.1:${service.grpcPort}`, token: tokens.exporter!, refusals },
-      ...(isOfPolicy ? {} : { refusal: toGrpcStatus(new KmsError("INTERNAL", "internal error")) }),
-      async refuse() {
-        taken = await logSize({ client: auditor }, tenant);
-        if (isOfPolicy) await service.replace(text.replace("[sign]", "[decrypt]"));
-      },
-      mend: async () => service.replace(text),
-    });
-    onTestFinished(() => relay.stop());
+    const refusal = isOfPolicy ? undefined : new KmsError("INTERNAL", "internal error");
+    const { relay, taken, logged, judgedOf } = await startRefused({ refusals, refusal });
     const backend = await startBackend();
     onTestFinished(() => backend.close());
-    const changes = { spans: 4 * perBatch, batch: perBatch };
-    const { delivered, refused, lost, undelivered } = await exported(language, relay, backend, changes);
-    expect(taken).toBeGreaterThanOrEqual(perBatch);
+    const { delivered, refused, lost, undelivered } = await exported(language, relay, backend, few);
+    expect(taken()).toBeGreaterThanOrEqual(few.batch);
     expect(relay.refused).toEqual(Array(refusals).fill(code));
     expect({ delivered, refused, lost: causes(lost), undelivered }).toEqual({
-      ...{ delivered: changes.spans, refused: 0, lost: {}, undelivered: 0 },
+      ...{ delivered: few.spans, refused: 0, lost: {}, undelivered: 0 },
     });
-    expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(0, changes.spans));
-    expect(await logSize({ client: auditor }, tenant)).toBe(changes.spans);
-    expect(bad(await judged({ http: service.url }, backend.requests, tokens.auditor))).toEqual([]);
+    expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(0, few.spans));
+    expect(await logged()).toBe(few.spans);
+    expect(bad(await judgedOf(backend.requests))).toEqual([]);
+  });
+
+  it("drops a batch that the service refuses for good, says why, and brings the others", async () => {
+    const refusal = new KmsError("INVALID_ARGUMENT", "no such tenant");
+    const { relay, judgedOf } = await startRefused({ refusals: 1, refusal });
+    const backend = await startBackend();
+    onTestFinished(() => backend.close());
+    const { delivered, lost, told, why, undelivered } = await exported(language, relay, backend, few);
+    const rest = few.spans - few.batch;
+    expect({ delivered, undelivered }).toEqual({ delivered: rest, undelivered: 0 });
+    expect([causes(lost), causes(told)]).toEqual(Array(2).fill({ rejected: few.batch }));
+    expect(why.rejected).toContain("no such tenant");
+    expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(few.batch, few.spans));
+    expect(bad(await judgedOf(backend.requests))).toEqual([]);
+  });
+
+  it("drops a batch that the backend refuses for good, says why, and brings the others", async () => {
+    const service = await startKilledService();
+    onTestFinished(() => service.end());
+    const refusedOnes = [0, 2];
+    const backend = await startBackend({ status: (n) => (refusedOnes.includes(n) ? 400 : 200) });
+    onTestFinished(() => backend.close());
+    const { delivered, lost, told, why, undelivered } = await exported(language, service, backend, few);
+    const dropped = refusedOnes.length * few.batch;
+    expect({ delivered, undelivered }).toEqual({ delivered: few.spans - dropped, undelivered: 0 });
+    expect([causes(lost), causes(told)]).toEqual(Array(2).fill({ rejected: dropped }));
+    expect(why.rejected).toContain("400");
+    // Each batch came once, those that were refused among them.
+    expect(backend.requests).toHaveLength(few.spans / few.batch);
+    expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(0, few.spans));
   });
 });

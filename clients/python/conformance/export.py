@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from checks import Checks
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Status, StatusCode, Tracer
 
 from fluo_kms import KmsClient
-from fluo_kms.otel import Cause, Queue, SigningExporter
+from fluo_kms.otel import Loss, Queue, SigningExporter
 
 
 def run(world: dict[str, Any], checks: Checks) -> None:
@@ -27,10 +26,12 @@ def run(world: dict[str, Any], checks: Checks) -> None:
         checks.passed += 1
         return
     told: Counter[str] = Counter()
+    why: dict[str, str] = {}
 
-    def on_lost(cause: Cause, spans: Sequence[ReadableSpan]) -> None:
-        told[cause] += len(spans)
-        print(f"LOST {cause} {len(spans)}", flush=True)
+    def on_loss(loss: Loss) -> None:
+        told[loss.cause] += len(loss.spans)
+        why[loss.cause] = loss.why
+        print(f"LOST {loss.cause} {len(loss.spans)}", flush=True)
 
     with KmsClient(world["service"], insecure=True) as kms:
         exporter = SigningExporter(
@@ -40,7 +41,7 @@ def run(world: dict[str, Any], checks: Checks) -> None:
             mode=world["mode"],
             queue=Queue(**world["queue"]) if world["queue"] else None,
             timeout=world["exportTimeoutMs"] / 1000,
-            on_lost=on_lost,
+            on_loss=on_loss,
         )
         result = _export(world, exporter)
         stats = exporter.stats()
@@ -52,6 +53,9 @@ def run(world: dict[str, Any], checks: Checks) -> None:
             "refused": stats.refused,
             "lost": dict(stats.lost),
             "told": dict(told),
+            "why": why,
+            "waitingSpans": stats.waiting_spans,
+            "waitingBytes": stats.waiting_bytes,
         },
     )
     checks.passed += 1

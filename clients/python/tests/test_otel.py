@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 import spans
 import vectors
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -21,20 +26,21 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 from proxy import Proxy
 
 from fluo_kms import KmsClient
-from fluo_kms.otel import Queue, SigningExporter
+from fluo_kms.otel import Loss, Queue, SigningExporter
 from fluo_kms.verify import verify_export
 
 HUNG_SECONDS = 60
 
 
 class Backend:
-    """Takes OTLP over HTTP, unless it is down."""
+    """Takes OTLP over HTTP, unless it is down. OpenTelemetry's exporter itself does not repeat what it answers then."""
 
     def __init__(self) -> None:
         backend = self
         self.bodies: list[bytes] = []
         self.refused: list[bytes] = []
         self.is_down = False
+        self.down_status = 503
         self.got_one = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -42,8 +48,9 @@ class Backend:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 (backend.refused if backend.is_down else backend.bodies).append(body)
                 backend.got_one.set()
-                self.send_response(404 if backend.is_down else 200)
+                self.send_response(backend.down_status if backend.is_down else 200)
                 self.send_header("content-length", "0")
+                self.send_header("retry-after", "3600")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -225,6 +232,107 @@ def test_gives_up_what_is_not_delivered_in_time(kms, backend):
     assert lost.wait(HUNG_SECONDS)
     provider.shutdown()
     assert exporter.stats().lost == {"undeliverable": 2}
+
+
+def test_drops_what_the_backend_refuses_for_good_and_goes_on(service, kms, backend):
+    losses: list[Loss] = []
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="otel-bad-request", on_loss=losses.append)
+    provider = provider_of(exporter)
+    backend.is_down, backend.down_status = True, 400
+    make_spans(provider, 2)
+    provider.force_flush()
+    assert exporter.force_flush(HUNG_SECONDS * 1000)
+    backend.is_down = False
+    make_spans(provider, 1)
+    provider.shutdown()
+    stats = exporter.stats()
+    assert (stats.delivered, stats.lost, stats.waiting_spans) == (1, {"rejected": 2}, 0)
+    assert [(loss.cause, [span.name for span in loss.spans]) for loss in losses] == [("rejected", ["s-0", "s-1"])]
+    said = "Failed to export spans batch code: 400, reason: Bad Request"
+    assert losses[0].why == f"the backend refuses them: {said}"
+    assert (len(backend.refused), len(backend.bodies)) == (1, 1)
+
+
+class Code(Enum):
+    """As gRPC's own has its members."""
+
+    UNAVAILABLE = 14
+    INTERNAL = 13
+    RESOURCE_EXHAUSTED = 8
+
+
+class Logging(SpanExporter):
+    """Fails once, and says so as OpenTelemetry's exporters do."""
+
+    def __init__(self, *line: object) -> None:
+        self.line: tuple[object, ...] | None = line
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.line is None:
+            return SpanExportResult.SUCCESS
+        logging.getLogger(type(self).__module__).error(*self.line)
+        self.line = None
+        return SpanExportResult.FAILURE
+
+
+Logging.__module__ = "opentelemetry.exporter.tests"
+
+HTTP = "Failed to export span batch code: %s, reason: %s"
+GRPC = "Failed to export %s to %s, error code: %s"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_repeated"),
+    [
+        *(((HTTP, code, "no"), False) for code in (400, 401, 403, 404, 413, 500, 501)),
+        *(((HTTP, code, "no"), True) for code in (429, 502, 503, 504)),
+        (("Failed to export %s batch code: %s, reason: %s", "spans", None, "reset"), True),
+        (("Failed to export span batch due to timeout, max retries or shutdown.",), True),
+        ((GRPC, "traces", "localhost:4317", Code.INTERNAL), False),
+        ((GRPC, "traces", "localhost:4317", Code.UNAVAILABLE), True),
+        ((GRPC, "traces", "localhost:4317", Code.RESOURCE_EXHAUSTED), True),
+    ],
+)
+def test_repeats_what_otlp_says_by_the_line_of_the_delegate(kms, line, is_repeated):
+    exporter = SigningExporter(Logging(*line), kms, tenant="otel-line", queue=None)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    make_spans(provider, 1)
+    provider.shutdown()
+    stats = exporter.stats()
+    assert (stats.delivered, stats.lost) == ((1, {}) if is_repeated else (0, {"rejected": 1}))
+
+
+def test_says_what_waits_also_as_gauges(kms, backend):
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    backend.is_down = True
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="otel-waiting", meter_provider=meters)
+    provider = provider_of(exporter)
+    make_spans(provider, 2)
+    provider.force_flush()
+
+    def gauges() -> list[tuple[str, str, Any, float]]:
+        return [
+            (metric.name, metric.unit, point.attributes, point.value)
+            for resource in reader.get_metrics_data().resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+        ]
+
+    size = exporter.stats().waiting_bytes
+    assert size > 0
+    assert gauges() == [
+        ("fluo.kms.exporter.waiting.spans", "{span}", {"fluo.kms.tenant": "otel-waiting"}, 2),
+        ("fluo.kms.exporter.waiting.bytes", "By", {"fluo.kms.tenant": "otel-waiting"}, size),
+    ]
+    assert exporter.shutdown(0) == 2
+    provider.shutdown()
+    assert [value for *_, value in gauges()] == [0, 0]
+    stats = exporter.stats()
+    assert (stats.lost, stats.waiting_spans, stats.waiting_bytes) == ({"shutdown": 2}, 0, 0)
+    meters.shutdown()
 
 
 def test_loses_a_batch_that_the_service_rejects(kms, backend):

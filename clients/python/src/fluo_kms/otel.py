@@ -15,17 +15,19 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 try:
     from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
     from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -33,18 +35,19 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError('the exporter needs its extra: pip install "fluo-kms[otel]"') from missing
 
 from fluo_kms.client import KmsClient
+from fluo_kms.refusals import heard, listen_to
 from fluo_kms.signer import Mode, RefusedSpan, SigningError, SpanResult, SpanSigner
 from fluo_kms.signing.batches import Batch
 
-__all__ = ["Cause", "Queue", "SigningExporter", "Stats"]
+__all__ = ["Cause", "Loss", "Queue", "SigningExporter", "Stats"]
 
 Cause = Literal["queue-full", "timeout", "rejected", "undeliverable", "shutdown"]
 """Why spans were lost.
 
 - queue-full: the queue had no room for as long as an export may take.
 - timeout: without a queue, the spans were not signed and delivered in that time.
-- rejected: the service refuses the batch for ever, it could not be encoded, or the exporter was opened before a fork;
-  or a refused span was to be dropped.
+- rejected: the service or the backend refuses the batch for good, it could not be encoded, or the exporter was opened
+  before a fork; or a refused span was to be dropped.
 - undeliverable: a queued batch was not signed and delivered within `delivery_age`.
 - shutdown: what was left when the exporter was shut down, and what came after.
 """
@@ -59,6 +62,19 @@ _REJECTIONS = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS"})
 _logger = logging.getLogger(__name__)
 
 OnLost = Callable[[Cause, Sequence[ReadableSpan]], None]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Spans that do not arrive."""
+
+    cause: Cause
+    spans: Sequence[ReadableSpan]
+    why: str
+    """In words: what the service or the backend said, if one of them refused the spans."""
+
+
+OnLoss = Callable[[Loss], None]
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,10 @@ class Stats:
     """Not signed, because the service refuses the span itself."""
     lost: Mapping[Cause, int]
     """Not delivered."""
+    waiting_spans: int = 0
+    """In the queue or, without one, in exports under way."""
+    waiting_bytes: int = 0
+    """What these take as OTLP messages."""
 
 
 @dataclass
@@ -91,6 +111,8 @@ class _Unit:
     """A reading of the clock `time.monotonic`."""
     answer: Future[list[SpanResult]] | None = None
     is_given_up: bool = False
+    why: str = ""
+    """How the last try failed."""
 
     @property
     def bytes(self) -> int:
@@ -106,11 +128,14 @@ class SigningExporter(SpanExporter):
     only when its answer was lost. A log has one entry a span while the process lives and batches are answered within
     23 hours. What is in memory at a crash is lost.
 
-    Delegates say success or failure and no more. So a batch that a backend refuses for ever is repeated until
-    `delivery_age`, and holds up what is behind it. Each span is encoded twice, to sign it and by the delegate.
+    A batch that the backend refuses for good, such as by 400, is lost as rejected. Delegates say success or failure
+    and no more, so the code is read from the line that OpenTelemetry's exporters log. A failure of another delegate, or
+    with that line switched off, is repeated until `delivery_age`, and holds up what is behind it. Each span is encoded
+    twice, to sign it and by the delegate.
 
-    Every loss is counted by its cause, told to `on_lost`, and logged, at most one line in ten seconds for each cause. A
-    span that the service refuses goes on unsigned with the attribute `fluo.kms.unsigned.reason`, or is dropped.
+    Every loss is counted by its cause, told to `on_loss` and `on_lost`, and logged, at most one line in ten seconds for
+    each cause. A span that the service refuses goes on unsigned with the attribute `fluo.kms.unsigned.reason`, or is
+    dropped.
 
     Open it in each process behind a fork, as for gunicorn in `post_fork`.
     """
@@ -127,12 +152,16 @@ class SigningExporter(SpanExporter):
         on_refused: Literal["forward", "drop"] = "forward",
         on_lost: OnLost | None = None,
         delivery_age: float = 3600.0,
+        on_loss: OnLoss | None = None,
+        meter_provider: MeterProvider | None = None,
     ) -> None:
         """Opens a signer for `tenant`, and starts a worker if there is a queue.
 
         Without a queue an export signs and delivers, and fails after `timeout` seconds; with one it waits so long for
-        room. `delivery_age` is the seconds after which a queued batch is given up. `on_lost` gets the cause and the
-        spans, on whichever thread finds the loss. The client is not closed with the exporter.
+        room. `delivery_age` is the seconds after which a queued batch is given up. `on_loss` gets each loss, and
+        `on_lost` its cause and spans alone, on whichever thread finds it. `meter_provider`, or the global one, reads
+        the gauges `fluo.kms.exporter.waiting.spans` and `fluo.kms.exporter.waiting.bytes`, with the attribute
+        `fluo.kms.tenant`. The client is not closed with the exporter.
         """
         if on_refused not in ("forward", "drop"):
             raise ValueError('on_refused must be "forward" or "drop"')
@@ -141,7 +170,7 @@ class SigningExporter(SpanExporter):
         self._timeout = timeout
         self._drops_refused = on_refused == "drop"
         self._delivery_age = delivery_age
-        self._ledger = _Ledger(on_lost)
+        self._ledger = _Ledger(on_lost, on_loss)
         self._process = os.getpid()
         self._units: deque[_Unit] = deque()
         self._held_spans = self._held_bytes = 0
@@ -149,32 +178,34 @@ class SigningExporter(SpanExporter):
         self._is_closed = False
         self._stopped = threading.Event()
         self._undelivered: int | None = None
+        listen_to(delegate)
         with _untraced():
             self._signer = SpanSigner(client, tenant, mode=mode, max_unanswered=_MAX_AHEAD)
         self._worker = threading.Thread(target=self._work, name="fluo-kms-signing-exporter", daemon=True)
         if queue is not None:
             self._worker.start()
+        _observe_waiting(meter_provider or get_meter_provider(), tenant, weakref.WeakMethod(self._waiting))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Queues the spans, or signs and delivers them; FAILURE if any of them is lost."""
         if os.getpid() != self._process:
             _logger.error("The exporter was opened before a fork and signs nothing: open one in each process.")
-            return self._lose("rejected", list(spans))
+            return self._lose("rejected", list(spans), "the exporter was opened before a fork")
         if self._is_closed:
-            return self._lose("shutdown", list(spans))
+            return self._lose("shutdown", list(spans), "the exporter is shut down")
         with _untraced():
             age = self._timeout if self._queue is None else self._delivery_age
             units, unencodable = self._units_of(spans, time.monotonic() + age)
             result = SpanExportResult.SUCCESS
             if unencodable:
-                result = self._lose("rejected", unencodable)
+                result = self._lose("rejected", unencodable, "the spans cannot be encoded")
             give = self._deliver_now if self._queue is None else self._enqueue
             for index, unit in enumerate(units):
                 if (cause := give(unit)) is None:
                     continue
                 # What comes behind would only find the time used up, too.
                 lost = units[index:] if cause in ("queue-full", "timeout", "shutdown") else [unit]
-                result = self._lose(cause, [span for each in lost for span in each.spans])
+                result = self._lose(cause, [span for each in lost for span in each.spans], unit.why)
                 if len(lost) > 1:
                     break
         return result
@@ -206,17 +237,34 @@ class SigningExporter(SpanExporter):
         with self._changed:
             left = list(self._units)
             self._units.clear()
+            self._held_spans = self._held_bytes = 0
             for unit in left:
                 unit.is_given_up = True
         lost = [span for unit in left for span in unit.spans]
         if lost:
-            self._lose("shutdown", lost)
+            self._lose("shutdown", lost, "the exporter was shut down before")
         self._undelivered = len(lost)
         return self._undelivered
 
     def stats(self) -> Stats:
-        """Returns the counts so far."""
-        return self._ledger.stats()
+        """Returns the counts so far, and what waits now."""
+        spans, size = self._waiting()
+        return replace(self._ledger.stats(), waiting_spans=spans, waiting_bytes=size)
+
+    def _waiting(self) -> tuple[int, int]:
+        """Spans that are neither delivered nor lost yet, and their bytes."""
+        with self._changed:
+            return self._held_spans, self._held_bytes
+
+    def _hold(self, unit: _Unit) -> None:
+        """Counts a unit as waiting, under the lock."""
+        self._held_spans += len(unit.spans)
+        self._held_bytes += unit.bytes
+
+    def _release(self, unit: _Unit) -> None:
+        """Counts a unit as waiting no more, under the lock."""
+        self._held_spans -= len(unit.spans)
+        self._held_bytes -= unit.bytes
 
     def _units_of(self, spans: Sequence[ReadableSpan], deadline: float) -> tuple[list[_Unit], list[ReadableSpan]]:
         """Batches of the spans, in the order of their encoding; and those that have none."""
@@ -241,12 +289,13 @@ class SigningExporter(SpanExporter):
         with self._changed:
             has_room = self._changed.wait_for(lambda: self._is_closed or self._has_room(unit), self._timeout)
             if self._is_closed:
+                unit.why = "the exporter is shut down"
                 return "shutdown"
             if not has_room:
+                unit.why = f"the queue had no room for {self._timeout} s"
                 return "queue-full"
             self._units.append(unit)
-            self._held_spans += len(unit.spans)
-            self._held_bytes += unit.bytes
+            self._hold(unit)
             self._changed.notify_all()
         return None
 
@@ -257,7 +306,13 @@ class SigningExporter(SpanExporter):
         return spans <= self._queue.spans and size <= self._queue.bytes
 
     def _deliver_now(self, unit: _Unit) -> Cause | None:
-        return self._sign_and_deliver(unit, "timeout")
+        with self._changed:
+            self._hold(unit)
+        try:
+            return self._sign_and_deliver(unit, "timeout")
+        finally:
+            with self._changed:
+                self._release(unit)
 
     def _work(self) -> None:
         """Signs and delivers what is queued, until the exporter is stopped."""
@@ -265,20 +320,19 @@ class SigningExporter(SpanExporter):
         while (unit := self._first_unit()) is not None:
             try:
                 cause = self._sign_and_deliver(unit, "undeliverable")
-            except Exception:
+            except Exception as error:
                 _logger.exception("The exporter failed on a batch.")
-                cause = "rejected"
+                cause, unit.why = "rejected", f"the exporter failed on it: {type(error).__name__}"
             if cause == "shutdown":
                 return  # what is left is counted there
             with self._changed:
                 is_mine = not unit.is_given_up
                 if is_mine:
                     self._units.popleft()
-                    self._held_spans -= len(unit.spans)
-                    self._held_bytes -= unit.bytes
+                    self._release(unit)
                     self._changed.notify_all()
             if is_mine and cause is not None:
-                self._lose(cause, unit.spans)
+                self._lose(cause, unit.spans, unit.why)
 
     def _first_unit(self) -> _Unit | None:
         """Waits for one. None once stopped. Those behind it are on their way to be signed already."""
@@ -308,11 +362,17 @@ class SigningExporter(SpanExporter):
         if not spans:
             return None
         for wait in _waits(_MAX_WAIT):
-            if self._hand_over(spans):
+            with heard() as said:
+                is_taken = self._hand_over(spans)
+            if is_taken:
                 with self._changed:
                     if not unit.is_given_up:
                         self._ledger.delivered(len(spans))
                 return None
+            if said.refusal is not None:
+                unit.why = f"the backend refuses them: {said.refusal}"
+                return "rejected"
+            unit.why = "the backend did not take them in time"
             if self._stopped.is_set():
                 return "shutdown"
             if time.monotonic() + wait > unit.deadline:
@@ -327,17 +387,19 @@ class SigningExporter(SpanExporter):
             if self._stopped.is_set():
                 return "shutdown"
             if unit.answer is None:
+                unit.why = unit.why or "the service did not answer those before them"
                 return late
             try:
                 return unit.answer.result(max(0.0, unit.deadline - time.monotonic()))
             except (TimeoutError, FutureTimeoutError):
                 self._withdraw(unit.answer)
+                unit.why = "the service did not sign them in time"
                 return late
             except SigningError as error:
                 if self._stopped.is_set():
                     return "shutdown"
+                unit.why = f"the service refuses them: {error}"
                 if error.code in _REJECTIONS:
-                    self._ledger.log("rejected-batch", f"The service rejects a batch ({error})")
                     return "rejected"
                 self._ledger.log("refused-batch", f"The service refuses a batch, which is tried again ({error})")
                 unit.answer = None
@@ -360,7 +422,7 @@ class SigningExporter(SpanExporter):
         if refused:
             self._ledger.refused(len(refused), refused[0][1])
         if refused and self._drops_refused:
-            self._lose("rejected", [span for span, _ in refused])
+            self._lose("rejected", [span for span, _ in refused], _unsigned(refused[0][1])[_UNSIGNED_REASON])
         return [
             _ExtendedSpan(span, _unsigned(result) if isinstance(result, RefusedSpan) else result.attributes)
             for span, result in zip(spans, results, strict=True)
@@ -374,8 +436,8 @@ class SigningExporter(SpanExporter):
             self._ledger.log("delegate", f"The delegate raised {type(error).__name__}")
             return False
 
-    def _lose(self, cause: Cause, spans: list[ReadableSpan]) -> SpanExportResult:
-        self._ledger.lost(cause, spans)
+    def _lose(self, cause: Cause, spans: list[ReadableSpan], why: str) -> SpanExportResult:
+        self._ledger.lost(Loss(cause, spans, why))
         return SpanExportResult.FAILURE
 
 
@@ -420,6 +482,7 @@ class _Ledger:
     """Counts, and tells of losses."""
 
     on_lost: OnLost | None
+    on_loss: OnLoss | None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _delivered: int = 0
     _refused: int = 0
@@ -442,16 +505,18 @@ class _Ledger:
             "refused", f"The service refuses {spans} spans, the first because: {_unsigned(first)[_UNSIGNED_REASON]}"
         )
 
-    def lost(self, cause: Cause, spans: list[ReadableSpan]) -> None:
+    def lost(self, loss: Loss) -> None:
+        cause, count = loss.cause, len(loss.spans)
         with self._lock:
-            total = self._lost[cause] = self._lost.get(cause, 0) + len(spans)
-        self.log(cause, f"{len(spans)} spans are lost ({cause}), {total} so far")
-        if self.on_lost is None:
-            return
+            total = self._lost[cause] = self._lost.get(cause, 0) + count
+        self.log(cause, f"{count} spans are lost ({cause}), {total} so far: {loss.why}")
         try:
-            self.on_lost(cause, spans)
+            if self.on_loss is not None:
+                self.on_loss(loss)
+            if self.on_lost is not None:
+                self.on_lost(cause, loss.spans)
         except Exception:
-            _logger.exception("on_lost failed.")
+            _logger.exception("The callback of losses failed.")
 
     def log(self, kind: str, line: str) -> None:
         """Logs at most one line of a kind in ten seconds."""
@@ -464,6 +529,33 @@ class _Ledger:
             self._logged[kind] = now, 0
         more = f"; {left_out} such lines were left out" if left_out else ""
         _logger.warning("%s%s.", line, more)
+
+
+def _observe_waiting(
+    provider: MeterProvider, tenant: str, waiting: weakref.WeakMethod[Callable[[], tuple[int, int]]]
+) -> None:
+    """Has what waits read as gauges, for as long as there is an exporter: the API knows no end of them."""
+    meter = provider.get_meter("fluo_kms")
+
+    def read(index: int) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            if (now := waiting()) is not None:
+                yield Observation(now()[index], {"fluo.kms.tenant": tenant})
+
+        return observe
+
+    meter.create_observable_gauge(
+        "fluo.kms.exporter.waiting.spans",
+        [read(0)],
+        unit="{span}",
+        description="Spans that a signing exporter has neither delivered nor lost yet",
+    )
+    meter.create_observable_gauge(
+        "fluo.kms.exporter.waiting.bytes",
+        [read(1)],
+        unit="By",
+        description="What the spans that wait in a signing exporter take as OTLP messages",
+    )
 
 
 @contextmanager
