@@ -369,3 +369,23 @@ def test_fails_what_was_unanswered_for_23_hours(scripted, monkeypatch):
         go_on.set()
         assert outcome(old) == "DEADLINE_EXCEEDED"
         assert outcome(signer.sign([spans.resource_spans("1")])) == 1
+
+
+def test_does_not_sign_a_batch_again_that_it_first_sent_23_hours_ago(scripted, monkeypatch):
+    import fluo_kms.signing.stream as stream
+
+    offset = 0.0
+    monkeypatch.setattr(stream.SigningStream.__init__, "__kwdefaults__", {"clock": lambda: time.monotonic() + offset})
+
+    def refuses(requests, context):
+        next(requests)
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+        yield
+
+    scripted.script = [refuses]
+    with KmsClient(scripted.address, insecure=True) as kms, SpanSigner(kms, "acme") as signer:
+        (old,) = signer.split([spans.resource_spans("0")])
+        assert outcome(signer.sign_batch(old)) == "PERMISSION_DENIED"
+        offset = 23 * 3600 + 1
+        assert outcome(signer.sign_batch(old)) == "DEADLINE_EXCEEDED"
+        assert outcome(signer.sign([spans.resource_spans("1")])) == 1

@@ -2,7 +2,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
 import {
   SignMode,
@@ -257,6 +257,17 @@ describe("on a service that is not as it should be", () => {
       expect(requests[1]).toEqual(requests[0]);
     },
   );
+
+  it("does not sign a batch again that it first took 23 hours ago", async () => {
+    const { address, requests } = await standIn(() => ({ code: grpc.status.PERMISSION_DENIED, details: "no" }));
+    const signer = signerAt(address);
+    const batch = signer.split([madeSpans(1)])[0]!;
+    await expect((await signer.signBatch(batch)).results).rejects.toMatchObject({ code: Code.PermissionDenied });
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 23 * 3_600_000 + 1 });
+    onTestFinished(() => void vi.useRealTimers());
+    await expect((await signer.signBatch(batch)).results).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(requests).toHaveLength(1);
+  });
 
   it.each([
     grpc.status.INVALID_ARGUMENT,

@@ -155,6 +155,10 @@ class Signer implements SpanSigner {
     if (!takenAt.has(batch)) takenAt.set(batch, Date.now());
     const { promise, resolve, reject } = Promise.withResolvers<SpanResult[]>();
     promise.catch(() => {});
+    if (isOld(batch)) {
+      reject(expired());
+      return { results: promise };
+    }
     const added: Unanswered = { batch, results: [], isSent: false, isAbandoned: false, resolve, reject };
     const abandon = () => {
       added.isAbandoned = true;
@@ -316,11 +320,9 @@ class Signer implements SpanSigner {
 
   /** Drops what nobody waits for any more, and what the service would not know again over a new stream. */
   #dropOld(): void {
-    const last = Date.now() - maxAgeMs;
     for (const each of [...this.#unanswered]) {
-      const isOld = takenAt.get(each.batch)! < last;
-      if (isOld) each.reject(new ConnectError("a batch was not answered within 23 hours", Code.DeadlineExceeded));
-      if (isOld || each.isAbandoned) this.#remove(each);
+      if (isOld(each.batch)) each.reject(expired());
+      if (isOld(each.batch) || each.isAbandoned) this.#remove(each);
     }
   }
 
@@ -374,6 +376,14 @@ const tooLarge: SpanRefusal = {
 
 function encoded(resourceSpans: readonly ResourceSpans[]): Uint8Array {
   return Buffer.concat(resourceSpans.map((each) => field(0x0a, toBinary(ResourceSpansSchema, each))));
+}
+
+function isOld(batch: SpanBatch): boolean {
+  return (takenAt.get(batch) ?? Number.POSITIVE_INFINITY) < Date.now() - maxAgeMs;
+}
+
+function expired(): ConnectError {
+  return new ConnectError("a batch was not answered within 23 hours", Code.DeadlineExceeded);
 }
 
 function wrongAnswer(message: string): ConnectError {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
@@ -18,7 +18,7 @@ _MAX_BYTES = 1024 * 1024
 _RESOURCE_SPANS_TAG = b"\x0a"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """A message of the stream. It is sent with the same bytes however often."""
 
@@ -26,6 +26,8 @@ class Batch:
     request: bytes
     """A serialised SignSpansRequest."""
     spans: int
+    first_sent: float | None = field(default=None, compare=False)
+    """By the clock of its stream."""
 
     @property
     def is_too_large(self) -> bool:

@@ -46,7 +46,7 @@ def elapsed_clock() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-@dataclass
+@dataclass(eq=False)
 class Pending:
     """A batch that waits for its answer."""
 
@@ -54,7 +54,6 @@ class Pending:
     answer: Future[list[SpanResult]]
     results: list[SpanResult] = field(default_factory=list)
     """Results of the answer's messages so far."""
-    first_sent: float | None = None
     is_withdrawn: bool = False
     """Whether nobody waits for the answer. It stays until its stream ends if that has sent it."""
 
@@ -156,6 +155,10 @@ class SigningStream:
         """Takes a batch, and the future of its answer, when there is room. Raises SigningError once closed."""
         await self._acquire_room()
         answer.set_running_or_notify_cancel()
+        if self._is_old(batch):
+            self._room.release()
+            answer.set_exception(_expired())
+            return
         self._unanswered.append(Pending(batch, answer))
         self._idle.clear()
         self._more.set()
@@ -287,8 +290,8 @@ class SigningStream:
                 while self._sent < len(self._unanswered):
                     pending = self._unanswered[self._sent]
                     self._sent += 1
-                    if pending.first_sent is None:
-                        pending.first_sent = self._clock()
+                    if pending.batch.first_sent is None:
+                        pending.batch.first_sent = self._clock()
                     await call.write(pending.batch.request)
                 if self._is_closing and not self._unanswered:
                     await call.done_writing()
@@ -324,14 +327,15 @@ class SigningStream:
                 pending.answer.set_result(pending.results)
         return response.batch_done
 
+    def _is_old(self, batch: Batch) -> bool:
+        return batch.first_sent is not None and batch.first_sent <= self._clock() - _MAX_UNANSWERED_SECONDS
+
     def _expire(self) -> None:
-        oldest = self._clock() - _MAX_UNANSWERED_SECONDS
-        while self._unanswered:
-            first_sent = self._unanswered[0].first_sent
-            if first_sent is None or first_sent > oldest:
-                return
-            message = "the service has not answered for 23 hours, and may soon forget the batch: sign it anew"
-            self._fail_first(SigningError("DEADLINE_EXCEEDED", message))
+        """Fails those that are too old. One that was signed again may stand behind younger ones."""
+        old = [pending for pending in self._unanswered if self._is_old(pending.batch)]
+        for pending in old:
+            self._unanswered.remove(pending)
+            self._fail(pending, _expired())
 
     def _fail_all(self, error: SigningError) -> None:
         while self._unanswered:
@@ -339,9 +343,12 @@ class SigningStream:
 
     def _fail_first(self, error: SigningError) -> None:
         if self._unanswered:
-            pending = self._remove_first()
-            if not pending.is_withdrawn:
-                pending.answer.set_exception(error)
+            self._fail(self._unanswered.popleft(), error)
+
+    def _fail(self, removed: Pending, error: SigningError) -> None:
+        self._note_removed(removed)
+        if not removed.is_withdrawn:
+            removed.answer.set_exception(error)
 
     def _drop_withdrawn(self) -> None:
         if any(pending.is_withdrawn for pending in self._unanswered):
@@ -350,10 +357,13 @@ class SigningStream:
 
     def _remove_first(self) -> Pending:
         pending = self._unanswered.popleft()
+        self._note_removed(pending)
+        return pending
+
+    def _note_removed(self, pending: Pending) -> None:
         if not pending.is_withdrawn:
             self._room.release()
         self._note_if_idle()
-        return pending
 
     def _note_if_idle(self) -> None:
         if not self._unanswered:
@@ -364,6 +374,11 @@ class SigningStream:
 def closed() -> SigningError:
     """The error of those that come once the signer is closed."""
     return SigningError("CANCELLED", "the signer is closed")
+
+
+def _expired() -> SigningError:
+    message = "the service has not answered for 23 hours, and may soon forget the batch: sign it anew"
+    return SigningError("DEADLINE_EXCEEDED", message)
 
 
 def refused_for_size(batch: Batch) -> Future[list[SpanResult]]:
