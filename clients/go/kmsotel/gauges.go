@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// observeWaiting has what waits read as gauges, until the registration ends.
+// observeWaiting registers gauges of what waits, which are read until the registration ends.
 func (c *signingClient) observeWaiting() (metric.Registration, error) {
 	meter := c.meters.Meter("github.com/fluo-dev/fluo-kms/clients/go/kmsotel", metric.WithInstrumentationVersion(kms.Version))
 	spans, err := meter.Int64ObservableGauge("fluo.kms.exporter.waiting.spans", metric.WithUnit("{span}"),

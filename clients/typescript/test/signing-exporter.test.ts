@@ -148,12 +148,13 @@ describe("spans that are refused", () => {
   });
 
   it("do not go on where they are to be dropped", async () => {
-    const { backend, provider, exporter, end } = await begin({ onRefused: "drop" });
+    const { backend, provider, exporter, end, lost } = await begin({ onRefused: "drop" });
     end(1);
     end(1, reserved);
     await provider.forceFlush();
     await exporter.forceFlush();
-    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 1, refused: 1, lost: {} });
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 1, refused: 1, lost: { rejected: 1 } });
+    expect(lost).toEqual([["rejected", 1, expect.stringContaining("audit.integrity")]]);
     expect(await verdictsOf(backend.bodies)).toHaveLength(1);
   });
 });

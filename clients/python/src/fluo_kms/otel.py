@@ -534,7 +534,7 @@ class _Ledger:
 def _observe_waiting(
     provider: MeterProvider, tenant: str, waiting: weakref.WeakMethod[Callable[[], tuple[int, int]]]
 ) -> None:
-    """Has what waits read as gauges, for as long as there is an exporter: the API knows no end of them."""
+    """Registers gauges of what waits, read as long as there is an exporter: the API cannot remove them."""
     meter = provider.get_meter("fluo_kms")
 
     def read(index: int) -> Callable[[CallbackOptions], Iterator[Observation]]:

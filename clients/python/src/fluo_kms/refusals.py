@@ -1,4 +1,4 @@
-"""What a backend refuses for good: by OTLP's rules the same must not be sent to it again.
+"""Refusals of a backend that are final: OTLP forbids to send the same again.
 
 OpenTelemetry's exporters return success or failure and no more, and name the response's code in a line of their log. So
 that line is read, on its way through their logger.
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _REPEATED_STATUSES = frozenset({429, 502, 503, 504})
-# RESOURCE_EXHAUSTED is refused for good without RetryInfo, of which the line says nothing.
+# RESOURCE_EXHAUSTED is final without RetryInfo, of which the line says nothing.
 _REPEATED_CODES = frozenset(
     {
         "CANCELLED",
@@ -31,11 +31,11 @@ _CODE = "code: %s"
 
 
 class Heard:
-    """What was logged in a thread during an export."""
+    """Findings in the log of a thread during an export."""
 
     def __init__(self) -> None:
         self.refusal: str | None = None
-        """What the backend said, if it refused for good."""
+        """The line of a final refusal."""
 
 
 class _Listener(logging.Filter):

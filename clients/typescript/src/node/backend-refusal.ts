@@ -1,4 +1,4 @@
-/** What a backend refuses for good: by OTLP's rules the same must not be sent to it again. */
+/** Refusals of a backend that are final: OTLP forbids to send the same again. */
 import { Code } from "@connectrpc/connect";
 import type { StatusObject } from "@grpc/grpc-js";
 import { detailsOf } from "../error-details.ts";
@@ -11,7 +11,7 @@ const repeatedCodes: readonly number[] = [
 const leastStatus = 100;
 const mostSaid = 500;
 
-/** What the backend said, if the error of an OTLP exporter is such a refusal. One without a code of HTTP or gRPC is none. */
+/** Returns what the backend said if the error of an OTLP exporter is a final refusal. An error without a code of HTTP or gRPC is none. */
 export function refusalOf(error: unknown): string | undefined {
   const { code, message, data } = error as { code?: unknown; message: string; data?: unknown };
   if (typeof code !== "number") return undefined;
@@ -26,7 +26,7 @@ function isRepeatedCode(code: number, status: StatusObject): boolean {
   return status.metadata !== undefined && detailsOf(errorOf(status)).retryAfterMs !== undefined;
 }
 
-/** The text of a body, or of what is text in it: OTLP's own are protobuf. */
+/** Returns the text in a body, and no more than 500 characters: OTLP's own bodies are protobuf. */
 function readable(body: string): string {
   return body
     .replaceAll(/[\p{C}\uFFFD]+/gu, " ")

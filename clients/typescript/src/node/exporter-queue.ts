@@ -18,7 +18,7 @@ export interface ExporterQueue<Item extends Sized> {
   leave(item: Item): void;
   /** All that have a place. */
   waiting(): readonly Item[];
-  /** What these take of the limits. */
+  /** Spans and bytes that have a place. */
   held(): QueueLimits;
   /** Resolves when no item has a place. */
   emptied(): Promise<void>;

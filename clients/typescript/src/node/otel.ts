@@ -15,7 +15,7 @@ export interface SdkExporter<Span> {
 /** `ExportResultCode` of `@opentelemetry/core`. */
 export const [succeeded, failed] = [0, 1];
 
-/** What is read of OpenTelemetry's metrics, of whichever version. */
+/** The part of OpenTelemetry's MeterProvider that is used, of whichever version. */
 export interface SdkMeterProvider {
   getMeter(name: string): {
     createObservableGauge(
@@ -61,7 +61,10 @@ export async function loadOtel(): Promise<Otel> {
   }
 }
 
-/** Has what waits in an exporter read as gauges. After its shutdown they are 0: the SDK would go on with the last value of one that is removed. */
+/**
+ * Registers gauges of what waits in an exporter. They stay, and are 0 after its shutdown: the SDK would report the last value of a
+ * gauge whose callback was removed.
+ */
 export function observeWaiting(
   provider: SdkMeterProvider,
   tenant: string,

@@ -261,16 +261,18 @@ class Exporter<Span extends SdkSpan> {
   async #deliver(item: Item<Span>, cause: LossCause): Promise<boolean> {
     const timer = setTimeout(() => item.given.abort(new Error("given up")), Math.max(0, item.endsAt - Date.now()));
     timer.unref();
+    let { spans } = item;
     try {
-      const spans = await item.signed!;
-      if (spans.length > 0) await this.#handOnUntilTaken(item, spans);
-      this.#stats.delivered += spans.length;
+      const signed = await item.signed!;
+      spans = signed;
+      if (signed.length > 0) await this.#handOnUntilTaken(item, signed);
+      this.#stats.delivered += signed.length;
       return true;
     } catch (error) {
       const isRejected = error instanceof RejectedError;
       const { message } = error as Error;
       const why = isRejected || item.trouble === undefined ? message : `${message}: ${item.trouble}`;
-      this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, item.spans, why);
+      this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, spans, why);
       return false;
     } finally {
       clearTimeout(timer);
@@ -384,7 +386,9 @@ class Exporter<Span extends SdkSpan> {
     this.#stats.refused += 1;
     const reason = [Code[code], field, message].filter((part) => part !== "").join(": ");
     this.#log("refused", `a span was not signed: ${reason}`);
-    return this.#options.onRefused === "drop" ? [] : [withAttributes(span, [[reasonAttribute, reason]])];
+    if (this.#options.onRefused === "forward") return [withAttributes(span, [[reasonAttribute, reason]])];
+    this.#lose("rejected", [span], reason);
+    return [];
   }
 
   #lose(cause: LossCause, spans: readonly Span[], why: string): void {

@@ -7,7 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** What a backend refuses for good: by OTLP's rules the same must not be sent to it again. */
+/** Refusals of a backend that are final: OTLP forbids to send the same again. */
 final class BackendRefusal {
   private static final Set<Integer> REPEATED = Set.of(429, 502, 503, 504);
   private static final int MOST_SAID = 500;
@@ -15,8 +15,8 @@ final class BackendRefusal {
   private BackendRefusal() {}
 
   /**
-   * Returns what the backend said if the failure of an export is such a refusal; null if it is not, and if it says nothing
-   * of a response. The type of the failure is internal to OpenTelemetry; that of the response is not.
+   * Returns what the backend said if the failure of an export is a final refusal; null if it is not, or has no response.
+   * The type of the failure is internal to OpenTelemetry; that of the response is not.
    */
   static String of(Throwable failure) {
     if (failure == null) {
@@ -42,7 +42,7 @@ final class BackendRefusal {
     return body.isEmpty() ? status : status + ": " + body;
   }
 
-  /** One of RESOURCE_EXHAUSTED is none, for the response does not tell whether the backend asks for another try. */
+  /** RESOURCE_EXHAUSTED is never final here: the response does not tell whether the backend asks for another try. */
   private static String of(GrpcResponse response) {
     Set<GrpcStatusCode> repeated =
         EnumSet.of(
@@ -58,7 +58,7 @@ final class BackendRefusal {
         : response.getStatusCode() + ": " + response.getStatusDescription();
   }
 
-  /** The text of a body, or of what is text in it: OTLP's own are protobuf. */
+  /** Returns the text in a body, and no more than 500 characters: OTLP's own bodies are protobuf. */
   private static String readable(byte[] body) {
     String text = new String(body, StandardCharsets.UTF_8).replaceAll("[\\p{C}\uFFFD]+", " ").strip();
     return text.substring(0, Math.min(text.length(), MOST_SAID));

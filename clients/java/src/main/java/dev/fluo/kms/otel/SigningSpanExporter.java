@@ -45,7 +45,7 @@ public final class SigningSpanExporter implements SpanExporter {
   private final Duration deliveryAge;
   private final int mostSpansAtOnce;
   private final ParcelQueue queue;
-  /** Those on their way without a queue. */
+  /** Parcels on their way without a queue. */
   private final Set<Parcel> direct = ConcurrentHashMap.newKeySet();
 
   private final List<ObservableLongGauge> gauges;

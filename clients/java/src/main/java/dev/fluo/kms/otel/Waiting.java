@@ -10,7 +10,7 @@ import java.util.function.Supplier;
 
 /** Spans that an exporter has neither delivered nor lost yet, and what they take as OTLP messages. */
 record Waiting(long spans, long bytes) {
-  /** Has it read as gauges, until these are closed. */
+  /** Registers gauges of it, which are read until they are closed. */
   static List<ObservableLongGauge> gauges(MeterProvider provider, String tenant, Supplier<Waiting> now) {
     Meter meter = provider.get("dev.fluo.kms.otel");
     Attributes attributes = Attributes.of(AttributeKey.stringKey("fluo.kms.tenant"), tenant);
