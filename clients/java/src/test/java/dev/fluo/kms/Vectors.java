@@ -1,5 +1,6 @@
 package dev.fluo.kms;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -8,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Base64;
 import java.util.HexFormat;
+import java.util.stream.Stream;
 
 /** The repository's fixed vectors. */
 public final class Vectors {
@@ -35,5 +37,9 @@ public final class Vectors {
 
   public static String text(JsonObject members, String name) {
     return members.get(name).getAsString();
+  }
+
+  public static Stream<JsonObject> elements(JsonArray array) {
+    return array.asList().stream().map(JsonElement::getAsJsonObject);
   }
 }

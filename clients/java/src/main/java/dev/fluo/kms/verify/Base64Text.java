@@ -17,6 +17,13 @@ final class Base64Text {
     return decode(text, Base64.getUrlDecoder(), Base64.getUrlEncoder().withoutPadding());
   }
 
+  /** Takes either alphabet, padded or not, as protobuf's JSON does. Returns null where that does not encode back. */
+  static byte[] decodeEither(String text) {
+    String standard = text.replace('-', '+').replace('_', '/');
+    int missing = (4 - standard.length() % 4) % 4;
+    return decode(standard.endsWith("=") ? standard : standard + "=".repeat(missing));
+  }
+
   private static byte[] decode(String text, Base64.Decoder decoder, Base64.Encoder encoder) {
     try {
       byte[] bytes = decoder.decode(text.getBytes(StandardCharsets.UTF_8));

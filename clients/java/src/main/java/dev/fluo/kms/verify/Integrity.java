@@ -1,6 +1,7 @@
 package dev.fluo.kms.verify;
 
 import dev.fluo.kms.verify.AnyValueReader.KeyValue;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -10,6 +11,7 @@ import java.util.Map;
  */
 final class Integrity {
   private static final String PREFIX = "audit.integrity.";
+  private static final String RESERVED = PREFIX + "fluo.";
 
   /** Which of the five, how it is named, and how it must be. */
   enum Field {
@@ -41,19 +43,14 @@ final class Integrity {
     return values.getOrDefault(field.key, "");
   }
 
-  /** Keeps one of the five; returns false for an ordinary attribute. Refuses others with the prefix. */
+  /** Keeps one of the five; returns false for an ordinary attribute. Refuses names that are reserved. */
   boolean take(KeyValue attribute) {
     String key = attribute.key();
-    if (!key.startsWith(PREFIX)) {
+    if (key.startsWith(RESERVED)) {
+      throw new Malformed("key", "names that begin with " + RESERVED + " are reserved; name it otherwise");
+    }
+    if (Arrays.stream(Field.values()).noneMatch(field -> field.key.equals(key))) {
       return false;
-    }
-    boolean isKnown = false;
-    for (Field field : Field.values()) {
-      isKnown |= field.key.equals(key);
-    }
-    if (!isKnown) {
-      throw new Malformed(
-          "key", "only the signature's own attributes may begin with " + PREFIX + "; name it otherwise");
     }
     if (values.containsKey(key)) {
       throw new Malformed("key", "another attribute has the same key; keep one");

@@ -44,8 +44,9 @@ final class JsonMembers {
   }
 
   static long index(Object value, String at) {
-    if (value instanceof Double number && number == Math.rint(number) && number >= 0 && number <= LARGEST_SAFE) {
-      return number.longValue();
+    double index = value instanceof JsonNumber number ? number.nearest() : -1;
+    if (index == Math.rint(index) && index >= 0 && index <= LARGEST_SAFE) {
+      return (long) index;
     }
     throw new KeySetException(at + " must be a whole number, not below 0");
   }

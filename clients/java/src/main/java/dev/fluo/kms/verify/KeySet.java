@@ -23,6 +23,9 @@ public final class KeySet {
   /** RFC 8037's name, and RFC 9864's. */
   private static final Set<Object> ALGORITHMS = Set.of("EdDSA", "Ed25519");
 
+  /** Members that hold the secret of an asymmetric key, of a symmetric one, and of one of RFC 9964's. */
+  private static final List<String> SECRETS = List.of("d", "k", "priv");
+
   private static final Pattern DATE =
       Pattern.compile(
           "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})");
@@ -30,15 +33,18 @@ public final class KeySet {
   private final Map<String, PublishedKey> byId;
   private final List<LogKey> logKeys;
   private final List<Handover> handovers;
+  private final int passedOver;
 
-  private KeySet(Map<String, PublishedKey> byId, List<LogKey> logKeys, List<Handover> handovers) {
+  private KeySet(Map<String, PublishedKey> byId, List<LogKey> logKeys, List<Handover> handovers, int passedOver) {
     this.byId = byId;
     this.logKeys = logKeys;
     this.handovers = handovers;
+    this.passedOver = passedOver;
   }
 
   /**
-   * Reads a key set as it is served.
+   * Reads a key set as it is served. Keys of a kind that is unknown here are passed over (RFC 7517, §5), and so is a byte
+   * order mark at its start.
    *
    * @throws KeySetException if a member is wrong, there twice or missing, if the text is one page of several, and if it
    *     holds a private key
@@ -46,7 +52,7 @@ public final class KeySet {
   public static KeySet parse(String jwks) {
     Object tree;
     try {
-      tree = JsonText.parse(jwks);
+      tree = JsonText.parse(JsonText.withoutMark(jwks));
     } catch (NotJson e) {
       throw new KeySetException("the key set is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
     } catch (Malformed e) {
@@ -62,9 +68,14 @@ public final class KeySet {
     }
     Map<String, PublishedKey> byId = new LinkedHashMap<>();
     List<LogKey> logKeys = new ArrayList<>();
+    int passedOver = 0;
     for (int i = 0; i < keys.size(); i++) {
       String at = "keys[" + i + "]";
-      Map<?, ?> jwk = keys.get(i) instanceof Map<?, ?> map ? map : Map.of();
+      Map<String, Object> jwk = JsonMembers.object(keys.get(i), at);
+      if (!isEd25519(jwk, at)) {
+        passedOver++;
+        continue;
+      }
       PublishedKey key = key(jwk, at);
       if (byId.put(key.id(), key) != null) {
         throw new KeySetException(at + ".kid is there twice; keep one");
@@ -75,7 +86,7 @@ public final class KeySet {
         logKeys.add(new LogKey(key, name(names.get(j), key, at + ".vkeys[" + j + "]"), compromisedLog));
       }
     }
-    return new KeySet(byId, List.copyOf(logKeys), handovers(members.get("handovers")));
+    return new KeySet(byId, List.copyOf(logKeys), handovers(members.get("handovers")), passedOver);
   }
 
   /**
@@ -99,7 +110,7 @@ public final class KeySet {
     trusted.forEach(each -> ids.add(each.key().id()));
     Map<String, PublishedKey> reached = new LinkedHashMap<>(byId);
     reached.keySet().retainAll(ids);
-    return new KeySet(reached, trusted, handovers);
+    return new KeySet(reached, trusted, handovers, passedOver);
   }
 
   /** Whether the set has the key, by whatever name. */
@@ -133,8 +144,17 @@ public final class KeySet {
         .toList();
   }
 
+  Set<String> ids() {
+    return byId.keySet();
+  }
+
   Optional<PublishedKey> find(String keyId) {
     return Optional.ofNullable(byId.get(keyId));
+  }
+
+  /** How many keys are of a kind that is unknown here. */
+  int passedOver() {
+    return passedOver;
   }
 
   /** The keys of the tenant by this log's name. */
@@ -147,7 +167,24 @@ public final class KeySet {
     Object token = members.get("next_page_token") != null ? members.get("next_page_token") : members.get("nextPageToken");
     boolean hasTotal = members.get("total_keys") != null || members.containsKey("totalKeys");
     Object total = members.get("total_keys") != null ? members.get("total_keys") : members.get("totalKeys");
-    return token != null && !token.equals("") || hasTotal && !Double.valueOf(keys).equals(total);
+    boolean isTotal = total instanceof JsonNumber number && number.nearest() == keys;
+    return token != null && !token.equals("") || hasTotal && !isTotal;
+  }
+
+  /** Whether the key is of the kind that is read here: of any other, only that it is not a private one. */
+  private static boolean isEd25519(Map<String, Object> jwk, String at) {
+    for (String secret : SECRETS) {
+      if (jwk.containsKey(secret)) {
+        throw new KeySetException(
+            at
+                + " HAS A PRIVATE KEY ("
+                + secret
+                + "): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public"
+                + " keys");
+      }
+    }
+    return JsonMembers.text(jwk.get("kty"), at + ".kty").equals("OKP")
+        && JsonMembers.text(jwk.get("crv"), at + ".crv").equals("Ed25519");
   }
 
   private static PublishedKey key(Map<?, ?> jwk, String at) {
@@ -166,15 +203,6 @@ public final class KeySet {
 
   /** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
   private static byte[] publicKey(Map<?, ?> jwk, String at) {
-    if (jwk.containsKey("d")) {
-      throw new KeySetException(
-          at
-              + " HAS A PRIVATE KEY (d): whoever has read this file can sign with it. Replace the key, destroy the file,"
-              + " and verify by public keys");
-    }
-    if (!"OKP".equals(jwk.get("kty")) || !"Ed25519".equals(jwk.get("crv"))) {
-      throw new KeySetException(at + " is not an Ed25519 key (kty OKP, crv Ed25519)");
-    }
     if (jwk.containsKey("alg") && (jwk.get("alg") == null || !ALGORITHMS.contains(jwk.get("alg")))) {
       throw new KeySetException(at + ".alg must be one of EdDSA, Ed25519, or left out");
     }

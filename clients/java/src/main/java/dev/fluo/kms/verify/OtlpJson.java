@@ -254,7 +254,7 @@ final class OtlpJson {
       if (!(json instanceof String text)) {
         throw new Malformed("must be text");
       }
-      byte[] id = text.length() == 2 * bytes ? hex(text) : base64(text);
+      byte[] id = text.length() == 2 * bytes ? hex(text) : Base64Text.decodeEither(text);
       if (id == null || id.length != 0 && id.length != bytes) {
         throw new Malformed("must be " + bytes + " bytes, in hex or base64");
       }
@@ -268,13 +268,6 @@ final class OtlpJson {
     } catch (IllegalArgumentException e) {
       return null;
     }
-  }
-
-  /** Takes either alphabet, as protobuf's parsers do, padded or not; but only where it encodes back. */
-  private static byte[] base64(String text) {
-    String standard = text.replace('-', '+').replace('_', '/');
-    int missing = (4 - standard.length() % 4) % 4;
-    return Base64Text.decode(standard.endsWith("=") ? standard : standard + "=".repeat(missing));
   }
 
   private static FieldType singular(int number, Writer writer) {

@@ -16,10 +16,6 @@ import java.util.function.Consumer;
 final class SpanFile {
   private static final int RESOURCE_SPANS = 10;
 
-  /** What ECMAScript trims: a line of it alone holds no document. */
-  private static final String SPACE =
-      "[\\t-\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]*";
-
   private SpanFile() {}
 
   /**
@@ -60,8 +56,7 @@ final class SpanFile {
 
   private static String text(byte[] bytes) {
     try {
-      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      return text.startsWith("\uFEFF") ? text.substring(1) : text;
+      return JsonText.withoutMark(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
     } catch (CharacterCodingException e) {
       throw new NotAnExportException("the spans are neither an OTLP trace export in protobuf nor JSON in UTF-8");
     }
@@ -80,7 +75,7 @@ final class SpanFile {
     int number = 0;
     for (String line : text.split("\n", -1)) {
       number++;
-      if (line.matches(SPACE)) {
+      if (line.matches("[ \\t\\r]*")) {
         continue;
       }
       try {

@@ -1,13 +1,18 @@
 package dev.fluo.kms.verify;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.fluo.kms.Vectors;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
 
 class KeySetTest {
   private static final String ACTIVE = ",\"state\":\"ACTIVE\"";
@@ -20,6 +25,22 @@ class KeySetTest {
     assertTrue(keys.trusting(List.of(vkey)).find(Signer.KEY_ID).isPresent());
     assertTrue(Signer.active().trusting(List.of(vkey)).find(Signer.KEY_ID).isEmpty());
     assertThrows(KeySetException.class, () -> keys.trusting(List.of("kms.example.com/acme")));
+  }
+
+  @TestFactory
+  Stream<DynamicTest> readsEachKeySetOfTheVectorsAndRefusesTheOthers() throws Exception {
+    return Vectors.elements(Vectors.read("span/key-sets.json").getAsJsonArray())
+        .map(vector -> DynamicTest.dynamicTest(Vectors.text(vector, "name"), () -> judge(vector)));
+  }
+
+  private static void judge(JsonObject vector) {
+    String text = Vectors.text(vector, "text");
+    if (vector.get("keyIds").isJsonNull()) {
+      assertThrows(KeySetException.class, () -> KeySet.parse(text));
+      return;
+    }
+    List<String> wanted = vector.getAsJsonArray("keyIds").asList().stream().map(JsonElement::getAsString).toList();
+    assertEquals(wanted, List.copyOf(KeySet.parse(text).ids()));
   }
 
   @Test
@@ -62,7 +83,6 @@ class KeySetTest {
             "{\"keys\":[" + key.replace("\"x\":\"A", "\"x\":\"+") + "]}",
             "{'keys':[]}",
             "{\"keys\":[]} {}",
-            "\uFEFF{\"keys\":[]}",
             "// none\n{\"keys\":[]}")) {
       assertThrows(KeySetException.class, () -> KeySet.parse(text), text);
     }

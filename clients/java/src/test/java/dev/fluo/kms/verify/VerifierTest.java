@@ -27,16 +27,20 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 class VerifierTest {
+  private static final Pattern SIGNATURE =
+      Pattern.compile("audit\\.integrity\\.(algorithm|value|key_id|tenant|signed_at)");
+
   @TestFactory
   Stream<DynamicTest> givesTheCanonicalFormAndVerifiesEachVector() throws Exception {
     SpanVerifier verifier = new SpanVerifier(Signer.active());
-    return elements(Signer.vectors().getAsJsonArray("spans"))
+    return Vectors.elements(Signer.vectors().getAsJsonArray("spans"))
         .map(
             vector ->
                 DynamicTest.dynamicTest(
@@ -67,7 +71,7 @@ class VerifierTest {
   @TestFactory
   Stream<DynamicTest> refusesEachVectorThatIsMalformedAndNamesTheField() throws Exception {
     Verifier verifier = new Verifier(Signer.active());
-    return elements(Vectors.read("span/refused.json").getAsJsonArray())
+    return Vectors.elements(Vectors.read("span/refused.json").getAsJsonArray())
         .map(
             vector ->
                 DynamicTest.dynamicTest(
@@ -86,7 +90,7 @@ class VerifierTest {
   @Test
   void verifiesAStatementBesideTheSpanAndRefusesAnother() throws Exception {
     SpanVerifier verifier = new SpanVerifier(Signer.active());
-    List<JsonObject> vectors = elements(Signer.vectors().getAsJsonArray("spans")).toList();
+    List<JsonObject> vectors = Vectors.elements(Signer.vectors().getAsJsonArray("spans")).toList();
     VerifySpanRequest first = requestOf(vectors.get(0));
     assertEquals(Reason.OK, verifier.verify(first).reason());
     VerifySpanRequest other = requestOf(vectors.get(1));
@@ -111,6 +115,28 @@ class VerifierTest {
       byte[] altered = new String(text, StandardCharsets.UTF_8).replace("POST", "GET").getBytes(StandardCharsets.UTF_8);
       assertFalse(verifier.verifyExport(altered).stream().allMatch(Verdict::verified), json.getKey());
     }
+  }
+
+  @TestFactory
+  Stream<DynamicTest> judgesEachSpellingOfTheVectorsInJson() throws Exception {
+    JsonObject vectors = Vectors.read("span/json.json").getAsJsonObject();
+    Verifier verifier = new Verifier(KeySet.parse(Vectors.text(vectors, "jwks")));
+    return Vectors.elements(vectors.getAsJsonArray("cases"))
+        .map(
+            vector ->
+                DynamicTest.dynamicTest(
+                    Vectors.text(vector, "name"),
+                    () -> {
+                      byte[] text = Vectors.text(vector, "text").getBytes(StandardCharsets.UTF_8);
+                      if (vector.get("reasons").isJsonPrimitive()) {
+                        assertThrows(NotAnExportException.class, () -> verifier.verifyExport(text));
+                        return;
+                      }
+                      List<String> wanted =
+                          vector.getAsJsonArray("reasons").asList().stream().map(JsonElement::getAsString).toList();
+                      assertEquals(
+                          wanted, verifier.verifyExport(text).stream().map(each -> each.reason().name()).toList());
+                    }));
   }
 
   @Test
@@ -228,7 +254,7 @@ class VerifierTest {
 
   private static Span withAttributes(Span span, byte[] signature) {
     List<KeyValue> own =
-        span.getAttributesList().stream().filter(each -> !each.getKey().startsWith("audit.integrity.")).toList();
+        span.getAttributesList().stream().filter(each -> !SIGNATURE.matcher(each.getKey()).matches()).toList();
     return span.toBuilder()
         .clearAttributes()
         .addAllAttributes(own)
@@ -245,9 +271,5 @@ class VerifierTest {
         .setKey("audit.integrity." + name)
         .setValue(AnyValue.newBuilder().setStringValue(value))
         .build();
-  }
-
-  private static Stream<JsonObject> elements(com.google.gson.JsonArray array) {
-    return array.asList().stream().map(JsonElement::getAsJsonObject);
   }
 }
