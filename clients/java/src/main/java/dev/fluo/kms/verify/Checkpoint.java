@@ -40,44 +40,4 @@ record Checkpoint(String origin, long size, byte[] root) {
   boolean isSame(Checkpoint other) {
     return origin.equals(other.origin) && size == other.size && Arrays.equals(root, other.root);
   }
-
-  /**
-   * Returns whether the leaf is in this tree at the index, by its path (RFC 9162, 2.1.3.2), which must have just the
-   * hashes that it needs.
-   */
-  boolean includes(byte[] leaf, long index, List<byte[]> path) {
-    if (index >= size) {
-      return false;
-    }
-    long node = index;
-    long last = size - 1;
-    byte[] hash = leaf;
-    for (byte[] sibling : path) {
-      if (last == 0) {
-        return false;
-      }
-      if ((node & 1) == 1 || node == last) {
-        hash = node(sibling, hash);
-        // The last node of a level may have no sibling, and is then that of the next.
-        while ((node & 1) == 0 && node != 0) {
-          node >>>= 1;
-          last >>>= 1;
-        }
-      } else {
-        hash = node(hash, sibling);
-      }
-      node >>>= 1;
-      last >>>= 1;
-    }
-    return last == 0 && Arrays.equals(hash, root);
-  }
-
-  /** RFC 6962, 2.1: the hash of a leaf's entry. */
-  static byte[] leaf(byte[] entry) {
-    return Sha256.of(new byte[] {0}, entry);
-  }
-
-  private static byte[] node(byte[] left, byte[] right) {
-    return Sha256.of(new byte[] {1}, left, right);
-  }
 }

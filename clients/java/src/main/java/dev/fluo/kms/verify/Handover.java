@@ -24,7 +24,7 @@ record Handover(VerifierKey to, byte[] leaf, TreeProof proof) {
   static Handover parse(byte[] entry, String proofText) {
     VerifierKey to = parseEntry(entry);
     TreeProof proof = TreeProof.parse(proofText);
-    return to == null || proof == null ? null : new Handover(to, Checkpoint.leaf(entry), proof);
+    return to == null || proof == null ? null : new Handover(to, Merkle.leaf(entry), proof);
   }
 
   /** Returns the key that is handed over to; null for bytes that are no handover, or whose key and digest differ. */

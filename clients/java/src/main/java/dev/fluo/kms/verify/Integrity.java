@@ -34,6 +34,11 @@ final class Integrity {
 
   private final Map<String, String> values = new LinkedHashMap<>();
 
+  /** Whether the span has none of the five. */
+  boolean isEmpty() {
+    return values.isEmpty();
+  }
+
   /** Returns null where it is not on the span. */
   String get(Field field) {
     return values.get(field.key);

@@ -1,6 +1,7 @@
 package dev.fluo.kms.verify;
 
 import dev.fluo.kms.verify.JsonText.NotJson;
+import dev.fluo.kms.verify.LogHistory.UnprovenEntry;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.BiConsumer;
 import java.util.regex.Pattern;
 
 /**
@@ -32,14 +34,21 @@ public final class KeySet {
 
   private final Map<String, PublishedKey> byId;
   private final List<LogKey> logKeys;
-  private final List<Handover> handovers;
-  private final int passedOver;
+  private final Rest rest;
 
-  private KeySet(Map<String, PublishedKey> byId, List<LogKey> logKeys, List<Handover> handovers, int passedOver) {
+  /**
+   * What is the same whichever of the keys are trusted.
+   *
+   * @param unused handovers that were not used
+   * @param ended heads of logs that a restored backup or an accepted loss ended
+   * @param passedOver how many keys are of a kind that is unknown here
+   */
+  private record Rest(List<Handover> handovers, List<UnprovenEntry> unused, List<Checkpoint> ended, int passedOver) {}
+
+  private KeySet(Map<String, PublishedKey> byId, List<LogKey> logKeys, Rest rest) {
     this.byId = byId;
     this.logKeys = logKeys;
-    this.handovers = handovers;
-    this.passedOver = passedOver;
+    this.rest = rest;
   }
 
   /**
@@ -80,13 +89,20 @@ public final class KeySet {
       if (byId.put(key.id(), key) != null) {
         throw new KeySetException(at + ".kid is there twice; keep one");
       }
-      Checkpoint compromisedLog = head(jwk.get("compromised_log"), at + ".compromised_log");
-      List<?> names = JsonMembers.list(jwk.get("vkeys"), at + ".vkeys");
-      for (int j = 0; j < names.size(); j++) {
-        logKeys.add(new LogKey(key, name(names.get(j), key, at + ".vkeys[" + j + "]"), compromisedLog));
-      }
+      Object marked = jwk.get("compromised_log");
+      Checkpoint compromisedLog = marked == null ? null : head(marked, at + ".compromised_log");
+      each(
+          jwk.get("vkeys"),
+          at + ".vkeys",
+          (vkey, where) -> logKeys.add(new LogKey(key, name(vkey, key, where), compromisedLog)));
     }
-    return new KeySet(byId, List.copyOf(logKeys), handovers(members.get("handovers")), passedOver);
+    List<Handover> handovers = new ArrayList<>();
+    List<UnprovenEntry> unused = new ArrayList<>();
+    List<Checkpoint> ended = new ArrayList<>();
+    each(members.get("handovers"), "handovers", (value, at) -> readHandover(value, at, handovers, unused));
+    each(members.get("unused_handovers"), "unused_handovers", (value, at) -> unused.add(unusedHandover(value, at)));
+    each(members.get("ended_logs"), "ended_logs", (value, at) -> ended.add(head(value, at)));
+    return new KeySet(byId, List.copyOf(logKeys), new Rest(handovers, unused, ended, passedOver));
   }
 
   /**
@@ -110,7 +126,7 @@ public final class KeySet {
     trusted.forEach(each -> ids.add(each.key().id()));
     Map<String, PublishedKey> reached = new LinkedHashMap<>(byId);
     reached.keySet().retainAll(ids);
-    return new KeySet(reached, trusted, handovers, passedOver);
+    return new KeySet(reached, trusted, rest);
   }
 
   /** Whether the set has the key, by whatever name. */
@@ -122,7 +138,7 @@ public final class KeySet {
     List<LogKey> trusted = withKeys(List.of(), first);
     while (true) {
       List<byte[]> reached = new ArrayList<>();
-      for (Handover handover : handovers) {
+      for (Handover handover : rest.handovers) {
         if (handover.holds(logKeys, trusted)) {
           reached.add(handover.to().publicKey());
         }
@@ -152,9 +168,30 @@ public final class KeySet {
     return Optional.ofNullable(byId.get(keyId));
   }
 
-  /** How many keys are of a kind that is unknown here. */
-  int passedOver() {
-    return passedOver;
+  /** Says that a key is not in the set, and whether others could not be read. */
+  String noSuchKey() {
+    String others = LogReport.counted(rest.passedOver, "key", "keys");
+    return "no such key of this tenant in the keys file"
+        + (rest.passedOver == 0 ? "" : ", which has " + others + " of a kind that is unknown here");
+  }
+
+  List<Handover> handovers() {
+    return rest.handovers;
+  }
+
+  /** Handovers in this log that were not used. */
+  List<UnprovenEntry> unused(String origin) {
+    return rest.unused.stream().filter(each -> each.origin().equals(origin)).toList();
+  }
+
+  /** The head at which this log ended, if it did. */
+  Optional<Checkpoint> ended(String origin) {
+    return rest.ended.stream().filter(head -> head.origin().equals(origin)).findFirst();
+  }
+
+  /** The names of the tenant's logs, in their order. */
+  List<String> logs() {
+    return logKeys.stream().map(LogKey::name).distinct().toList();
   }
 
   /** The keys of the tenant by this log's name. */
@@ -237,9 +274,6 @@ public final class KeySet {
   }
 
   private static Checkpoint head(Object value, String at) {
-    if (value == null) {
-      return null;
-    }
     Map<String, Object> head = JsonMembers.object(value, at);
     byte[] root = JsonMembers.base64(head.get("root"), at + ".root");
     if (root.length != Sha256.BYTES) {
@@ -249,27 +283,39 @@ public final class KeySet {
         JsonMembers.text(head.get("origin"), at + ".origin"), JsonMembers.index(head.get("size"), at + ".size"), root);
   }
 
-  private static List<Handover> handovers(Object value) {
-    List<?> listed = JsonMembers.list(value, "handovers");
-    List<Handover> handovers = new ArrayList<>();
-    for (int i = 0; i < listed.size(); i++) {
-      String at = "handovers[" + i + "]";
-      Map<String, Object> members = JsonMembers.object(listed.get(i), at);
-      byte[] entry = JsonMembers.base64(members.get("entry"), at + ".entry");
-      String proof = JsonMembers.text(members.get("proof"), at + ".proof");
-      if (proof.isEmpty() && Handover.parseEntry(entry) != null) {
-        // A handover that came to nothing hands no trust on: its form alone is checked.
-        JsonMembers.text(members.get("origin"), at + ".origin");
-        JsonMembers.index(members.get("leaf_index"), at + ".leaf_index");
-        continue;
-      }
-      Handover handover = Handover.parse(entry, proof);
-      if (handover == null) {
-        throw new KeySetException(at + " is not a handover's entry and its log proof");
-      }
-      handovers.add(handover);
+  private static void each(Object list, String at, BiConsumer<Object, String> read) {
+    List<?> items = JsonMembers.list(list, at);
+    for (int i = 0; i < items.size(); i++) {
+      read.accept(items.get(i), at + "[" + i + "]");
     }
-    return List.copyOf(handovers);
+  }
+
+  /** Releases of 0.1 list a handover that was not used among the others, with an empty proof. */
+  private static void readHandover(Object value, String at, List<Handover> used, List<UnprovenEntry> unused) {
+    Map<String, Object> members = JsonMembers.object(value, at);
+    byte[] entry = JsonMembers.base64(members.get("entry"), at + ".entry");
+    String proof = JsonMembers.text(members.get("proof"), at + ".proof");
+    if (proof.isEmpty()) {
+      unused.add(unusedHandover(value, at));
+      return;
+    }
+    Handover handover = Handover.parse(entry, proof);
+    if (handover == null) {
+      throw new KeySetException(at + " is not a handover's entry and its log proof");
+    }
+    used.add(handover);
+  }
+
+  private static UnprovenEntry unusedHandover(Object value, String at) {
+    Map<String, Object> members = JsonMembers.object(value, at);
+    byte[] entry = JsonMembers.base64(members.get("entry"), at + ".entry");
+    if (Handover.parseEntry(entry) == null) {
+      throw new KeySetException(at + " is not a handover's entry");
+    }
+    return new UnprovenEntry(
+        JsonMembers.text(members.get("origin"), at + ".origin"),
+        JsonMembers.index(members.get("leaf_index"), at + ".leaf_index"),
+        Merkle.leaf(entry));
   }
 
   /** A time, cut to the millisecond, as the service keeps times. */

@@ -7,22 +7,29 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
 
 /**
- * The command {@code verify --keys FILE [--tenant T] [--vkey V]… [--json] SPANS_FILE}. Prints a line for each span. Exits
- * with 0 if all verify, with 1 if one does not or there is none, with 2 for wrong usage.
+ * The command {@code verify}, which says what {@code fluo-kms verify} says. Exits with 0 if all spans verify, with {@code
+ * --log} if they are all of their logs' too; with 1 if not, or if there is none; with 2 for wrong usage.
  */
 public final class Main {
   private static final String USAGE =
-      "usage: verify --keys FILE [--tenant TENANT] [--vkey VKEY]... [--json] SPANS_FILE";
+      """
+      usage: verify --keys FILE [--tenant TENANT] [--vkey VKEY]... [--json] SPANS_FILE
+             verify --log [--checkpoint FILE]... [--from SIZE] [--to SIZE] [--any-order] --keys FILE ... SPANS_FILE""";
 
-  private String keysFile;
-  private String tenant;
-  private final List<String> vkeys = new ArrayList<>();
-  private boolean isJson;
-  private String spansFile;
+  private static final List<String> FLAGS = List.of("--json", "--log", "--any-order");
+  private static final List<String> VALUES = List.of("--keys", "--tenant", "--from", "--to");
+  private static final List<String> REPEATABLE = List.of("--vkey", "--checkpoint");
+  private static final List<String> ONLY_OF_LOGS = List.of("--checkpoint", "--from", "--to", "--any-order");
+
+  /** Values by option; a flag has an empty one. */
+  private final Map<String, List<String>> options = new HashMap<>();
+
+  private final List<String> operands = new ArrayList<>();
 
   private Main() {}
 
@@ -40,10 +47,11 @@ public final class Main {
     try {
       return new Main().verify(List.of(arguments), out);
     } catch (Usage e) {
-      err.println("verify: " + Report.oneLine(e.getMessage()));
+      err.println("verify: " + Printed.oneLine(e.getMessage()));
+      err.println(USAGE);
       return 2;
-    } catch (KeySetException | NotAnExportException e) {
-      err.println("verify: " + Report.oneLine(e.getMessage()));
+    } catch (KeySetException | LogException | NotAnExportException e) {
+      err.println("verify: " + Printed.oneLine(e.getMessage()));
       return 1;
     }
   }
@@ -62,7 +70,81 @@ public final class Main {
       return 0;
     }
     read(arguments);
-    KeySet keys = KeySet.parse(new String(bytes(keysFile), StandardCharsets.UTF_8));
+    LogOptions scope = scope();
+    Verifier verifier = new Verifier(keys());
+    byte[] spans = bytes(operands.get(0));
+    Printed printed = new Printed();
+    boolean ok;
+    if (options.containsKey("--log")) {
+      LogOptions asked = scope;
+      for (String file : values("--checkpoint")) {
+        asked = asked.withCheckpoint(file, new String(bytes(file), StandardCharsets.UTF_8));
+      }
+      LogReport report = verifier.verifyLog(spans, asked);
+      ok = report.ok();
+      LogsReport text = new LogsReport(report, asked.anyOrder());
+      if (isJson()) {
+        printed.json(text.json());
+      } else {
+        text.print(printed);
+      }
+    } else {
+      SpansReport report = new SpansReport(verifier.judge(spans, scope.tenant()));
+      ok = report.ok();
+      if (isJson()) {
+        printed.json(report.json());
+      } else {
+        report.print(printed);
+      }
+    }
+    out.print(printed);
+    return ok ? 0 : 1;
+  }
+
+  private boolean isJson() {
+    return options.containsKey("--json");
+  }
+
+  private List<String> values(String name) {
+    return options.getOrDefault(name, List.of());
+  }
+
+  /** Returns null where the option is not there. */
+  private String value(String name) {
+    List<String> values = values(name);
+    return values.isEmpty() ? null : values.get(0);
+  }
+
+  private LogOptions scope() throws Usage {
+    for (String name : ONLY_OF_LOGS) {
+      if (options.containsKey(name) && !options.containsKey("--log")) {
+        throw new Usage(name + " is for --log");
+      }
+    }
+    LogOptions scope = new LogOptions().withTenant(value("--tenant"));
+    scope = options.containsKey("--from") ? scope.withFrom(size("--from")) : scope;
+    scope = options.containsKey("--to") ? scope.withTo(size("--to")) : scope;
+    if (scope.from().isPresent() && scope.to().isPresent() && scope.from().getAsLong() >= scope.to().getAsLong()) {
+      throw new Usage("--from must be below --to");
+    }
+    return options.containsKey("--any-order") ? scope.withAnyOrder() : scope;
+  }
+
+  private long size(String name) throws Usage {
+    long size = Checkpoint.parseIndex(value(name));
+    if (size < 0) {
+      throw new Usage(name + " is a number of entries");
+    }
+    return size;
+  }
+
+  private KeySet keys() throws Usage {
+    String text = Utf8.decode(bytes(value("--keys")));
+    if (text == null) {
+      throw new KeySetException("the keys file is not UTF-8; save what /api/kms/tenants/{tenant}/jwks.json answers");
+    }
+    KeySet keys = KeySet.parse(text);
+    List<String> vkeys = values("--vkey");
     for (String vkey : vkeys) {
       VerifierKey key = VerifierKey.parse(vkey);
       if (key == null) {
@@ -72,58 +154,42 @@ public final class Main {
         throw new KeySetException("the keys file has no key " + vkey);
       }
     }
-    keys = vkeys.isEmpty() ? keys : keys.trusting(vkeys);
-    List<Verdict> verdicts = new Verifier(keys).verifyExport(bytes(spansFile), tenant);
-    out.print(isJson ? Report.json(verdicts) : Report.lines(verdicts));
-    return !verdicts.isEmpty() && verdicts.stream().allMatch(Verdict::verified) ? 0 : 1;
+    return vkeys.isEmpty() ? keys : keys.trusting(vkeys);
   }
 
   private void read(List<String> arguments) throws Usage {
-    List<String> operands = new ArrayList<>();
-    boolean onlyOperands = false;
     for (int i = 0; i < arguments.size(); i++) {
       String argument = arguments.get(i);
-      if (onlyOperands || !argument.startsWith("-") || argument.equals("-")) {
+      if (argument.equals("--")) {
+        operands.addAll(arguments.subList(i + 1, arguments.size()));
+        break;
+      }
+      if (!argument.startsWith("-") || argument.equals("-")) {
         operands.add(argument);
         continue;
       }
-      if (argument.equals("--")) {
-        onlyOperands = true;
+      String[] parts = argument.split("=", 2);
+      String name = parts[0];
+      if (FLAGS.contains(name) && parts.length == 1) {
+        options.put(name, List.of());
         continue;
       }
-      int equals = argument.indexOf('=');
-      String name = equals < 0 ? argument : argument.substring(0, equals);
-      Optional<String> value = equals < 0 ? Optional.empty() : Optional.of(argument.substring(equals + 1));
-      if (name.equals("--json") && value.isEmpty()) {
-        isJson = true;
-        continue;
+      if (!VALUES.contains(name) && !REPEATABLE.contains(name)) {
+        throw new Usage("there is no option " + argument);
       }
-      if (!List.of("--keys", "--tenant", "--vkey").contains(name)) {
-        throw new Usage("there is no option " + name + "\n" + USAGE);
+      if (parts.length == 1 && i + 1 == arguments.size()) {
+        throw new Usage(name + " needs a value");
       }
-      if (value.isEmpty() && i + 1 == arguments.size()) {
-        throw new Usage(name + " needs a value\n" + USAGE);
+      if (VALUES.contains(name) && options.containsKey(name)) {
+        throw new Usage(name + " is there twice");
       }
-      option(name, value.isPresent() ? value.get() : arguments.get(++i));
+      options.computeIfAbsent(name, each -> new ArrayList<>()).add(parts.length == 2 ? parts[1] : arguments.get(++i));
     }
-    if (keysFile == null) {
-      throw new Usage("verify needs --keys FILE\n" + USAGE);
+    if (!options.containsKey("--keys")) {
+      throw new Usage("verify needs --keys FILE");
     }
     if (operands.size() != 1) {
-      throw new Usage("verify needs one SPANS_FILE\n" + USAGE);
-    }
-    spansFile = operands.get(0);
-  }
-
-  private void option(String name, String value) throws Usage {
-    boolean isTwice = name.equals("--keys") && keysFile != null || name.equals("--tenant") && tenant != null;
-    if (isTwice) {
-      throw new Usage(name + " is there twice");
-    }
-    switch (name) {
-      case "--keys" -> keysFile = value;
-      case "--tenant" -> tenant = value;
-      default -> vkeys.add(value);
+      throw new Usage("verify needs one SPANS_FILE");
     }
   }
 

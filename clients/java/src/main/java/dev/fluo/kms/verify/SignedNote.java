@@ -52,6 +52,61 @@ record SignedNote(String whole, String text, List<NoteSignature> signatures) {
     return new SignedNote(note, note.substring(0, end + 1), signatures);
   }
 
+  /**
+   * Returns the notes of a text, one or several one behind the other; none where it holds anything else. A file that
+   * passed through Windows may have its line ends and a byte order mark; what was signed has neither.
+   */
+  static List<SignedNote> parseAll(String content) {
+    String text = JsonText.withoutMark(content).replace("\r\n", "\n");
+    List<SignedNote> notes = new ArrayList<>();
+    for (int at = 0; at < text.length(); ) {
+      int start = at;
+      int body = linesFrom(text, at, false);
+      boolean isDivided = body > at && text.startsWith("\n", body);
+      int end = isDivided ? linesFrom(text, body + 1, true) : -1;
+      SignedNote note = end > body + 1 ? parse(trimmed(text.substring(start, end)) + "\n") : null;
+      if (note == null) {
+        return List.of();
+      }
+      notes.add(note);
+      for (at = end; at < text.length() && isSpace(text.charAt(at)); ) {
+        at++;
+      }
+    }
+    return notes;
+  }
+
+  /** Passes over whole lines that are signatures, or that are neither signatures nor empty. Returns where they end. */
+  private static int linesFrom(String text, int from, boolean isSignature) {
+    int at = from;
+    for (int end = text.indexOf('\n', at); end > at; end = text.indexOf('\n', at)) {
+      String line = text.substring(at, end);
+      boolean isOther = line.startsWith("— ") != isSignature || line.equals("— ");
+      if (isOther || line.chars().anyMatch(unit -> unit == '\r' || unit == '\u2028' || unit == '\u2029')) {
+        break;
+      }
+      at = end + 1;
+    }
+    return at;
+  }
+
+  private static String trimmed(String text) {
+    int end = text.length();
+    while (end > 0 && isSpace(text.charAt(end - 1))) {
+      end--;
+    }
+    return text.substring(0, end);
+  }
+
+  /** What ECMAScript calls white space. */
+  private static boolean isSpace(char unit) {
+    return unit >= '\t' && unit <= '\r'
+        || Character.getType(unit) == Character.SPACE_SEPARATOR
+        || unit == '\u2028'
+        || unit == '\u2029'
+        || unit == '\ufeff';
+  }
+
   /** Text without lone surrogates, and without ASCII's control characters except line feeds. */
   private static boolean isText(String note) {
     return note.codePoints()

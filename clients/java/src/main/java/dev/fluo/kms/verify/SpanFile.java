@@ -1,9 +1,6 @@
 package dev.fluo.kms.verify;
 
 import dev.fluo.kms.verify.JsonText.NotJson;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -55,11 +52,11 @@ final class SpanFile {
   }
 
   private static String text(byte[] bytes) {
-    try {
-      return JsonText.withoutMark(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
-    } catch (CharacterCodingException e) {
+    String text = Utf8.decode(bytes);
+    if (text == null) {
       throw new NotAnExportException("the spans are neither an OTLP trace export in protobuf nor JSON in UTF-8");
     }
+    return JsonText.withoutMark(text);
   }
 
   private static List<Object> readJson(String text) {

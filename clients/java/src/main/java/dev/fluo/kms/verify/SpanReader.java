@@ -71,7 +71,7 @@ final class SpanReader extends MessageReader {
     return new ReadSpan(
         (String) span.get("traceId"),
         (String) span.get("spanId"),
-        CanonicalJson.text(whole),
+        JsonWriter.canonical(whole),
         reader.integrity,
         lacks);
   }

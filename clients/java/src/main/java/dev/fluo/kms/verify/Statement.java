@@ -36,8 +36,8 @@ record Statement(String keyId, String signedAt, String tenant, String digest, St
       text.append("\"keyId\":\"").append(keyId).append("\",");
     }
     text.append("\"signedAt\":\"").append(signedAt).append("\",\"tenant\":");
-    CanonicalJson.string(text, tenant);
-    return text.append("},\"predicateType\":\"")
+    return text.append(JsonWriter.quoted(tenant))
+        .append("},\"predicateType\":\"")
         .append(PREDICATE_TYPE)
         .append("\",\"subject\":[{\"digest\":{\"sha256\":\"")
         .append(digest)

@@ -55,6 +55,6 @@ record TreeProof(long index, List<byte[]> path, Checkpoint checkpoint, SignedNot
   }
 
   boolean proves(byte[] leaf) {
-    return checkpoint.includes(leaf, index, path);
+    return Merkle.includes(checkpoint.size(), checkpoint.root(), leaf, index, path);
   }
 }

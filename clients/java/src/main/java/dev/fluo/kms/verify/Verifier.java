@@ -3,9 +3,6 @@ package dev.fluo.kms.verify;
 import dev.fluo.kms.verify.Evidence.LogProof;
 import dev.fluo.kms.verify.Evidence.SignedStatement;
 import dev.fluo.kms.verify.Integrity.Field;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -66,7 +63,7 @@ public final class Verifier {
     } catch (Malformed e) {
       return Verdict.malformed(e.getMessage());
     }
-    return verdict(tenant, read, evidence).about(read);
+    return judge(tenant, read, evidence).verdict();
   }
 
   /**
@@ -86,18 +83,34 @@ public final class Verifier {
    * @throws NotAnExportException if the bytes are no such export
    */
   public List<Verdict> verifyExport(byte[] export, String tenant) {
-    List<Verdict> verdicts = new ArrayList<>();
+    return judge(export, tenant).stream().map(Judged::verdict).toList();
+  }
+
+  /**
+   * Verifies that the spans of an OTLP trace export are all of their logs', unchanged and in order, from the first to the
+   * last: what the proof of a span cannot tell of the others.
+   *
+   * @throws NotAnExportException if the bytes are no such export
+   * @throws LogException if the key set names no log, if a kept checkpoint is none or no key of the set signed it, and if
+   *     the spans are of several logs and the options say from where or to where
+   */
+  public LogReport verifyLog(byte[] export, LogOptions options) {
+    return LogVerifier.verify(keys, judge(export, options.tenant()), options);
+  }
+
+  List<Judged> judge(byte[] export, String tenant) {
+    List<Judged> judged = new ArrayList<>();
     ResourceSpansReader.Spans each =
         new ResourceSpansReader.Spans() {
           @Override
           public void span(ReadSpan span) {
             String owner = tenant != null ? tenant : span.integrity().getOrEmpty(Field.TENANT);
-            verdicts.add(verdict(owner, span, null).about(span));
+            judged.add(judge(owner, span, null));
           }
 
           @Override
           public void unreadable(Malformed why) {
-            verdicts.add(Verdict.malformed(why.getMessage()));
+            judged.add(Judged.unreadable(why));
           }
         };
     SpanFile.read(
@@ -110,19 +123,23 @@ public final class Verifier {
           }
         },
         each::unreadable);
-    return verdicts;
+    return judged;
   }
 
-  private Verdict verdict(String tenant, ReadSpan span, Evidence evidence) {
+  private Judged judge(String tenant, ReadSpan span, Evidence evidence) {
+    return verdict(tenant, span, evidence).about(span);
+  }
+
+  private Judged verdict(String tenant, ReadSpan span, Evidence evidence) {
     if (evidence instanceof LogProof proof) {
       return byLogProof(tenant, span, proof);
     }
     if (evidence instanceof SignedStatement signed) {
-      return byStatement(tenant, span, signed);
+      return Judged.apart(byStatement(tenant, span, signed));
     }
     return TreeProof.FORMAT.equals(span.integrity().get(Field.ALGORITHM))
         ? byLogAttributes(tenant, span)
-        : byAttributes(tenant, span);
+        : Judged.apart(byAttributes(tenant, span));
   }
 
   /** Only attributes are given: the statement is rebuilt from span and attributes, so that any change breaks it. */
@@ -187,7 +204,7 @@ public final class Verifier {
     String signedAt = statement.signedAt();
     Optional<PublishedKey> found = keys.find(statement.keyId());
     if (found.isEmpty()) {
-      return Verdict.of(Reason.UNKNOWN_KEY).byKey(statement.keyId(), null).at(signedAt);
+      return Verdict.of(Reason.UNKNOWN_KEY).byKey(statement.keyId(), null).at(signedAt).saying(keys.noSuchKey());
     }
     PublishedKey key = found.get();
     Reason reason = key.reason();
@@ -203,68 +220,65 @@ public final class Verifier {
     return Verdict.of(reason).byKey(key.id(), key.state()).at(signedAt).saying(mismatch(reason, lacks));
   }
 
-  private Verdict byLogAttributes(String tenant, ReadSpan span) {
+  private Judged byLogAttributes(String tenant, ReadSpan span) {
     Integrity integrity = span.integrity();
     TreeProof proof = proofOf(Base64Text.decode(integrity.getOrEmpty(Field.VALUE)));
     if (proof == null) {
-      return malformed(integrity, Field.VALUE);
+      return Judged.apart(malformed(integrity, Field.VALUE));
     }
     if (integrity.get(Field.KEY_ID) != null) {
-      return malformed(integrity, Field.KEY_ID);
+      return Judged.apart(malformed(integrity, Field.KEY_ID));
     }
     String signedAt = SignedAt.canonical(integrity.getOrEmpty(Field.SIGNED_AT));
     Verdict refusal = refusal(tenant, integrity, null, signedAt);
     if (refusal != null) {
-      return refusal;
+      return Judged.apart(refusal);
     }
     Statement statement =
         new Statement(null, signedAt, tenant, span.digest(), span.traceId(), span.spanId());
-    return byProof(signedAt, proof, Checkpoint.leaf(statement.bytes()), true, span.lacks());
+    return byProof(signedAt, proof, Merkle.leaf(statement.bytes()), true, span.lacks());
   }
 
-  private Verdict byLogProof(String tenant, ReadSpan span, LogProof given) {
+  private Judged byLogProof(String tenant, ReadSpan span, LogProof given) {
     Statement statement = Statement.parseLogged(given.statement());
     TreeProof proof = TreeProof.parse(given.proof());
     if (statement == null) {
-      return Verdict.malformed("the statement must be the exact text of the log's entry");
+      return Judged.apart(Verdict.malformed("the statement must be the exact text of the log's entry"));
     }
     if (proof == null) {
-      return Verdict.malformed("the proof must be the text of a tlog-proof");
+      return Judged.apart(Verdict.malformed("the proof must be the text of a tlog-proof"));
     }
     if (!statement.tenant().equals(tenant)) {
-      return Verdict.of(Reason.UNKNOWN_KEY)
-          .at(statement.signedAt())
-          .saying("the statement names another tenant");
+      return Judged.apart(
+          Verdict.of(Reason.UNKNOWN_KEY).at(statement.signedAt()).saying("the statement names another tenant"));
     }
     boolean matches = isAbout(statement, span);
-    byte[] leaf = Checkpoint.leaf(given.statement());
+    byte[] leaf = Merkle.leaf(given.statement());
     return byProof(statement.signedAt(), proof, leaf, matches, matches ? "" : span.lacks());
   }
 
-  private Verdict byProof(String signedAt, TreeProof proof, byte[] leaf, boolean matches, String lacks) {
+  private Judged byProof(String signedAt, TreeProof proof, byte[] leaf, boolean matches, String lacks) {
     List<LogKey> signers = signers(proof);
-    if (signers == null) {
-      return Verdict.of(Reason.PROOF_INVALID)
-          .at(signedAt)
-          .in(proof)
-          .saying("a signature of the proof's checkpoint does not hold");
-    }
-    boolean isIncluded = proof.proves(leaf);
+    Verdict verdict =
+        signers == null
+            ? Verdict.of(Reason.PROOF_INVALID).saying("a signature of the proof's checkpoint does not hold")
+            : bySigners(signers, proof, proof.proves(leaf), matches, lacks);
+    return new Judged(verdict.at(signedAt).in(proof), false, new Judged.Place(proof, leaf, signers));
+  }
+
+  private Verdict bySigners(
+      List<LogKey> signers, TreeProof proof, boolean isIncluded, boolean matches, String lacks) {
     Verdict first = null;
     for (LogKey signer : signers) {
       Reason reason = reason(signer, proof, isIncluded, matches);
       Verdict verdict =
-          Verdict.of(reason)
-              .byKey(signer.key().id(), signer.key().state())
-              .at(signedAt)
-              .in(proof)
-              .saying(mismatch(reason, lacks));
+          Verdict.of(reason).byKey(signer.key().id(), signer.key().state()).saying(mismatch(reason, lacks));
       if (verdict.verified()) {
         return verdict;
       }
       first = first == null ? verdict : first;
     }
-    return first != null ? first : Verdict.of(Reason.UNKNOWN_KEY).at(signedAt).in(proof);
+    return first != null ? first : Verdict.of(Reason.UNKNOWN_KEY).saying(keys.noSuchKey());
   }
 
   private List<LogKey> signers(TreeProof proof) {
@@ -315,13 +329,8 @@ public final class Verifier {
     return reason.explanation() + (lacks.isEmpty() ? "" : more);
   }
 
-  private static TreeProof proofOf(byte[] text) {
-    try {
-      return text == null
-          ? null
-          : TreeProof.parse(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text)).toString());
-    } catch (CharacterCodingException e) {
-      return null;
-    }
+  private static TreeProof proofOf(byte[] bytes) {
+    String text = bytes == null ? null : Utf8.decode(bytes);
+    return text == null ? null : TreeProof.parse(text);
   }
 }

@@ -1,11 +1,5 @@
 package dev.fluo.kms.verify;
 
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CharsetDecoder;
-import java.nio.charset.CodingErrorAction;
-import java.nio.charset.StandardCharsets;
-
 /**
  * A cursor over protobuf wire bytes, strict where parsers differ: a tag or a length has at most five bytes, a varint
  * fits its type, a bool is 0 or 1, text is UTF-8. Non-minimal varints are read: they change no value. Each read stays
@@ -16,7 +10,6 @@ final class WireReader {
 
   final byte[] bytes;
   int at;
-  private CharsetDecoder utf8;
 
   WireReader(byte[] bytes) {
     this.bytes = bytes;
@@ -114,32 +107,14 @@ final class WireReader {
     return field;
   }
 
-  /** Reads text. A replacement character would let two different spans share a canonical form. */
   String text(int end) {
     int stop = fieldEnd(end);
-    int start = at;
+    String text = Utf8.decode(bytes, at, stop);
     at = stop;
-    for (int i = start; i < stop; i++) {
-      if (bytes[i] < 0) {
-        return decode(start, stop);
-      }
-    }
-    return new String(bytes, start, stop - start, StandardCharsets.US_ASCII);
-  }
-
-  private String decode(int start, int stop) {
-    if (utf8 == null) {
-      utf8 =
-          StandardCharsets.UTF_8
-              .newDecoder()
-              .onMalformedInput(CodingErrorAction.REPORT)
-              .onUnmappableCharacter(CodingErrorAction.REPORT);
-    }
-    try {
-      return utf8.decode(ByteBuffer.wrap(bytes, start, stop - start)).toString();
-    } catch (CharacterCodingException e) {
+    if (text == null) {
       throw new Malformed("is not valid UTF-8; encode the text as UTF-8, or send it as bytes");
     }
+    return text;
   }
 
   private int skip(int end, int length) {

@@ -1,8 +1,10 @@
 package dev.fluo.kms.conformance;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.WireFormat;
 import dev.fluo.kms.v1.LogProof;
@@ -10,6 +12,8 @@ import dev.fluo.kms.v1.SignedStatement;
 import dev.fluo.kms.verify.Evidence;
 import dev.fluo.kms.verify.KeySet;
 import dev.fluo.kms.verify.KeySetException;
+import dev.fluo.kms.verify.LogException;
+import dev.fluo.kms.verify.LogOptions;
 import dev.fluo.kms.verify.NotAnExportException;
 import dev.fluo.kms.verify.Verdict;
 import dev.fluo.kms.verify.Verifier;
@@ -53,8 +57,32 @@ final class Judge {
     } else if (line.has("request")) {
       Verdict verdict = verdict(keys(line), line.base64("request"));
       checks.equal(line.members().get("want"), wordsOf(verdict), "request");
+    } else if (line.has("log")) {
+      checks.equal(line.members().get("want"), log(line), "log");
     } else {
       export(line);
+    }
+  }
+
+  /** What the command says in JSON, without messages; or why the logs cannot be verified. */
+  private JsonElement log(World line) {
+    World asked = line.object("log");
+    LogOptions options = new LogOptions().withTenant(line.textOr("tenant", null));
+    if (asked.has("checkpoints")) {
+      List<String> texts = asked.texts("checkpoints");
+      for (int i = 0; i < texts.size(); i++) {
+        options = options.withCheckpoint("checkpoint-" + i, texts.get(i));
+      }
+    }
+    options = asked.has("from") ? options.withFrom(asked.members().get("from").getAsLong()) : options;
+    options = asked.has("to") ? options.withTo(asked.members().get("to").getAsLong()) : options;
+    boolean anyOrder = asked.has("anyOrder") && asked.members().get("anyOrder").getAsBoolean();
+    try {
+      return LogWords.of(keys(line).verifyLog(line.base64("export"), anyOrder ? options.withAnyOrder() : options));
+    } catch (NotAnExportException e) {
+      return new JsonPrimitive("unreadable");
+    } catch (LogException e) {
+      return new JsonPrimitive("refused");
     }
   }
 
@@ -82,11 +110,11 @@ final class Judge {
     JsonElement found;
     try {
       List<Verdict> verdicts = keys(line).verifyExport(export, line.textOr("tenant", null));
-      com.google.gson.JsonArray words = new com.google.gson.JsonArray();
+      JsonArray words = new JsonArray();
       verdicts.forEach(verdict -> words.add(wordsOf(verdict)));
       found = words;
     } catch (NotAnExportException e) {
-      found = new com.google.gson.JsonPrimitive("unreadable");
+      found = new JsonPrimitive("unreadable");
     }
     checks.equal(wanted, found, "export");
   }

@@ -21,7 +21,9 @@ class MainTest {
   @Test
   void exitsWith0WhenAllSpansVerify() throws Exception {
     assertEquals(0, run("--keys", keys(), spans()));
-    assertTrue(printed().contains("  OK  " + Signer.SIGNED_AT + "  " + Signer.KEY_ID + "  ACTIVE\n"), printed());
+    assertTrue(printed().matches("(?s)span +verdict  signed at +key +state   log\n.*"), printed());
+    assertTrue(
+        printed().contains("  OK       " + Signer.SIGNED_AT + "  " + Signer.KEY_ID + "  ACTIVE\n"), printed());
     assertTrue(printed().matches("(?s).*\n(\\d+) of \\1 verified\n"), printed());
   }
 
@@ -49,7 +51,12 @@ class MainTest {
   void exitsWith2ForWrongUsage() throws Exception {
     assertEquals(2, run(spans()));
     assertEquals(2, run("--keys", keys()));
-    assertEquals(2, run("--keys", keys(), "--log", spans()));
+    assertEquals(2, run("--keys", keys(), "--from", "1", spans()));
+    assertEquals(2, run("--keys", keys(), "--log", "--from", "01", spans()));
+    assertEquals(2, run("--keys", keys(), "--log", "--from", "7", "--to", "7", spans()));
+    assertEquals(2, run("--keys", keys(), "--log", "--checkpoint", "absent", spans()));
+    assertEquals(2, run("--keys", keys(), "--any-order", spans()));
+    assertEquals(1, run("--keys", keys(), "--log", spans()));
     assertEquals(2, run("--keys", folder.resolve("absent").toString(), spans()));
     assertEquals(2, run("--keys", keys(), "--vkey", "x", spans()));
     assertEquals(1, run("--keys", spans(), spans()));
