@@ -1,6 +1,5 @@
 package dev.fluo.kms.verify;
 
-import dev.fluo.kms.verify.AnyValueReader.KeyValue;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -49,8 +48,7 @@ final class Integrity {
   }
 
   /** Keeps one of the five; returns false for an ordinary attribute. Refuses names that are reserved. */
-  boolean take(KeyValue attribute) {
-    String key = attribute.key();
+  boolean take(String key, Object value) {
     if (key.startsWith(RESERVED)) {
       throw new Malformed("key", "names that begin with " + RESERVED + " are reserved; name it otherwise");
     }
@@ -60,11 +58,10 @@ final class Integrity {
     if (values.containsKey(key)) {
       throw new Malformed("key", "another attribute has the same key; keep one");
     }
-    Object text = attribute.value() == null ? null : attribute.value().get("stringValue");
-    if (!(text instanceof String)) {
+    if (!(value instanceof Map<?, ?> typed && typed.get("stringValue") instanceof String text)) {
       throw new Malformed("value", "an attribute of the signature is a string");
     }
-    values.put(key, (String) text);
+    values.put(key, text);
     return true;
   }
 

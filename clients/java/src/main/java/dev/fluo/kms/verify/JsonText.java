@@ -7,9 +7,9 @@ import java.util.Map;
 import java.util.regex.Matcher;
 
 /**
- * JSON (RFC 8259) as a tree of maps, lists, strings, {@link JsonNumber}, booleans and null. A member that is there twice
- * is refused: parsers differ on which counts, and so one signature would stand for two spans. Not by Gson, whose strict
- * reader takes a number of more than 65 characters for no JSON.
+ * JSON (RFC 8259) as a tree of maps, lists, strings, {@link JsonNumber}, booleans and null. A member that is there
+ * twice is refused: parsers differ on which counts, and so one signature would stand for two spans. Not by Gson, whose
+ * strict reader takes a number of more than 65 characters for no JSON.
  */
 final class JsonText {
   /** Objects and lists around each other: more than the deepest message that is read has, and short of the stack. */

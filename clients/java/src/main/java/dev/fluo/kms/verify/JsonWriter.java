@@ -9,7 +9,7 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.erdtman.jcs.NumberToJSON;
 
-/** Writes trees of maps, lists, strings, numbers, booleans and null as JSON: in RFC 8785's form, or on indented lines. */
+/** Writes a tree of maps, lists, strings, numbers, booleans and null as JSON: in RFC 8785's form, or indented. */
 final class JsonWriter {
   private static final String ESCAPED = "\b\f\n\r\t\"\\";
   private static final String ESCAPES = "bfnrt\"\\";

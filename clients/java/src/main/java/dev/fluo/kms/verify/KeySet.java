@@ -52,8 +52,8 @@ public final class KeySet {
   }
 
   /**
-   * Reads a key set as it is served. Keys of a kind that is unknown here are passed over (RFC 7517, §5), and so is a byte
-   * order mark at its start.
+   * Reads a key set as it is served. Keys of a kind that is unknown here are passed over (RFC 7517, §5), and so is a
+   * byte order mark at its start.
    *
    * @throws KeySetException if a member is wrong, there twice or missing, if the text is one page of several, and if it
    *     holds a private key
@@ -216,8 +216,8 @@ public final class KeySet {
             at
                 + " HAS A PRIVATE KEY ("
                 + secret
-                + "): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public"
-                + " keys");
+                + "): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by"
+                + " public keys");
       }
     }
     return JsonMembers.text(jwk.get("kty"), at + ".kty").equals("OKP")

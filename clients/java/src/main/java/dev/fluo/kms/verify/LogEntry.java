@@ -5,8 +5,8 @@ package dev.fluo.kms.verify;
  *
  * @param isTrusted whether a key signed the proof's head that is not compromised. Otherwise the proof is worth nothing
  *     but with another head's
- * @param recordedSize where only compromised keys signed the head: how far the log went when they were marked. What lies
- *     there may be proven by others
+ * @param recordedSize where only compromised keys signed the head: how far the log went when they were marked. What
+ *     lies there may be proven by others
  * @param name {@code <trace id>/<span id>}; null for a handover
  */
 record LogEntry(TreeProof proof, byte[] leaf, boolean isTrusted, long recordedSize, String name) {

@@ -175,7 +175,7 @@ final class LogHistory {
     }
   }
 
-  /** In a subtree that is otherwise: those whose own proofs do not lead to its hash either, or all where none is known not to. */
+  /** Returns the entries of a subtree whose own proofs do not lead to its hash, or all of it where none is known not to. */
   private static Range rangeOfOthers(Subtree difference, List<LogEntry> entries) {
     Range range = difference.range();
     List<LogEntry> others =

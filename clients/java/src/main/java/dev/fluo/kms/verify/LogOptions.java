@@ -11,7 +11,8 @@ import java.util.OptionalLong;
  * @param checkpoints those that were kept
  * @param from how many entries of the log to pass over; without it, verification begins at the first span, or at the
  *     smallest kept checkpoint if that is earlier
- * @param to how many entries the log must have; without it, as many as the largest checkpoint, kept or in a span's proof
+ * @param to how many entries the log must have; without it, as many as the largest checkpoint has, kept or in a span's
+ *     proof
  * @param anyOrder whether the spans are in no order, as from a store that keeps none
  */
 public record LogOptions(

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The command {@code verify}, which says what {@code fluo-kms verify} says. Exits with 0 if all spans verify, with {@code
- * --log} if they are all of their logs' too; with 1 if not, or if there is none; with 2 for wrong usage.
+ * The command {@code verify}, which says what {@code fluo-kms verify} says. Exits with 0 if all spans verify, with
+ * {@code --log} if they are all of their logs' too; with 1 if not, or if there is none; with 2 for wrong usage.
  */
 public final class Main {
   private static final String USAGE =

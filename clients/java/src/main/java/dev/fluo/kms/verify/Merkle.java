@@ -5,9 +5,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A log's Merkle tree (RFC 6962, SHA-256) and its proofs (RFC 9162, 2.1.3.2). A path has the hashes that lead from a leaf
- * up, and just those that it needs. The frontier of a tree has the hashes of the complete subtrees that it is made of,
- * one for each bit of its size, widest first.
+ * A log's Merkle tree (RFC 6962, SHA-256) and its proofs (RFC 9162, 2.1.3.2). A path has the hashes that lead from a
+ * leaf up, and just those that it needs. The frontier of a tree has the hashes of the complete subtrees that it is made
+ * of, one for each bit of its size, widest first.
  */
 final class Merkle {
   private Merkle() {}
@@ -37,7 +37,7 @@ final class Merkle {
     return climb.isAtRoot() && Arrays.equals(hash, root);
   }
 
-  /** Returns the frontier of all leaves before one: the left siblings of its path in a tree of that size, which holds. */
+  /** Returns the frontier of all leaves before one: the left siblings of its path in a tree of that size. */
   static List<byte[]> frontierBefore(long index, List<byte[]> path, long size) {
     Climb climb = new Climb(index, size);
     List<byte[]> frontier = new ArrayList<>();
@@ -124,7 +124,7 @@ final class Merkle {
       size++;
     }
 
-    /** Returns the first subtree that the other tree, of the same size, has with another hash; null if there is none. */
+    /** Returns the first subtree that the other tree, of the same size, has with another hash; null for none. */
     Subtree differenceFrom(List<byte[]> other) {
       long start = 0;
       for (int i = 0; i < frontier.size(); i++) {

@@ -1,9 +1,9 @@
 package dev.fluo.kms.verify;
 
 import dev.fluo.kms.verify.JsonText.NotJson;
+import dev.fluo.kms.verify.MessageReader.Extent;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Consumer;
 
 /**
  * The ResourceSpans of an OTLP trace export, each as protobuf bytes. The export is protobuf (field 1 repeated), or OTLP
@@ -11,41 +11,29 @@ import java.util.function.Consumer;
  * read to its end as protobuf counts as such.
  */
 final class SpanFile {
-  private static final int RESOURCE_SPANS = 10;
+  private static final int PROTOBUF = 0x0a;
 
   private SpanFile() {}
 
   /**
-   * Gives each message in order, or why one cannot be read.
+   * Gives each span in order, or why one, or a whole message of them, cannot be read.
    *
-   * @throws NotAnExportException before any message, for bytes that are neither form
+   * @throws NotAnExportException before any span, for bytes that are neither form
    */
-  static void read(byte[] bytes, Consumer<byte[]> messages, Consumer<Malformed> unreadable) {
-    List<byte[]> split = bytes.length == 0 || bytes[0] == RESOURCE_SPANS ? splitProtobuf(bytes) : null;
-    if (split != null) {
-      split.forEach(messages);
-      return;
-    }
-    for (Object each : readJson(text(bytes))) {
+  static void read(byte[] bytes, ResourceSpansReader.Spans spans) {
+    List<?> messages = bytes.length == 0 || bytes[0] == PROTOBUF ? splitProtobuf(bytes) : null;
+    for (Object each : messages != null ? messages : readJson(text(bytes))) {
       if (each instanceof Malformed fault) {
-        unreadable.accept(fault);
+        spans.unreadable(fault);
       } else {
-        messages.accept((byte[]) each);
+        ResourceSpansReader.read((Extent) each, spans);
       }
     }
   }
 
-  private static List<byte[]> splitProtobuf(byte[] bytes) {
-    List<byte[]> messages = new ArrayList<>();
-    WireReader wire = new WireReader(bytes);
+  private static List<?> splitProtobuf(byte[] bytes) {
     try {
-      while (wire.at < bytes.length) {
-        if (wire.tag(bytes.length) != RESOURCE_SPANS) {
-          return null;
-        }
-        messages.add(wire.field(bytes.length));
-      }
-      return messages;
+      return (List<?>) MessageReader.read(Otlp.EXPORT, new Extent(bytes)).getOrDefault("resourceSpans", List.of());
     } catch (Malformed e) {
       return null;
     }

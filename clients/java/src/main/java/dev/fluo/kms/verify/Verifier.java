@@ -59,7 +59,7 @@ public final class Verifier {
   public Verdict verify(String tenant, byte[] resource, byte[] scope, byte[] span, Evidence evidence) {
     ReadSpan read;
     try {
-      read = new SpanParts(resource, scope, span).read();
+      read = ResourceSpansReader.read(resource, scope, span);
     } catch (Malformed e) {
       return Verdict.malformed(e.getMessage());
     }
@@ -87,12 +87,12 @@ public final class Verifier {
   }
 
   /**
-   * Verifies that the spans of an OTLP trace export are all of their logs', unchanged and in order, from the first to the
-   * last: what the proof of a span cannot tell of the others.
+   * Verifies that the spans of an OTLP trace export are all of their logs', unchanged and in order, from the first to
+   * the last: what the proof of a span cannot tell of the others.
    *
    * @throws NotAnExportException if the bytes are no such export
-   * @throws LogException if the key set names no log, if a kept checkpoint is none or no key of the set signed it, and if
-   *     the spans are of several logs and the options say from where or to where
+   * @throws LogException if the key set names no log, if a kept checkpoint is none or no key of the set signed it, and
+   *     if the spans are of several logs and the options say from where or to where
    */
   public LogReport verifyLog(byte[] export, LogOptions options) {
     return LogVerifier.verify(keys, judge(export, options.tenant()), options);
@@ -113,16 +113,7 @@ public final class Verifier {
             judged.add(Judged.unreadable(why));
           }
         };
-    SpanFile.read(
-        export,
-        message -> {
-          try {
-            ResourceSpansReader.read(message, each);
-          } catch (Malformed e) {
-            each.unreadable(e.within("resource_spans"));
-          }
-        },
-        each::unreadable);
+    SpanFile.read(export, each);
     return judged;
   }
 

@@ -1,5 +1,7 @@
 package dev.fluo.kms.verify;
 
+import java.util.Arrays;
+
 /**
  * A cursor over protobuf wire bytes, strict where parsers differ: a tag or a length has at most five bytes, a varint
  * fits its type, a bool is 0 or 1, text is UTF-8. Non-minimal varints are read: they change no value. Each read stays
@@ -11,8 +13,9 @@ final class WireReader {
   final byte[] bytes;
   int at;
 
-  WireReader(byte[] bytes) {
+  WireReader(byte[] bytes, int start) {
     this.bytes = bytes;
+    this.at = start;
   }
 
   /** Returns {@code field number << 3 | wire type}. */
@@ -51,12 +54,12 @@ final class WireReader {
   }
 
   /** Reads an enum of the values 0 to {@code last}. */
-  int enumValue(int end, int last) {
+  long enumValue(int end, int last) {
     long value = varint(end);
     if (value < 0 || value > last) {
       throw new Malformed("is not one of the enum's numbers, 0 to " + last);
     }
-    return (int) value;
+    return value;
   }
 
   boolean bool(int end) {
@@ -87,22 +90,18 @@ final class WireReader {
   }
 
   long fixed64(int end) {
-    int from = skip(end, 8);
-    long value = 0;
-    for (int i = 7; i >= 0; i--) {
-      value = value << 8 | (bytes[from + i] & 0xff);
-    }
-    return value;
+    return fixed(end, 8);
   }
 
-  void fixed32(int end) {
-    skip(end, 4);
+  /** Returns the value without sign. */
+  long fixed32(int end) {
+    return fixed(end, 4);
   }
 
   /** Reads a length-delimited field into an array of its own. */
   byte[] field(int end) {
     int stop = fieldEnd(end);
-    byte[] field = java.util.Arrays.copyOfRange(bytes, at, stop);
+    byte[] field = Arrays.copyOfRange(bytes, at, stop);
     at = stop;
     return field;
   }
@@ -117,13 +116,16 @@ final class WireReader {
     return text;
   }
 
-  private int skip(int end, int length) {
-    int from = at;
-    if (length > end - from) {
+  private long fixed(int end, int length) {
+    if (length > end - at) {
       throw truncated();
     }
-    at = from + length;
-    return from;
+    long value = 0;
+    for (int i = length - 1; i >= 0; i--) {
+      value = value << 8 | (bytes[at + i] & 0xff);
+    }
+    at += length;
+    return value;
   }
 
   private static Malformed truncated() {

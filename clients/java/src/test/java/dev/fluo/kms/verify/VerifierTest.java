@@ -48,11 +48,10 @@ class VerifierTest {
                     () -> {
                       SignSpanRequest request = SignSpanRequest.parseFrom(Vectors.hex(vector, "signSpanRequest"));
                       ReadSpan read =
-                          new SpanParts(
-                                  request.getResource().toByteArray(),
-                                  request.getScope().toByteArray(),
-                                  request.getSpan().toByteArray())
-                              .read();
+                          ResourceSpansReader.read(
+                              request.getResource().toByteArray(),
+                              request.getScope().toByteArray(),
+                              request.getSpan().toByteArray());
                       assertEquals(Vectors.text(vector, "canonical"), read.canonical());
                       Span signed = withAttributes(request.getSpan(), Vectors.hex(vector, "signature"));
                       Verdict verdict =
