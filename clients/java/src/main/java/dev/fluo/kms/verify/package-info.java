@@ -1,5 +1,6 @@
 /**
- * Verifies signed spans offline: individual signatures and log proofs, by a tenant's published keys.
+ * Verifies signed spans offline: individual signatures and log proofs, by a tenant's published keys, and
+ * that the spans of a log are all there, unchanged and in order.
  * Needs neither a service nor gRPC nor protobuf.
  *
  * <pre>{@code
