@@ -2,9 +2,7 @@ package dev.fluo.kms.verify;
 
 import dev.fluo.kms.verify.JsonText.NotJson;
 import dev.fluo.kms.verify.LogHistory.UnprovenEntry;
-import java.time.DateTimeException;
 import java.time.Instant;
-import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -28,9 +26,8 @@ public final class KeySet {
   /** Members that hold the secret of an asymmetric key, of a symmetric one, and of one of RFC 9964's. */
   private static final List<String> SECRETS = List.of("d", "k", "priv");
 
-  private static final Pattern DATE =
-      Pattern.compile(
-          "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})");
+  /** Digits behind the milliseconds of a time, which are cut off. */
+  private static final Pattern PAST_MILLISECONDS = Pattern.compile("(\\.[0-9]{3})[0-9]{1,6}(?![0-9])");
 
   private final Map<String, PublishedKey> byId;
   private final List<LogKey> logKeys;
@@ -323,13 +320,11 @@ public final class KeySet {
     if (value == null) {
       return null;
     }
-    try {
-      if (value instanceof String text && DATE.matcher(text).matches()) {
-        return Instant.ofEpochMilli(OffsetDateTime.parse(text).toInstant().toEpochMilli());
-      }
-    } catch (DateTimeException e) {
-      // Falls through: a date that does not exist is none.
+    String canonical =
+        value instanceof String text ? SignedAt.canonical(PAST_MILLISECONDS.matcher(text).replaceAll("$1")) : null;
+    if (canonical == null) {
+      throw new KeySetException(at + " must be a date of RFC 3339 in UTC, or null");
     }
-    throw new KeySetException(at + " must be a date, or null");
+    return SignedAt.parse(canonical);
   }
 }
