@@ -41,10 +41,10 @@ function reasonOf({ unsigned, reason }: Verdict): string {
 function entriesOfLogs(verdicts: readonly Verdict[]): string[] {
   const placed = verdicts.filter(({ verified, log }) => verified && log !== undefined);
   const without = verdicts.every(({ verified }) => verified) ? "in this file" : "verified here";
-  return Array.from(
-    Map.groupBy(placed, ({ log }) => log!),
-    ([log, own]) => `log ${log}: ${entriesText(own, without)}; --log checks that none is missing`,
-  );
+  return [...new Set(placed.map(({ log }) => log))].map((log) => {
+    const own = placed.filter((each) => each.log === log);
+    return `log ${log}: ${entriesText(own, without)}; --log checks that none is missing`;
+  });
 }
 
 /** More ranges than anyone reads are counted. */

@@ -81,7 +81,8 @@ export async function historyOf(
   unproven: readonly UnprovenEntry[],
   crypto: Crypto,
 ): Promise<History> {
-  const known = Map.groupBy<number, OwnHead>([...heads, ...ownHeads(entries)], ({ size }) => size);
+  const known = new Map<number, OwnHead[]>();
+  for (const head of [...heads, ...ownHeads(entries)]) known.set(head.size, [...(known.get(head.size) ?? []), head]);
   const waiting = new Map(unproven.map((entry) => [entry.index, entry]));
   const taken: UnprovenEntry[] = [];
   const rewritten: History["rewritten"] = [];
