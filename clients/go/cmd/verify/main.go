@@ -26,14 +26,34 @@ const (
 	exitUsage  = 2
 )
 
+const usage = `Usage: verify --keys FILE [OPTIONS] SPANS_FILE
+
+Verifies signed spans offline. SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines.
+
+  --keys FILE        the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them
+  --tenant TENANT    who must have signed; without it, whom each span names
+  --vkey VKEY        trust this key alone, and those that it hands over to; may be given several times
+  --log              check that the spans are all of the log's, in its order, from the first to the last
+  --checkpoint FILE  with --log: checkpoints that you kept, one or several in a file; may be given several times
+  --from SIZE        with --log: begin behind the first SIZE entries
+  --to SIZE          with --log: end with the first SIZE entries
+  --any-order        with --log: the file is in no order, as from a store that keeps none
+  --json             print JSON
+  --help             print this help
+
+Exits with 0 when every span verifies, and with --log none is missing, repeated, out of order or rewritten; 1 when not,
+or when there is no span; 2 for wrong usage.
+`
+
 // usageError says that the command line is wrong.
 type usageError struct{ error }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(arguments []string, stdout, stderr io.Writer) int {
-	invocation, err := parseArguments(arguments, stderr)
+	invocation, err := parseArguments(arguments)
 	if errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprint(stdout, usage)
 		return exitOK
 	}
 	var found result
@@ -85,30 +105,25 @@ type invocation struct {
 }
 
 // parseArguments takes options before and behind the operand.
-func parseArguments(arguments []string, stderr io.Writer) (invocation, error) {
+func parseArguments(arguments []string) (invocation, error) {
 	var parsed invocation
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&parsed.keys, "keys", "", "the tenant's public keys, a `FILE` as /api/kms/tenants/{tenant}/jwks.json serves it")
-	flags.StringVar(&parsed.tenant, "tenant", "", "the `TENANT` that must have signed; without it, whom each span names")
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&parsed.keys, "keys", "", "")
+	flags.StringVar(&parsed.tenant, "tenant", "", "")
 	appendTo := func(list *[]string) func(string) error {
 		return func(value string) error {
 			*list = append(*list, value)
 			return nil
 		}
 	}
-	flags.Func("vkey", "trust this `VKEY` alone, and those that it hands over to; may be given several times", appendTo(&parsed.vkeys))
-	flags.BoolVar(&parsed.isOfLog, "log", false, "check that the spans are all of the log's, in its order, from the first to the last")
-	flags.Func("checkpoint", "with --log: a `FILE` of checkpoints that you kept, one or several; may be given several times", appendTo(&parsed.checkpoints))
-	from := flags.String("from", "", "with --log: begin behind the first `SIZE` entries")
-	to := flags.String("to", "", "with --log: end with the first `SIZE` entries")
-	flags.BoolVar(&parsed.isInAnyOrder, "any-order", false, "with --log: the file is in no order, as from a store that keeps none")
-	flags.BoolVar(&parsed.json, "json", false, "print JSON")
-	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "usage: verify --keys FILE [--tenant T] [--vkey V]… [--json]\n"+
-			"              [--log [--checkpoint FILE]… [--from SIZE] [--to SIZE] [--any-order]] SPANS_FILE")
-		flags.PrintDefaults()
-	}
+	flags.Func("vkey", "", appendTo(&parsed.vkeys))
+	flags.BoolVar(&parsed.isOfLog, "log", false, "")
+	flags.Func("checkpoint", "", appendTo(&parsed.checkpoints))
+	from := flags.String("from", "", "")
+	to := flags.String("to", "", "")
+	flags.BoolVar(&parsed.isInAnyOrder, "any-order", false, "")
+	flags.BoolVar(&parsed.json, "json", false, "")
 	var operands []string
 	for len(arguments) > 0 {
 		if err := flags.Parse(arguments); err != nil {
@@ -127,14 +142,17 @@ func parseArguments(arguments []string, stderr io.Writer) (invocation, error) {
 	case len(operands) != 1:
 		return parsed, usageError{errors.New("one SPANS_FILE must be given")}
 	}
+	given := map[string]bool{}
+	flags.Visit(func(each *flag.Flag) { given[each.Name] = true })
+	if given["tenant"] && parsed.tenant == "" {
+		return parsed, usageError{errors.New("--tenant is empty")}
+	}
 	parsed.spans = operands[0]
-	return parsed, parsed.checkScope(flags, from, to)
+	return parsed, parsed.checkScope(given, from, to)
 }
 
 // checkScope reads what of the logs to verify.
-func (i *invocation) checkScope(flags *flag.FlagSet, from, to *string) (err error) {
-	given := map[string]bool{}
-	flags.Visit(func(each *flag.Flag) { given[each.Name] = true })
+func (i *invocation) checkScope(given map[string]bool, from, to *string) (err error) {
 	if !i.isOfLog {
 		for _, name := range []string{"checkpoint", "from", "to", "any-order"} {
 			if given[name] {

@@ -80,10 +80,24 @@ func TestAWrongCommandLineIsOneOfUsage(t *testing.T) {
 	for _, arguments := range [][]string{
 		{}, {f.spans}, {"--keys", f.keys}, {"--keys", f.keys, f.spans, f.spans}, {"--no-such", f.spans},
 		{"--keys", f.keys + "x", f.spans}, {"--keys", f.keys, f.spans + "x"}, {"--keys", f.keys, "--vkey", "x", f.spans},
+		// What `--tenant "$TENANT"` is where the variable is not set.
+		{"--keys", f.keys, "--tenant", "", f.spans},
 	} {
 		if code, stdout, stderr := runWith(arguments...); code != exitUsage || stdout != "" || stderr == "" {
 			t.Errorf("%v: %d, %s%s", arguments, code, stdout, stderr)
 		}
+	}
+}
+
+func TestAWrongOptionIsNamedInOneLine(t *testing.T) {
+	if _, _, stderr := runWith("--no-such", "spans"); strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "no-such") {
+		t.Error(stderr)
+	}
+}
+
+func TestHelpIsOutput(t *testing.T) {
+	if code, stdout, stderr := runWith("--help"); code != exitOK || !strings.Contains(stdout, "  --any-order  ") || stderr != "" {
+		t.Errorf("%d: %s%s", code, stdout, stderr)
 	}
 }
 
