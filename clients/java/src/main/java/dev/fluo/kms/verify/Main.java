@@ -21,6 +21,25 @@ public final class Main {
       usage: verify --keys FILE [--tenant TENANT] [--vkey VKEY]... [--json] SPANS_FILE
              verify --log [--checkpoint FILE]... [--from SIZE] [--to SIZE] [--any-order] --keys FILE ... SPANS_FILE""";
 
+  private static final String HELP =
+      """
+
+      Verifies signed spans offline. SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines.
+
+        --keys FILE        the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them
+        --tenant TENANT    who must have signed; without it, whom each span names
+        --vkey VKEY        trust this key alone, and those that it hands over to; may be given several times
+        --log              check that the spans are all of the log's, in its order, from the first to the last
+        --checkpoint FILE  with --log: checkpoints that you kept, one or several in a file; may be given several times
+        --from SIZE        with --log: begin behind the first SIZE entries
+        --to SIZE          with --log: end with the first SIZE entries
+        --any-order        with --log: the file is in no order, as from a store that keeps none
+        --json             print JSON
+        --help             print this help
+
+      Exits with 0 when every span verifies, and with --log none is missing, repeated, out of order or rewritten; 1 when
+      not, or when there is no span; 2 for wrong usage.""";
+
   private static final List<String> FLAGS = List.of("--json", "--log", "--any-order");
   private static final List<String> VALUES = List.of("--keys", "--tenant", "--from", "--to");
   private static final List<String> REPEATABLE = List.of("--vkey", "--checkpoint");
@@ -65,8 +84,9 @@ public final class Main {
   }
 
   private int verify(List<String> arguments, PrintStream out) throws Usage {
-    if (arguments.contains("--help")) {
+    if (arguments.contains("--help") || arguments.contains("-h")) {
       out.println(USAGE);
+      out.println(HELP);
       return 0;
     }
     read(arguments);

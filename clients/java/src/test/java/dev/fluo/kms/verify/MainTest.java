@@ -48,6 +48,12 @@ class MainTest {
   }
 
   @Test
+  void printsHelp() throws Exception {
+    assertEquals(0, run("--help"));
+    assertTrue(printed().contains("  --any-order  "), printed());
+  }
+
+  @Test
   void exitsWith2ForWrongUsage() throws Exception {
     assertEquals(2, run(spans()));
     assertEquals(2, run("--keys", keys()));
