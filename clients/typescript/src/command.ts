@@ -26,6 +26,7 @@ Verifies signed spans offline. SPANS_FILE is an OTLP trace export: protobuf, JSO
   --to SIZE          with --log: end with the first SIZE entries
   --any-order        with --log: the file is in no order, as from a store that keeps none
   --json             print JSON
+  --help             print this help
 
 Exits with 0 when every span verifies, and with --log none is missing, repeated, out of order or rewritten; 1 when not, or when there is no
 span; 2 for wrong usage.`;
@@ -89,8 +90,15 @@ function parsed(args: string[]) {
       },
     });
   } catch (error) {
-    throw new Failure((error as Error).message, 2);
+    throw new Failure(usageMessage(error as Error), 2);
   }
+}
+
+/** What Node says of the arguments, without its advice on positional ones. */
+function usageMessage({ message }: Error): string {
+  const ambiguous = /^Option '(--?[\w-]+)' argument is ambiguous/.exec(message)?.[1];
+  if (ambiguous !== undefined) return `${ambiguous} needs a value; one that begins with a dash is ${ambiguous}=-…`;
+  return message.replace(/\. To specify a positional argument[\s\S]*$/, "");
 }
 
 /** Undefined where each span is for itself. */
@@ -137,7 +145,7 @@ function read(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new Failure(`cannot read ${file}: ${(error as Error).message}`, 2);
+    throw new Failure(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`, 2);
   }
 }
 

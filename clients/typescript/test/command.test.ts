@@ -32,6 +32,7 @@ const noKeys = write("no-keys.json", '{"keys":[],"keys":[]}');
 interface Said {
   status: number | null;
   stdout: string;
+  stderr: string;
 }
 const run = (program: readonly string[], args: readonly string[]): Said =>
   spawnSync(process.execPath, [...program, ...args], { encoding: "utf8", env: { PATH: process.env.PATH } });
@@ -95,6 +96,13 @@ describe("the command", () => {
   ])("ends for %s with the code that the service's ends with", (_, args) => {
     const { status, stdout } = ours(...args);
     expect([status, stdout]).toEqual([theirs(...args).status, ""]);
+  });
+
+  it.each([
+    ["--from", "-1", "--from needs a value; one that begins with a dash is --from=-…"],
+    ["--other", "x", "Unknown option '--other'"],
+  ])("says in a line what is wrong with %s %s", (name, value, message) => {
+    expect(ours("--log", "--keys", keys, name, value, spans).stderr).toBe(`fluo-kms-verify: ${message}\n`);
   });
 
   it("tells that the keys file has keys of later kinds, where a span's key is unknown", () => {
