@@ -22,8 +22,15 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
     const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true, strict: true });
     return { command, named, options: values as OptionValues, operands: positionals };
   } catch (error) {
-    throw new UsageError((error as Error).message.split("\n")[0] ?? "arguments that cannot be read");
+    throw new UsageError(wordsOf(error as Error));
   }
+}
+
+/** Node's first line, which says what is wrong but where a value may be the next option. */
+function wordsOf({ message }: Error): string {
+  const name = /^Option '(--[\w-]+)' argument is ambiguous/.exec(message)?.[1];
+  if (name !== undefined) return `${name} needs a value; one that begins with a dash is ${name}=-…`;
+  return message.split("\n")[0] ?? "arguments that cannot be read";
 }
 
 /** What must be there beside options, once help and version were not asked for. */

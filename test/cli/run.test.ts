@@ -102,6 +102,11 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     ["another command's option", ["status", "--force"], "status has no option --force"],
     ["an unknown option of the default", ["--confg", "x"], "serve has no option --confg; did you mean --config?"],
     ["an option without its value", ["status", "--address"], "--address"],
+    [
+      "a value that may be an option",
+      ["verify", "--from", "-1", "spans"],
+      "--from needs a value; one that begins with a dash is --from=-…",
+    ],
     ["a switch with a value", ["status", "--json=yes"], "--json"],
     ["an argument too many", ["validate", "now"], "validate does not take the argument now"],
     ["an argument too few", ["verify", "--keys", "keys.json"], "verify needs SPANS_FILE"],

@@ -40,7 +40,7 @@ function encode(resourceSpans: unknown): Uint8Array | KmsError {
     return readBytes(c, bytes.length);
   } catch (error) {
     if (error instanceof KmsError) return error;
-    return new KmsError("INVALID_ARGUMENT", withoutValue((error as Error).message), { cause: error });
+    return new KmsError("INVALID_ARGUMENT", faultOf((error as Error).message), { cause: error });
   }
 }
 
@@ -71,7 +71,12 @@ function base64Bytes(text: string): Uint8Array | undefined {
   return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(text.length / 4) * 4, "="));
 }
 
-/** protobuf-es quotes what it could not decode; a span's content is not for messages. */
-function withoutValue(message: string): string {
-  return message.replace(/ from JSON: [\s\S]*$/, " from JSON");
+/** What protobuf-es says, by OTLP's names and without the value that it quotes: a span's content is not for messages. */
+function faultOf(message: string): string {
+  const [, name, rest] =
+    /^cannot decode \w+ (?:\w+\.)*?(\w+(?:\.[a-z]\w*)?) from JSON(?:: ([\s\S]*))?$/.exec(message) ?? [];
+  if (name === undefined) return "is not OTLP in JSON";
+  if (/^key "[\s\S]*" is unknown$/.test(rest ?? ""))
+    return `${name}: has a member that OTLP does not have; leave it out`;
+  return `${name}: is not what OTLP has there; check its type and range`;
 }

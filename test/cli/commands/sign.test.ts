@@ -183,7 +183,7 @@ describe("nothing is sent or written", () => {
       "of a file with an unknown member",
       { a: exported(ids), b: exported({ ...ids, nmae: "" }) },
       [],
-      "b: cannot decode",
+      "b: Span: has a member that OTLP does not have",
     ],
     ["of a file that is none", { spans: "hello" }, [], "spans: the spans file is not JSON in line 1"],
     ["of a frame with an unknown field", { spans: len(1, len(9, "")) }, [], "spans: resource_spans: field number 9"],
