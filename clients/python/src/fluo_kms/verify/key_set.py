@@ -310,7 +310,7 @@ def _index(value: Any, at: str) -> int:
 
 
 def _date(value: Any, at: str) -> int | None:
-    """Milliseconds since 1970 of a time in the forms of signed_at, with up to 9 digits of a fraction; None if missing."""
+    """Milliseconds since 1970 of a time in the forms of signed_at, with up to 9 digits of fraction; None if missing."""
     if value is None:
         return None
     text = canonical_signed_at(_PAST_MILLISECONDS.sub(r"\1", value)) if isinstance(value, str) else None
