@@ -21,7 +21,8 @@ func (k *KeySet) keptHeads(given []KeptCheckpoints) (heads []*knownHead, err err
 		for _, kept := range checkpoints {
 			signers, holds := kept.signersOf(k.logKeys)
 			if !holds || len(signers) == 0 {
-				return nil, fmt.Errorf("%s: no key of the keys file signed the checkpoint of %d", each.File, kept.checkpoint.size)
+				return nil, fmt.Errorf("%s: no key of the keys file signed the checkpoint of %d, which is of %s",
+					each.File, kept.checkpoint.size, kept.checkpoint.origin)
 			}
 			isTrusted := slices.ContainsFunc(signers, func(key *logKey) bool { return key.reason() == OK })
 			heads = append(heads, &knownHead{checkpoint: kept.checkpoint, isKept: true, isTrusted: isTrusted, lastEntry: -1, file: each.File})

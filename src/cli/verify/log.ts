@@ -72,8 +72,10 @@ export function verifyLogs(
 
 function signedBy(keys: readonly LogKey[], checkpoint: KeptCheckpoint): SignedCheckpoint {
   const signers = logSigners({ note: checkpoint.note, checkpoint }, keys) ?? [];
-  if (signers.length === 0)
-    throw new Failure(`${checkpoint.file}: no key of the keys file signed the checkpoint of ${checkpoint.size}`);
+  if (signers.length === 0) {
+    const { file, size, origin } = checkpoint;
+    throw new Failure(`${file}: no key of the keys file signed the checkpoint of ${size}, which is of ${origin}`);
+  }
   return { ...checkpoint, isKept: true, isTrusted: signers.some((key) => reasonOfKey(key) === "OK") };
 }
 

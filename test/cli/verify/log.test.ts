@@ -421,7 +421,9 @@ describe("what cannot be checked is refused:", () => {
     await globex.sign(pay(0));
     const { code, err } = await verifyLog(spans, { kept: { note: globex.checkpoint() } });
     expect(code).toBe(1);
-    expect(err).toContain("note: no key of the keys file signed the checkpoint of 1");
+    expect(err).toContain(
+      "note: no key of the keys file signed the checkpoint of 1, which is of kms.example.com/globex",
+    );
   });
 
   it("a vkey that is not in the keys file", async () => {

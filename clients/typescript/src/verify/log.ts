@@ -89,8 +89,10 @@ async function keptHeads(keys: KeySet, texts: NonNullable<LogOptions["checkpoint
       );
     for (const signed of kept) {
       const signers = (await logSigners(signed, keys.logKeys, keys.crypto)) ?? [];
-      if (signers.length === 0)
-        throw new LogError(`${name}: no key of the keys file signed the checkpoint of ${signed.checkpoint.size}`);
+      if (signers.length === 0) {
+        const { size, origin } = signed.checkpoint;
+        throw new LogError(`${name}: no key of the keys file signed the checkpoint of ${size}, which is of ${origin}`);
+      }
       const isTrusted = signers.some((key) => reasonOfKey(key) === "OK");
       heads.push({ ...signed.checkpoint, name, isKept: true, isTrusted });
     }

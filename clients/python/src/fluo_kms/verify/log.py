@@ -154,7 +154,8 @@ def _signed(keys: KeySet, kept: tuple[str, Note, Checkpoint]) -> _Kept:
     name, note, checkpoint = kept
     signers = keys.log_signers(note, checkpoint)
     if not signers:
-        raise LogError(f"{name}: no key of the keys file signed the checkpoint of {checkpoint.size}")
+        where = f"the checkpoint of {checkpoint.size}, which is of {checkpoint.origin}"
+        raise LogError(f"{name}: no key of the keys file signed {where}")
     return _Kept(name, note, checkpoint, Head(checkpoint.size, checkpoint.root, True, _is_trusted(signers)))
 
 

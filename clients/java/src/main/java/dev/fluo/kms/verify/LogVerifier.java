@@ -77,7 +77,8 @@ final class LogVerifier {
     Checkpoint head = Checkpoint.parse(note.text());
     List<LogKey> signers = note.signers(keys.ofLog(head.origin()));
     if (signers == null || signers.isEmpty()) {
-      throw new LogException(name + ": no key of the key set signed the checkpoint of " + head.size());
+      throw new LogException(
+          name + ": no key of the keys file signed the checkpoint of " + head.size() + ", which is of " + head.origin());
     }
     return new Kept(name, new KnownHead(head, true, isTrusted(signers)));
   }
