@@ -52,7 +52,7 @@ final class LogVerifier {
 
   private LogReport verify(List<Judged> spans) {
     if (origins.isEmpty()) {
-      throw new LogException("the key set names no log; save again what the service serves");
+      throw new LogException("the keys file names no log; save again what the service serves");
     }
     sort(spans);
     kept.forEach(each -> log(each.head.head().origin()));
@@ -78,7 +78,8 @@ final class LogVerifier {
     List<LogKey> signers = note.signers(keys.ofLog(head.origin()));
     if (signers == null || signers.isEmpty()) {
       throw new LogException(
-          name + ": no key of the keys file signed the checkpoint of " + head.size() + ", which is of " + head.origin());
+          name + ": no key of the keys file signed the checkpoint of " + head.size()
+              + ", which is of " + head.origin());
     }
     return new Kept(name, new KnownHead(head, true, isTrusted(signers)));
   }
