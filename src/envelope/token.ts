@@ -17,7 +17,7 @@ export function encodeToken(envelope: Buffer, length = envelope.length): string 
 
 /** Prefixes of texts that are no tokens of this service, and whose they are: docs/TOKENS.md. */
 const reserved: ReadonlyMap<string, string> = new Map([
-  ["fl1.", "what a client library seals, and opens, by itself"],
+  ["fl1.", "what a client library seals and opens by itself"],
   ["fh1.", "public-key sealing"],
   ["fp1.", "public-key sealing"],
   ["fb1.", "blind indexes"],
@@ -28,7 +28,7 @@ const subjectKind = 0x03;
 
 /** Of one that this release does not have. It is told by its prefix or its kind, which anybody can read. */
 function reservedToken(what: string): KmsError {
-  return new KmsError("INVALID_ARGUMENT", `${what}, which the service does not open; it opens what EncryptPii gives`);
+  return new KmsError("INVALID_ARGUMENT", `${what}; the service opens what EncryptPii gives`);
 }
 
 /** The envelope, not yet parsed. Throws CIPHERTEXT_REJECTED, and INVALID_ARGUMENT for what is reserved. */

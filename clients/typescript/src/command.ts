@@ -164,6 +164,10 @@ try {
 } catch (error) {
   const isTold = [Failure, KeySetError, LogError, UnreadableExportError].some((kind) => error instanceof kind);
   if (!isTold) throw error;
-  process.stderr.write(`fluo-kms-verify: ${oneLine((error as Error).message)}\n`);
+  const { message } = error as Error;
   process.exitCode = error instanceof Failure ? error.exitCode : 1;
+  // Standard output holds one JSON document, also of what went wrong.
+  if (process.exitCode === 1 && process.argv.includes("--json"))
+    print(jsonText({ code: "FAILED", message, fields: [] }));
+  else process.stderr.write(`fluo-kms-verify: ${oneLine(message)}\n`);
 }

@@ -148,6 +148,7 @@ function readKey(jwk: Record<string, unknown>, at: string): { keyId: string; key
 
 /** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
 function readPublicKey(jwk: Record<string, unknown>, at: string): Uint8Array {
+  if (typeof jwk.kty !== "string") throw new Failure(`${at}.kty must be text`);
   if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
     throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
   if (jwk.alg !== undefined && !algorithms.includes(jwk.alg))

@@ -8,6 +8,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -70,7 +71,18 @@ public final class Main {
       err.println(USAGE);
       return 2;
     } catch (KeySetException | LogException | NotAnExportException e) {
-      err.println("verify: " + Printed.oneLine(e.getMessage()));
+      if (List.of(arguments).contains("--json")) {
+        // Standard output holds one JSON document, also of what went wrong.
+        Map<String, Object> failure = new LinkedHashMap<>();
+        failure.put("code", "FAILED");
+        failure.put("message", e.getMessage());
+        failure.put("fields", List.of());
+        Printed printed = new Printed();
+        printed.json(failure);
+        out.print(printed);
+      } else {
+        err.println("verify: " + Printed.oneLine(e.getMessage()));
+      }
       return 1;
     }
   }
