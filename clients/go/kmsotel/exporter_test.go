@@ -242,7 +242,7 @@ func TestARefusedSpanIsForwardedWithTheReasonOrDropped(t *testing.T) {
 		provider, exporter := w.export(t, kmsotel.WithOnRefused(policy))
 		end(w.ctx, provider, 0, 2)
 		_, span := provider.Tracer("test").Start(w.ctx, "bad")
-		span.SetAttributes(attribute.String("audit.integrity.mine", "x"))
+		span.SetAttributes(attribute.String("audit.integrity.fluo.mine", "x"))
 		span.End()
 		if err := provider.Shutdown(w.ctx); err != nil {
 			t.Fatal(err)

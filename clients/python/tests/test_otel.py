@@ -350,7 +350,7 @@ def test_forwards_or_drops_a_span_that_the_service_refuses(service, kms, on_refu
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     make_spans(provider, 1)
-    make_spans(provider, 1, **{"audit.integrity.mine": "x"})
+    make_spans(provider, 1, **{"audit.integrity.fluo.mine": "x"})
     provider.shutdown()
     stats = exporter.stats()
     assert stats.refused == 1

@@ -133,7 +133,7 @@ describe.each([
 });
 
 describe("spans that are refused", () => {
-  const reserved = { "audit.integrity.other": "x" };
+  const reserved = { "audit.integrity.fluo.other": "x" };
 
   it("go on unsigned and say why", async () => {
     const { backend, provider, exporter, end, lines } = await begin();

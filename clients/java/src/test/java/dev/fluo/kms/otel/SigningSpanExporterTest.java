@@ -117,7 +117,7 @@ class SigningSpanExporterTest {
       SigningSpanExporter exporter = exporter(client, "refused").onRefused(policy).build();
       SdkTracerProvider provider = provider(exporter);
       Tracer tracer = provider.get("test");
-      tracer.spanBuilder("bad").setAttribute("audit.integrity.own", "x").startSpan().end();
+      tracer.spanBuilder("bad").setAttribute("audit.integrity.fluo.own", "x").startSpan().end();
       tracer.spanBuilder("good").startSpan().end();
       provider.shutdown().join(60, TimeUnit.SECONDS);
       boolean isForwarded = policy == OnRefused.FORWARD;
