@@ -147,7 +147,7 @@ def _claim_of(span: ReadSpan, tenant: str, evidence: Evidence | None) -> _Claim 
 
 def _no_such_key(passed_over: int) -> str:
     others = f", which has {counted(passed_over, 'key', 'keys')} of a kind that is unknown here" if passed_over else ""
-    return f"no such key of this tenant in the keys file{others}"
+    return EXPLANATIONS["UNKNOWN_KEY"] + others
 
 
 def _claim_of_attributes(span: ReadSpan, tenant: str) -> _Claim | Verdict:

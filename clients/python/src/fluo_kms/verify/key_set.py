@@ -99,6 +99,11 @@ class KeySet:
         ids = {key.key.key_id for key in trusted}
         return replace(self, log_keys=tuple(trusted), keys={id_: key for id_, key in self.keys.items() if id_ in ids})
 
+    @property
+    def origins(self) -> list[str]:
+        """The names of the tenant's logs, in the order in which it had them. All but the last have ended."""
+        return list(dict.fromkeys(key.name for key in self.log_keys))
+
     def log_signers(self, note: Note, checkpoint: Checkpoint) -> list[LogKey] | None:
         """The keys that signed a checkpoint; None if a signature of one of them does not hold."""
         return signers_of(note, [key for key in self.log_keys if key.name == checkpoint.origin])
@@ -310,7 +315,7 @@ def _index(value: Any, at: str) -> int:
 
 
 def _date(value: Any, at: str) -> int | None:
-    """Milliseconds since 1970 of a time in the forms of signed_at, with up to 9 digits of fraction; None if missing."""
+    """Milliseconds since 1970; None if missing. The forms are those of signed_at, with up to 9 digits of a fraction."""
     if value is None:
         return None
     text = canonical_signed_at(_PAST_MILLISECONDS.sub(r"\1", value)) if isinstance(value, str) else None

@@ -105,7 +105,7 @@ def verify_log(
     """
     judged = judge_export(keys, bytes(export), tenant)
     kept = [_signed(keys, each) for name, text in checkpoints for each in _read_checkpoints(name, text)]
-    origins = list(dict.fromkeys(key.name for key in keys.log_keys))
+    origins = keys.origins
     if not origins:
         raise LogError("the keys file names no log; save again what the service serves")
     logs, apart = _by_log(judged, origins)
@@ -122,7 +122,6 @@ class _Kept:
     """A checkpoint that somebody kept."""
 
     name: str
-    note: Note
     checkpoint: Checkpoint
     head: Head
 
@@ -156,7 +155,7 @@ def _signed(keys: KeySet, kept: tuple[str, Note, Checkpoint]) -> _Kept:
     if not signers:
         where = f"the checkpoint of {checkpoint.size}, which is of {checkpoint.origin}"
         raise LogError(f"{name}: no key of the keys file signed {where}")
-    return _Kept(name, note, checkpoint, Head(checkpoint.size, checkpoint.root, True, _is_trusted(signers)))
+    return _Kept(name, checkpoint, Head(checkpoint.size, checkpoint.root, True, _is_trusted(signers)))
 
 
 def _is_trusted(signers: Iterable[LogKey]) -> bool:
@@ -169,7 +168,8 @@ class _LogSpans:
 
     held: list[Entry] = field(default_factory=list)
     """In the order of the file."""
-    changed: list[int] = field(default_factory=list)
+    changed: set[int] = field(default_factory=set)
+    """Indices of spans whose proofs do not hold."""
     findings: list[tuple[float, Finding]] = field(default_factory=list)
     """With where each comes among the others."""
 
@@ -203,7 +203,7 @@ def _by_log(spans: Sequence[Judged], origins: Sequence[str]) -> tuple[dict[str, 
         message = verdict.message or EXPLANATIONS[verdict.reason]
         log.findings.append((at + 0.5 if index is None else index, Finding(what, index, 1, name, message)))
         if index is not None and verdict.reason == "PROOF_INVALID":
-            log.changed.append(index)
+            log.changed.add(index)
     return logs, apart
 
 
@@ -240,7 +240,7 @@ def _verdict(
         log.held,
         handovers,
         [each for each in keys.unused_handovers if each.origin == origin],
-        changed=dict.fromkeys(log.changed),
+        changed=log.changed,
         heads=[*(each.head for each in kept), *recorded],
         asked=asked,
         is_ordered=is_ordered,
@@ -272,9 +272,8 @@ def _verdict(
 
 
 def _ends(keys: KeySet, origin: str) -> tuple[Checkpoint | None, Checkpoint | None]:
-    """The head at which the log ended, and that of the log before it. Every log of a tenant but the last has ended."""
-    origins = list(dict.fromkeys(key.name for key in keys.log_keys))
-    at = origins.index(origin)
-    before = origins[at - 1] if at > 0 else None
+    """The head at which the log ended, and that of the log before it."""
+    at = keys.origins.index(origin)
+    before = keys.origins[at - 1] if at > 0 else None
     heads = {each.origin: each for each in reversed(keys.ended_logs)}
     return heads.get(origin), heads.get(before) if before is not None else None

@@ -31,7 +31,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "OK": "",
     "SIGNATURE_MISMATCH": "the span or its signature was altered",
     "SPAN_MISMATCH": "the statement is about another span",
-    "UNKNOWN_KEY": "the tenant has no such key",
+    "UNKNOWN_KEY": "no such key of this tenant in the keys file",
     "KEY_STATE": "the key was not in use when the span says it was signed",
     "KEY_COMPROMISED": "the key is marked compromised",
     "PROOF_INVALID": "the log proof does not hold: the span or its proof was altered",
