@@ -363,6 +363,21 @@ def test_forwards_or_drops_a_span_that_the_service_refuses(service, kms, on_refu
     assert "audit.integrity.value" not in memory.spans[1].attributes
 
 
+def test_counts_a_dropped_span_once_when_its_batch_is_lost_later(kms, backend):
+    backend.is_down, backend.down_status = True, 400
+    losses: list[Loss] = []
+    exporter = SigningExporter(
+        OTLPSpanExporter(backend.url), kms, tenant="otel-drop-lost", on_refused="drop", on_loss=losses.append
+    )
+    provider = provider_of(exporter)
+    make_spans(provider, 2)
+    make_spans(provider, 1, **{"audit.integrity.fluo.mine": "x"})
+    provider.shutdown()
+    assert exporter.stats().lost == {"rejected": 3}
+    assert [len(loss.spans) for loss in losses] == [1, 2]
+    assert (exporter.stats().waiting_spans, exporter.stats().waiting_bytes) == (0, 0)
+
+
 def test_loses_alone_a_span_that_cannot_be_encoded(kms):
     memory = Memory()
     exporter = SigningExporter(memory, kms, tenant="otel-surrogate")

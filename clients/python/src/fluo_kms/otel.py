@@ -35,7 +35,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError('the exporter needs its extra: pip install "fluo-kms[otel]"') from missing
 
 from fluo_kms.client import KmsClient
-from fluo_kms.refusals import heard, listen_to
+from fluo_kms.refusals import listen_to, logged_refusal
 from fluo_kms.signer import Mode, RefusedSpan, SigningError, SpanResult, SpanSigner
 from fluo_kms.signing.batches import Batch
 
@@ -106,6 +106,7 @@ class _Unit:
     """A batch of the signer, and the spans in it."""
 
     spans: list[ReadableSpan]
+    """Without those that were dropped: they are counted as lost already."""
     batch: Batch
     deadline: float
     """A reading of the clock `time.monotonic`."""
@@ -258,12 +259,12 @@ class SigningExporter(SpanExporter):
 
     def _hold(self, unit: _Unit) -> None:
         """Counts a unit as waiting, under the lock."""
-        self._held_spans += len(unit.spans)
+        self._held_spans += unit.batch.spans
         self._held_bytes += unit.bytes
 
     def _release(self, unit: _Unit) -> None:
         """Counts a unit as waiting no more, under the lock."""
-        self._held_spans -= len(unit.spans)
+        self._held_spans -= unit.batch.spans
         self._held_bytes -= unit.bytes
 
     def _units_of(self, spans: Sequence[ReadableSpan], deadline: float) -> tuple[list[_Unit], list[ReadableSpan]]:
@@ -302,7 +303,7 @@ class SigningExporter(SpanExporter):
     def _has_room(self, unit: _Unit) -> bool:
         if self._queue is None or not self._units:
             return True
-        spans, size = self._held_spans + len(unit.spans), self._held_bytes + unit.bytes
+        spans, size = self._held_spans + unit.batch.spans, self._held_bytes + unit.bytes
         return spans <= self._queue.spans and size <= self._queue.bytes
 
     def _deliver_now(self, unit: _Unit) -> Cause | None:
@@ -358,19 +359,19 @@ class SigningExporter(SpanExporter):
         results = self._sign(unit, late)
         if isinstance(results, str):
             return results
-        spans = self._with_evidence(unit.spans, results)
+        spans = self._with_evidence(unit, results)
         if not spans:
             return None
         for wait in _waits(_MAX_WAIT):
-            with heard() as said:
+            with logged_refusal() as refusal:
                 is_taken = self._hand_over(spans)
             if is_taken:
                 with self._changed:
                     if not unit.is_given_up:
                         self._ledger.delivered(len(spans))
                 return None
-            if said.refusal is not None:
-                unit.why = f"the backend refuses them: {said.refusal}"
+            if refusal.line is not None:
+                unit.why = f"the backend refuses them: {refusal.line}"
                 return "rejected"
             unit.why = "the backend did not take them in time"
             if self._stopped.is_set():
@@ -414,19 +415,23 @@ class SigningExporter(SpanExporter):
         except (SigningError, InvalidStateError):
             return  # closed or answered meanwhile
 
-    def _with_evidence(self, spans: list[ReadableSpan], results: list[SpanResult]) -> list[ReadableSpan]:
-        """The spans as they are delivered."""
-        refused = [
-            (span, result) for span, result in zip(spans, results, strict=True) if isinstance(result, RefusedSpan)
-        ]
+    def _with_evidence(self, unit: _Unit, results: list[SpanResult]) -> list[ReadableSpan]:
+        """Returns the spans as they are delivered, and takes those that are dropped out of the unit."""
+        pairs = list(zip(unit.spans, results, strict=True))
+        refused = [(span, result) for span, result in pairs if isinstance(result, RefusedSpan)]
         if refused:
             self._ledger.refused(len(refused), refused[0][1])
         if refused and self._drops_refused:
-            self._lose("rejected", [span for span, _ in refused], _unsigned(refused[0][1])[_UNSIGNED_REASON])
+            pairs = [(span, result) for span, result in pairs if not isinstance(result, RefusedSpan)]
+            with self._changed:
+                is_mine = not unit.is_given_up
+                if is_mine:
+                    unit.spans = [span for span, _ in pairs]
+            if is_mine:
+                self._lose("rejected", [span for span, _ in refused], _unsigned(refused[0][1])[_UNSIGNED_REASON])
         return [
             _ExtendedSpan(span, _unsigned(result) if isinstance(result, RefusedSpan) else result.attributes)
-            for span, result in zip(spans, results, strict=True)
-            if not (self._drops_refused and isinstance(result, RefusedSpan))
+            for span, result in pairs
         ]
 
     def _hand_over(self, spans: list[ReadableSpan]) -> bool:

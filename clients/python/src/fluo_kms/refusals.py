@@ -30,56 +30,58 @@ _LINE = "Failed to export "
 _CODE = "code: %s"
 
 
-class Heard:
-    """Findings in the log of a thread during an export."""
+class Refusal:
+    """The outcome of an export, as its log says it."""
 
     def __init__(self) -> None:
-        self.refusal: str | None = None
-        """The line of a final refusal."""
+        self.line: str | None = None
+        """The line of a final refusal; None without one."""
 
 
 class _Listener(logging.Filter):
-    """Hears the lines of the threads that listen, and passes all on."""
+    """Looks for refusals in the lines of threads that export, and passes all lines on."""
 
     def __init__(self) -> None:
         super().__init__()
         self._threads = threading.local()
 
     @contextmanager
-    def heard(self) -> Iterator[Heard]:
-        heard = self._threads.heard = Heard()
+    def logged_refusal(self) -> Iterator[Refusal]:
+        """Collects the refusal that this thread logs within the context."""
+        refusal = self._threads.refusal = Refusal()
         try:
-            yield heard
+            yield refusal
         finally:
-            self._threads.heard = None
+            self._threads.refusal = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        heard: Heard | None = getattr(self._threads, "heard", None)
-        if heard is not None and _is_refusal(record):
-            heard.refusal = record.getMessage()
+        refusal: Refusal | None = getattr(self._threads, "refusal", None)
+        if refusal is not None and _is_refusal(record):
+            refusal.line = record.getMessage()
         return True
 
 
 _LISTENER = _Listener()
 
-heard = _LISTENER.heard
+logged_refusal = _LISTENER.logged_refusal
 
 
 def listen_to(delegate: object) -> None:
-    """Has the loggers of a delegate heard if it is one of OpenTelemetry's own, or derived from one."""
+    """Listens to the loggers of a delegate that is one of OpenTelemetry's own, or derived from one."""
     for module in {each.__module__ for each in type(delegate).__mro__}:
         logger = logging.getLogger(module)
         if module.startswith(_EXPORTERS) and _LISTENER not in logger.filters:
-            # Before the filter by which some of these leave out what they said a short time ago.
+            # Before the filter by which some of these drop lines that they logged a short time ago.
             logger.filters.insert(0, _LISTENER)
 
 
 def _is_refusal(record: logging.LogRecord) -> bool:
     template = str(record.msg)
     before, has_code, _ = template.partition(_CODE)
-    if not template.startswith(_LINE) or not has_code or not isinstance(record.args, tuple):
+    at = before.count("%s")
+    if not template.startswith(_LINE) or not has_code or not isinstance(record.args, tuple) or at >= len(record.args):
         return False
-    code: Any = record.args[before.count("%s")]
+    code: Any = record.args[at]
     if isinstance(code, int):
         return code not in _REPEATED_STATUSES
     name = getattr(code, "name", None)  # of grpc.StatusCode
