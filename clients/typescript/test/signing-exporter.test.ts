@@ -287,6 +287,17 @@ describe("spans that are lost", () => {
     expect(exporter.stats().lost).toEqual({ shutdown: 51 });
   });
 
+  it("are counted by the shutdown when the other exporter does not call back", async () => {
+    const { promise: isCalled, resolve: called } = Promise.withResolvers<void>();
+    const hung: SdkExporter<ReadableSpan> = { export: () => called(), shutdown: async () => {} };
+    const { provider, exporter, end, lost } = await begin({}, hung);
+    end(2);
+    await provider.forceFlush();
+    await isCalled;
+    expect(await exporter.shutdown(0)).toBe(2);
+    expect(lost).toEqual([["shutdown", 2, "the exporter is shut down"]]);
+  });
+
   it("are counted by the shutdown, those that the service was not given yet among them", async () => {
     const { provider, exporter, end } = await begin();
     proxy.setOpen(false);

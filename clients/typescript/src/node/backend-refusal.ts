@@ -8,14 +8,14 @@ const repeatedStatuses: readonly number[] = [429, 502, 503, 504];
 const repeatedCodes: readonly number[] = [
   ...[Code.Canceled, Code.DeadlineExceeded, Code.Aborted, Code.OutOfRange, Code.Unavailable, Code.DataLoss],
 ];
-const leastStatus = 100;
-const mostSaid = 500;
+const minHttpStatus = 100;
+const maxBodyLength = 500;
 
 /** Returns what the backend said if the error of an OTLP exporter is a final refusal. An error without a code of HTTP or gRPC is none. */
 export function refusalOf(error: unknown): string | undefined {
   const { code, message, data } = error as { code?: unknown; message: string; data?: unknown };
   if (typeof code !== "number") return undefined;
-  if (code < leastStatus) return isRepeatedCode(code, error as StatusObject) ? undefined : message;
+  if (code < minHttpStatus) return isRepeatedCode(code, error as StatusObject) ? undefined : message;
   if (repeatedStatuses.includes(code)) return undefined;
   const body = typeof data === "string" ? readable(data) : "";
   return [`${code} ${message}`, body].filter((part) => part !== "").join(": ");
@@ -31,5 +31,5 @@ function readable(body: string): string {
   return body
     .replaceAll(/[\p{C}\uFFFD]+/gu, " ")
     .trim()
-    .slice(0, mostSaid);
+    .slice(0, maxBodyLength);
 }

@@ -270,7 +270,8 @@ class Exporter<Span extends SdkSpan> {
       return true;
     } catch (error) {
       const isRejected = error instanceof RejectedError;
-      const { message } = error as Error;
+      const { signal } = item.given;
+      const { message } = (isRejected || !signal.aborted ? error : signal.reason) as Error;
       const why = isRejected || item.trouble === undefined ? message : `${message}: ${item.trouble}`;
       this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, spans, why);
       return false;
@@ -290,10 +291,11 @@ class Exporter<Span extends SdkSpan> {
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(2 * backoffMs, maxBackoffMs)) {
       signal.throwIfAborted();
       try {
-        return await this.#handOn(spans);
+        return await this.#handOn(spans, signal);
       } catch (error) {
         const refusal = refusalOf(error);
         if (refusal !== undefined) throw new RejectedError(refusal, { cause: error });
+        signal.throwIfAborted();
         item.trouble = `the backend does not take spans: ${(error as Error).message}`;
         this.#log("delivery", `${item.trouble}; it is tried again`);
       }
@@ -301,21 +303,24 @@ class Exporter<Span extends SdkSpan> {
     }
   }
 
-  async #handOn(spans: Span[]): Promise<void> {
+  /** Resolves once the other exporter has delivered the spans. When `signal` aborts before, they may still arrive. */
+  async #handOn(spans: Span[], signal: AbortSignal): Promise<void> {
     const { untraced } = await this.#otel!;
-    let timer: NodeJS.Timeout | undefined;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const aborted = () => reject(signal.reason);
+    const timer = setTimeout(() => reject(new Error("the exporter did not call back")), hungMs);
+    signal.addEventListener("abort", aborted, { once: true });
     try {
-      await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(() => reject(new Error("the exporter did not call back")), hungMs);
-        untraced(() =>
-          this.#delegate.export(spans, ({ code, error }) => {
-            if (code === succeeded) resolve();
-            else reject(error ?? new Error("the export failed"));
-          }),
-        );
-      });
+      untraced(() =>
+        this.#delegate.export(spans, ({ code, error }) => {
+          if (code === succeeded) resolve();
+          else reject(error ?? new Error("the export failed"));
+        }),
+      );
+      await promise;
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
     }
   }
 
