@@ -15,8 +15,8 @@ export class JsonNumber {
   }
 }
 
-/** A number of RFC 8259. */
-export const numberForm = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
+/** A number of RFC 8259: its sign, whole part, fraction and exponent. */
+export const numberForm = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/;
 
 const maxLevels = 512;
 const [quote, backslash] = [0x22, 0x5c];

@@ -102,8 +102,7 @@ const maxDigits = 20;
 
 /** From `first` to below `end`. Undefined for what is not whole: decided on the digits, for a double does not hold every integer. */
 function integerOf(value: JsonTree, first: bigint, end: bigint): bigint | undefined {
-  const [, sign, whole = "", fraction = "", exponent = "0"] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:e(.+))?$/i.exec(spellingOf(value) ?? "") ?? [];
+  const [, sign, whole = "", fraction = "", exponent = "0"] = numberForm.exec(spellingOf(value) ?? "") ?? [];
   if (sign === undefined) return undefined;
   const digits = (whole + fraction).replace(/^0+/, "");
   let length = digits.length;
