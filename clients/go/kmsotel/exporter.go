@@ -24,10 +24,12 @@ func New(ctx context.Context, delegate otlptrace.Client, client kmsv1.KmsService
 		option(&s)
 	}
 	signing := newSigningClient(delegate, client, tenant, s)
-	exporter, err := otlptrace.New(ctx, signing)
-	if err == nil {
-		signing.gauges, err = signing.observeWaiting()
+	var err error
+	if signing.gauges, err = signing.observeWaiting(); err != nil {
+		signing.abort()
+		return nil, err
 	}
+	exporter, err := otlptrace.New(ctx, signing) // starts the delegate, so it comes last
 	if err != nil {
 		signing.abort()
 		return nil, err

@@ -62,7 +62,7 @@ func (i *item) encode() ([][]byte, error) {
 	return encoded, nil
 }
 
-// passes says whether a failure of a batch may pass: it is tried again. For good the service refuses only what is wrong
+// passes says whether a failure of a batch may pass: it is tried again. The service refuses for good only what is wrong
 // in the batch itself.
 func passes(err error) bool {
 	switch status.Code(err) {

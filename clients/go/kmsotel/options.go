@@ -78,7 +78,7 @@ func WithOnRefused(policy OnRefused) Option { return func(s *settings) { s.onRef
 // must not wait.
 func WithOnLoss(onLoss func(Loss)) Option { return func(s *settings) { s.onLoss = onLoss } }
 
-// WithOnLost is [WithOnLoss] for a function that need not know why.
+// WithOnLost is [WithOnLoss] for a function that does not need the error.
 func WithOnLost(onLost func(cause Cause, spans int)) Option {
 	return WithOnLoss(func(loss Loss) { onLost(loss.Cause, loss.Spans) })
 }
@@ -86,8 +86,8 @@ func WithOnLost(onLost func(cause Cause, spans int)) Option {
 // WithDeliveryAge gives a batch up after so long in the queue, in place of 1 h.
 func WithDeliveryAge(age time.Duration) Option { return func(s *settings) { s.deliveryAge = age } }
 
-// WithMeterProvider has the gauges fluo.kms.exporter.waiting.spans and fluo.kms.exporter.waiting.bytes, with the
-// attribute fluo.kms.tenant, read from this provider in place of the global one, until the shutdown.
+// WithMeterProvider registers the gauges fluo.kms.exporter.waiting.spans and fluo.kms.exporter.waiting.bytes, with the
+// attribute fluo.kms.tenant, at this provider in place of the global one, until the shutdown.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(s *settings) { s.meters = provider }
 }

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Matches the error by which otlptracehttp tells of a response, whose type has no code. It writes so only of those that
-// must not be repeated; others, such as 503, have another form.
+// httpRefusalForm matches otlptracehttp's error for a response that must not be repeated: its type has no code. The
+// error for other responses, such as 503, has another form.
 var httpRefusalForm = regexp.MustCompile(`\Afailed to send to [^\n]*: (\d{3}) [^\n]*\(body: `)
 
 // isRefusal says whether an error of a delegate is the backend's refusal of an export that OTLP forbids to repeat: by

@@ -22,7 +22,7 @@ const (
 	Shutdown Cause = "shutdown"
 )
 
-// Loss is what [WithOnLoss] tells.
+// Loss is spans that do not arrive, as [WithOnLoss] reports them.
 type Loss struct {
 	Cause Cause
 	// Spans is at least 1.

@@ -14,8 +14,8 @@ type LogOptions struct {
 	Tenant string
 	// Checkpoints were kept by the caller. They alone show that whoever has the key rewrote the log, or cut off its end.
 	Checkpoints []KeptCheckpoints
-	// From and To bound the entries that must be there: behind the first From, until To. Without them those are from the
-	// first span, or the smallest kept checkpoint, to the end of the largest checkpoint, kept or in a span's proof.
+	// From and To are sizes of the log: the entries with the indices From to To-1 must be there. Nil for From is the first
+	// span, or the smallest kept checkpoint; nil for To is the largest checkpoint, kept or in a span's proof.
 	From, To *uint64
 	// AnyOrder says that the export is in no order, as from a store that keeps none.
 	AnyOrder bool
@@ -28,8 +28,8 @@ type KeptCheckpoints struct {
 	Text string
 }
 
-// LogReport says of each log that the spans of an export are of whether they are all that they should be. In JSON it
-// is what the command prints.
+// LogReport says, for each log that an export has spans of, whether the spans are complete. In JSON it is what the
+// command prints.
 type LogReport struct {
 	// OK says that there are spans of each log, and nothing was found.
 	OK   bool       `json:"ok"`
@@ -115,7 +115,7 @@ func Log(keys *KeySet, export []byte, options LogOptions) (*LogReport, error) {
 		logs, _ = logNamed(logs, head.origin)
 	}
 	if len(logs) > 1 && (from != nil || to != nil) {
-		return nil, fmt.Errorf("the spans are of several logs (%s); --from and --to are for one", namesOf(logs))
+		return nil, fmt.Errorf("the spans are of several logs (%s); from and to are for one", namesOf(logs))
 	}
 	report := &LogReport{OK: len(logs) > 0, Logs: []LogAudit{}, SignedApart: apart}
 	for _, log := range logs {

@@ -58,7 +58,7 @@ final class LogVerifier {
     kept.forEach(each -> log(each.head.head().origin()));
     if (logs.size() > 1 && (options.from().isPresent() || options.to().isPresent())) {
       String names = String.join(", ", logs.keySet());
-      throw new LogException("the spans are of several logs (" + names + "); --from and --to are for one");
+      throw new LogException("the spans are of several logs (" + names + "); from and to are for one");
     }
     return new LogReport(logs.entrySet().stream().map(each -> audited(each.getKey(), each.getValue())).toList(), apart);
   }
