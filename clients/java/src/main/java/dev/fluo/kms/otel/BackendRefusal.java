@@ -10,7 +10,7 @@ import java.util.Set;
 /** Refusals of a backend that are final: OTLP forbids to send the same again. */
 final class BackendRefusal {
   private static final Set<Integer> REPEATED = Set.of(429, 502, 503, 504);
-  private static final int MOST_SAID = 500;
+  private static final int MAX_BODY_LENGTH = 500;
 
   private BackendRefusal() {}
 
@@ -61,6 +61,6 @@ final class BackendRefusal {
   /** Returns the text in a body, and no more than 500 characters: OTLP's own bodies are protobuf. */
   private static String readable(byte[] body) {
     String text = new String(body, StandardCharsets.UTF_8).replaceAll("[\\p{C}\uFFFD]+", " ").strip();
-    return text.substring(0, Math.min(text.length(), MOST_SAID));
+    return text.substring(0, Math.min(text.length(), MAX_BODY_LENGTH));
   }
 }

@@ -4,9 +4,9 @@ import io.opentelemetry.sdk.trace.data.SpanData;
 import java.util.List;
 
 /**
- * Spans that will not come to the backend by this exporter.
+ * Spans that this exporter will not deliver.
  *
- * @param cause what they are counted by
+ * @param cause the count that they are in
  * @param spans as they were given, or with the attributes that they have by now
  * @param why in words: what the service or the backend said, if one of them refused the spans
  */

@@ -3,7 +3,7 @@ package dev.fluo.kms.otel;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import java.util.List;
 
-/** Is told of each loss, at once and on a thread of the exporter's or of the processor's: it must not block. */
+/** Listener of losses. It is called on a thread of the exporter or of the processor, and must not block. */
 @FunctionalInterface
 public interface LossListener {
   /**

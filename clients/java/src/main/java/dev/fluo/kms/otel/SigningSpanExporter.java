@@ -139,11 +139,11 @@ public final class SigningSpanExporter implements SpanExporter {
       parcel.signedBy(signer.sign(parcel.batch(), parcel.leftOf(timeout)));
       return courier.deliver(parcel, timeout, LossCause.TIMEOUT);
     } catch (TimeoutException e) {
-      loseUnless(!parcel.settle(), LossCause.TIMEOUT, parcel, "the service did not answer those before them");
+      loseUnlessSettled(LossCause.TIMEOUT, parcel, "the service did not answer those before them");
     } catch (IllegalStateException e) {
-      loseUnless(!parcel.settle(), LossCause.SHUTDOWN, parcel, "the exporter is shut down");
+      loseUnlessSettled(LossCause.SHUTDOWN, parcel, "the exporter is shut down");
     } catch (InterruptedException e) {
-      loseUnless(!parcel.settle(), LossCause.SHUTDOWN, parcel, "the processor was interrupted");
+      loseUnlessSettled(LossCause.SHUTDOWN, parcel, "the processor was interrupted");
       throw e;
     } finally {
       direct.remove(parcel);
@@ -151,8 +151,9 @@ public final class SigningSpanExporter implements SpanExporter {
     return false;
   }
 
-  private void loseUnless(boolean isSettled, LossCause cause, Parcel parcel, String why) {
-    if (!isSettled) {
+  /** Counts a parcel as lost unless it was settled before. */
+  private void loseUnlessSettled(LossCause cause, Parcel parcel, String why) {
+    if (parcel.settle()) {
       account.lost(cause, parcel.spans(), why);
     }
   }
@@ -260,7 +261,7 @@ public final class SigningSpanExporter implements SpanExporter {
     threads.forEach(Thread::interrupt);
     if (queue != null) {
       for (Parcel parcel : queue.drain()) {
-        loseUnless(!parcel.settle(), LossCause.SHUTDOWN, parcel, "the exporter was shut down before");
+        loseUnlessSettled(LossCause.SHUTDOWN, parcel, "the exporter was shut down before");
       }
     }
     gauges.forEach(ObservableLongGauge::close);
@@ -350,21 +351,21 @@ public final class SigningSpanExporter implements SpanExporter {
       return this;
     }
 
-    /** Is told of each loss, and why; at once and on a thread of the exporter's or of the processor's: it must not block. */
+    /** Calls the listener with each loss, on a thread of the exporter or of the processor. It must not block. */
     public Builder onLoss(Consumer<Loss> listener) {
       this.listener = listener;
       return this;
     }
 
-    /** Is told of each loss, as by {@link #onLoss}, but not why. */
+    /** Calls the listener with the cause and the spans of each loss, as {@link #onLoss} does. The last listener counts. */
     public Builder onLost(LossListener listener) {
       return onLoss(loss -> listener.lost(loss.cause(), loss.spans()));
     }
 
     /**
-     * Reads the gauges {@code fluo.kms.exporter.waiting.spans} and {@code fluo.kms.exporter.waiting.bytes}, with the
-     * attribute {@code fluo.kms.tenant}, until the shutdown. Unless said nobody does: an exporter is made before the SDK
-     * that is global.
+     * Registers the gauges {@code fluo.kms.exporter.waiting.spans} and {@code fluo.kms.exporter.waiting.bytes}, with the
+     * attribute {@code fluo.kms.tenant}, at this provider, until the shutdown. By default there are none: an exporter is
+     * built before the global SDK.
      */
     public Builder meterProvider(MeterProvider meterProvider) {
       this.meterProvider = meterProvider;
