@@ -26,8 +26,6 @@ export interface RefusingRelay {
   address: string;
   /** Codes of the streams that were refused. */
   refused: readonly grpc.status[];
-  /** Streams that began after the refusals. */
-  readonly passed: number;
   stop(): void;
 }
 
@@ -42,7 +40,6 @@ export async function startRefusingRelay(options: RelayOptions): Promise<Refusin
   const client = new grpc.Client(service, grpc.credentials.createInsecure());
   const refused: grpc.status[] = [];
   let phase: "cut" | "refused" | "passed" = "cut";
-  let passed = 0;
   /** Streams begin once it has resolved. */
   let ready = Promise.resolve();
 
@@ -68,7 +65,6 @@ export async function startRefusingRelay(options: RelayOptions): Promise<Refusin
       refuseStream(stream, refusal);
       return;
     }
-    if (began === "passed") passed += 1;
     const call = client.makeBidiStreamRequest(path, same, same, bearer(token));
     stream.on("data", (batch: Buffer) => call.write(batch));
     stream.on("end", () => call.end());
@@ -103,9 +99,6 @@ export async function startRefusingRelay(options: RelayOptions): Promise<Refusin
   return {
     address: `127.0.0.1:${proxy.port}`,
     refused,
-    get passed() {
-      return passed;
-    },
     stop() {
       proxy.close();
       server.forceShutdown();
