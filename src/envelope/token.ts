@@ -15,7 +15,7 @@ export function encodeToken(envelope: Buffer, length = envelope.length): string 
   return prefix + envelope.toString("base64url", 0, length);
 }
 
-/** Prefixes of texts that are no tokens of this service, and whose they are: docs/TOKENS.md. */
+/** Reserved prefixes of texts that this service does not open, and their purposes: docs/TOKENS.md. */
 const reserved: ReadonlyMap<string, string> = new Map([
   ["fl1.", "what a client library seals and opens by itself"],
   ["fh1.", "public-key sealing"],
@@ -26,7 +26,7 @@ const reserved: ReadonlyMap<string, string> = new Map([
 /** Kind of an envelope that is reserved for tokens of subjects. */
 const subjectKind = 0x03;
 
-/** Of one that this release does not have. It is told by its prefix or its kind, which anybody can read. */
+/** Error for a reserved token. It names the prefix or the kind, which anybody can read. */
 function reservedToken(what: string): KmsError {
   return new KmsError("INVALID_ARGUMENT", `${what}; the service opens what EncryptPii gives`);
 }

@@ -44,7 +44,7 @@ const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
 const publicKeyBytes = 32;
 const hashBytes = 32;
 
-/** Of a text in UTF-8. Throws a Failure that names the member that is wrong. */
+/** Reads a key set, JSON in UTF-8. Throws a Failure that names the member that is wrong. */
 export function readKeySet(bytes: Uint8Array): KeySet {
   const { keys, handovers, unused_handovers, ended_logs, ...rest } = (parseKeys(bytes) ?? {}) as Record<
     string,
