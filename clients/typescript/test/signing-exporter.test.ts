@@ -298,6 +298,22 @@ describe("spans that are lost", () => {
     expect(lost).toEqual([["shutdown", 2, "the exporter is shut down"]]);
   });
 
+  it("are counted by a shutdown that overtakes the first export", async () => {
+    const { provider, exporter, end } = await begin({ queue: null });
+    const { promise: isCalled, resolve: called } = Promise.withResolvers<void>();
+    const begun = exporter.export.bind(exporter);
+    exporter.export = (spans, resultCallback) => {
+      begun(spans, resultCallback);
+      called();
+    };
+    proxy.setOpen(false);
+    end(2);
+    const flushed = provider.forceFlush().catch(() => {});
+    await isCalled;
+    expect(await exporter.shutdown(0)).toBe(2);
+    await flushed;
+  });
+
   it("are counted by the shutdown, those that the service was not given yet among them", async () => {
     const { provider, exporter, end } = await begin();
     proxy.setOpen(false);

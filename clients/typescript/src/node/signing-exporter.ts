@@ -144,6 +144,8 @@ class Exporter<Span extends SdkSpan> {
   readonly #direct = new Set<Item<Span>>();
   #otel: Promise<Otel> | undefined;
   #shutdown: Promise<number> | undefined;
+  /** Whether the time of the shutdown is over: what is left is given up. */
+  #isGivenUp = false;
 
   constructor(kms: { channel: GrpcChannel }, delegate: SdkExporter<Span>, options: SigningExporterOptions<Span>) {
     const { tenant, mode = SignMode.LOG, queue = {}, onLost, meterProvider } = options;
@@ -232,6 +234,7 @@ class Exporter<Span extends SdkSpan> {
 
   async #deliverDirectly(item: Item<Span>): Promise<void> {
     this.#direct.add(item);
+    if (this.#isGivenUp) item.given.abort(shutDown);
     try {
       item.signed = this.#signed(item);
       const isDelivered = await this.#deliver(item, "timeout");
@@ -417,6 +420,7 @@ class Exporter<Span extends SdkSpan> {
   async #end(timeoutMs: number): Promise<number> {
     const isFlushed = await withinTime(timeoutMs, this.#drained());
     if (!isFlushed) {
+      this.#isGivenUp = true;
       for (const item of [...(this.#queue?.waiting() ?? []), ...this.#direct]) item.given.abort(shutDown);
       this.#queue?.end();
       await this.#drained();
