@@ -3,7 +3,7 @@ import { explanations, type LogReport, type LogResult, type Verdict } from "./ve
 
 export interface Report {
   ok: boolean;
-  /** Of one line each, whoever wrote what is in them. */
+  /** To print by oneLine: others wrote parts of them. */
   lines: string[];
   json: unknown;
 }
@@ -72,8 +72,16 @@ function entriesText(verdicts: readonly Verdict[], without: string): string {
 function spanJson(verdict: Verdict) {
   const { traceId, spanId, verified, message, keyId, keyState, signedAt, log, leafIndex } = verdict;
   return {
-    ...{ trace_id: traceId, span_id: spanId, verified, reason: reasonOf(verdict), message },
-    ...{ key_id: keyId, key_state: keyState, signed_at: signedAt, log, leaf_index: leafIndex },
+    trace_id: traceId,
+    span_id: spanId,
+    verified,
+    reason: reasonOf(verdict),
+    message,
+    key_id: keyId,
+    key_state: keyState,
+    signed_at: signedAt,
+    log,
+    leaf_index: leafIndex,
   };
 }
 
@@ -99,7 +107,10 @@ function logLines(log: LogResult, anyOrder: boolean): string[] {
   ];
   const range = from === to ? "no entries" : `entries ${from} to ${to - 1}`;
   const rows = findings.map(({ what, leafIndex = "-", span = "-", message }) => [
-    ...[what, `entry ${leafIndex}`, span, message],
+    what,
+    `entry ${leafIndex}`,
+    span,
+    message,
   ]);
   const about = [...endTexts(log), ...table(rows), ...checkpoints.map(checkpointText), ...notChecked(log, anyOrder)];
   return [`log ${origin}, ${range}: ${counts.join(", ")}`, ...[...about, lastText(log)].map((line) => `  ${line}`)];
@@ -142,10 +153,18 @@ function logJson({ origin, endedAt, follows, from, to, spans, handovers, announc
     origin,
     ...(endedAt !== undefined && { ended_at: endedAt }),
     ...(follows && { follows: follows.origin }),
-    ...{ from, to, spans, handovers, announced },
+    from,
+    to,
+    spans,
+    handovers,
+    announced,
     checkpoints: about.checkpoints.map(({ name, size, agrees = null }) => ({ file: name, size, agrees })),
     findings: about.findings.map(({ what, leafIndex = null, count, span = null, message }) => ({
-      ...{ what, leaf_index: leafIndex, count, span, message },
+      what,
+      leaf_index: leafIndex,
+      count,
+      span,
+      message,
     })),
   };
 }

@@ -19,10 +19,17 @@ export interface AuditedEntry extends HistoryEntry {
 
 /** One thing that is wrong with a log. */
 export interface LogFinding {
-  /** The last four are of a span alone, for which it does not verify. */
+  /** "changed", "foreign", "unproven" and "unreadable" are of a single span that does not verify. */
   what:
-    | ("missing" | "reordered" | "repeated" | "rewritten" | "compromised")
-    | ("changed" | "foreign" | "unproven" | "unreadable");
+    | "missing"
+    | "reordered"
+    | "repeated"
+    | "rewritten"
+    | "compromised"
+    | "changed"
+    | "foreign"
+    | "unproven"
+    | "unreadable";
   /** Where in the log it begins; undefined for a span that claims no place in it. */
   leafIndex: number | undefined;
   /** How many entries it may be about. */
