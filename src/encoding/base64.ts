@@ -9,6 +9,12 @@ export function canonicalBase64(text: string): Uint8Array | undefined {
   return bytes.toString("base64") === text ? bytes : undefined;
 }
 
+/** The bytes of a text that is no secret, in either alphabet, padded or not, but of no other spelling; undefined for any other text. */
+export function eitherBase64(text: string): Uint8Array | undefined {
+  const standard = text.replaceAll("-", "+").replaceAll("_", "/");
+  return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(text.length / 4) * 4, "="));
+}
+
 /** The bytes of unpadded base64url (RFC 4648 §5) that is no secret; undefined for any other text. */
 export function canonicalBase64Url(text: string): Uint8Array | undefined {
   const bytes = Buffer.from(text, "base64url");

@@ -1,6 +1,7 @@
 /** Scalars in the JSON of protobuf messages. protobuf-es reads numbers by BigInt and Number, in all spellings that these take: here they are read before. */
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { invalidField, type KmsError } from "../errors.ts";
+import { eitherBase64 } from "./base64.ts";
 import { nearestDouble, SpelledNumber, wholeNumber } from "./json-number.ts";
 
 /** The value of a scalar or an enum, or of an item of a list of them, which is not null. */
@@ -34,6 +35,15 @@ function readField(field: DescField, value: unknown, read: ScalarReader): unknow
 function readValue(field: DescField, value: unknown, read: ScalarReader): unknown {
   if (value === null) return null;
   return field.message === undefined ? read(field, value) : readScalars(field.message, value, read);
+}
+
+/** As {@link readNumber}, and bytes of spans in their one spelling: what is signed must be what a verifier reads from the same text. */
+export function readCallScalar(field: DescField, value: unknown): unknown {
+  const isOfSpan = field.scalar === ScalarType.BYTES && field.parent.file.name === "fluo/kms/v1/span";
+  if (!isOfSpan || typeof value !== "string") return readNumber(field, value);
+  const bytes = eitherBase64(value);
+  if (bytes === undefined) throw invalidField(field.name, "must be base64, without white space or stray bits");
+  return Buffer.from(bytes).toString("base64");
 }
 
 /** A number of a numeric field in JSON's spelling, as protobuf-es reads it exactly; other fields' values as they are. Throws INVALID_ARGUMENT. */

@@ -29,6 +29,9 @@ it.each([
   ["dropped_events_count", '"droppedEventsCount":"+3"'],
   ["kind", '"kind":1.5'],
   ["trace_state", '"traceState":9007199254740993'],
+  ["bytes_value", '"attributes":[{"key":"a","value":{"bytesValue":"YR=="}}]'],
+  ["bytes_value", '"attributes":[{"key":"a","value":{"bytesValue":"YQ==YQ=="}}]'],
+  ["bytes_value", '"attributes":[{"key":"a","value":{"bytesValue":" YQ=="}}]'],
 ])("refuses %s in %s, and makes no key", async (field, members) => {
   const { status, text } = await sign("rounded", members);
   expect(status).toBe(400);
@@ -39,6 +42,7 @@ it.each([
 it.each([
   '"startTimeUnixNano":"1700000000000000001"',
   '"startTimeUnixNano":1700000000000000001',
+  '"attributes":[{"key":"a","value":{"bytesValue":"-_8"}}]',
   '"startTimeUnixNano":1.700000000000000001e18',
   '"attributes":[{"key":"a","value":{"intValue":9223372036854775807}}]',
   '"startTimeUnixNano":9007199254740991',

@@ -5,7 +5,7 @@
 import { type DescField, fromJson, type JsonValue, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { SignSpansRequestSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { invalidField, KmsError } from "../../errors.ts";
-import { canonicalBase64 } from "../../encoding/base64.ts";
+import { eitherBase64 } from "../../encoding/base64.ts";
 import { readNumber, readScalars } from "../../encoding/protobuf-json.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
@@ -48,7 +48,7 @@ function encode(resourceSpans: unknown): Uint8Array | KmsError {
 function readScalar(field: DescField, value: unknown): unknown {
   if (field.scalar !== ScalarType.BYTES || typeof value !== "string") return readNumber(field, value);
   const idLength = idBytes.get(field.name);
-  const bytes = idLength === undefined ? base64Bytes(value) : readId(value, idLength);
+  const bytes = idLength === undefined ? eitherBase64(value) : readId(value, idLength);
   if (bytes === undefined)
     throw invalidField(
       field.name,
@@ -58,17 +58,12 @@ function readScalar(field: DescField, value: unknown): unknown {
 }
 
 function readId(text: string, length: number): Uint8Array | undefined {
-  const bytes = text.length === 2 * length ? hexBytes(text) : base64Bytes(text);
+  const bytes = text.length === 2 * length ? hexBytes(text) : eitherBase64(text);
   return text === "" || bytes?.length === length ? bytes : undefined;
 }
 
 function hexBytes(id: string): Uint8Array | undefined {
   return /^[0-9a-f]*$/i.test(id) ? Buffer.from(id, "hex") : undefined;
-}
-
-function base64Bytes(text: string): Uint8Array | undefined {
-  const standard = text.replaceAll("-", "+").replaceAll("_", "/");
-  return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(text.length / 4) * 4, "="));
 }
 
 /** What protobuf-es says, by OTLP's names and without the value that it quotes: a span's content is not for messages. */
