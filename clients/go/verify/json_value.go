@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -103,10 +104,30 @@ func (r *jsonReader) token() (json.Token, error) {
 	token, err := r.Token()
 	if text, ok := token.(string); ok && strings.Contains(text, "\ufffd") {
 		if spelling := r.text[start:r.InputOffset()]; !wholeSurrogates.MatchString(spelling) {
-			return "\xff" + spelling, err
+			return withHalves(spelling[strings.IndexByte(spelling, '"')+1 : len(spelling)-1]), err
 		}
 	}
 	return token, err
+}
+
+var escapesAndText = regexp.MustCompile(`\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]+`)
+
+// withHalves returns what is between the quotes of a string of JSON, each half of a surrogate pair as the three bytes
+// that UTF-8 would have for it, so that two spellings of one name are the same.
+func withHalves(spelling string) string {
+	var text strings.Builder
+	for _, piece := range escapesAndText.FindAllString(spelling, -1) {
+		if len(piece) == 6 && piece[1] == 'u' {
+			if unit, _ := strconv.ParseUint(piece[2:], 16, 16); unit&0xf800 == 0xd800 {
+				text.Write([]byte{0xed, 0x80 | byte(unit>>6)&0x3f, 0x80 | byte(unit)&0x3f})
+				continue
+			}
+		}
+		var decoded string
+		_ = json.Unmarshal([]byte(`"`+piece+`"`), &decoded) // it is JSON: the whole was checked
+		text.WriteString(decoded)
+	}
+	return text.String()
 }
 
 // decodeText returns JSON text as a string, without a byte order mark.

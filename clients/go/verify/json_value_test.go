@@ -32,3 +32,16 @@ func TestJSONIsReadStrictly(t *testing.T) {
 		}
 	}
 }
+
+func TestAMemberWithHalfASurrogatePairIsThereTwiceInAnySpelling(t *testing.T) {
+	for _, text := range []string{`{"\ud800":1,"\ud800":2}`, `{"a\uD800":1, "\u0061\ud800":2}`, `{"x":{"\ude00\ud83d":1,"\uDE00\uD83D":2}}`} {
+		if _, flaw, err := parseJSON(text); flaw == nil || err != nil {
+			t.Errorf("%s: %v, %v", text, flaw, err)
+		}
+	}
+	for _, text := range []string{`{"\ud800":1,"\ud801":2}`, `{"\ud800":1,"\ufffd":2}`, `{"\\ud800":1,"\ud800":2}`} {
+		if _, flaw, err := parseJSON(text); flaw != nil || err != nil {
+			t.Errorf("%s: %v, %v", text, flaw, err)
+		}
+	}
+}

@@ -8,8 +8,11 @@ import (
 	"unicode"
 )
 
-// keptNote is a note without an empty line in its text, so that several may stand one behind the other.
-var keptNote = regexp.MustCompile(`^(?:(?:[^—\n].*|—(?:[^ \n].*)?)\n)+\n(?:— .+\n)+[\s\v\p{Z}\x{feff}]*`)
+// keptNote is a note without an empty line in its text, so that several may stand one behind the other. No line holds
+// another line end of Unicode.
+var keptNote = regexp.MustCompile(strings.NewReplacer(
+	`.`, `[^\n\r\x{2028}\x{2029}]`, `~`, `\n\r\x{2028}\x{2029}`,
+).Replace(`^(?:(?:[^—~].*|—(?:[^ ~].*)?)\n)+\n(?:— .+\n)+[\s\v\p{Z}\x{feff}]*`))
 
 // keptHeads reads the checkpoints that a caller kept, each of which a key of the set must have signed.
 func (k *KeySet) keptHeads(given []KeptCheckpoints) (heads []*knownHead, err error) {
@@ -46,4 +49,4 @@ func readKept(text string) (checkpoints []signedCheckpoint, ok bool) {
 	return checkpoints, len(checkpoints) > 0
 }
 
-func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+func isSpace(r rune) bool { return unicode.IsSpace(r) && r != '\u0085' || r == '\ufeff' }

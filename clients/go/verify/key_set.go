@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -23,12 +22,12 @@ type KeySet struct {
 	passedOver int
 }
 
-// publicKey is a key as it is published. A zero time means unbounded, or never.
+// publicKey is a key as it is published. A time that is nil means unbounded, or never: the zero time is one that a set may name.
 type publicKey struct {
 	keyID                              string
 	raw                                []byte
 	state                              string
-	validFrom, validUntil, compromised time.Time
+	validFrom, validUntil, compromised *time.Time
 	// compromisedLog says how far its log went when the key was marked as compromised; nil if it was not.
 	compromisedLog *checkpoint
 }
@@ -56,17 +55,17 @@ var reasonOfState = map[string]Reason{
 // reason returns what the state of the key alone makes of a signature of it that holds.
 func (k *publicKey) reason() Reason {
 	reason := reasonOfState[k.state]
-	if reason == OK && !k.compromised.IsZero() {
+	if reason == OK && k.compromised != nil {
 		return KeyCompromised
 	}
 	return reason
 }
 
 func (k *publicKey) isValidAt(at time.Time) bool {
-	if !k.validFrom.IsZero() && at.Before(k.validFrom.Add(-clockTolerance)) {
+	if k.validFrom != nil && at.Before(k.validFrom.Add(-clockTolerance)) {
 		return false
 	}
-	return k.validUntil.IsZero() || !at.After(k.validUntil)
+	return k.validUntil == nil || !at.After(*k.validUntil)
 }
 
 // ParseKeySet reads the key set (JWKS, RFC 7517) that the service serves as jwks.json, with each key's
@@ -111,9 +110,9 @@ func isPage(whole *members, count int) bool {
 	if total == nil {
 		return whole.has("totalKeys")
 	}
-	number, ok := total.(jsonNumber)
-	value, err := strconv.ParseFloat(string(number), 64)
-	return !ok || err != nil || value != float64(count)
+	number, _ := total.(jsonNumber)
+	value, ok := nearestDouble(string(number))
+	return !ok || value != float64(count)
 }
 
 func firstOf(whole *members, names ...string) any {

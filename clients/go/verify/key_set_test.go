@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // jwkOf returns an ACTIVE key with further members, which replace its own; nil removes one.
@@ -116,5 +117,18 @@ func TestKeysOfKindsThatAreUnknownArePassedOver(t *testing.T) {
 		if _, err := ParseKeySet([]byte(`{"keys":[` + private + `]}`)); err == nil || !strings.Contains(err.Error(), "PRIVATE KEY") {
 			t.Errorf("%s: %v", private, err)
 		}
+	}
+}
+
+func TestTheFirstTimeOfATimestampIsATime(t *testing.T) {
+	first := "0001-01-01T00:00:00Z"
+	raw, _ := base64.StdEncoding.DecodeString("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=") // of RFC 8032
+	set, err := ParseKeySet(jwksOf(t, jwkOf("k", raw, map[string]any{"compromised_at": first, "valid_until": first})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := set.byID["k"]
+	if key.reason() != KeyCompromised || key.isValidAt(time.Now()) {
+		t.Errorf("the key is %s, valid now: %v", key.reason(), key.isValidAt(time.Now()))
 	}
 }

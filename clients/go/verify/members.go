@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"strconv"
 	"time"
 )
 
@@ -62,8 +61,8 @@ func (m *members) base64(name string) []byte {
 
 func (m *members) index(name string) int64 {
 	text, _ := m.get(name).(jsonNumber)
-	number, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || number != math.Trunc(number) || number < 0 || number > maxIndex {
+	number, ok := nearestDouble(string(text))
+	if !ok || number != math.Trunc(number) || number < 0 || number > maxIndex {
 		m.refuse(name, "must be a whole number, not below 0")
 		return 0
 	}
@@ -73,10 +72,10 @@ func (m *members) index(name string) int64 {
 // pastMilliseconds finds the digits behind the milliseconds of a time, which are cut off.
 var pastMilliseconds = regexp.MustCompile(`^(.*\.[0-9]{3})[0-9]{1,6}([^0-9].*)?$`)
 
-// date returns the zero time for null, or no value.
-func (m *members) date(name string) time.Time {
+// date returns nil for null, or no value.
+func (m *members) date(name string) *time.Time {
 	if m.get(name) == nil {
-		return time.Time{}
+		return nil
 	}
 	text, _ := m.get(name).(string)
 	canonical, ok := canonicalSignedAt(pastMilliseconds.ReplaceAllString(text, "$1$2"))
@@ -84,7 +83,7 @@ func (m *members) date(name string) time.Time {
 		m.refuse(name, "must be a date of RFC 3339 in UTC, or null")
 	}
 	date, _ := signedAtTime(canonical)
-	return date
+	return &date
 }
 
 // head returns the head of a log that the members are.

@@ -49,6 +49,31 @@ func wholeNumber(token string) (isNegative bool, magnitude uint64, ok bool) {
 	return parts[1] == "-", magnitude, err == nil
 }
 
+// nearestDouble returns the double that is nearest to a number token, ties to even; false for what is past all doubles.
+// ParseFloat may take an integer of more than 800 digits for one of 800, so that 17 with 900 zeros and e-900 is 1.7e-101,
+// and reads five digits of an exponent alone: it gets the coefficient behind a point, and the exponent that is left.
+func nearestDouble(token string) (float64, bool) {
+	parts := numberToken.FindStringSubmatch(token)
+	if parts == nil {
+		return 0, false
+	}
+	const mostExponent = 1 << 50 // more than any text has digits
+	digits := strings.TrimLeft(parts[2]+parts[3], "0")
+	exponent := int64(0)
+	if parts[4] != "" {
+		exponent, _ = strconv.ParseInt(parts[4], 10, 64) // the nearest that there is, where it has more than 64 bits
+	}
+	exponent = min(max(exponent, -mostExponent), mostExponent) + int64(len(digits)-len(parts[3]))
+	switch {
+	case digits == "" || exponent < -400:
+		digits, exponent = "0", 0
+	case exponent > 400:
+		return 0, false
+	}
+	number, err := strconv.ParseFloat(parts[1]+"0."+digits+"e"+strconv.FormatInt(exponent, 10), 64)
+	return number, err == nil
+}
+
 // unsigned returns a whole number that is not below 0 nor above most, from a number or a string.
 func unsigned(value any, most uint64) (uint64, bool) {
 	token, ok := tokenOf(value)

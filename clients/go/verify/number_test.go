@@ -41,6 +41,30 @@ func TestWholeNumbersAreReadByTheirDigits(t *testing.T) {
 	}
 }
 
+func TestDoublesAreTheNearestHoweverLongTheirTokenIs(t *testing.T) {
+	zeros := func(count int) string { return strings.Repeat("0", count) }
+	for token, want := range map[string]float64{
+		"0": 0, "-0.0e99999999999999999999": 0, "1.5": 1.5, "15e-1": 1.5, "1e-400": 0, "1e-99999999999999999999": 0, "5e-324": 5e-324,
+		"1.7976931348623158e308": math.MaxFloat64, "1e23": 1e23, "-0.1": -0.1, "9007199254740993": 9007199254740992,
+		"1" + zeros(900) + "e-900": 1, "1" + zeros(900) + "e-800": 1e100, "17" + zeros(100_000) + "e-100000": 17,
+		"0." + zeros(100_000) + "17e100002": 17, "1e" + zeros(900) + "2": 100,
+		"1.00000000000000011102230246251565404236316680908203125" + zeros(900):                1,
+		"1.00000000000000011102230246251565404236316680908203125" + zeros(900) + "1":          1 + 0x1p-52,
+		"100000000000000011102230246251565404236316680908203125" + zeros(900) + "1" + "e-954": 1 + 0x1p-52,
+	} {
+		if got, ok := nearestDouble(token); !ok || got != want {
+			t.Errorf("%.60s is %v, %v, not %v", token, got, ok, want)
+		}
+	}
+	for _, token := range []string{
+		"", "x", "1.7976931348623159e308", "1e309", "1e99999999999999999999", "1" + zeros(309), "0." + zeros(900) + "1e99999",
+	} {
+		if got, ok := nearestDouble(token); ok {
+			t.Errorf("%.60s is %v", token, got)
+		}
+	}
+}
+
 func TestBase64OfJSONHasEitherAlphabetAndNoLooseEnds(t *testing.T) {
 	for _, text := range []string{"", "AA", "AA==", "+/+/", "-_-_", "AAA", "AAA="} {
 		if _, ok := jsonBase64(text); !ok {

@@ -199,8 +199,10 @@ func double(value any) (float64, bool) {
 		return math.Inf(-1), true
 	}
 	token, ok := tokenOf(value)
-	number, err := strconv.ParseFloat(token, 64) // which rounds as IEEE 754 does, and refuses what becomes infinite
-	return number, ok && err == nil
+	if !ok {
+		return 0, false
+	}
+	return nearestDouble(token)
 }
 
 func quoted(text []byte) []byte { return append(append([]byte{'"'}, text...), '"') }
