@@ -29,7 +29,7 @@ export function parseVerifierKey(text: string): VerifierKey | undefined {
   // Base64 may hold a + too.
   const { name = "", base64 = "" } = /^(?<name>[^+]+)\+[0-9a-f]{8}\+(?<base64>.+)$/u.exec(text)?.groups ?? {};
   const bytes = canonicalBase64(base64);
-  if (bytes?.length !== 1 + keyBytes || !noteKeyName.test(name)) return undefined;
+  if (bytes?.length !== 1 + keyBytes || !noteKeyName.test(name) || !name.isWellFormed()) return undefined;
   const publicKey = new Uint8Array(bytes.subarray(1));
   return verifierKey(name, publicKey) === text ? { name, publicKey } : undefined;
 }

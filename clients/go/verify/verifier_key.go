@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -20,7 +21,7 @@ type verifierKey struct {
 // for verifiers, in the one spelling that it has. The library takes others: hashes in capitals, loose bits, line feeds.
 func parseVerifierKey(text string) (verifierKey, bool) {
 	verifier, err := note.NewVerifier(text)
-	if err != nil {
+	if err != nil || !utf8.ValidString(text) {
 		return verifierKey{}, false
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.SplitN(text, "+", 3)[2])

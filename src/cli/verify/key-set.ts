@@ -155,7 +155,7 @@ function readPublicKey(jwk: Record<string, unknown>, at: string): Uint8Array {
     throw new Failure(`${at}.alg must be one of ${algorithms.join(", ")}, or left out`);
   if (jwk.use !== undefined && jwk.use !== "sig") throw new Failure(`${at}.use must be sig, or left out`);
   const operations = jwk.key_ops;
-  if (operations !== undefined && !(Array.isArray(operations) && operations.join() === "verify"))
+  if (operations !== undefined && !(Array.isArray(operations) && operations.length === 1 && operations[0] === "verify"))
     throw new Failure(`${at}.key_ops must be ["verify"], or left out`);
   const publicKey = new Uint8Array(Buffer.from(typeof jwk.x === "string" ? jwk.x : "", "base64url"));
   if (publicKey.length !== publicKeyBytes || Buffer.from(publicKey).toString("base64url") !== jwk.x)

@@ -103,7 +103,8 @@ def number_cases():
         yield "code", token, meant, refused
     for token, meant, refused in [
         *[(t, 1.5, False) for t in ("1.5", '"1.5"', "15e-1", '"0.15E+1"')],
-        *[(t, 17.0, False) for t in ("17", '"17"')],
+        *[(t, 17.0, False) for t in ("17", '"17"', "17" + "0" * 900 + "e-900", "0." + "0" * 20000 + "17e20002")],
+        ("17" + "0" * 900 + "e-800", 17e100, False),
         *[(t, 0.1, False) for t in ("0.1", "0.1000000000000000055511151231257827021181583404541015625", "0.10000000000000000000001")],
         *[(t, 9007199254740992.0, False) for t in ("9007199254740992", "9007199254740993", '"9007199254740993"')],
         *[(t, 0.0, False) for t in ("-0.0", '"-0"', "1e-400", "1e-99999999999", "0e99999999999")],
@@ -170,6 +171,7 @@ def value_texts():
             (f'{{"bytesValue":"{text}"}}', b"\xfb\xff\xfe\x01", "MALFORMED")
             for text in ("+//+AR==", "+//+AQ=", "+//+AQ===", " +//+AQ==", "+//+\\nAQ==", "+//+AQ==AA==", "+w==//4B", "+//+AQ==*")
         ],
+        ('{"doubleValue":17%se-900}' % ("0" * 900), 1.7e-101, "SIGNATURE_MISMATCH"),
         ('{"bytesValue":"fbfffe01"}', b"\xfb\xff\xfe\x01", "SIGNATURE_MISMATCH"),
         ('{"bytesValue":""}', b"", "OK"),
         ('{"bytesValue":"="}', b"", "MALFORMED"),
@@ -309,6 +311,13 @@ def key_sets():
         yield f"{member} that is null", key_set(jwk(), {**unknown, member: None}), None
     yield "a member twice on an unknown key", good.replace("}]", '},{"kty":"AKP","kid":"a","kid":"b"}]'), None
     yield "the key twice", key_set(jwk(), jwk()), None
+    yield "half of a surrogate pair twice, in two spellings", good.replace("{", '{"\\ud83d":1,"\\uD83D":2,', 1), None
+    yield "two halves of surrogate pairs", good.replace("{", '{"\\ud83d":1,"\\ude00":2,', 1), [KEY_ID]
+    yield "key_ops verify", key_set(jwk(key_ops=["verify"])), [KEY_ID]
+    yield "key_ops in two lists", key_set(jwk(key_ops=[["verify"]])), None
+    for count in ("1" + "0" * 900 + "e-900", "0." + "0" * 20000 + "1e20001"):
+        yield f"total_keys of {len(count)} characters", key_set(jwk(), total_keys=0).replace(": 0}", f": {count}}}"), [KEY_ID]
+    yield "a vkey whose name has half of a surrogate pair", key_set(jwk(vkeys=[vkey("\ufffd").replace("\ufffd", "\ud800")])), None
     yield "an unknown alg on the key", key_set(jwk(alg="ML-DSA-44")), None
 
 

@@ -38,6 +38,7 @@ export async function parseVerifierKey(text: string, crypto: Crypto): Promise<No
   } = /^(?<name>[^+]+)\+(?<id>[0-9a-f]{8})\+(?<base64>.+)$/u.exec(text)?.groups ?? {};
   const bytes = canonicalBase64(base64);
   if (bytes?.length !== 1 + publicKeyBytes || bytes[0] !== ed25519 || !keyName.test(name)) return undefined;
+  if (!name.isWellFormed()) return undefined;
   const digest = await crypto.sha256(concat([utf8Bytes(`${name}\n`), bytes]));
   if (hexText(digest.subarray(0, keyIdBytes)) !== id) return undefined;
   return { name, publicKey: bytes.subarray(1), noteKeyId: id };

@@ -22,7 +22,7 @@ _MAX_NOTE_LENGTH = 128 * 1024
 _MAX_SIGNATURES = 64
 
 _WHITE_SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_NAME = re.compile(f"[^{_WHITE_SPACE}+]+")
+_NAME = re.compile(f"[^{_WHITE_SPACE}+\ud800-\udfff]+")
 _VERIFIER_KEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+(.+)")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 
@@ -39,8 +39,7 @@ class VerifierKey:
     @property
     def note_key_id(self) -> bytes:
         """The four bytes that tell a name's keys apart. An identifier, no commitment: collisions are easy to make."""
-        name = self.name.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return hashlib.sha256(name.encode("utf-8") + b"\n" + _ED25519 + self.public_key).digest()[:_KEY_ID_BYTES]
+        return hashlib.sha256(self.name.encode("utf-8") + b"\n" + _ED25519 + self.public_key).digest()[:_KEY_ID_BYTES]
 
 
 Key = TypeVar("Key", bound=VerifierKey)
