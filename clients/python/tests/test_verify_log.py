@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import vectors
 
-from fluo_kms.verify import KeySet, LogError, LogsVerdict, UnreadableExport, verify_log
+from fluo_kms.verify import KeySet, LogError, LogReport, UnreadableExport, verify_log
 from fluo_kms.verify.command import main
 
 LOGS = {vector["name"]: vector for vector in vectors.read("log/logs.json")}
 ORIGIN = "kms.example.com/acme"
 
 
-def audited(vector: dict[str, Any]) -> LogsVerdict:
+def audited(vector: dict[str, Any]) -> LogReport:
     """What the library says of a vector."""
     asked = vector["log"]
     keys = KeySet.parse(vector["jwks"])

@@ -292,7 +292,7 @@ function base64At(value: JsonTree | undefined, at: string): Uint8Array {
 function indexAt(value: JsonTree | undefined, at: string): number {
   const index = numberOf(value);
   if (!Number.isSafeInteger(index) || index < 0) throw new KeySetError(`${at} must be a whole number, not below 0`);
-  return index;
+  return index + 0; // not -0
 }
 
 /** NaN for what is no number. */

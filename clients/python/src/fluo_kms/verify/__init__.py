@@ -30,7 +30,7 @@ from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._messages import read_fields
 from fluo_kms.verify._note import Checkpoint
 from fluo_kms.verify.key_set import KeySet, KeySetError
-from fluo_kms.verify.log import ComparedCheckpoint, LogError, LogsVerdict, LogVerdict, verify_log
+from fluo_kms.verify.log import ComparedCheckpoint, LogError, LogReport, LogVerdict, verify_log
 from fluo_kms.verify.verdict import KeyState, Reason, Verdict
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
     "LogError",
     "LogProof",
     "LogVerdict",
-    "LogsVerdict",
+    "LogReport",
     "Reason",
     "SignedStatement",
     "UnreadableExport",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fluo_kms.verify._judge import Judged
-from fluo_kms.verify.log import LogsVerdict, LogVerdict
+from fluo_kms.verify.log import LogReport, LogVerdict
 from fluo_kms.verify.verdict import EXPLANATIONS, counted
 
 # Controls, all that Unicode calls Bidi_Control, and separators of lines and paragraphs.
@@ -50,7 +50,7 @@ def spans_json(spans: Sequence[Judged]) -> dict[str, Any]:
     return {"verified": verified, "failed": len(spans) - verified, "spans": [_span_json(each) for each in spans]}
 
 
-def logs_lines(result: LogsVerdict, any_order: bool) -> Iterator[str]:
+def logs_lines(result: LogReport, any_order: bool) -> Iterator[str]:
     """The lines of verdicts on logs."""
     for log in result.logs:
         yield from _log_lines(log, any_order)
@@ -61,7 +61,7 @@ def logs_lines(result: LogsVerdict, any_order: bool) -> Iterator[str]:
         yield "there are no spans of a log in the file"
 
 
-def logs_json(result: LogsVerdict) -> dict[str, Any]:
+def logs_json(result: LogReport) -> dict[str, Any]:
     """The JSON of the same."""
     return {"ok": result.ok, "logs": [_log_json(log) for log in result.logs], "signed_apart": result.signed_apart}
 

@@ -68,7 +68,7 @@ class LogVerdict:
 
 
 @dataclass(frozen=True)
-class LogsVerdict:
+class LogReport:
     """What there is to say of the logs that an export has spans of."""
 
     logs: tuple[LogVerdict, ...]
@@ -90,7 +90,7 @@ def verify_log(
     from_size: int | None = None,
     to_size: int | None = None,
     any_order: bool = False,
-) -> LogsVerdict:
+) -> LogReport:
     """Returns whether the spans of an OTLP trace export are all of the log's, in its order, unchanged.
 
     Checked are the entries from the first span, or from the smallest kept checkpoint if that is earlier, to the end of
@@ -114,7 +114,7 @@ def verify_log(
     if len(logs) > 1 and (from_size, to_size) != (None, None):
         raise LogError(f"the spans are of several logs ({', '.join(logs)}); a range of entries is for one")
     verdicts = [_verdict(keys, origin, log, kept, (from_size, to_size), not any_order) for origin, log in logs.items()]
-    return LogsVerdict(tuple(verdicts), apart)
+    return LogReport(tuple(verdicts), apart)
 
 
 @dataclass(frozen=True)
