@@ -22,12 +22,23 @@ const maxNameLength = 64;
 export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    const json = readScalars(desc, readJson(text, spelledNumber), readCallScalar);
+    const json = readScalars(desc, readJson(text, isObject(desc) ? plainNumber : spelledNumber), readCallScalar);
     // A misspelt field must not be taken for one that was left out.
     return fromJson(desc, json as JsonValue, { ignoreUnknownFields: false });
   } catch (cause) {
     throw cause instanceof KmsError ? cause : refusal(desc, cause);
   }
+}
+
+function isObject({ typeName }: DescMessage): boolean {
+  return typeName === StructSchema.typeName;
+}
+
+/** A number of an object whose members have no types: a whole one that a double holds. */
+function plainNumber(spelling: string, name: string): number {
+  const number = spelledNumber(spelling);
+  if (typeof number === "number") return number;
+  throw madeUpName(name, "must be a whole number, and at most 2^53");
 }
 
 /** Any object, read as strictly; an empty one for an empty body. Throws INVALID_ARGUMENT. */
@@ -43,7 +54,7 @@ const namings: { says: RegExp; description: string; madeUp: boolean }[] = [
 ];
 
 /** protobuf-es names the field in its message only, as in `cannot decode field fluo.kms.v1.PlainField.value from JSON: …`. */
-function refusal({ typeName }: DescMessage, cause: unknown): KmsError {
+function refusal(desc: DescMessage, cause: unknown): KmsError {
   if (cause instanceof JsonError && cause.member !== undefined) return madeUpName(cause.member, "is there twice");
   const text = cause instanceof Error ? cause.message : "";
   for (const { says, description, madeUp } of namings) {
@@ -51,10 +62,11 @@ function refusal({ typeName }: DescMessage, cause: unknown): KmsError {
     if (name === undefined) continue;
     return madeUp ? madeUpName(name, description) : invalidField(name, description);
   }
-  const isObject = typeName === StructSchema.typeName;
-  const what = isObject ? "an object in JSON: check its syntax" : `a ${typeName} in JSON: check its syntax, its enums`;
+  const what = isObject(desc)
+    ? "an object in JSON: check its syntax"
+    : `a ${desc.typeName} in JSON: check its syntax, its enums`;
   const message = `the body is not ${what} and that it is UTF-8`;
-  const violations = isObject ? [{ field: "", description: message }] : [];
+  const violations = isObject(desc) ? [{ field: "", description: message }] : [];
   return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
 }
 
