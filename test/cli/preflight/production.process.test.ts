@@ -11,6 +11,7 @@ import { placeAt } from "../../../src/cli/service-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { withoutSpeed } from "../../support/advice.ts";
 import { useCredentials } from "../../support/aws-fixture.ts";
+import { eventually } from "../../support/eventually.ts";
 import { fromNow } from "../../support/from-now.ts";
 import { type Production, startProduction } from "../../support/production.ts";
 import { startProcess } from "../../support/service-process.ts";
@@ -298,6 +299,9 @@ describe("with one thing that was changed in production", () => {
     } finally {
       production.key.state = "Enabled";
     }
+    // What comes after finds the service as it was.
+    const lastHealth = () => production.service.log.findLast((line) => line.includes('"health is '));
+    await eventually(() => expect(lastHealth()).not.toContain('"health is down"'));
   });
 
   it("fails for a key that is not rotated, a policy that is not in force, and too many replicas", async () => {
