@@ -2,12 +2,12 @@
 
 const form = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/;
 
-/** More than 2^64 has. */
+/** As many as 2^64 has. */
 const maxDigits = 20;
 
 /**
- * The whole number that a text means in RFC 8259's grammar, such as `1.76e18`, computed on its digits; undefined for any other number or text, and
- * for what no integer of 64 bits can be.
+ * The whole number that a text means in RFC 8259's grammar, such as `1.76e18`, computed on its digits. Undefined for any other number or text, and
+ * for more than 20 digits.
  */
 export function wholeNumber(text: string): bigint | undefined {
   const [, sign, whole, fraction = "", exponent = "0"] = form.exec(text) ?? [];
@@ -37,7 +37,7 @@ export class SpelledNumber {
   }
 }
 
-/** For {@link readJson}: a plain number where that is exactly what is written. */
+/** Reads a number for {@link readJson}: as a plain one where that is exactly what is written. */
 export function spelledNumber(spelling: string): number | SpelledNumber {
   const number = Number(spelling);
   return Number.isSafeInteger(number) && /^-?\d+$/.test(spelling) ? number : new SpelledNumber(spelling);

@@ -1,4 +1,4 @@
-/** Scalars in the JSON of protobuf messages. protobuf-es reads numbers by BigInt and Number, in all spellings that these take: here they are read before. */
+/** Scalars in the JSON of protobuf messages, read before protobuf-es sees them: it takes numbers in all spellings that BigInt and Number take. */
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { invalidField, type KmsError } from "../errors.ts";
 import { eitherBase64 } from "./base64.ts";
@@ -8,8 +8,8 @@ import { nearestDouble, SpelledNumber, wholeNumber } from "./json-number.ts";
 export type ScalarReader = (field: DescField, value: unknown) => unknown;
 
 /**
- * Puts in a tree, which readJson made with spelledNumber, what `read` returns in the place of each scalar. What fits no field is left for
- * protobuf-es to refuse.
+ * Replaces each scalar of a tree by what `read` returns. The tree is of readJson, with spelledNumber. What fits no field is left for protobuf-es to
+ * refuse.
  */
 export function readScalars(desc: DescMessage, json: unknown, read: ScalarReader): unknown {
   const fields = fieldsOf(desc);
@@ -37,8 +37,8 @@ function readValue(field: DescField, value: unknown, read: ScalarReader): unknow
   return field.message === undefined ? read(field, value) : readScalars(field.message, value, read);
 }
 
-/** As {@link readNumber}, and bytes of spans in their one spelling: what is signed must be what a verifier reads from the same text. */
-export function readCallScalar(field: DescField, value: unknown): unknown {
+/** Reads numbers by {@link readNumber}, and bytes of spans in their one spelling. A verifier must read the same from the text that was signed. */
+export function readExactly(field: DescField, value: unknown): unknown {
   const isOfSpan = field.scalar === ScalarType.BYTES && field.parent.file.name === "fluo/kms/v1/span";
   if (!isOfSpan || typeof value !== "string") return readNumber(field, value);
   const bytes = eitherBase64(value);
@@ -47,7 +47,7 @@ export function readCallScalar(field: DescField, value: unknown): unknown {
 }
 
 /** A number of a numeric field in JSON's spelling, as protobuf-es reads it exactly; other fields' values as they are. Throws INVALID_ARGUMENT. */
-export function readNumber(field: DescField, value: unknown): unknown {
+function readNumber(field: DescField, value: unknown): unknown {
   if (field.enum !== undefined) return typeof value === "string" ? value : Number(wholeAt(field, spellingOf(value)));
   switch (field.scalar) {
     case ScalarType.DOUBLE:

@@ -13,7 +13,7 @@ import {
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { JsonError, readJson } from "../encoding/json.ts";
 import { spelledNumber } from "../encoding/json-number.ts";
-import { readCallScalar, readScalars } from "../encoding/protobuf-json.ts";
+import { readExactly, readScalars } from "../encoding/protobuf-json.ts";
 import { invalidField, KmsError } from "../errors.ts";
 
 const maxNameLength = 64;
@@ -22,7 +22,7 @@ const maxNameLength = 64;
 export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    const json = readScalars(desc, readJson(text, isObject(desc) ? plainNumber : spelledNumber), readCallScalar);
+    const json = readScalars(desc, readJson(text, isObject(desc) ? plainNumber : spelledNumber), readExactly);
     // A misspelt field must not be taken for one that was left out.
     return fromJson(desc, json as JsonValue, { ignoreUnknownFields: false });
   } catch (cause) {

@@ -21,8 +21,8 @@ export interface ProcessOptions extends Omit<StartOptions, "env"> {
 export interface StartedProcess {
   child: ChildProcess;
   log: readonly string[];
-  /** Resolves with the first line of the log that fits, past or future; rejects when the process ends without it. */
-  said(pattern: RegExp): Promise<string>;
+  /** Resolves with the first line of the log that fits, past or future, from this one on; rejects when the process ends without it. */
+  said(pattern: RegExp, from?: number): Promise<string>;
   /** Resolves when the process has ended. */
   ended: Promise<{ code: number | null; err: string }>;
   /** Ends the process and its client, by SIGTERM unless told otherwise, and gives the exit code: null after SIGKILL. */
@@ -75,10 +75,10 @@ export function watchProcess(
   });
   const err = text(child.stderr!);
   const ended = once(child, "close").then(async ([code]) => ({ code, err: await err }));
-  const said = (pattern: RegExp) =>
+  const said = (pattern: RegExp, from = 0) =>
     new Promise<string>((resolve, reject) => {
       const look = () => {
-        const line = log.find((known) => pattern.test(known));
+        const line = log.find((known, i) => i >= from && pattern.test(known));
         if (line === undefined) return;
         looking.delete(look);
         resolve(line);

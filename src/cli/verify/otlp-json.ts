@@ -6,7 +6,7 @@ import { type DescField, fromJson, type JsonValue, ScalarType, toBinary } from "
 import { SignSpansRequestSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { invalidField, KmsError } from "../../errors.ts";
 import { eitherBase64 } from "../../encoding/base64.ts";
-import { readNumber, readScalars } from "../../encoding/protobuf-json.ts";
+import { readExactly, readScalars } from "../../encoding/protobuf-json.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
 
@@ -44,17 +44,14 @@ function encode(resourceSpans: unknown): Uint8Array | KmsError {
   }
 }
 
-/** A scalar as protobuf-es reads it: numbers exactly, bytes in base64. */
+/** Reads a scalar: ids in hex or base64, all else as in calls. */
 function readScalar(field: DescField, value: unknown): unknown {
-  if (field.scalar !== ScalarType.BYTES || typeof value !== "string") return readNumber(field, value);
-  const idLength = idBytes.get(field.name);
-  const bytes = idLength === undefined ? eitherBase64(value) : readId(value, idLength);
-  if (bytes === undefined)
-    throw invalidField(
-      field.name,
-      idLength === undefined ? "must be base64" : `must be ${idLength} bytes, in hex or base64`,
-    );
-  return Buffer.from(bytes).toString("base64");
+  const length = idBytes.get(field.name);
+  if (length === undefined || field.scalar !== ScalarType.BYTES || typeof value !== "string")
+    return readExactly(field, value);
+  const id = readId(value, length);
+  if (id === undefined) throw invalidField(field.name, `must be ${length} bytes, in hex or base64`);
+  return Buffer.from(id).toString("base64");
 }
 
 function readId(text: string, length: number): Uint8Array | undefined {
