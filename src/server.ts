@@ -12,7 +12,7 @@ import { createLosses } from "./integrity/losses.ts";
 import { createIntegrity } from "./integrity/start.ts";
 import { limitRemarks } from "./limits/limit-remarks.ts";
 import { toldLimits } from "./limits/told-limits.ts";
-import { startBackground } from "./keys/background.ts";
+import { createBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import { samplesIn } from "./keys/rewrapping.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
@@ -121,10 +121,9 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const budget = createBudget(time);
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, time });
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
-  const observe = rotationRecorder(instruments);
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const rotation = createRotation({
-    ...{ store, keyring, handover: logs.handover, hasOwnKey, time, observe },
+    ...{ store, keyring, handover: logs.handover, hasOwnKey, time, observe: rotationRecorder(instruments) },
     ...config.rotation,
   });
   const witness = createTimeWitness({ store, time, second: providerClock(providers.watches[0]!, { time }) });
@@ -149,10 +148,9 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   );
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
-    startBackground({ due, lifecycle, keyring, store, witness, providers, time, log, config }),
+    createBackground({ due, lifecycle, keyring, store, witness, providers, time, log, config }),
     (part) => closeInBackground(part, time),
   );
-  const rewriting = parts.adopt(startRewriting({ store, time, log }), (part) => closeInBackground(part, time));
   const [loopLag, gcTime] = [parts.adopt(startLoopLag(time), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
     ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, time },
@@ -172,6 +170,8 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
     close,
   );
   log.info({ start_ms: Math.round(time.monotonicMs()) }, "serving");
+  background.start();
+  const rewriting = parts.adopt(startRewriting({ store, time, log }), (part) => closeInBackground(part, time));
   integrity.start();
   return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
 }

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import { startMaintenance } from "./maintenance.ts";
+import { createMaintenance } from "./maintenance.ts";
 import type { Rotation } from "./rotation/rotation.ts";
 import { type RotationSchedule, scheduleRotation } from "./rotation/schedule.ts";
 import { destructionRounds } from "./time/destruction-rounds.ts";
@@ -25,12 +25,14 @@ export interface BackgroundParts {
 
 export interface Background {
   /** Undefined where keys are rotated on request alone. */
-  readonly schedule: Omit<RotationSchedule, "stop"> | undefined;
+  readonly schedule: Omit<RotationSchedule, "start" | "stop"> | undefined;
+  /** Once calls are served: nothing else holds up the start of the service, or writes between the lines of its log. */
+  start(): void;
   /** Begins nothing more, and resolves when what is under way has ended. */
   close(): Promise<void>;
 }
 
-export function startBackground(parts: BackgroundParts): Background {
+export function createBackground(parts: BackgroundParts): Background {
   const { lifecycle, keyring, store, time, log } = parts;
   const { enabled, checkCron } = parts.config.rotation;
   const schedule = enabled
@@ -45,7 +47,7 @@ export function startBackground(parts: BackgroundParts): Background {
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),
       })
     : undefined;
-  const maintenance = startMaintenance({
+  const maintenance = createMaintenance({
     store,
     keyring,
     destructions: destructionRounds({
@@ -59,6 +61,10 @@ export function startBackground(parts: BackgroundParts): Background {
   });
   return {
     schedule,
+    start() {
+      maintenance.start();
+      schedule?.start();
+    },
     async close() {
       await Promise.all([schedule?.stop(), maintenance.stop()]);
     },

@@ -1,11 +1,11 @@
-/** Background maintenance, at the start and every minute: due destructions, abandoned PENDING keys, expired request ids, cached keys past their time. */
+/** Background maintenance, at its start and every minute: due destructions, abandoned PENDING keys, expired request ids, cached keys past their time. */
 import { logRequestRetentionMs } from "../store/log-store.ts";
 import { inTime } from "../runtime/deadline.ts";
 import { requestRetentionMs } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import type { DestructionRounds } from "./time/destruction-rounds.ts";
-import type { Time } from "../runtime/time.ts";
+import type { Time, Timer } from "../runtime/time.ts";
 
 type PrunedStore = Pick<Store, "deleteRequestsBefore" | "deleteLogRequestsBefore" | "deletePendingBefore">;
 
@@ -19,6 +19,7 @@ export interface MaintenanceOptions {
 }
 
 export interface Maintenance {
+  start(): void;
   /** Begins nothing more, and waits for what is under way. */
   stop(): Promise<void>;
 }
@@ -26,7 +27,7 @@ export interface Maintenance {
 const everyMs = 60_000;
 const abandonedAfterMs = 600_000;
 
-export function startMaintenance(options: MaintenanceOptions): Maintenance {
+export function createMaintenance(options: MaintenanceOptions): Maintenance {
   const { store, keyring, destructions, time, fail } = options;
   const stopped = new AbortController();
 
@@ -37,11 +38,16 @@ export function startMaintenance(options: MaintenanceOptions): Maintenance {
     for (const task of tasks) await task().catch(fail);
   }
 
-  let working = work();
-  const timer = time.every(everyMs, () => {
+  let working = Promise.resolve();
+  let timer: Timer | undefined;
+  const workNext = () => {
     working = working.then(work);
-  });
+  };
   return {
+    start() {
+      workNext();
+      timer = time.every(everyMs, workNext);
+    },
     async stop() {
       if (stopped.signal.aborted) return working;
       stopped.abort();

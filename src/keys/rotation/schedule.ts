@@ -11,6 +11,8 @@ import { rotationRuns } from "./due-run.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface RotationSchedule {
+  /** From here on it looks. */
+  start(): void;
   /** When a run is planned next. */
   next(): Date | undefined;
   /** When a complete run, of any replica, began, as far as it is known here. */
@@ -52,7 +54,9 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   let again: Timer | undefined;
   let running: Promise<void> | undefined;
 
-  const plan = planRuns(cron, time, () => lookAfter(0));
+  let isStarted = false;
+  // The first look after the start finds a run that was planned before it.
+  const plan = planRuns(cron, time, () => isStarted && lookAfter(0));
   const runs = rotationRuns({
     rotation,
     store,
@@ -95,9 +99,12 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   }
 
   const keepLooking = () => lookAfter(lookEveryMs, keepLooking);
-  lookAfter(0, keepLooking);
 
   return {
+    start() {
+      isStarted = true;
+      lookAfter(0, keepLooking);
+    },
     next: () => plan.next(),
     last: runs.last,
     failed: runs.failed,

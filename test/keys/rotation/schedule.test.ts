@@ -24,7 +24,10 @@ afterEach(async () => {
 const yesterday = "2025-12-31T02:00:15.000Z";
 
 /** A schedule over a lease of its own, with the times at which it rotated. The last run was done, unless it is told otherwise. */
-function start(options: Partial<ScheduleOptions> & { finishedAt?: string | undefined } = {}) {
+function start({
+  starts = true,
+  ...options
+}: Partial<ScheduleOptions> & { finishedAt?: string | undefined; starts?: boolean } = {}) {
   const noted = "finishedAt" in options ? options.finishedAt : yesterday;
   let finishedAt = noted === undefined ? undefined : new Date(noted);
   const rotatedAt: string[] = [];
@@ -53,6 +56,7 @@ function start(options: Partial<ScheduleOptions> & { finishedAt?: string | undef
     fail: (error) => problems.push(error),
     ...options,
   });
+  if (starts) schedule.start();
   return { rotatedAt, problems, leases };
 }
 
@@ -66,6 +70,16 @@ describe("a schedule", () => {
     expect(schedule.next()).toEqual(new Date("2026-01-02T02:00:00.000Z"));
     await vi.advanceTimersByTimeAsync(24 * 60 * minuteMs);
     expect(rotatedAt.slice(1)).toEqual(["2026-01-02T02:00:15.000Z"]);
+  });
+
+  it("rotates nothing before its start, and then what was planned meanwhile", async () => {
+    const { rotatedAt, leases } = start({ starts: false });
+    await vi.advanceTimersByTimeAsync(60 * minuteMs + 31_000);
+    expect(schedule.next()).toEqual(new Date("2026-01-02T02:00:00.000Z"));
+    expect(leases).toEqual([]);
+    schedule.start();
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(rotatedAt).toEqual(["2026-01-01T02:00:46.000Z"]);
   });
 
   it("counts weekdays as Quartz does: 1 is Sunday", async () => {
