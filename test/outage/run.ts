@@ -74,10 +74,10 @@ export async function runOutage({
   const endsMs = Math.max(beganMs + seconds * 1_000, openedMs + openAtLeastMs);
   await delay(endsMs - performance.now());
   const probes = opened && (await describes(service)) - opened.describes;
+  const coldMade = await cold.stop(); // while it lasts: what waits in the service when it ends would be answered with a key
   const arrived = fake.log.slice(logged);
   await fake.heal();
   const endedMs = performance.now();
-  const coldMade = await cold.stop();
   const recoveredAfterMs = (await firstCold(service)) - endedMs;
 
   await delay(settleMs);
