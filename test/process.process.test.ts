@@ -96,6 +96,14 @@ it("is ended by SIGHUP and SIGUSR2 neither while it starts nor when it serves, a
   expect(await service.ended).toEqual({ code: 0, err: nothingToRead.repeat(2) });
 });
 
+it("looks for keys that are due once it serves, however soon that could be", async () => {
+  const service = await startProcess({ NODE_OPTIONS: preload("Math.random = () => 0") });
+  await service.said(/"due keys rotated"/);
+  const said = service.log.map((line) => JSON.parse(line).msg as string);
+  expect(said.indexOf("serving")).toBeGreaterThan(0);
+  expect(said.indexOf("due keys rotated")).toBeGreaterThan(said.indexOf("serving"));
+});
+
 it.runIf(existsSync("/dev/full"))("goes on where its log cannot be written, and ends in order", async () => {
   const full = await open("/dev/full", "w");
   const { child, ended, url } = await onFreePorts(2, async (grpc, http) => {

@@ -107,7 +107,7 @@ function comparable(out: string): string[] {
     );
 }
 
-/** Without messages. Undefined for a wrong command line, of which each command tells in its own way. */
+/** Messages are left out. Undefined for a wrong command line, which each command reports in its own way. */
 function comparableJson({ code, out }: { code: number | null; out: string }): unknown {
   return code === 2 ? undefined : JSON.parse(out, (name, value) => (name === "message" ? undefined : value));
 }

@@ -11,7 +11,7 @@ import { type Inclusion, subtreeHash, type TreeHead, treeBefore } from "../tlog/
 import { type Range, rangeOf } from "../tlog/proof-ranges.ts";
 
 export interface HistoryEntry extends Inclusion {
-  /** In which the entry is proven. */
+  /** The head in which the entry is proven. */
   head: TreeHead;
   /** Whether a key signed that head that is not compromised. Otherwise the proof is worth nothing but with another head's. */
   isTrusted: boolean;

@@ -2,7 +2,7 @@
 
 const form = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/;
 
-/** As many as 2^64 has. */
+/** The number of digits of 2^64. */
 const maxDigits = 20;
 
 /**

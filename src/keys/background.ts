@@ -26,7 +26,7 @@ export interface BackgroundParts {
 export interface Background {
   /** Undefined where keys are rotated on request alone. */
   readonly schedule: Omit<RotationSchedule, "start" | "stop"> | undefined;
-  /** Once calls are served: nothing else holds up the start of the service, or writes between the lines of its log. */
+  /** Called once calls are served: nothing else may hold up the start of the service, or write between the lines of its log. */
   start(): void;
   /** Begins nothing more, and resolves when what is under way has ended. */
   close(): Promise<void>;

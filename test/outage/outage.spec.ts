@@ -18,7 +18,7 @@ describe.each(firstOfEach(wanted))("an outage: %s", (mode) => {
     const service = await startOutageService({ env: { KMS_CACHE_TTL: "5s" } });
     const report = await runOutage({
       ...{ service, mode, seconds, coldPerSecond: isLong ? 2 : 5 },
-      ...(isShort && { perSecond: 50 }), // its calls are only counted by outcome
+      ...(isShort && { perSecond: 50 }), // the short form counts them by outcome alone
     });
     console.log(described(report));
 

@@ -74,7 +74,8 @@ export async function runOutage({
   const endsMs = Math.max(beganMs + seconds * 1_000, openedMs + openAtLeastMs);
   await delay(endsMs - performance.now());
   const probes = opened && (await describes(service)) - opened.describes;
-  const coldMade = await cold.stop(); // while it lasts: what waits in the service when it ends would be answered with a key
+  // The outage lasts until they have ended: a call that waits in the service as it ends would be answered with a key.
+  const coldMade = await cold.stop();
   const arrived = fake.log.slice(logged);
   await fake.heal();
   const endedMs = performance.now();

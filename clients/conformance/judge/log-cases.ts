@@ -21,7 +21,7 @@ export interface LogStory {
 /** What was written to a tenant's logs, by one who writes it as it is, and by one who writes another history under the same keys. */
 interface History {
   tenant: TestTenant;
-  /** In the order of the logs, those of the first log before those of the second. */
+  /** Sorted by log: those of the first log come first. */
   spans: SignedParts[];
   /** Signed notes, of each log at many sizes. */
   checkpoints: string[];

@@ -475,7 +475,7 @@ func TestByGRPCTheBackendRefusesForGoodAsOTLPSays(t *testing.T) {
 		want[status.Error(code, "no")] = passing[code]
 	}
 	for refusal, passes := range want {
-		// As OpenTelemetry's client joins it.
+		// OpenTelemetry's client joins it like this.
 		exporter, err := kmsotel.New(w.ctx, &failing{errs: []error{errors.Join(nil, refusal)}}, w.client, "acme",
 			kmsotel.WithoutQueue(), kmsotel.WithLogger(slog.New(slog.NewTextHandler(w.log, nil))))
 		if err != nil {

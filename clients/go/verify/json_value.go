@@ -112,8 +112,8 @@ func (r *jsonReader) token() (json.Token, error) {
 
 var escapesAndText = regexp.MustCompile(`\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]+`)
 
-// withHalves returns what is between the quotes of a string of JSON, each half of a surrogate pair as the three bytes
-// that UTF-8 would have for it, so that two spellings of one name are the same.
+// withHalves returns what is between the quotes of a string of JSON. Each half of a surrogate pair becomes the three
+// bytes that UTF-8 would have for it, so that two spellings of one name are the same.
 func withHalves(spelling string) string {
 	var text strings.Builder
 	for _, piece := range escapesAndText.FindAllString(spelling, -1) {

@@ -194,8 +194,8 @@ func (r *entryRun) rangeBefore(head *knownHead) (where entryRange, isNew bool) {
 	return where, true
 }
 
-// rangeOfOthers returns, of the entries from start on in a subtree that is otherwise, those whose own proofs do not
-// lead to its hash either, or all where none is known not to.
+// rangeOfOthers returns the entries of a differing subtree, from start on, whose own proofs do not lead to its hash. It
+// returns all of the subtree where every known proof does.
 func (d difference) rangeOfOthers(entries []*logEntry, start int64) entryRange {
 	others := entryRange{start: -1}
 	for _, entry := range entries {

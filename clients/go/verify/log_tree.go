@@ -79,8 +79,8 @@ func (t *logTree) differenceFrom(other logTree) (difference, bool) {
 	return difference{}, false
 }
 
-// subtreeHash returns the hash of the complete subtree of a level that a leaf is in, by its path in a tree that has
-// that subtree, which has to hold.
+// subtreeHash returns the hash of the complete subtree of a level that a leaf is in. The path is the leaf's in a tree
+// that has that subtree, and must have been verified.
 func subtreeHash(leaf tlog.Hash, index int64, path []tlog.Hash, level int) tlog.Hash {
 	hash := leaf
 	for i, sibling := range path[:level] {

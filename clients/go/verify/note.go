@@ -17,8 +17,8 @@ const (
 	keyHashBytes = 4
 )
 
-// signedNote is a C2SP signed-note: a text that ends in a line feed, an empty line, and a line `— <name> <base64 of
-// key hash ‖ signature>` for each signature, which is over the text.
+// signedNote is a C2SP signed-note: a text that ends in a line feed, an empty line, and a line for each signature over
+// the text, `— <name> <base64 of key hash ‖ signature>`.
 type signedNote struct {
 	// whole is the note as it was given.
 	whole string

@@ -50,8 +50,8 @@ func wholeNumber(token string) (isNegative bool, magnitude uint64, ok bool) {
 }
 
 // nearestDouble returns the double that is nearest to a number token, ties to even; false for what is past all doubles.
-// ParseFloat may take an integer of more than 800 digits for one of 800, so that 17 with 900 zeros and e-900 is 1.7e-101,
-// and reads five digits of an exponent alone: it gets the coefficient behind a point, and the exponent that is left.
+// ParseFloat may take an integer of more than 800 digits for one of 800: it reads 17 with 900 zeros and e-900 as 1.7e-101.
+// Of an exponent it reads five digits alone. So it gets the coefficient behind a point, and the exponent that is left.
 func nearestDouble(token string) (float64, bool) {
 	parts := numberToken.FindStringSubmatch(token)
 	if parts == nil {

@@ -201,8 +201,8 @@ func (e *entries) close() []byte {
 	return append(out, '}')
 }
 
-// compareUTF16 compares UTF-8 by UTF-16 code units, as RFC 8785 does. By code points that differs only where one text
-// has a code point above U+FFFF, in UTF-16 a surrogate of U+D800 to U+DFFF, and the other one from U+E000 to U+FFFF.
+// compareUTF16 compares UTF-8 by UTF-16 code units, as RFC 8785 does. The order of code points differs from it only
+// where one text has a code point above U+FFFF, a surrogate in UTF-16, and the other one from U+E000 to U+FFFF.
 func compareUTF16(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] == b[i] {

@@ -131,7 +131,7 @@ async function trusted(keys: KeySet, vkeys: readonly string[] = []): Promise<Key
   return vkeys.length === 0 ? keys : keys.trusting(vkeys);
 }
 
-/** With its byte order mark, which is for the key set to pass over. */
+/** Keeps its byte order mark, which is for the key set to pass over. */
 function keysText(file: string): string {
   const bytes = read(file);
   try {

@@ -3,7 +3,7 @@ import { explanations, type LogReport, type LogResult, type Verdict } from "./ve
 
 export interface Report {
   ok: boolean;
-  /** To print by oneLine: others wrote parts of them. */
+  /** Must be printed by oneLine: others wrote parts of them. */
   lines: string[];
   json: unknown;
 }

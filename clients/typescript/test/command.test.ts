@@ -39,7 +39,7 @@ const run = (program: readonly string[], args: readonly string[]): Said =>
 const ours = (...args: string[]) => run([join(root, "clients", "typescript", "src", "command.ts")], args);
 const theirs = (...args: string[]) => run([join(root, "src", "main.js"), "verify"], args);
 
-/** Without the words behind a reason that is not OK, or a finding about a span of its own. */
+/** Leaves out the words behind a reason that is not OK, and behind a finding about a single span. */
 const lines = ({ stdout }: Said) =>
   stdout
     .split("\n")

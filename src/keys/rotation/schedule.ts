@@ -11,7 +11,7 @@ import { rotationRuns } from "./due-run.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface RotationSchedule {
-  /** From here on it looks. */
+  /** Begins to look; until then nothing is rotated. */
   start(): void;
   /** When a run is planned next. */
   next(): Date | undefined;

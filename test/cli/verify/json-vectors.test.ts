@@ -58,7 +58,7 @@ function reasonOfBody(body: string): string {
   }
 }
 
-/** Of ids and bytes the service takes what protobuf's JSON takes. */
+/** The service takes ids and bytes as protobuf's JSON takes them. */
 const numbers = cases.flatMap(({ name, text, reasons }) => {
   const body = /^(?:\w*(?:Value|Nano|Count)|flags|kind|code) /.test(name) ? verifySpanBody(text) : undefined;
   return body === undefined ? [] : [{ name, body, reason: reasons[0] }];

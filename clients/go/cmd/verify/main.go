@@ -4,8 +4,8 @@
 //	… --log [--checkpoint FILE]… [--from SIZE] [--to SIZE] [--any-order] SPANS_FILE
 //
 // SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. With --log the spans must be all of the log's, in
-// its order, from the first to the last. The exit code is 0 if all is well, 1 if something is wrong, or if there are no
-// spans, and 2 if the command line is wrong.
+// its order, from the first to the last. The exit code is 0 if all is well, and 1 if something is wrong or if there are
+// no spans. It is 2 if the command line is wrong.
 package main
 
 import (

@@ -71,7 +71,7 @@ def listen_to(delegate: object) -> None:
     for module in {each.__module__ for each in type(delegate).__mro__}:
         logger = logging.getLogger(module)
         if module.startswith(_EXPORTERS) and _LISTENER not in logger.filters:
-            # Before the filter by which some of these drop lines that they logged a short time ago.
+            # It stands before the filter by which some of these drop lines that they logged a short time ago.
             logger.filters.insert(0, _LISTENER)
 
 

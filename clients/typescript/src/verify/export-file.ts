@@ -27,7 +27,7 @@ export function splitExport(bytes: Uint8Array): (Message | MalformedError)[] {
 function splitJson(bytes: Uint8Array): (Message | MalformedError)[] {
   let text: string;
   try {
-    // Without ignoreBOM one byte order mark at the start is passed over.
+    // One byte order mark at the start is passed over, as ignoreBOM is not set.
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
     throw new UnreadableExportError("the spans are neither an OTLP trace export in protobuf nor JSON in UTF-8");

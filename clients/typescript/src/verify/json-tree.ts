@@ -7,7 +7,7 @@ import { MalformedError } from "./malformed.ts";
 export type JsonTree = null | boolean | string | JsonNumber | readonly JsonTree[] | ReadonlyMap<string, JsonTree>;
 
 export class JsonNumber {
-  /** Of numberForm. */
+  /** Fits numberForm. */
   readonly spelling: string;
 
   constructor(spelling: string) {
@@ -85,7 +85,7 @@ export function parseJson(text: string): JsonTree {
     take(end);
   }
 
-  /** By no expression: many escapes would overflow its stack. */
+  /** A loop, not an expression: many escapes would overflow its stack. */
   function string(): string {
     const start = at;
     if (text.charCodeAt(start) !== quote) throw notJson();

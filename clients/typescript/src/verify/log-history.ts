@@ -18,14 +18,14 @@ import {
   treeBefore,
 } from "./merkle.ts";
 
-/** From `start` until before `end`. */
+/** Entries with the indices `start` to `end` - 1. */
 export interface Range {
   start: number;
   end: number;
 }
 
 export interface HistoryEntry extends Inclusion {
-  /** In which the entry is proven. */
+  /** The head in which the entry is proven. */
   head: TreeHead;
   /** Whether a key signed that head that is not compromised. Otherwise the proof is worth nothing but with another head's. */
   isTrusted: boolean;
@@ -159,7 +159,7 @@ export async function historyOf(
   return { rewritten, agreed, differed, proven, fitting: taken.filter(({ index }) => index < last) };
 }
 
-/** In a subtree that is otherwise: the entries whose own proofs do not lead to its hash either, or all where none is known not to. */
+/** Returns the entries of a differing subtree whose own proofs do not lead to its hash, or all of it where every known one does. */
 async function rangeOfOthers(
   { start, end, level, hash }: Subtree,
   entries: readonly HistoryEntry[],

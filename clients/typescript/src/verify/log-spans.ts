@@ -12,7 +12,7 @@ export interface SpanFinding extends LogFinding {
 }
 
 export interface LogSpans {
-  /** In the order of the file. */
+  /** Sorted as in the file. */
   held: AuditedEntry[];
   changed: Set<number>;
   findings: SpanFinding[];
@@ -30,8 +30,8 @@ const kinds: Readonly<Record<Reason, LogFinding["what"]>> = {
 };
 
 /**
- * By origin. A span of no known log counts with the one before it, the first ones with the first log: it is there where one of that log
- * could be. `apart` are those that a signature of their own verifies: no log has them.
+ * Groups spans by the origin of their log. One of no known log counts with the one before it, or with the first log: it stands where one of
+ * that log could be. `apart` counts those that a signature of their own verifies: no log has them.
  */
 export function spansByLog(spans: readonly Judged[], origins: readonly string[]) {
   const logs = new Map<string, LogSpans>();

@@ -16,7 +16,7 @@ export interface LogOptions {
   from?: number | undefined;
   /** Size of the log with which to end; by default that of the largest checkpoint, kept or in a span's proof. */
   to?: number | undefined;
-  /** For spans from a store that keeps no order. */
+  /** Set for spans from a store that keeps no order. */
   anyOrder?: boolean | undefined;
 }
 
@@ -139,7 +139,7 @@ async function resultOf(
   };
 }
 
-/** In the order in which the tenant had them: all but the last have ended. */
+/** Oldest first: all but the last have ended. */
 function originsOf({ logKeys }: KeySet): string[] {
   return [...new Set(logKeys.map(({ name }) => name))];
 }

@@ -61,7 +61,7 @@ export async function subtreeHash(
   return hash;
 }
 
-/** Of each sibling on the path of a leaf, whether it is on the left. */
+/** Tells of each sibling on the path of a leaf whether it is on the left. */
 function sidesOf(index: number, size: number): boolean[] {
   const isLeft: boolean[] = [];
   // Both count nodes of a level. The last one may have no sibling there, and is then that of the next level.

@@ -100,7 +100,7 @@ function doubleOf(value: JsonTree): number | undefined {
 /** More than any integer of 64 bits has. */
 const maxDigits = 20;
 
-/** From `first` to below `end`. Undefined for what is not whole: decided on the digits, for a double does not hold every integer. */
+/** Reads an integer from `first` to below `end`. Undefined for what is not whole, which the digits decide: no double holds every integer. */
 function integerOf(value: JsonTree, first: bigint, end: bigint): bigint | undefined {
   const [, sign, whole = "", fraction = "", exponent = "0"] = numberForm.exec(spellingOf(value) ?? "") ?? [];
   if (sign === undefined) return undefined;

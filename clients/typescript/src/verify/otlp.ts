@@ -10,7 +10,7 @@ export type Scalar =
   | readonly string[];
 
 export interface Field {
-  /** In JSON. The proto's name is the same in snake_case, and JSON may have that instead. */
+  /** The name in JSON. The proto's name is the same in snake_case, and JSON may have that instead. */
   name: string;
   number: number;
   type: Scalar | (() => MessageType);
@@ -21,7 +21,7 @@ export interface Field {
 
 export interface MessageType {
   byNumber: ReadonlyMap<number, Field>;
-  /** By either name. */
+  /** Found by either name. */
   byName: ReadonlyMap<string, Field>;
   /** A fault in such a message is that of its spans alone: on the wire it is read when its value is called. */
   isApart: boolean;

@@ -20,7 +20,7 @@ import java.util.stream.Stream;
 
 /** Whether what somebody hands over is all of a log, from one entry to another, unchanged and in order. */
 final class LogAudit {
-  /** In the order in which they were handed over. */
+  /** Sorted as they were handed over. */
   private final List<LogEntry> spans;
 
   private final Set<Long> changed;
@@ -70,7 +70,7 @@ final class LogAudit {
     return history;
   }
 
-  /** In the order of the log. */
+  /** Sorted by their places in the log. */
   List<Finding> findings() {
     return findings;
   }

@@ -18,7 +18,7 @@ record LogEntry(TreeProof proof, byte[] leaf, boolean isTrusted, long recordedSi
     return proof.index();
   }
 
-  /** In which the entry is proven. */
+  /** The head in which the entry is proven. */
   Checkpoint head() {
     return proof.checkpoint();
   }

@@ -33,7 +33,7 @@ final class LogHistory {
   /** A handover that was not used: only what comes after it in a run tells that it is there. */
   record UnprovenEntry(String origin, long index, byte[] leaf) {}
 
-  /** Among the entries of the range are others than a signed head, or a later entry's proof, is of. */
+  /** The range has other entries than a signed head, or a later entry's proof, covers. */
   record Rewritten(Range range, String by) {}
 
   /** @param lastEntry the last of the entries that the head is their own of; −1 where it is nobody's */

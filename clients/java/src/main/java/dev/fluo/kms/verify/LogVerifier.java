@@ -25,7 +25,7 @@ final class LogVerifier {
   private record Placed(double at, Finding finding) {}
 
   private static final class SpansOfLog {
-    /** In the order of the export. */
+    /** Sorted as in the export. */
     private final List<LogEntry> held = new ArrayList<>();
 
     private final Set<Long> changed = new HashSet<>();

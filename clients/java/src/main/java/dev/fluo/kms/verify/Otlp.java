@@ -10,9 +10,9 @@ import java.util.regex.Pattern;
 /** The messages of OTLP's traces with all of their fields, for protobuf and for JSON. What is not here is refused. */
 final class Otlp {
   /**
-   * A field is {@code name=number:type}, with {@code *} for a list, {@code @} for a message that is read by itself, so
-   * that a fault in it is no fault of the message around it, and {@code -} for a field that is read, so that nothing
-   * malformed hides in it, and is not in the canonical form.
+   * A field is {@code name=number:type}. {@code *} is for a list. {@code @} is for a message that is read by itself, so
+   * that a fault in it is no fault of the message around it. {@code -} is for a field that is not in the canonical form;
+   * it is read, so that nothing malformed hides in it.
    */
   private static final String TABLE =
       """

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-/** Against the recursive definitions of RFC 6962, 2.1. */
+/** Compared with the recursive definitions of RFC 6962, 2.1. */
 class MerkleTest {
   private static final int MOST_LEAVES = 33;
   private static final List<byte[]> LEAVES =
