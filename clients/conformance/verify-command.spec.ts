@@ -49,6 +49,7 @@ beforeAll(async () => {
   );
   file("log.bin", exportOf(...entries));
   file("removed.bin", exportOf(...entries.toSpliced(7, 3)));
+  file("later.bin", exportOf(...entries.slice(4)));
   file("moved.bin", exportOf(...entries.with(3, entries[5]!).with(5, entries[3]!), entries[1]!));
   const checkpoint = await fetch(`${service.url}/api/kms/tenants/${tenant}/log/checkpoint`);
   file("checkpoint", await checkpoint.text());
@@ -79,6 +80,7 @@ const calls: [what: string, args: () => string[]][] = [
   ["a log with spans moved", () => ["--log", "--keys", "keys.json", "moved.bin"]],
   ["a log in any order", () => ["--log", "--any-order", "--keys", "keys.json", "moved.bin"]],
   ["a part of a log", () => ["--log", "--from", "3", "--to", "20", "--keys", "keys.json", "log.bin"]],
+  ["a log without its beginning", () => ["--log", "--keys", "keys.json", "--checkpoint", "checkpoint", "later.bin"]],
   ["a log among other spans", () => ["--log", "--keys", "keys.json", "all.bin"]],
   ["a log of an altered span", () => ["--log", "--keys", "keys.json", "altered.bin"]],
   ["a log without spans", () => ["--log", "--keys", "keys.json", "empty.bin"]],

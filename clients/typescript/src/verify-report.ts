@@ -135,6 +135,7 @@ function checkpointText({ name, size, agrees }: LogResult["checkpoints"][number]
 function notChecked({ from, to, checkpoints }: LogResult, anyOrder: boolean): string[] {
   const cutOff = from === to ? "" : `cut off behind entry ${to - 1}, or `;
   return [
+    ...(from > 0 ? [`not checked, before entry ${from}: whether any is missing`] : []),
     ...(checkpoints.length === 0
       ? [`not checked, without a --checkpoint: whether the log was ${cutOff}written anew`]
       : []),

@@ -162,6 +162,7 @@ function print(result: LogResult): void {
 function notChecked({ range, checkpoints, isOrdered }: LogResult): string[] {
   const cutOff = range.start === range.end ? "" : `cut off behind entry ${range.end - 1}, or `;
   return [
+    ...(range.start > 0 ? [`before entry ${range.start}: whether any is missing`] : []),
     ...(checkpoints.length === 0 ? [`without a --checkpoint: whether the log was ${cutOff}written anew`] : []),
     ...(isOrdered ? [] : ["with --any-order: the order of the spans"]),
   ];

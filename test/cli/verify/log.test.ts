@@ -216,6 +216,15 @@ describe("an attack is found, and the span is named:", () => {
     expect(findings(spans.slice(7), { kept })).toEqual(["missing 5 x2"]);
   });
 
+  it("is not looked for before the first span, unless it is asked for, which is said", async () => {
+    const kept = { twelve: log.checkpoint() };
+    const { code, out } = await verifyLog(spans.slice(3), { kept });
+    expect(code).toBe(0);
+    expect(out).toMatch(/agrees\n {2}not checked, before entry 3: whether any is missing\n {2}no problems\n$/);
+    expect((await verifyLog(spans.slice(3), { kept, from: 0 })).out).not.toContain("not checked");
+    expect((await verifyLog(spans, { kept })).out).not.toContain("not checked");
+  });
+
   it("a span removed, and its place said to be a handover's that was not used", async () => {
     const other = testLog({ like: log });
     other.announce();

@@ -85,6 +85,9 @@ func printEnds(out io.Writer, log verify.LogAudit) {
 }
 
 func (w wholeLogs) printUnchecked(out io.Writer, log verify.LogAudit) {
+	if log.From > 0 {
+		printLine(out, fmt.Sprintf("  not checked, before entry %d: whether any is missing", log.From))
+	}
 	if len(log.Checkpoints) == 0 {
 		what := "was written anew"
 		if log.From < log.To {

@@ -158,6 +158,8 @@ def _log_lines(log: LogVerdict, any_order: bool) -> Iterator[str]:
     for kept in log.checkpoints:
         says = {None: "is not compared", True: "agrees", False: "does not agree"}[kept.agrees]
         yield f"  checkpoint {kept.name}, of {_entries(kept.size)}, {says}"
+    if log.from_size > 0:
+        yield f"  not checked, before entry {log.from_size}: whether any is missing"
     if not log.checkpoints:
         cut_off = "" if log.from_size > last else f"cut off behind entry {last}, or "
         yield f"  not checked, without a --checkpoint: whether the log was {cut_off}written anew"

@@ -87,6 +87,9 @@ final class LogsReport {
       String says = each.agrees().map(agrees -> agrees ? "agrees" : "does not agree").orElse("is not compared");
       out.line("  checkpoint " + each.name() + ", of " + entries(each.size()) + ", " + says);
     }
+    if (log.from() > 0) {
+      out.line("  not checked, before entry " + log.from() + ": whether any is missing");
+    }
     if (log.checkpoints().isEmpty()) {
       String cutOff = isEmpty ? "" : "cut off behind entry " + (log.to() - 1) + ", or ";
       out.line("  not checked, without a --checkpoint: whether the log was " + cutOff + "written anew");
