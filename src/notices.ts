@@ -94,6 +94,7 @@ const ofCallers = {
 const ofSettings = {
   NODE_MISREADS_NAMES: { subject: "Node", meaning: "This Node misreads some names in JSON.", mayStay: true },
   KEY_IN_MEMORY: { subject: "", meaning: "The local master key ends with the process." },
+  KEY_BESIDE_STORE: { subject: "", meaning: "The local master key lies beside the store that it opens." },
   STORE_IN_MEMORY: { subject: "", meaning: "The store ends with the process." },
   PROVIDER_LOCAL: { subject: "", meaning: "The provider is local, which is for development." },
   NO_AUTHENTICATION: { subject: "", meaning: "Nobody is asked for a credential." },

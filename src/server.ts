@@ -28,6 +28,7 @@ import { type StartedProviders, startProviders } from "./provider-keys/start.ts"
 import { createServices } from "./service/compose.ts";
 import { startGcTime } from "./runtime/gc-time.ts";
 import { startLoopLag } from "./runtime/loop-lag.ts";
+import { type DataDirectory, openDataDirectory } from "./store/data-directory.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
 import { heldLeases } from "./store/held-leases.ts";
@@ -100,10 +101,11 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const { instruments } = telemetry;
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
+  const directory = config.dataDirectory && parts.adopt(startDataDirectory(config.dataDirectory, log), close);
   const providers = parts.adopt(await startProviders(config, { instruments, log, time, alarm }), close);
   const { store, leases, losses, heads, advice, problems } = await openStore(
     config,
-    { providers, telemetry, log, time, alarm },
+    { providers, telemetry, log, time, alarm, mayBeNew: directory?.isNew === true },
     parts,
   );
   await providers.probeOpeners(samplesIn(store, providers.keys));
@@ -176,6 +178,12 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
 }
 
+function startDataDirectory(dataDirectory: DataDirectory, log: ServiceProcess["log"]) {
+  const opened = openDataDirectory(dataDirectory);
+  log.info(`keys are kept in ${dataDirectory.directory}${opened.isNew ? ", from this first start on" : ""}`);
+  return opened;
+}
+
 /** What bounds callers and connections, and tells what that did. */
 function startBounds(
   { connections: settings }: Config,
@@ -194,11 +202,11 @@ function startBounds(
 
 /** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
-  const { providers, telemetry, log, time, alarm } = started;
+  const { providers, telemetry, log, time, alarm, mayBeNew } = started;
   const place = placeOf(config.store, config.heads);
   const { key, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, {
-      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed },
+      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew },
     }),
     close,
   );
@@ -218,6 +226,8 @@ async function openStore(config: Config, started: StoreParts, parts: AsyncDispos
 interface StoreParts extends Pick<ServiceProcess, "log" | "time" | "telemetry"> {
   providers: StartedProviders;
   alarm: StartedAlarm;
+  /** Whether nobody need be told of a store that is made. */
+  mayBeNew: boolean;
 }
 
 /** Starts what proves who callers are, and who the service is. */

@@ -85,7 +85,7 @@ func startService(ctx context.Context, t *testing.T) (grpc, http string) {
 	}
 	command := exec.CommandContext(ctx, node, filepath.Join(root, "src", "main.js"), "serve")
 	command.Dir = t.TempDir()
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_STORE=memory", "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -203,6 +203,8 @@ function openSecrets({ tls, store }: SettledConfig): Problem[] {
 /** What a service on a developer's machine is meant to be. */
 const development = {
   KEY_IN_MEMORY: "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
+  KEY_BESIDE_STORE:
+    "The local master key lies beside the store, in the data directory: whoever copies that has all keys. Set fluo.kms.provider for production.",
   STORE_IN_MEMORY:
     "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
   NO_AUTHENTICATION: "Authentication is none: whoever can connect has every role and may name any tenant.",
@@ -240,6 +242,8 @@ export function warningsOf(config: SettledConfig): Notice[] {
   }
   if (hasMasterKeyInMemory(provider)) {
     warnings.push(forDevelopment("KEY_IN_MEMORY"));
+  } else if (config.dataDirectory !== undefined) {
+    warnings.push(forDevelopment("KEY_BESIDE_STORE"));
   } else if (store.name === "memory") {
     warnings.push(forDevelopment("STORE_IN_MEMORY"));
   }

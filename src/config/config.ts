@@ -3,6 +3,7 @@ import type { ConnectionSettings } from "../limits/connection-settings.ts";
 import type { Notice } from "../notices.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
+import type { DataDirectory } from "../store/data-directory.ts";
 import type { HeadsSettings } from "../store/heads/heads-place.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";
@@ -30,6 +31,8 @@ export interface Config {
   readonly hasTenantProviderKeys: boolean;
   /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */
   readonly storeKeyPin: string | undefined;
+  /** Where keys are if no setting says it. */
+  readonly dataDirectory: DataDirectory | undefined;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   /** The heads file, which notes how far the store went. */

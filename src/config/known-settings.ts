@@ -85,6 +85,8 @@ export const settings = {
   ...ofProviders,
   // Depends on the provider if it is not given: see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
+  // Counts where nothing else says where keys are: see data-directory.ts.
+  "fluo.kms.data-directory": { parse: filePath, standard: "fluo-kms-data" },
   "fluo.kms.store.migrate": { parse: choice(["auto", "never"]), standard: "auto" },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
   // What is kept of one that grew: with less, somebody would be told of that.

@@ -5,6 +5,7 @@
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, isFault, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
 import type { Config, SettledConfig } from "./config.ts";
+import { filesIn, leftBehind, placesOfKeys, settingsFor } from "./data-directory.ts";
 import { type Notice, type NoticeCode, notice } from "../notices.ts";
 import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
@@ -51,7 +52,11 @@ export function loadConfig({
     problems,
   );
   const sources = { env, properties, problems };
-  const values = readValues(sources);
+  const read = readValues(sources);
+  const given = (name: string) => isGiven(sources, name, read["fluo.kms.profile"]);
+  const placeOfKeys = placesOfKeys.find(given);
+  const directory = filesIn(absolute(read["fluo.kms.data-directory"]));
+  const values = placeOfKeys === undefined ? { ...read, ...settingsFor(directory) } : read;
   const telemetry = otlpSettings(env);
   const tenantsFile = values["fluo.kms.tenants.file"];
   const ofTenants =
@@ -59,17 +64,23 @@ export function loadConfig({
       ? undefined
       : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
   const files = [properties, ofTenants].filter((each) => each !== undefined);
-  const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
+  const settled = {
+    ...settle({ values, otlp: telemetry.otlp, absolute, problems, env, files }),
+    dataDirectory: placeOfKeys === undefined ? directory : undefined,
+  };
   if (settled.profile === "prod") problems.push(...launchProblems(launch));
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   problems.push(...elsewhere(settled));
-  const given = (name: string) => isGiven(sources, name, settled.profile);
+  if (!given("fluo.kms.sqlite.file")) problems.push(...leftBehind(settled, directory));
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
   const unknown = unknownVariables(env, settled.tenantProviderKeys.providerKeys.keys());
   const repeated = files.flatMap(repeatedProperties);
   if (problems.length > 0) throw new ConfigError([...problems, ...unknown, ...repeated]);
   const idle = [
+    ...(placeOfKeys !== undefined && given("fluo.kms.data-directory")
+      ? [withoutEffect("fluo.kms.data-directory", ` beside ${placeOfKeys}`)]
+      : []),
     ...otherProviders(settled)
       .filter((name) => isInFile(sources, name, settled.profile))
       .map((name) => withoutEffect(name, ` with provider ${settled.provider.name}`)),
@@ -133,7 +144,7 @@ interface Found {
   files: readonly Properties[];
 }
 
-function settle({ values, otlp, absolute, problems, env, files }: Found): SettledConfig {
+function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<SettledConfig, "dataDirectory"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const policyFile = values["fluo.kms.policy.file"];
   const isPolicy = values["fluo.kms.auth"] === "policy";

@@ -1,15 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { placesOfKeys } from "../../src/config/data-directory.ts";
 import type { ConfigError } from "../../src/config/problem.ts";
 import { settings } from "../../src/config/known-settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { directory, launchedWith, load, problemsOf } from "../support/config-fixture.ts";
+import { directory, launchedWith, load, problemsOf, withTexts } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
-describe("without any setting", () => {
+describe("with the keys in memory, and no other setting", () => {
   it("is a development service on loopback that says what it is", () => {
-    expect(load({})).toEqual({
+    expect(load({ FLUO_KMS_STORE: "memory" })).toEqual({
       profile: "dev",
       host: "127.0.0.1",
       grpcPort: 9000,
@@ -19,6 +20,7 @@ describe("without any setting", () => {
       tenantProviderKeys: { providerKeys: new Map(), tenants: new Map() },
       tenantsFile: undefined,
       hasTenantProviderKeys: false,
+      dataDirectory: undefined,
       store: { name: "memory" },
       heads: { file: undefined, required: false },
       backupIntervalMs: 0,
@@ -110,7 +112,7 @@ describe("what bounds callers", () => {
 
 describe("problems", () => {
   it("are all reported at once, more than an answer's 16 too", async () => {
-    const bad = Object.entries(settings).filter(([name]) => !/key|cert|file|token|secret|role-id|\.ca$/.test(name));
+    const bad = Object.entries(settings).filter(([name]) => !/key|cert|file|token|secret|role-id|data-directory|\.ca$/.test(name));
     const env = Object.fromEntries(bad.map(([name]) => [name.replaceAll(/[.-]/g, "_").toUpperCase(), "~"]));
     const error = (await thrownBy(() => load(env))) as ConfigError;
     expect(error).toBeKmsError("INVALID_ARGUMENT");
@@ -270,17 +272,24 @@ describe("accepted", () => {
 
 it("has an example with every name, which changes nothing as it is", () => {
   const example = readFileSync(join(import.meta.dirname, "..", "..", "application.properties.example"), "utf8");
-  expect(load({}, example)).toEqual(load({}));
+  const cwd = directory();
+  const withFile = (text: string) => {
+    writeFileSync(join(cwd, "application.properties"), text);
+    return withTexts(loadConfig({ env: {}, cwd, launch: launchedWith({}) }));
+  };
+  expect(withFile(example)).toEqual(withFile(""));
   const uncommented = example.match(/^#[a-z0-9.-]+=.*$/gm)!.map((line) => line.slice(1));
   const defaults = Object.entries(settings).map(
     ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
   );
   expect(uncommented.sort()).toEqual(defaults.sort());
-  const { warnings, faults: _, ...config } = load({}, uncommented.join("\n"));
-  const { warnings: expected, faults: none, ...standard } = load({});
+  // Those that say where keys are change that.
+  const others = uncommented.filter((line) => !placesOfKeys.some((name) => line.startsWith(`${name}=`)));
+  const { warnings, faults: _, ...config } = withFile(others.join("\n"));
+  const { warnings: expected, faults: none, ...standard } = withFile("");
   expect(none).toEqual([]);
   expect(config).toEqual(standard);
-  expect(warnings.filter((warning) => !/ has no effect with (store memory|provider local)\.$/.test(warning))).toEqual(
+  expect(warnings.filter((warning) => !/ has no effect with (store sqlite|provider local)\.$/.test(warning))).toEqual(
     expected,
   );
 });

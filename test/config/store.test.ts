@@ -10,7 +10,7 @@ const url = "postgres://kms:hunter2@db.example.com:5432/kms?sslmode=verify-full"
 
 describe("the store", () => {
   it("is in memory where the master key is, else SQLite in the working directory", () => {
-    expect(load({}).store).toEqual({ name: "memory" });
+    expect(load({ FLUO_KMS_PROVIDER: "local" }).store).toEqual({ name: "memory" });
     const cwd = directory();
     expect(loadConfig({ env: keyFile, cwd }).store).toEqual({
       name: "sqlite",
@@ -193,7 +193,7 @@ describe("the interval of backups", () => {
   });
 
   it("means nothing for a store that cannot be backed up, which is said", () => {
-    const { backupIntervalMs, warnings } = load({}, "fluo.kms.backup.interval=1h");
+    const { backupIntervalMs, warnings } = load({ FLUO_KMS_STORE: "memory" }, "fluo.kms.backup.interval=1h");
     expect(backupIntervalMs).toBe(0);
     expect(warnings.at(-1)).toBe("fluo.kms.backup.interval has no effect with store memory.");
     expect(load(keyFile, "fluo.kms.backup.interval=1h").warnings.join()).not.toContain("backup");
@@ -223,7 +223,9 @@ describe("backups by the service itself", () => {
       const problems = problemsOf(() => load(keyFile, `${postgres}${setting}`));
       expect(problems).toContain("is for the store sqlite, and fluo.kms.store is postgres; run fluo-kms backup");
       expect(problems).toContain("by a timer or a CronJob");
-      expect(problemsOf(() => load({}, setting))).toContain("the store memory ends with its process");
+      expect(problemsOf(() => load({ FLUO_KMS_STORE: "memory" }, setting))).toContain(
+        "the store memory ends with its process",
+      );
     }
     const { warnings } = load(keyFile, `${postgres}fluo.kms.backup.keep=5`);
     expect(warnings).toContain("fluo.kms.backup.keep has no effect with store postgres.");

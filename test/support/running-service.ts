@@ -21,6 +21,7 @@ import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
 import type { RunningServer } from "../../src/server.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
+import { inMemory } from "./in-memory.ts";
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
@@ -43,7 +44,8 @@ export async function startService(
     name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(),
     value,
   ]);
-  const server = await startServer(loadConfig({ env: Object.fromEntries(env), cwd: import.meta.dirname }), time);
+  const config = loadConfig({ env: inMemory(Object.fromEntries(env)), cwd: import.meta.dirname });
+  const server = await startServer(config, time);
   const url = `http://127.0.0.1:${server.httpPort}`;
   const client = grpcClient(`127.0.0.1:${server.grpcPort}`);
   return {

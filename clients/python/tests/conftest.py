@@ -41,7 +41,8 @@ def start_service(folder: Path, **settings: str) -> Service:
     """Starts a service on free loopback ports, and waits until it serves. Settings are its environment."""
     node = vectors.ROOT / "node_modules" / ".bin" / "node"
     command = [str(node if node.exists() else shutil.which("node")), str(vectors.ROOT / "src" / "main.js"), "serve"]
-    environment = {"PATH": os.environ["PATH"], "FLUO_KMS_GRPC_PORT": "0", "FLUO_KMS_HTTP_PORT": "0", **settings}
+    ports = {"FLUO_KMS_GRPC_PORT": "0", "FLUO_KMS_HTTP_PORT": "0"}
+    environment = {"PATH": os.environ["PATH"], "FLUO_KMS_STORE": "memory", **ports, **settings}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -9,7 +9,7 @@ const saidBy: Partial<Record<NoticeCode, string>> = {
   ...{ KEY_PATH_WORKS: "validate", TEST_FAILED: "validate", CACHE_HIT_SLOW: "cache-hit" },
   KEY_ROTATION_OFF: "key-rotation",
   ...{ CLOCK_SKEWED: "clocks", CLOCKS_DISAGREE: "clocks", NO_SECOND_CLOCK: "clocks" },
-  ...{ PROVIDER_LOCAL: "provider", KEY_IN_MEMORY: "provider", STORE_IN_MEMORY: "store" },
+  ...{ PROVIDER_LOCAL: "provider", KEY_IN_MEMORY: "provider", KEY_BESIDE_STORE: "provider", STORE_IN_MEMORY: "store" },
   ...{ PROVIDER_DENIED: "provider-key", PROVIDER_UNAVAILABLE: "provider-key", PROVIDER_UNTRUSTED: "provider-key" },
   ...{ NO_AUTHENTICATION: "authentication", TLS_TERMINATED: "tls", PROFILE_MISSPELT: "profile" },
   ...{ POLICY_REFUSED: "policy", CERTIFICATE_ENDS: "certificate", EXAMINATION_RUNNING: "integrity" },

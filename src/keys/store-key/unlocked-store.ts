@@ -28,6 +28,8 @@ export interface UnlockParts {
   /** Log for remarks on the store, and advice on settings. */
   log: Pick<Logger, "warn">;
   time: Time;
+  /** Whether nobody need be told of a store that is new. */
+  mayBeNew?: boolean;
   /** Called when `problems` has something else to say. */
   changed?: () => void;
 }
@@ -37,7 +39,7 @@ export interface UnlockParts {
  * is opened for writing.
  */
 export async function openUnlockedStore(settings: StoreSettings, parts: UnlockParts): Promise<UnlockedStore> {
-  const { providerKeys, heads, log, time, changed } = parts;
+  const { providerKeys, heads, log, time, changed, mayBeNew = false } = parts;
   const known = settings.name === "sqlite" ? await judged(settings, parts) : undefined;
   const locked = await openStore(settings, time);
   for (const each of locked.remarks) log.warn(each);
@@ -49,7 +51,7 @@ export async function openUnlockedStore(settings: StoreSettings, parts: UnlockPa
       beforeNew: () => refuseEmpty(heads, locked),
     });
     if (settings.name !== "sqlite") await refuseBehind(store, key, heads);
-    if (isNew && settings.name !== "memory") log.warn(beginning(settings));
+    if (isNew && !mayBeNew && settings.name !== "memory") log.warn(beginning(settings));
     for (const each of advice) log.warn(each);
     const { store: joined, problems, leave } = joinStore(store, { changed, time });
     return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };

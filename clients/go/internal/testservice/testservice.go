@@ -42,7 +42,7 @@ func Start(t testing.TB) *Service {
 	}
 	command := exec.Command(node, filepath.Join(root, "src", "main.js"), "serve")
 	command.Dir = t.TempDir()
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_STORE=memory", "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ public final class TestService implements AutoCloseable {
             .directory(ROOT.toFile())
             .redirectErrorStream(true);
     builder.environment().put("PATH", ROOT.resolve("node_modules/.bin") + ":" + System.getenv("PATH"));
+    builder.environment().put("FLUO_KMS_STORE", "memory");
     builder.environment().put("FLUO_KMS_GRPC_PORT", "0");
     builder.environment().put("FLUO_KMS_HTTP_PORT", "0");
     builder.environment().put("FLUO_KMS_ISSUER", "kms.example.com");
