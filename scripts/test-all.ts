@@ -34,6 +34,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   durable: npm("test:durable"),
   versions: npm("test:versions"),
   nodes: npm("test:nodes"),
+  package: npm("test:package"),
   bulk: npm("test:bulk"),
   callers: npm("test:callers"),
   clients: npm("test:clients"),

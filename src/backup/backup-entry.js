@@ -8,7 +8,8 @@ import { keepCompiled } from "../runtime/compile-cache.js";
 process.on("disconnect", () => process.exit(1));
 process.once("message", async (order) => {
   keepCompiled();
-  const { answerTo } = await import("./ordered-backup.ts");
+  /** @type {typeof import("./ordered-backup.ts")} */
+  const { answerTo } = await import(String(process.argv[2])); // what is TypeScript in a checkout and compiled in a package
   const answer = await answerTo(/** @type {import("./ordered-backup.ts").Order} */ (order));
   process.send?.(answer, () => process.disconnect?.());
 });

@@ -7,14 +7,16 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { KmsError } from "../errors.ts";
 import { flags } from "../runtime/flags.js";
+import { moduleBeside } from "../runtime/module-beside.ts";
 import type { Made, Order, OrderAnswer } from "./ordered-backup.ts";
 
 const entry = fileURLToPath(new URL("./backup-entry.js", import.meta.url));
+const answering = moduleBeside("ordered-backup", import.meta.url);
 
 /** STORE_UNAVAILABLE if it fails. When the signal aborts the process is killed, and the signal's reason thrown once it has ended. */
 export async function backUpInProcess(order: Order, signal: AbortSignal): Promise<Made> {
   signal.throwIfAborted();
-  const child = fork(entry, { env: {}, execArgv: [...flags], serialization: "advanced", stdio: "ignore" });
+  const child = fork(entry, [answering.href], { env: {}, execArgv: [...flags], serialization: "advanced", stdio: "ignore" });
   const kill = () => void child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
   try {

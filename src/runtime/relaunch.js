@@ -1,7 +1,11 @@
 /**
- * Starts the process anew under the flags of flags.js, once: in its own place, with the same process id, so that a container's first process
- * stays the first. Windows cannot do that, so there the command runs in a child, and this process stays for what the child's end is.
+ * Starts the process anew, once, under the Node that comes with the packages and the flags of flags.js: in its own place, with the same process id, so
+ * that a container's first process stays the first. Windows cannot do that, nor Node before 22.15; there the command runs in a child, and this
+ * process stays for what the child's end is.
  */
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { bundledNode, isNewEnough, oldestNode } from "./bundled-node.js";
 import { flags } from "./flags.js";
 
 /** Flags that this process lacks. */
@@ -9,21 +13,49 @@ export function missingFlags() {
   return flags.filter((flag) => !process.execArgv.includes(flag));
 }
 
-/** Comes back where there is a child, with its exit code. What was given to Node goes behind `missing`, so that it counts. */
+/** Comes back with an exit code: that of a child, or 1 where no Node can be started. What was given to Node goes behind `missing`, so that it counts. */
 export async function relaunch(/** @type {readonly string[]} */ missing) {
   const args = [...missing, ...process.execArgv, ...process.argv.slice(1)];
-  if (process.platform !== "win32") process.execve?.(process.execPath, [process.argv0, ...args]);
-  return runInChild(args);
+  const start = process.platform === "win32" || process.execve === undefined ? runInChild : takePlace;
+  for (const node of nodes()) {
+    const code = await start(node, args);
+    if (code !== undefined) return code;
+  }
+  console.error(
+    `fluo-kms: needs Node ${oldestNode} or later, and this is Node ${process.versions.node}. Its packages bring one along, but`,
+  );
+  console.error(
+    "none that runs here is installed: npm ci --include=optional installs it, or start fluo-kms with such a Node of your own.",
+  );
+  return 1;
 }
 
-async function runInChild(/** @type {readonly string[]} */ args) {
-  const { spawn } = await import("node:child_process");
-  const child = spawn(process.execPath, args, { stdio: "inherit" });
+/** Those to try: the one that the service is tested with, else the one that this process runs under. */
+function nodes() {
+  const bundled = bundledNode();
+  return [...(bundled ? [bundled] : []), ...(isNewEnough(process.versions.node) ? [process.execPath] : [])];
+}
+
+/** Comes back only if that file does not run here, as one for another C library does not. */
+function takePlace(/** @type {string} */ node, /** @type {readonly string[]} */ args) {
+  try {
+    return process.execve?.(node, [process.argv0, ...args]);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Resolves with the child's exit code, as a shell counts where a signal ended it; or undefined if the file does not run here.
+ * @returns {Promise<number | undefined>}
+ */
+function runInChild(/** @type {string} */ node, /** @type {readonly string[]} */ args) {
+  const child = spawn(node, args, { stdio: "inherit" });
   // A console of Windows tells the child by itself, and there kill() would end it at once.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"])
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2", "SIGBREAK"])
     process.on(signal, () => process.platform === "win32" || child.kill(/** @type {NodeJS.Signals} */ (signal)));
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("exit", (code) => resolve(code ?? 1));
+  return new Promise((resolve) => {
+    child.on("error", () => resolve(undefined));
+    child.on("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? "SIGKILL"]));
   });
 }

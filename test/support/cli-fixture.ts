@@ -4,14 +4,12 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { type HereOptions, type Result, runHere } from "./cli-here.ts";
+import { main } from "./code-under-test.ts";
 
 export type { Result } from "./cli-here.ts";
-
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 
 export interface StartOptions extends HereOptions {
   /** What the command begins with, such as `enter` of a small disk. */

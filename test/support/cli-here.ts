@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { tmpdir } from "node:os";
 import { Writable } from "node:stream";
 import { format } from "node:util";
+import { commandLine } from "./code-under-test.ts";
 
 export interface Result {
   code: number | null;
@@ -38,7 +39,7 @@ export async function runHere(
   args: readonly string[],
   { env = {}, cwd = tmpdir(), isTerminal = false }: HereOptions = {},
 ): Promise<Result> {
-  const { runCommandLine } = await import("../../src/cli/run.ts");
+  const { runCommandLine }: typeof import("../../src/cli/run.ts") = await import(commandLine);
   const { PATH, NODE_COMPILE_CACHE } = process.env;
   const given = Object.entries({ PATH, NODE_COMPILE_CACHE, ...env }).filter(([, value]) => value !== undefined);
   const [out, err] = [output(isTerminal), output(isTerminal)];

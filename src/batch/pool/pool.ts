@@ -9,6 +9,7 @@ import type { LogPosition, ProvenBatch } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
 import type { KeyMemory, PoolKey } from "./jobs.ts";
 import { ownMemory } from "../../runtime/detach.ts";
+import { moduleBeside } from "../../runtime/module-beside.ts";
 import { type Thread, threadOf } from "./thread.ts";
 import { standardThreads } from "./threads.ts";
 
@@ -63,7 +64,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 /** Its threads start when they are needed first, and again when they died. */
 export function createBatchPool({
   threads: size = standardThreads(),
-  startWorker = () => new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits }),
+  startWorker = () => new Worker(moduleBeside("worker", import.meta.url), { resourceLimits }),
 }: BatchPoolOptions = {}): BatchPool {
   const threads = new Set<Thread>();
   const watched = new WeakSet<PoolKey>();

@@ -5,6 +5,7 @@
 import type { KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { MessageChannel } from "node:worker_threads";
+import { moduleBeside } from "../../runtime/module-beside.ts";
 import type { Time } from "../../runtime/time.ts";
 import { longReads } from "../long-reads.ts";
 import type { MigrateMode } from "../sql/upgrade/migration.ts";
@@ -159,7 +160,7 @@ const maxTries = 3;
 function threadsOf({ file, ...more }: Omit<WriterData, "memory" | "port">) {
   const memory = gateMemory();
   const { port1, port2 } = new MessageChannel();
-  const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
+  const writer = startThread(moduleBeside("database-worker", import.meta.url), {
     workerData: { file, ...more, memory, port: port1 } satisfies WriterData,
     transferList: [port1, ...(more.time ? [more.time.port] : [])],
   });
@@ -171,7 +172,7 @@ function threadsOf({ file, ...more }: Omit<WriterData, "memory" | "port">) {
       workerData: { file, memory, port: port2, key } satisfies ReaderData,
       transferList: [port2],
     };
-    return startThread(new URL("./reading-worker.ts", import.meta.url), options, () => clearGate(memory));
+    return startThread(moduleBeside("reading-worker", import.meta.url), options, () => clearGate(memory));
   }
 
   return {
