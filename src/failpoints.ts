@@ -5,6 +5,11 @@
 import { channel } from "node:diagnostics_channel";
 
 export const stepNames = [
+  "directory.made",
+  "directory.ignored",
+  "directory.marked",
+  "directory.held",
+  "directory.named",
   "store-key.wrapped",
   "store-key.stored",
   "store-key.proven",

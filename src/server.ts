@@ -24,13 +24,13 @@ import { observeService } from "./metrics/observe.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";
 import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
-import { type StartedProviders, startProviders } from "./provider-keys/start.ts";
+import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { startGcTime } from "./runtime/gc-time.ts";
 import { startLoopLag } from "./runtime/loop-lag.ts";
-import { type DataDirectory, openDataDirectory } from "./store/data-directory.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
+import { holdDirectory } from "./store/directory/held-directory.ts";
 import { heldLeases } from "./store/held-leases.ts";
 import { observedStore } from "./store/observed-store.ts";
 import { rotationRecorder, storeRecorder } from "./telemetry/instruments.ts";
@@ -101,11 +101,9 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const { instruments } = telemetry;
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
-  const directory = config.dataDirectory && parts.adopt(startDataDirectory(config.dataDirectory, log), close);
-  const providers = parts.adopt(await startProviders(config, { instruments, log, time, alarm }), close);
-  const { store, leases, losses, heads, advice, problems } = await openStore(
+  const { providers, store, leases, losses, heads, advice, problems } = await startStore(
     config,
-    { providers, telemetry, log, time, alarm, mayBeNew: directory?.isNew === true },
+    { telemetry, log, time, alarm },
     parts,
   );
   await providers.probeOpeners(samplesIn(store, providers.keys));
@@ -178,12 +176,6 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
 }
 
-function startDataDirectory(dataDirectory: DataDirectory, log: ServiceProcess["log"]) {
-  const opened = openDataDirectory(dataDirectory);
-  log.info(`keys are kept in ${dataDirectory.directory}${opened.isNew ? ", from this first start on" : ""}`);
-  return opened;
-}
-
 /** What bounds callers and connections, and tells what that did. */
 function startBounds(
   { connections: settings }: Config,
@@ -200,13 +192,22 @@ function startBounds(
   return { told, connections };
 }
 
-/** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
-async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
-  const { providers, telemetry, log, time, alarm, mayBeNew } = started;
+/** Opens the providers, and the store that they unlock. It is not behind its heads file then, and refuses what passes find damaged in it. */
+async function startStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
+  const { telemetry, log, time, alarm } = started;
+  const directory = config.dataDirectory && parts.adopt(holdDirectory(config.dataDirectory), close);
+  if (directory)
+    log.info(
+      `keys are kept in ${config.dataDirectory!.directory}${directory.isNew ? ", from this first start on" : ""}`,
+    );
+  const providers = parts.adopt(
+    await startProviders(config, { instruments: telemetry.instruments, log, time, alarm }),
+    close,
+  );
   const place = placeOf(config.store, config.heads);
   const { key, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, {
-      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew },
+      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew: directory?.isNew },
     }),
     close,
   );
@@ -220,14 +221,11 @@ async function openStore(config: Config, started: StoreParts, parts: AsyncDispos
   );
   const losses = createLosses();
   const problems = () => [...opened.problems(), ...heads.problems()];
-  return { store: losses.refusedIn(store), leases, losses, heads, advice, problems };
+  return { providers, store: losses.refusedIn(store), leases, losses, heads, advice, problems };
 }
 
 interface StoreParts extends Pick<ServiceProcess, "log" | "time" | "telemetry"> {
-  providers: StartedProviders;
   alarm: StartedAlarm;
-  /** Whether nobody need be told of a store that is made. */
-  mayBeNew: boolean;
 }
 
 /** Starts what proves who callers are, and who the service is. */

@@ -81,7 +81,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/reloads.ts": ["cli", "config", "runtime", "server.ts"],
   cli: [
     ...["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys"],
-    ...["store", "store/heads", "store/offline", "tlog"],
+    ...["store", "store/directory", "store/heads", "store/offline", "tlog"],
   ],
   "cli/policy": [
     ...["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding", "runtime"],
@@ -139,8 +139,8 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "shutdown.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service", "store", "store/heads"],
-    ...["transport", "transport/connections", "upgrade"],
+    ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service"],
+    ...["store", "store/directory", "store/heads", "transport", "transport/connections", "upgrade"],
   ],
   "process.ts": ["notices.ts", "runtime", "telemetry", "version.ts"],
   "shutdown.ts": ["runtime"],
@@ -294,11 +294,22 @@ const mayImport: Record<string, readonly string[]> = {
   upgrade: ["notices.ts", "store", "store/sql/rows", "store/sql/upgrade", "version.ts"],
 
   // Settings.
-  config: ["notices.ts", "limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
+  config: [
+    "notices.ts",
+    "limits",
+    "provider-keys",
+    "provider",
+    "store",
+    "store/directory",
+    "store/heads",
+    "encoding",
+    "runtime",
+  ],
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
   store: [],
+  "store/directory": ["store/sqlite", "failpoints.ts"],
   "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/sql/upgrade", "store/examine"],
   "store/sql": ["store", "store/sql/rows", "tlog"],
   "store/sql/rows": ["store"],

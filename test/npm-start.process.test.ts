@@ -14,7 +14,13 @@ async function startByNpm(): Promise<{ npm: ChildProcess; log: readonly string[]
   const home = mkdtempSync(join(tmpdir(), "fluo-kms-npm-"));
   const npm = spawn("npm", ["start", "--no-update-notifier"], {
     cwd: root,
-    env: { PATH: process.env.PATH, HOME: home, FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" },
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      FLUO_KMS_STORE: "memory",
+      FLUO_KMS_GRPC_PORT: "0",
+      FLUO_KMS_HTTP_PORT: "0",
+    },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

@@ -68,8 +68,9 @@ export async function walk(root: string, page: string): Promise<Counts> {
     await running.get(name)?.end();
     const { program, started } = await startProgram(command, until, place);
     running.set(name, program);
-    const isGood = started && (!expected || isShown(`…\n${expected}…`, program.output()));
-    return isGood ? undefined : `it printed\n${program.output()}`;
+    const output = program.output().replaceAll(place.cwd, readersFolder);
+    const isGood = started && (!expected || isShown(`…\n${expected}…`, output));
+    return isGood ? undefined : `it printed\n${output}`;
   }
 
   function read(language: "properties" | "json", text: string): string | undefined {

@@ -14,6 +14,7 @@ import { watchProvider } from "../provider-keys/watch.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Contents, CopiedLog, ProviderKey } from "../store/offline/copy.ts";
+import { isDataDirectory } from "../store/directory/data-directory.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Tables } from "../store/offline/tables.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
@@ -47,6 +48,19 @@ export async function withConfig(
     else printError(message);
     return exitCode.usage;
   }
+}
+
+/** Runs `work` under the configuration of a store that is there: no command makes a data directory. */
+export async function withStore(options: OptionValues, work: (config: Config) => Promise<ExitCode>): Promise<ExitCode> {
+  return withConfig(options, async (config) => {
+    const { dataDirectory } = config;
+    if (dataDirectory !== undefined && !isDataDirectory(dataDirectory.directory)) {
+      throw new Failure(
+        `there is no data directory at ${dataDirectory.directory}: run this where the service was started, or set fluo.kms.data-directory, or what the service has set for its store`,
+      );
+    }
+    return work(config);
+  });
 }
 
 /** Opens, works, closes. */

@@ -3,7 +3,7 @@ import type { ConnectionSettings } from "../limits/connection-settings.ts";
 import type { Notice } from "../notices.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
-import type { DataDirectory } from "../store/data-directory.ts";
+import type { DataDirectory } from "../store/directory/data-directory.ts";
 import type { HeadsSettings } from "../store/heads/heads-place.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";

@@ -85,7 +85,7 @@ export const settings = {
   ...ofProviders,
   // Depends on the provider if it is not given: see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
-  // Counts where nothing else says where keys are: see data-directory.ts.
+  // Counts where nothing else says where keys are: see default-keys.ts.
   "fluo.kms.data-directory": { parse: filePath, standard: "fluo-kms-data" },
   "fluo.kms.store.migrate": { parse: choice(["auto", "never"]), standard: "auto" },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },

@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, isFault, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
 import type { Config, SettledConfig } from "./config.ts";
-import { filesIn, leftBehind, placesOfKeys, settingsFor } from "./data-directory.ts";
+import { leftBehind, placesOfKeys, settingsFor } from "./default-keys.ts";
 import { type Notice, type NoticeCode, notice } from "../notices.ts";
 import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
@@ -23,6 +23,7 @@ import {
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
 import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
 import { unknownVariables } from "./unknown-variables.ts";
+import { filesIn } from "../store/directory/data-directory.ts";
 import type { StoreSettings } from "../store/registry.ts";
 
 export interface ConfigSources {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { placesOfKeys } from "../../src/config/data-directory.ts";
+import { placesOfKeys } from "../../src/config/default-keys.ts";
 import type { ConfigError } from "../../src/config/problem.ts";
 import { settings } from "../../src/config/known-settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
@@ -112,7 +112,9 @@ describe("what bounds callers", () => {
 
 describe("problems", () => {
   it("are all reported at once, more than an answer's 16 too", async () => {
-    const bad = Object.entries(settings).filter(([name]) => !/key|cert|file|token|secret|role-id|data-directory|\.ca$/.test(name));
+    const bad = Object.entries(settings).filter(
+      ([name]) => !/key|cert|file|token|secret|role-id|data-directory|\.ca$/.test(name),
+    );
     const env = Object.fromEntries(bad.map(([name]) => [name.replaceAll(/[.-]/g, "_").toUpperCase(), "~"]));
     const error = (await thrownBy(() => load(env))) as ConfigError;
     expect(error).toBeKmsError("INVALID_ARGUMENT");

@@ -15,6 +15,7 @@ it("has the settings of each step", () => {
     "local to local",
     "local to local",
     "nothing to local",
+    "local to local", // from the data directory
     "local to local",
   ]);
 });

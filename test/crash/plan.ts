@@ -71,8 +71,8 @@ export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
   // Only SQLite's store notes that there is a heads file.
   const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads.begun"];
-  // A service accepts no loss of a log, and finishes no upgrade; what it migrates is empty, and a backup is another process.
-  const commands = ["lost-log.", "schema.", "rows.", "upgrade.", "backup."];
+  // Its store is not in a data directory. A service accepts no loss of a log, and finishes no upgrade; what it migrates is empty, and a backup is another process.
+  const commands = ["directory.", "lost-log.", "schema.", "rows.", "upgrade.", "backup."];
   return stepNames.filter((name) => ![...commands, ...others].some((other) => name.startsWith(other)));
 }
 

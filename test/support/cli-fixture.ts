@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { type HereOptions, type Result, runHere } from "./cli-here.ts";
 import { main } from "./code-under-test.ts";
+import { inMemory } from "./in-memory.ts";
 
 export type { Result } from "./cli-here.ts";
 
@@ -24,11 +25,12 @@ export interface StartOptions extends HereOptions {
   finished?: (end: () => void) => void;
 }
 
+/** A service keeps its keys in memory, unless `env` says where they are, or it has a working directory of its own. */
 export function start(
   args: readonly string[],
   {
     env = {},
-    cwd = tmpdir(),
+    cwd,
     enter = [],
     node = process.execPath,
     flags = [],
@@ -38,8 +40,8 @@ export function start(
 ): ChildProcess {
   const [command, ...rest] = [...enter, node, ...flags, main, ...args];
   const child = spawn(command!, rest, {
-    cwd,
-    env: { PATH: process.env.PATH, ...env },
+    cwd: cwd ?? tmpdir(),
+    env: { PATH: process.env.PATH, ...(serves(args) && cwd === undefined ? inMemory(env) : env) },
     stdio: ["pipe", stdout ?? "pipe", "pipe"],
   });
   finished(() => {
@@ -70,9 +72,12 @@ export function run(args: readonly string[], options: StartOptions = {}): Promis
 
 /** True for `serve`, which ends its process, and for variables that Node reads when it starts. */
 function needsProcess(args: readonly string[], { env = {}, enter, node, flags, stdout }: StartOptions): boolean {
-  const serves = args.length === 0 || args[0] === "serve";
   const isGiven = [enter, node, flags, stdout].some((option) => option !== undefined);
-  return serves || isGiven || Object.keys(env).some((name) => name.startsWith("NODE_"));
+  return serves(args) || isGiven || Object.keys(env).some((name) => name.startsWith("NODE_"));
+}
+
+function serves(args: readonly string[]): boolean {
+  return args.length === 0 || args[0] === "serve";
 }
 
 export interface Received {

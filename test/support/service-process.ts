@@ -6,7 +6,6 @@ import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
 import { onTestFinished } from "vitest";
 import { type StartOptions, start } from "./cli-fixture.ts";
-import { inMemory } from "./in-memory.ts";
 import { type GrpcClient, grpcClient } from "./running-service.ts";
 
 export interface ProcessOptions extends Omit<StartOptions, "env"> {
@@ -57,8 +56,7 @@ export function beginProcess(
   const child = start([], {
     ...options,
     flags: [...preload.map((file) => `--import=${pathToFileURL(file)}`), ...flags],
-    // In a working directory of its own a service may keep its keys.
-    env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...(options.cwd === undefined ? inMemory(env) : env) },
+    env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env },
   });
   return watchProcess(child, options);
 }

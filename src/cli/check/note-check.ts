@@ -7,7 +7,7 @@ import { UsageError, type Command, exitCode, Failure, jsonOption } from "../comm
 import { configOption } from "../configuration.ts";
 import { membersAt, readFile, textAt } from "../files.ts";
 import { isToCome, noteDone } from "../note-done.ts";
-import { withConfig } from "../open-store.ts";
+import { withStore } from "../open-store.ts";
 import { printJson, printLine } from "../print.ts";
 
 interface CleanReport {
@@ -26,7 +26,7 @@ export const noteCheck: Command = {
   ],
   run(options, file) {
     const { storeId, checkedAt } = readReport(file!);
-    return withConfig(options, async (config) => {
+    return withStore(options, async (config) => {
       const notedAt = await noteDone(config, { work: "check", at: checkedAt, storeId });
       if (options.json === true) printJson({ noted_at: notedAt.toISOString() });
       else if (notedAt > checkedAt) printLine(`a later check was noted before, of ${notedAt.toISOString()}`);

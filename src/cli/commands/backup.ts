@@ -13,7 +13,7 @@ import { configOption } from "../configuration.ts";
 import { withAdvice } from "../failures.ts";
 import { noteDone } from "../note-done.ts";
 import { printError, printJson, printLine, printTable } from "../print.ts";
-import { contentsJson, contentsRows, told, using, withConfig } from "../open-store.ts";
+import { contentsJson, contentsRows, told, using, withStore } from "../open-store.ts";
 
 export const backup: Command = {
   name: "backup",
@@ -39,7 +39,7 @@ export const backup: Command = {
   ],
   run(options, operand?: string) {
     const target = targetOf(options, operand);
-    return withConfig(options, async (config) => {
+    return withStore(options, async (config) => {
       const at = realTime.now(); // what is made later is not in it
       const made = await using(told(openTables(config.store)), async (tables) => {
         await refuseBehind(tables.heads(undefined), undefined, placeOf(config.store, config.heads));

@@ -24,7 +24,7 @@ import {
   storeName,
   told,
   using,
-  withConfig,
+  withStore,
 } from "../open-store.ts";
 
 interface Report {
@@ -53,7 +53,7 @@ export const check: Command = {
     "What the heads file noted must be in the store. Logs are recomputed from their entries. What is found is named with tenant and key, or log and entry.",
   ],
   run: (options) =>
-    withConfig(options, (config) =>
+    withStore(options, (config) =>
       using(everyProviderKey(config), (providerKeys) =>
         using(told(openTables(config.store)), async (tables) => {
           const checkedAt = realTime.now();

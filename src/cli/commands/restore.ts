@@ -18,7 +18,7 @@ import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
 import { problemJson, problemText } from "../check/secret.ts";
-import { keyOf, presentProviderKeys, storeName, told, using, withConfig } from "../open-store.ts";
+import { keyOf, presentProviderKeys, storeName, told, using, withStore } from "../open-store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -61,7 +61,7 @@ export const restore: Command = {
     "each other replica, which must be stopped.",
   ],
   run: (options, operand) =>
-    withConfig(options, (config) =>
+    withStore(options, (config) =>
       using(presentProviderKeys(config), (providerKeys) =>
         using(readable(operand), async (from) => {
           const known = readCheckpoints(textsOf(options, "checkpoint"));

@@ -13,7 +13,7 @@ import { openTables, whileStored } from "../../store/registry.ts";
 import { checkLogs } from "../check/every-log.ts";
 import { type Command, exitCode, Failure, jsonOption, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
-import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
+import { keyOf, presentProviderKeys, storeName, using, withStore } from "../open-store.ts";
 import { printError, printJson, printLine } from "../print.ts";
 import { realTime } from "../../runtime/time.ts";
 
@@ -31,7 +31,7 @@ export const acceptRollback: Command = {
   run(options, digest) {
     if (!/^[0-9a-f]{64}$/.test(digest!))
       throw new UsageError("DIGEST is 64 lower-case hex digits, as the refused start printed them");
-    return withConfig(options, (config) =>
+    return withStore(options, (config) =>
       using(presentProviderKeys(config), async (providerKeys) => {
         const place = placeOf(config.store, config.heads);
         if (place === undefined)

@@ -10,7 +10,7 @@ import type { SeenReplica } from "../../store/upgrade-store.ts";
 import { type Finished, finishUpgrade } from "../../upgrade/finish.ts";
 import { type Command, exitCode, Failure, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
-import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
+import { keyOf, presentProviderKeys, storeName, using, withStore } from "../open-store.ts";
 import { printError, printJson, printLine } from "../print.ts";
 
 export const migrate: Command = {
@@ -28,7 +28,7 @@ export const migrate: Command = {
     "provider, and from then on the way back is a backup. It refuses, and changes nothing, while one of them runs.",
   ],
   run: (options) =>
-    withConfig(options, async (config) => {
+    withStore(options, async (config) => {
       const held = () => printError("a table is held, by a backup perhaps: tried again in 5 s");
       const heads = placeOf(config.store, config.heads);
       if (config.store.name === "sqlite") await judgeUnopened(config.store, heads);

@@ -44,7 +44,7 @@ export function realPath(path: string): string {
 export function prepareFile(path: string, groupReadable = false): void {
   try {
     makeDirectory(dirname(path), groupReadable);
-    create(path);
+    createFile(path);
     refuseSpecial(path);
     const others = rightsOfOthers(path, statSync(path), { groupReadable });
     if (others !== undefined) throw new KmsError("STORE_UNAVAILABLE", others);
@@ -85,7 +85,7 @@ export function refuseMissing(path: string): void {
 }
 
 /** Makes its parents too, each of the same mode whatever the umask is. A name is on disk before anything in it is. */
-function makeDirectory(path: string, groupReadable: boolean): void {
+export function makeDirectory(path: string, groupReadable = false): void {
   if (existsSync(path)) return;
   makeDirectory(dirname(path), groupReadable);
   try {
@@ -99,7 +99,7 @@ function makeDirectory(path: string, groupReadable: boolean): void {
 }
 
 /** The name of a file that is there already may be that of a start that failed before it was on disk. */
-function create(path: string): void {
+export function createFile(path: string): void {
   try {
     synced(openSync(path, "wx", ownerOnly));
   } catch (error) {

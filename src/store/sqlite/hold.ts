@@ -92,20 +92,27 @@ async function refuseInUse(file: string): Promise<never> {
  * one that is alone could not tell whether that one went on or found the log damaged.
  */
 function takeTurn(file: string, withinMs: number): DatabaseSync | undefined {
-  const path = turnPath(file);
-  const turn = openLock(path, file);
+  return takeLock(turnPath(file), withinMs, file);
+}
+
+/**
+ * Takes the lock file exclusively, until it is closed; undefined if another process keeps it for so many milliseconds. Makes the file if need be, as
+ * `makeLockFile` does. STORE_UNAVAILABLE if it cannot be used.
+ */
+export function takeLock(path: string, withinMs: number, like?: string): DatabaseSync | undefined {
+  const lock = openLock(path, like);
   try {
-    if (takesAlone(turn, withinMs)) return turn;
+    if (takesAlone(lock, withinMs)) return lock;
   } catch (error) {
-    turn.close();
+    lock.close();
     throw lockProblem(error, path);
   }
-  turn.close();
+  lock.close();
   return undefined;
 }
 
-function openLock(path: string, database: string): DatabaseSync {
-  makeLockFile(path, database);
+function openLock(path: string, like?: string): DatabaseSync {
+  makeLockFile(path, like);
   try {
     return new DatabaseSync(path);
   } catch (error) {

@@ -3,8 +3,7 @@
  * below ends that, so that nobody who has a key or a store is moved to another.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { type DataDirectory, isDataDirectory } from "../store/data-directory.ts";
+import { type DataDirectory, isDataDirectory } from "../store/directory/data-directory.ts";
 import type { SettledConfig } from "./config.ts";
 import type { SettingName } from "./known-settings.ts";
 import type { Problem } from "./problem.ts";
@@ -15,11 +14,6 @@ export const placesOfKeys = [
   "fluo.kms.sqlite.file",
   "fluo.kms.local.master-key-file",
 ] as const satisfies readonly SettingName[];
-
-/** `directory` is absolute. */
-export function filesIn(directory: string): DataDirectory {
-  return { directory, database: join(directory, "kms.db"), masterKey: join(directory, "master.key") };
-}
 
 /** The settings that a service has by its data directory. */
 export function settingsFor({ database, masterKey }: DataDirectory) {

@@ -1,23 +1,33 @@
 /** The directory in which a service without settings has its keys: what a start makes, finishes, refuses, and holds. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { filesIn } from "../../src/config/data-directory.ts";
-import { isDataDirectory, openDataDirectory } from "../../src/store/data-directory.ts";
-import { directory } from "../support/config-fixture.ts";
-import { thrownBy } from "../support/matchers.ts";
+import { filesIn, isDataDirectory } from "../../../src/store/directory/data-directory.ts";
+import { holdDirectory } from "../../../src/store/directory/held-directory.ts";
+import { directory } from "../../support/config-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
 
 const ofOwner = process.platform !== "win32";
 
 function open(path: string) {
-  const opened = openDataDirectory(filesIn(path));
+  const opened = holdDirectory(filesIn(path));
   onTestFinished(opened.close);
   return opened;
 }
 
 async function refusal(path: string): Promise<string> {
-  const { code, message, advice } = (await thrownBy(() => openDataDirectory(filesIn(path)))) as {
+  const { code, message, advice } = (await thrownBy(() => holdDirectory(filesIn(path)))) as {
     code: string;
     message: string;
     advice: string;
@@ -62,15 +72,67 @@ describe("a data directory", () => {
     expect(readFileSync(join(path, ".gitignore"), "utf8")).toBe("letter.txt");
   });
 
+  it("is none with a .gitignore of somebody else, which stays as it is", async () => {
+    const path = directory({ ".gitignore": "*.log" });
+    expect(await refusal(path)).toContain("is not a data directory of fluo-kms");
+    expect(readFileSync(join(path, ".gitignore"), "utf8")).toBe("*.log");
+  });
+
+  it("is new until it has a master key, and has the database's name before", () => {
+    const path = join(directory(), "data");
+    const { database, masterKey } = filesIn(path);
+    open(path).close();
+    expect(statSync(database).size).toBe(0);
+    const again = open(path);
+    expect(again.isNew).toBe(true);
+    again.close();
+    writeFileSync(masterKey, "");
+    expect(open(path).isNew).toBe(false);
+  });
+
   it("is refused without the master key that opens its store, and no other is made", async () => {
     const path = join(directory(), "data");
     open(path).close();
     const { database, masterKey } = filesIn(path);
-    writeFileSync(database, "");
-    expect(await refusal(path)).toBe(`${masterKey} is missing, which opens the keys in ${database}: put it back`);
+    writeFileSync(database, "keys");
+    expect(await refusal(path)).toBe(
+      `${masterKey} is missing, which opens the keys in ${database}: put it back; to begin anew, move ${path} away`,
+    );
     expect(existsSync(masterKey)).toBe(false);
     writeFileSync(masterKey, "");
     expect(open(path).isNew).toBe(false);
+  });
+
+  it("is refused without the store whose keys its master key opens, and no other is made", async () => {
+    const path = join(directory(), "data");
+    open(path).close();
+    const { database, masterKey } = filesIn(path);
+    writeFileSync(masterKey, "");
+    rmSync(database);
+    expect(await refusal(path)).toBe(
+      `${database} is missing, which has the keys of ${path}: put it back, or a backup by fluo-kms restore; to begin anew, move ${path} away`,
+    );
+    expect(existsSync(database)).toBe(false);
+  });
+
+  it("that was refused is held by nobody", async () => {
+    const path = join(directory(), "data");
+    open(path).close();
+    const { database, masterKey } = filesIn(path);
+    writeFileSync(database, "keys");
+    await refusal(path);
+    writeFileSync(masterKey, "");
+    expect(open(path).isNew).toBe(false);
+  });
+
+  it("may be behind a link, unless that leads nowhere", async () => {
+    const above = directory();
+    const path = join(above, "link");
+    symlinkSync(join(above, "data"), path);
+    expect(await refusal(path)).toContain(`the data directory ${path} cannot be used (ENOENT): `);
+    mkdirSync(join(above, "data"));
+    expect(open(path).isNew).toBe(true);
+    expect(isDataDirectory(join(above, "data"))).toBe(true);
   });
 
   it("that cannot be made names what can be set instead", async () => {
