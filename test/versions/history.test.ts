@@ -33,6 +33,6 @@ it("runs the releases to come all the same", () => {
 it("fails in CI", () => {
   const { status, lines, stderr } = suite([], { CI: "true" });
   expect(stderr).toMatch(/^FAILED: .*the version before/m);
-  expect(lines.at(-1)).toBe("0 passed, 1 failed");
+  expect(lines.at(-1)).toBe("0 passed, 2 failed");
   expect(status).toBe(1);
 });
