@@ -131,7 +131,7 @@ const mayImport: Record<string, readonly string[]> = {
       "runtime",
       "store",
     ],
-    ...["store/offline", "store/postgres"],
+    ...["store/directory", "store/offline", "store/postgres"],
   ],
   "cli/check": ["cli", "cli/verify", "encoding", "keys", "provider-keys", "store", "store/offline", "tlog"],
 

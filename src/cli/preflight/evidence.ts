@@ -1,5 +1,6 @@
 /** What preflight looks at: answers of the running service, the settings, and the store that these name. */
 import type { Config } from "../../config/config.ts";
+import { isDataDirectory } from "../../store/directory/data-directory.ts";
 import type { OperatorNotes } from "../../store/offline/operator-notes.ts";
 import type { ExaminedServer } from "../../store/postgres/examined-server.ts";
 import type { Status } from "../commands/status.ts";
@@ -48,6 +49,10 @@ export function foreign({ config, status, store }: Pick<Evidence, "config" | "st
   }
   if (status.store !== config.store.name) {
     return `the service has the store ${status.store}, and these settings ${config.store.name}`;
+  }
+  const { dataDirectory } = config;
+  if (dataDirectory !== undefined && !isDataDirectory(dataDirectory.directory)) {
+    return `the service has the store ${status.store}, and these settings lead to ${dataDirectory.directory}, which is no data directory`;
   }
   const isElsewhere = store !== undefined && "got" in store.notes && !store.notes.got.hasWriter;
   if (isElsewhere && (status.audit?.sequence ?? 0) > 0) {

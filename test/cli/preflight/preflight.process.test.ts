@@ -68,7 +68,7 @@ it("fails for what a service of the quickstart's first step lacks, and says why"
 
 it("fails for a store in memory", async () => {
   const { http } = await startProcess();
-  const { answer, lines } = await preflight({}, directory(), "--address", http);
+  const { answer, lines } = await preflight({ FLUO_KMS_STORE: "memory" }, directory(), "--address", http);
   expect(failing(answer)).toContain("store");
   expect(lines.store!.found).toMatch(/^memory: keys are lost with the process/);
   for (const name of ["backup", "drill", "upgrade", "heads-file"]) {
@@ -78,10 +78,13 @@ it("fails for a store in memory", async () => {
 
 it("judges nothing by settings that are not the service's", async () => {
   const { http } = await development();
-  const elsewhere = await preflight({}, directory(), "--address", http);
+  const inMemory = await preflight({ FLUO_KMS_STORE: "memory" }, directory(), "--address", http);
+  expect(inMemory.lines.settings!.found).toBe("the service has the store sqlite, and these settings memory");
+  const cwd = directory();
+  const elsewhere = await preflight({}, cwd, "--address", http);
   expect(elsewhere.lines.settings).toMatchObject({
     result: "FAIL",
-    found: "the service has the store sqlite, and these settings memory",
+    found: `the service has the store sqlite, and these settings lead to ${join(cwd, "fluo-kms-data")}, which is no data directory`,
   });
   expect(failing(elsewhere.answer)).toEqual(["settings", "authentication", "provider", "heads-file"]);
   expect(elsewhere.lines.profile!.result).toBe("SKIPPED");
