@@ -10,6 +10,7 @@ import {
   currencyCode,
   decimal,
   duration,
+  directoryPath,
   filePath,
   gcpKey,
   host,
@@ -86,7 +87,7 @@ export const settings = {
   // Depends on the provider if it is not given: see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   // Counts where nothing else says where keys are: see default-keys.ts.
-  "fluo.kms.data-directory": { parse: filePath, standard: "fluo-kms-data" },
+  "fluo.kms.data-directory": { parse: directoryPath, standard: "fluo-kms-data" },
   "fluo.kms.store.migrate": { parse: choice(["auto", "never"]), standard: "auto" },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
   // What is kept of one that grew: with less, somebody would be told of that.

@@ -100,6 +100,12 @@ export const filePath: Parser<string> = (text) => {
   throw new Refusal("must be the path of a file, not its content");
 };
 
+/** A directory that may be made, which nobody wants under this name. */
+export const directoryPath: Parser<string> = (text) => {
+  if (text.startsWith("~")) throw new Refusal("must be a path without ~, which only shells write out");
+  return filePath(text);
+};
+
 /** Of Vault's tokens, JSON web tokens and AppRole's secret ids, which messages must not show either. */
 const looksSecret = /^(hv[bsr]|[bsr])\.[\w.-]{20,}$|^eyJ[\w-]+\.|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

@@ -47,6 +47,12 @@ describe("without a setting for keys", () => {
     expect(loadIn(cwd, { FLUO_KMS_DATA_DIRECTORY: "keys" }).store).toMatchObject({ file: join(cwd, "keys", "kms.db") });
   });
 
+  it("the directory is none that only a shell would find", () => {
+    expect(problemsOf(() => load({ FLUO_KMS_DATA_DIRECTORY: "~/keys" }))).toBe(
+      "fluo.kms.data-directory (environment FLUO_KMS_DATA_DIRECTORY): must be a path without ~, which only shells write out",
+    );
+  });
+
   it("other settings of the store count", () => {
     const { store, backupIntervalMs } = load({ FLUO_KMS_BACKUP_INTERVAL: "1h" }, "fluo.kms.sqlite.max-log=64MiB");
     expect(store).toMatchObject({ name: "sqlite", maxLogBytes: 64 * 2 ** 20 });
@@ -79,6 +85,14 @@ describe("every other service", () => {
     expect(dataDirectory).toBeUndefined();
     expect(store).toMatchObject({ name, ...(file !== undefined && { file: join(cwd, file) }) });
     expect(warnings.join("\n")).not.toMatch(notice);
+  });
+
+  it("has no master key made for PostgreSQL", () => {
+    const env = { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: "postgres://kms@127.0.0.1/kms" };
+    const found = problemsOf(() => loadIn(used(), { ...env, FLUO_KMS_DATA_DIRECTORY: "keys" }));
+    expect(found).toMatch(
+      /^fluo\.kms\.store: postgres outlives a restart and the local master key in memory does not: /,
+    );
   });
 
   it("is told that the setting has no effect", () => {

@@ -34,7 +34,7 @@ it("has no capability, gains no privilege, and is nobody's root", async () => {
 });
 
 it("takes its code from the compile cache, all of it", async () => {
-  const service = await startContained({ NODE_DEBUG_NATIVE: "COMPILE_CACHE" });
+  const service = await startContained({ NODE_DEBUG_NATIVE: "COMPILE_CACHE", FLUO_KMS_STORE: "memory" });
   const { start_ms: startMs } = JSON.parse(await service.said(/"serving"/));
   const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${service.pid}/status`, "utf8"))![1]!;
   expect(await service.end()).toBe(0);
