@@ -195,11 +195,7 @@ function startBounds(
 /** Opens the providers, and the store that they unlock. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function startStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
   const { telemetry, log, time, alarm } = started;
-  const directory = config.dataDirectory && parts.adopt(holdDirectory(config.dataDirectory), close);
-  if (directory)
-    log.info(
-      `keys are kept in ${config.dataDirectory!.directory}${directory.isNew ? ", from this first start on" : ""}`,
-    );
+  const mayBeNew = startDirectory(config, log, parts);
   const providers = parts.adopt(
     await startProviders(config, { instruments: telemetry.instruments, log, time, alarm }),
     close,
@@ -207,7 +203,7 @@ async function startStore(config: Config, started: StoreParts, parts: AsyncDispo
   const place = placeOf(config.store, config.heads);
   const { key, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, {
-      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew: directory?.isNew },
+      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew },
     }),
     close,
   );
@@ -222,6 +218,14 @@ async function startStore(config: Config, started: StoreParts, parts: AsyncDispo
   const losses = createLosses();
   const problems = () => [...opened.problems(), ...heads.problems()];
   return { providers, store: losses.refusedIn(store), leases, losses, heads, advice, problems };
+}
+
+/** Holds the data directory, if the service has one. Returns whether its first store is yet to be made. */
+function startDirectory({ dataDirectory }: Config, log: StoreParts["log"], parts: AsyncDisposableStack): boolean {
+  if (dataDirectory === undefined) return false;
+  const { isNew } = parts.adopt(holdDirectory(dataDirectory), close);
+  log.info(`keys are kept in ${dataDirectory.directory}${isNew ? ", from this first start on" : ""}`);
+  return isNew;
 }
 
 interface StoreParts extends Pick<ServiceProcess, "log" | "time" | "telemetry"> {

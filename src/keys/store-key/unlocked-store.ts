@@ -29,7 +29,7 @@ export interface UnlockParts {
   log: Pick<Logger, "warn">;
   time: Time;
   /** Whether nobody need be told of a store that is new. */
-  mayBeNew?: boolean | undefined;
+  mayBeNew?: boolean;
   /** Called when `problems` has something else to say. */
   changed?: () => void;
 }

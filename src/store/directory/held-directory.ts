@@ -69,6 +69,7 @@ function prepare(directory: string): void {
       });
     }
     writeFileSync(join(directory, gitignore), allOfIt, { ...ownerOnly, flush: true });
+    syncDirectory(directory);
     step("directory.ignored");
     writeFileSync(join(directory, mark), markText, { ...ownerOnly, flush: true });
     syncDirectory(directory);
@@ -107,15 +108,19 @@ function hold(directory: string): { close(): void } {
       advice: "stop it, or set fluo.kms.data-directory to another directory for this one",
     });
   }
-  rmSync(holder, { force: true }); // of a process that has ended
-  writeFileSync(holder, `${process.pid} ${hostname()}\n`, ownerOnly);
-  return {
-    close() {
-      if (!lock.isOpen) return;
-      rmSync(holder, { force: true });
-      lock.close();
-    },
+  const close = () => {
+    if (!lock.isOpen) return;
+    rmSync(holder, { force: true });
+    lock.close();
   };
+  try {
+    rmSync(holder, { force: true }); // of a process that has ended
+    writeFileSync(holder, `${process.pid} ${hostname()}\n`, ownerOnly);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { close };
 }
 
 /** Its process id counts on its own machine alone. */
