@@ -205,6 +205,7 @@ const mayImport: Record<string, readonly string[]> = {
   "transport/http": [
     "transport",
     "transport/connections",
+    "transport/http/front-page",
     "service/kms",
     "service/log",
     "auth",
@@ -212,6 +213,7 @@ const mayImport: Record<string, readonly string[]> = {
     "call",
     "health",
   ],
+  "transport/http/front-page": [],
 
   // Handlers by gRPC service.
   "service/compose.ts": [

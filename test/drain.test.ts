@@ -145,6 +145,16 @@ describe("the delay before the drain", () => {
     expect(await failureOf(late.status({}))).toMatchObject({ code: grpc.status.UNAVAILABLE });
   });
 
+  it("is told by the front page", async () => {
+    const { url, time, stop } = await delayed();
+    const page = async () => (await fetch(url)).text();
+    expect(await page()).toContain("Ready.");
+    const stopping = stop();
+    expect(await page()).toContain("Shutting down.");
+    await time.advance(delayMs);
+    await time.until(stopping, promptMs);
+  });
+
   it("ends the connections of HTTP/1.1 with an answer each, and those of gRPC at its end", async () => {
     const { url, target, time, stop } = await delayed();
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

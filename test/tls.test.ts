@@ -72,6 +72,11 @@ describe.skipIf(missing)("with a certificate", () => {
     expect(JSON.parse((await get("/api/admin/kms/status", { ca })).body).provider).toBe("local");
   });
 
+  it("has an example on the front page that is of HTTPS", async () => {
+    const { body } = await get("/", { ca: readFileSync(certificate) });
+    expect(body).toContain(`curl -s "https://localhost:${service.httpPort}/`);
+  });
+
   it("is not trusted by a client that was not told to", async () => {
     await expect(get("/q/health")).rejects.toMatchObject({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
     const stranger = grpcClient(`localhost:${service.grpcPort}`, grpc.credentials.createSsl());

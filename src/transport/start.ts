@@ -81,7 +81,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) }),
   );
   const http = await listenHttp(calls, {
-    ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address },
+    ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address, grpcPort: grpc.port },
     requestCert: binding.requestCert && settings.httpClientCertificates,
     ...{ handlers: services.kms, logs: services.log, health, serveMetrics },
     providerName: services.providerName,

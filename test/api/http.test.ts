@@ -381,22 +381,19 @@ describe("/q/metrics", () => {
 });
 
 describe("other paths and methods", () => {
-  it.each([
-    "/",
-    "/q",
-    "/q/health/started",
-    "/api/admin/kms",
-    "/api/admin/kms/destroy",
-    "/api/kms/tenants/a/b/jwks.json",
-  ])("%s is 404", async (path) => {
-    const { status, body } = await getJson(kms.url + path);
-    expect([status, body.code]).toEqual([404, "NOT_FOUND"]);
-  });
+  it.each(["/q", "/q/health/started", "/api/admin/kms", "/api/admin/kms/destroy", "/api/kms/tenants/a/b/jwks.json"])(
+    "%s is 404",
+    async (path) => {
+      const { status, body } = await getJson(kms.url + path);
+      expect([status, body.code]).toEqual([404, "NOT_FOUND"]);
+    },
+  );
 
   it.each([
     ["GET", "/api/admin/kms/validate", "POST"],
     ["GET", "/api/admin/kms/rotate", "POST"],
     ["DELETE", "/api/admin/kms/status", "GET, HEAD"],
+    ["POST", "/", "GET, HEAD"],
     ["POST", "/q/health", "GET, HEAD"],
     ["PUT", "/api/kms/tenants/a/jwks.json", "GET, HEAD"],
   ])("%s %s is 405, and says what is allowed", async (method, path, allow) => {

@@ -17,6 +17,7 @@ const names = ["health", "metrics", "public-keys", "reflection"] as const;
 type Name = (typeof names)[number];
 
 const paths: readonly [path: string, open: Name | undefined, role: string][] = [
+  ["/", "health", "sign"],
   ["/q/health", "health", "sign"],
   ["/q/health/ready", "health", "sign"],
   ["/q/health/live", "health", "sign"],

@@ -60,10 +60,10 @@ async function grpcStatus(path: string, headers: Record<string, string>): Promis
 describe("attack 56: a rpc by another path", () => {
   const others = [
     ...[`/${rpc}`, `${rpc}/`, rpc.toLowerCase(), rpc.toUpperCase(), `${rpc}?connect=v1`, "/KmsService/GenerateDataKey"],
-    ...[rpc.replace("KmsService/", "KmsService//"), `/x${rpc}`, rpc.replace("Key", "%4Bey"), `${rpc}%2f`, "/"],
+    ...[rpc.replace("KmsService/", "KmsService//"), `/x${rpc}`, rpc.replace("Key", "%4Bey"), `${rpc}%2f`],
   ];
 
-  it.each(others)("is none by gRPC: %s", async (path) => {
+  it.each([...others, "/"])("is none by gRPC: %s", async (path) => {
     expect(await grpcStatus(path, bearerHeaders(service.tokens["generate-data-key"]))).toBe(grpc.status.UNIMPLEMENTED);
     expect(await grpcStatus(path, {})).toBe(grpc.status.UNAUTHENTICATED);
     expect(await grpcStatus(rpc, {})).toBe(grpc.status.UNAUTHENTICATED);
@@ -82,6 +82,13 @@ describe("attack 56: a rpc by another path", () => {
     expect(status).toBe(404);
     const refused = await ask(path);
     expect([refused.status, refused.headers["www-authenticate"]]).toEqual([401, "Bearer"]);
+  });
+
+  it("is none by HTTP at the front page, which is open, and only read", async () => {
+    for (const token of [undefined, service.tokens["generate-data-key"]]) {
+      const { status, headers } = await ask("/", { headers: bearerHeaders(token) });
+      expect([status, headers.allow]).toEqual([405, "GET, HEAD"]);
+    }
   });
 
   it.each([`/${rpc}`, rpc.replace("KmsService/", "KmsService//"), "/q/../fluo.kms.v1.KmsService/GenerateDataKey"])(

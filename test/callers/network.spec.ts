@@ -200,7 +200,7 @@ describe.each(firstOfEach(openings))("with fluo.kms.open=%s a stranger", (open, 
 
   /** Each with the status that it has where it is open. Tenant acme has no log. */
   const paths: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-    health: { "/q/health": 200, "/q/health/ready": 200, "/q/health/live": 200 },
+    health: { "/": 200, "/q/health": 200, "/q/health/ready": 200, "/q/health/live": 200 },
     metrics: { "/q/metrics": 200 },
     "public-keys": { "/api/kms/tenants/acme/jwks.json": 200, "/api/kms/tenants/acme/log/checkpoint": 404 },
     nothing: { "/api/admin/kms/status": 200, "/api/kms/whoami": 200, "/no-such-path": 404 },

@@ -199,7 +199,7 @@ ${rules}`;
     });
     // Strangers could fill the store.
     expect(rows.filter(({ outcome }) => outcome === "UNAUTHENTICATED")).toEqual([]);
-    const paths = ["/q/metrics", "/q/health", "/api/admin/kms/status", "/api/kms/whoami"];
+    const paths = ["/", "/q/metrics", "/q/health", "/api/admin/kms/status", "/api/kms/whoami"];
     const answers = await Promise.all(paths.map((path) => service.http(path, { headers: { authorization } })));
     expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));
     return JSON.stringify([rows, answers]);

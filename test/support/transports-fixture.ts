@@ -32,6 +32,8 @@ export interface Transports {
   budget: Budget;
   /** Has the health monitor see this from now on, and say so; it is operational at first. */
   becomes(status: Condition): void;
+  /** Has each answer of HTTP end its connection from now on. */
+  leave(): void;
   metrics(): Promise<string>;
   /** Lines of the log. */
   logged: readonly string[];
@@ -100,6 +102,7 @@ export async function startTransports(
     time,
   });
   let status: Condition = "operational";
+  let isLeaving = false;
   const listeners: (() => void)[] = [];
   const monitor: HealthMonitor = {
     current: () => ({ status, latencyMs: 0, notices: [], counts: undefined as never }),
@@ -123,12 +126,13 @@ export async function startTransports(
     handlers: handlers as KmsHandlers,
     logs: logs as LogHandlers,
     grpcAddress: grpcServer.address,
+    grpcPort: grpcServer.port,
     health: monitor,
     providerName: "local",
     serveMetrics: telemetry.servePrometheus,
     loopbackOnly: door === undefined,
     allowedOrigins,
-    isLeaving: () => false,
+    isLeaving: () => isLeaving,
     ...(maxBodyBytes && { maxBodyBytes }),
   });
   const url = `${tls ? "https" : "http"}://${httpServer.address}`;
@@ -143,6 +147,9 @@ export async function startTransports(
     becomes(next) {
       status = next;
       for (const listener of listeners) listener();
+    },
+    leave() {
+      isLeaving = true;
     },
     logged,
     close: (graceMs) => grpcServer.close(graceMs),

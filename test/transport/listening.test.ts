@@ -52,6 +52,7 @@ async function servers({ serveMetrics = (response: ServerResponse): void => void
         handlers: {} as KmsHandlers,
         logs: {} as LogHandlers,
         grpcAddress: "",
+        grpcPort: 0,
         health,
         providerName: "local",
         serveMetrics: (_request, response) => serveMetrics(response),

@@ -29,10 +29,6 @@ export interface ListenerParts extends RouteParts {
   /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;
   serveMetrics: RequestListener;
-  /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
-  loopbackOnly: boolean;
-  /** Whether every answer ends its connection, so that the caller comes back on another, of another replica. */
-  isLeaving(): boolean;
   /** Sites whose pages may call. */
   allowedOrigins: readonly string[];
 }

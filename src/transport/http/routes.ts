@@ -1,6 +1,6 @@
 /**
- * The paths that operators and verifiers know, beside Connect: health, administration, public keys and logs. Administration answers with the
- * same handlers as the rpcs, in JSON of its own shape (admin-json.ts, status-json.ts).
+ * The paths that operators and verifiers know, beside Connect: the front page, health, administration, public keys and logs. Administration
+ * answers with the same handlers as the rpcs, in JSON of its own shape (admin-json.ts, status-json.ts).
  */
 import type { IncomingMessage } from "node:http";
 import { create } from "@bufbuild/protobuf";
@@ -15,6 +15,7 @@ import { checkedObject } from "../strict-json.ts";
 import { jwksText, rotateJson, rotateRequest, tenantIdOf, validateJson } from "./admin-json.ts";
 import { type Asked, askedCarrier, bodyCarrier, jsonHeaders, jsonReply, type Reply, type Route } from "./route.ts";
 import type { HttpDoor } from "./door.ts";
+import { frontPage } from "./front-page/front-page.ts";
 import { statusJson } from "./status-json.ts";
 import { logRoutes } from "./tile-routes.ts";
 import { whoamiRoute } from "./whoami.ts";
@@ -26,14 +27,17 @@ export interface RouteParts {
   health: HealthMonitor;
   providerName: string;
   door: HttpDoor;
+  grpcPort: number;
+  /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
+  loopbackOnly: boolean;
+  /** Whether every answer ends its connection, so that the caller comes back on another, of another replica. */
+  isLeaving(): boolean;
 }
 
 const { validate, status, rotate, getPublicKeys } = KmsService.method;
 
-export function routesOf(
-  { route }: Pick<Pipeline, "route">,
-  { handlers, logs, health, providerName, door }: RouteParts,
-): Route[] {
+export function routesOf({ route }: Pick<Pipeline, "route">, parts: RouteParts): Route[] {
+  const { handlers, logs, health, providerName, door } = parts;
   /** Health is for everybody; what it says beside its state is for those who may ask for Status. */
   async function seesDetails(request: IncomingMessage): Promise<boolean> {
     try {
@@ -46,6 +50,7 @@ export function routesOf(
   return [
     ...logRoutes({ route }, logs),
     whoamiRoute(door),
+    frontPageRoute(parts),
     {
       method: "GET",
       path: /^\/q\/health(\/ready|\/live)?$/,
@@ -105,6 +110,24 @@ export function routesOf(
       ),
     },
   ];
+}
+
+/**
+ * Open as health is, and tells no more. That the service ends, each answer of health tells too, by closing its connection. The status is 200
+ * in every state: probes ask health. Host is the client's own text, and never repeated; without authentication it names this machine.
+ */
+function frontPageRoute({ health, door, grpcPort, loopbackOnly, isLeaving }: RouteParts): Route {
+  const stateNow = () => (isLeaving() ? "ending" : health.current().status === "down" ? "not-ready" : "ready");
+  return {
+    method: "GET",
+    path: /^\/$/,
+    open: "health",
+    answer({ request: { headers, socket } }) {
+      const scheme = "encrypted" in socket ? "https" : "http";
+      const address = loopbackOnly ? `${scheme}://localhost:${socket.localPort}` : undefined;
+      return frontPage({ state: stateNow(), grpcPort, openMetrics: door.isOpen("metrics"), address }, headers.accept);
+    },
+  };
 }
 
 /** The shape of MicroProfile Health, which operators read with jq. */

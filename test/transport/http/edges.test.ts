@@ -134,6 +134,7 @@ describe("what is no request that is served", () => {
 });
 
 it.each([
+  ["/", 200],
   ["/q/health", 200],
   ["/q/health/live", 200],
   ["/q/health/ready", 200],
@@ -162,6 +163,7 @@ it("has 503 for HEAD, as for GET, while the service is down", async () => {
 
 it("nosniff is on every answer", async () => {
   for (const [path, init] of [
+    ["/", {}],
     ["/q/health", {}],
     ["/q/metrics", {}],
     ["/nothing", {}],
