@@ -37,6 +37,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   package: npm("test:package"),
   bulk: npm("test:bulk"),
   callers: npm("test:callers"),
+  page: npm("test:page"),
   clients: npm("test:clients"),
   monitoring: npm("test:monitoring"),
   image: npm("test:image"),

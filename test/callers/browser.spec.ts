@@ -1,31 +1,8 @@
 /** Pages in Chromium that call the service from another origin: of a site that the operator has named, and of one that is not. */
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chromium as programOf } from "../../scripts/tools/debian.ts";
+import { type Browser, launchChromium } from "../support/chromium.ts";
 import { type CalledService, newFolder, policyFiles, startCalled, tokens } from "./called-service.ts";
-import { root } from "./clients.ts";
 import { type PageServer, startPages } from "./page-server.ts";
-
-/** What of playwright-core is used here. It is installed by the suite alone. */
-interface Page {
-  goto(url: string): Promise<unknown>;
-  evaluate<Given, Result>(work: (given: Given) => Promise<Result>, given: Given): Promise<Result>;
-}
-interface Browser {
-  newContext(options: object): Promise<{ newPage(): Promise<Page> }>;
-  close(): Promise<void>;
-}
-
-const modules = createRequire(join(root, "tools", "callers-npm", "package.json"));
-const { chromium } = (await import(pathToFileURL(modules.resolve("playwright-core")).href)).default as {
-  chromium: { launch(options: object): Promise<Browser> };
-};
-const quiet = [
-  ...["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-  ...["--disable-component-update", "--disable-sync"],
-];
 
 let [listed, unlisted]: PageServer[] = [];
 let service: CalledService;
@@ -35,13 +12,7 @@ beforeAll(async () => {
   service = await startCalled(newFolder(), policyFiles, {
     env: { FLUO_KMS_HTTP_ALLOWED_ORIGINS: listed!.origin, FLUO_KMS_HTTP_CLIENT_CERTIFICATES: "false" },
   });
-  // Root has no sandbox of Chromium's.
-  browser = await chromium.launch({
-    executablePath: programOf(),
-    chromiumSandbox: false,
-    args: quiet,
-    env: { ...process.env, HOME: newFolder().dir },
-  });
+  browser = await launchChromium("callers-npm");
 });
 afterAll(async () => {
   await browser?.close();
