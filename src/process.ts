@@ -1,7 +1,10 @@
 /** What every part of a running service has from its first line to its last: the log, the clock and telemetry. */
+import { isatty } from "node:tty";
+import { styleText } from "node:util";
 import { type Logger, pino } from "pino";
 import type { Notice } from "./notices.ts";
 import { openLogOutput } from "./runtime/log-output.ts";
+import { linesForPeople } from "./telemetry/log-lines.ts";
 import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry/start.ts";
 import { version } from "./version.ts";
 import type { Time } from "./runtime/time.ts";
@@ -17,6 +20,8 @@ export interface ServiceProcess {
   log: Logger;
   time: Time;
   telemetry: Telemetry;
+  /** Resolves when all lines of the log so far are written, or cannot be. */
+  logged(): Promise<void>;
   /** Delivers the last telemetry, and the last lines of the log, of which `last` is one. */
   close(last?: string): Promise<void>;
 }
@@ -27,7 +32,12 @@ export async function startProcess(
 ): Promise<ServiceProcess> {
   const output = openLogOutput();
   const log = pino(
-    { level: logLevel, base: null, timestamp: () => `,"time":"${time.now().toISOString()}"` },
+    {
+      level: logLevel,
+      base: null,
+      timestamp: () => `,"time":"${time.now().toISOString()}"`,
+      hooks: isatty(1) ? { streamWrite: linesForPeople(styleText) } : {},
+    },
     output.stream,
   );
   for (const { code, text } of warnings) log.warn({ code }, text);
@@ -36,6 +46,7 @@ export async function startProcess(
     log,
     time,
     telemetry: started,
+    logged: output.written,
     async close(last) {
       await started.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
       if (last !== undefined) log.info(last);

@@ -48,6 +48,8 @@ import { serviceName } from "./version.ts";
 export interface RunningServer {
   grpcPort: number;
   httpPort: number;
+  /** Resolves when the log so far is written, so that what is printed next follows it. */
+  logged(): Promise<void>;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
   replaceTenantProviderKeys(config: Pick<Config, "tenantProviderKeys" | "warnings">): Promise<void>;
   /** Tells whether a configuration that was read anew was refused, so that the former one holds. */
@@ -76,6 +78,7 @@ export async function startServer(config: Config, time: Time = realTime): Promis
   return {
     grpcPort: servers.grpcPort,
     httpPort: servers.httpPort,
+    logged: running.logged,
     replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
     configurationRefused: providers.configurationRefused,
     async reloadFiles() {

@@ -100,7 +100,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/service-client.ts",
     ],
     ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "runtime", "server.ts"],
-    ...["store", "store/heads", "store/offline", "tlog"],
+    ...["store", "store/heads", "store/offline", "tlog", "version.ts"],
   ],
   "cli/heads": [
     "cli/check",
@@ -374,7 +374,7 @@ const mayImport: Record<string, readonly string[]> = {
   "errors.ts": [],
   "notices.ts": [],
   "failpoints.ts": [],
-  telemetry: [],
+  telemetry: ["encoding"],
   "version.ts": ["../package.json"],
 };
 
@@ -437,6 +437,7 @@ const parsers: Readonly<Record<string, string>> = {
   "provider/azure": "answers of the provider",
   "provider/gcp": "answers of the provider, and its credentials file",
   "provider/vault": "answers of the provider",
+  "telemetry/log-lines.ts": "lines of the log, which pino writes",
   "store/heads/heads-format.ts": "a file that the service writes, authenticated",
   "store/postgres/listen.ts": "notifications that replicas send",
   "store/sqlite/wal": "files that the service writes",
@@ -462,6 +463,7 @@ const realTimeTakers: Readonly<Record<string, string>> = {
 const turnTakers: Readonly<Record<string, string>> = {
   "audit/heads-at-start.ts": "lets calls run between pages",
   "audit/verify-trail.ts": "lets calls run between pages",
+  "cli/commands/verify.ts": "hears Ctrl-C between spans",
   "keys/cache.ts": "destroys a value when its last user has run",
   "keys/pace.ts": "lets calls run between keys",
   "runtime/manual-time.ts": "lets what fell due run",

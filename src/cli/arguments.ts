@@ -11,7 +11,10 @@ export interface Invocation {
   operands: readonly string[];
 }
 
-const switches: ParseArgsOptionsConfig = { help: { type: "boolean" }, version: { type: "boolean" } };
+const switches: ParseArgsOptionsConfig = {
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "V" },
+};
 
 /** The first of `commands` is the default. */
 export function parseArguments(args: readonly string[], commands: readonly Command[]): Invocation {
@@ -91,6 +94,7 @@ function refuseUnknown(args: readonly string[], options: ParseArgsOptionsConfig,
       token.rawName,
       Object.keys(options).map((name) => `--${name}`),
     );
-    throw new UsageError(`${command.name} has no option ${token.rawName}${near}`);
+    const meant = command.meant?.(token.name, token.value ?? args[token.index + 1]) ?? near;
+    throw new UsageError(`${command.name} has no option ${token.rawName}${meant}`);
   }
 }

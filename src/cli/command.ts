@@ -26,6 +26,8 @@ export interface Command {
   operand?: string;
   /** More for the command's own help. */
   details: readonly string[];
+  /** What follows the refusal of an option that is none, if more is known than the nearest name. `value` may be what stands behind it. */
+  meant?(option: string, value: string | undefined): string | undefined;
   /** Throws UsageError, or Failure. */
   run(options: OptionValues, ...operands: string[]): Promise<ExitCode>;
 }

@@ -16,6 +16,7 @@ import type { ProviderSettings } from "../provider/registry.ts";
 import type { Contents, CopiedLog, ProviderKey } from "../store/offline/copy.ts";
 import { isDataDirectory } from "../store/directory/data-directory.ts";
 import type { StoreSettings } from "../store/registry.ts";
+import type { RowCounts } from "../store/offline/row-counts.ts";
 import type { Tables } from "../store/offline/tables.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
 import { startTenantProviderKeys } from "../provider-keys/tenant-provider-keys.ts";
@@ -23,6 +24,7 @@ import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.t
 import { configFrom } from "./configuration.ts";
 import { countsText, printError, printJson } from "./print.ts";
 import { withAdvice } from "./failures.ts";
+import { warning } from "./styled.ts";
 import { realTime } from "../runtime/time.ts";
 
 /** Runs `work` under the configuration. A setting that cannot be used is exit 2, any other error of ours exit 1. */
@@ -79,8 +81,13 @@ export async function using<T extends { close(): Promise<void> }, R>(
 /** Tells on standard error what an operator should hear of how a store was opened. */
 export async function told(opening: Promise<Tables>): Promise<Tables> {
   const tables = await opening;
-  if (tables.log?.isWarning === true) printError(`warning: the write-ahead log was ${tables.log.text}`);
+  if (tables.log?.isWarning === true) printError(warning("warning", `: the write-ahead log was ${tables.log.text}`));
   return tables;
+}
+
+/** Undefined if they cannot be counted: what is wrong with the store is for the work itself to tell. */
+export async function countedRows(tables: Tables): Promise<RowCounts | undefined> {
+  return tables.rowCounts().catch(() => undefined);
 }
 
 /** A key file that is not there is not made: what is stored was wrapped by another. */

@@ -18,12 +18,13 @@ import { policyExplain } from "./commands/policy-explain.ts";
 import { policyNew } from "./commands/policy-new.ts";
 import { policyTest } from "./policy/policy-test.ts";
 import { preflight } from "./preflight/preflight.ts";
-import { lostOutput, printError, printJson, printText } from "./print.ts";
+import { lostOutput, outputColumns, printError, printJson, printLine, printText } from "./print.ts";
 import { restore } from "./commands/restore.ts";
 import { rewrap } from "./commands/rewrap.ts";
 import { rotate } from "./commands/rotate.ts";
 import { serve } from "./commands/serve.ts";
 import { sign } from "./commands/sign.ts";
+import { bad } from "./styled.ts";
 import { status } from "./commands/status.ts";
 import { tokenNew } from "./commands/token-new.ts";
 import { validate } from "./commands/validate.ts";
@@ -70,10 +71,19 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
 async function run(args: readonly string[]): Promise<ExitCode> {
   const invocation = parseArguments(args, commands);
   const { command, named, options } = invocation;
-  if (options.help) printText(named ? commandHelp(command) : globalHelp(commands));
+  if (options.help) printHelp(named ? command : undefined);
   else if (options.version) printVersion(options.json === true);
   else return command.run(options, ...operandsOf(invocation));
   return exitCode.ok;
+}
+
+/** Lines longer than this are hard to read, however wide the terminal is. */
+const mostColumns = 120;
+
+function printHelp(command: Command | undefined): void {
+  const columns = outputColumns() && Math.min(outputColumns()!, mostColumns);
+  const lines = command === undefined ? globalHelp(commands, columns) : commandHelp(command, columns);
+  for (const line of lines) printLine(line);
 }
 
 function printVersion(json: boolean): void {
@@ -85,14 +95,14 @@ function printVersion(json: boolean): void {
 /** With --json, standard output holds one JSON document, also of what went wrong. */
 async function report(error: unknown, json: boolean): Promise<ExitCode> {
   if (error instanceof UsageError) {
-    printError(`fluo-kms: ${error.message}`);
+    printError(bad("fluo-kms", `: ${error.message}`));
     printError("fluo-kms --help tells more.");
     return exitCode.usage;
   }
   if (error instanceof Failure) {
     if (json) printJson(error.json);
     if (json && (await lostOutput()) === undefined) return exitCode.failed;
-    for (const line of error.message.split("\n")) printError(`fluo-kms: ${line}`);
+    for (const line of error.message.split("\n")) printError(bad("fluo-kms", `: ${line}`));
   } else for (const line of inspect(error).split("\n")) printError(line); // a defect, which Node would print as it is
   return exitCode.failed;
 }

@@ -9,7 +9,11 @@ export type Finished = FinishAnswer & {
 };
 
 /** Changes nothing but rows' forms where a replica of an earlier release runs, or did meanwhile: it might have written rows of its own form. */
-export async function finishUpgrade(store: UpgradeStore, event: AuditEvent): Promise<Finished> {
+export async function finishUpgrade(
+  store: UpgradeStore,
+  event: AuditEvent,
+  progress: (rewritten: number) => void = () => {},
+): Promise<Finished> {
   const { now, replicas, minReader } = await store.upgradeState();
   const older = replicas.filter(({ version }) => version < newestSchema);
   if (minReader < newestSchema && older.length > 0) return { kind: "older", replicas: older, rewritten: 0 };
@@ -17,6 +21,7 @@ export async function finishUpgrade(store: UpgradeStore, event: AuditEvent): Pro
   for (let at: RewritePlace | "first" | undefined = "first"; at !== undefined; ) {
     const page = await store.rewriteRows(at === "first" ? undefined : at);
     rewritten += page.rewritten;
+    progress(rewritten);
     at = page.next;
   }
   return { ...(await store.finishUpgrade(event, now)), rewritten };

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { tmpdir } from "node:os";
 import { Writable } from "node:stream";
+import { WriteStream } from "node:tty";
 import { format } from "node:util";
 import { commandLine } from "./code-under-test.ts";
 
@@ -18,7 +19,7 @@ export interface HereOptions {
   /** All there is in the environment but PATH. */
   env?: object;
   cwd?: string;
-  /** Whether the output looks like a terminal's. */
+  /** Whether the output looks like a terminal's. Colours are those of TERM. */
   isTerminal?: boolean;
 }
 
@@ -52,6 +53,8 @@ export async function runHere(
   }
 }
 
+const terminalColumns = 80;
+
 /** A pipe, or a terminal. */
 function output(isTTY: boolean): Output {
   const chunks: Buffer[] = [];
@@ -61,7 +64,8 @@ function output(isTTY: boolean): Output {
       written();
     },
   });
-  return { stream: Object.assign(stream, { isTTY }), text: () => Buffer.concat(chunks).toString() };
+  const terminal = { isTTY, columns: terminalColumns, getColorDepth: WriteStream.prototype.getColorDepth };
+  return { stream: Object.assign(stream, isTTY ? terminal : {}), text: () => Buffer.concat(chunks).toString() };
 }
 
 /** The working directory of the commands that run. */

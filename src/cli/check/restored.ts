@@ -3,6 +3,7 @@ import type { Contents, NotableKey } from "../../store/offline/copy.ts";
 import type { RowProblem } from "../../store/row-problem.ts";
 import type { LogOutcome } from "../verify/known-checkpoints.ts";
 import { printLine, printTable } from "../print.ts";
+import { warning } from "../styled.ts";
 import { problemJson, problemText } from "./secret.ts";
 import { contentsJson, contentsRows } from "../open-store.ts";
 
@@ -32,8 +33,8 @@ export function printRestored({ contents, logs, lost, problems, warnings, at }: 
   if (logs.length > 0) printLine("logs");
   printTable(logs.map(logRow), "  ");
   for (const each of lost) printLine(`lost: ${each}`);
-  for (const problem of problems) printLine(`warning: in the backup: ${problemText(problem)}`);
-  for (const warning of warnings) printLine(`warning: ${warning}`);
+  for (const problem of problems) printLine(warning("warning", `: in the backup: ${problemText(problem)}`));
+  for (const text of warnings) printLine(warning("warning", `: ${text}`));
 }
 
 function logRow({ head: { tenantId, origin, size }, goesOn, why }: LogOutcome): string[] {

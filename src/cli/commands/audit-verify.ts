@@ -1,6 +1,7 @@
 /** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, textsOf, UsageError } from "../command.ts";
 import { printJson, printJsonText, printLine, problemsCounted } from "../print.ts";
+import { bad, good } from "../styled.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Head {
@@ -88,10 +89,12 @@ function print(
   { ok, events = "0", heads = [], headsTotal = "0", problems = [], problemCount = "0" }: VerifiedAudit,
   headProblems: string[],
 ): void {
-  for (const { writerId = "", what } of problems) printLine(`problem: ${writerId && `writer ${writerId}: `}${what}`);
-  for (const problem of headProblems) printLine(`problem: ${problem}`);
+  for (const { writerId = "", what } of problems)
+    printLine(bad("problem", `: ${writerId && `writer ${writerId}: `}${what}`));
+  for (const problem of headProblems) printLine(bad("problem", `: ${problem}`));
   for (const { writerId, sequence, mac } of heads) printLine(`head ${writerId}:${sequence}:${mac}`);
   if (heads.length < Number(headsTotal)) printLine(`${heads.length} of ${headsTotal} heads: --heads-after has others`);
   const count = BigInt(problemCount) + BigInt(headProblems.length);
-  printLine(`${events} events, ${ok === true || count > 0n ? problemsCounted(count) : "not verified"}`);
+  const said = `${events} events, ${ok === true || count > 0n ? problemsCounted(count) : "not verified"}`;
+  printLine((ok === true && count === 0n ? good : bad)(said));
 }

@@ -13,7 +13,9 @@ import { configOption } from "../configuration.ts";
 import { withAdvice } from "../failures.ts";
 import { noteDone } from "../note-done.ts";
 import { printError, printJson, printLine, printTable } from "../print.ts";
-import { contentsJson, contentsRows, told, using, withStore } from "../open-store.ts";
+import { startProgress } from "../progress.ts";
+import { warning } from "../styled.ts";
+import { contentsJson, contentsRows, countedRows, told, using, withStore } from "../open-store.ts";
 
 export const backup: Command = {
   name: "backup",
@@ -80,8 +82,15 @@ function keepOf(text: string): number {
 }
 
 async function written(tables: Tables, target: Target, at: Date): Promise<Made> {
-  if ("directory" in target) return backUpInto(tables, { ...target, at });
-  return { file: target.file, contents: await tables.backUp(target.file), problem: undefined };
+  const progress = startProgress();
+  try {
+    const total = progress.isSeen ? (await countedRows(tables))?.copied : undefined;
+    const copied = (rows: number) => progress.show(`${rows} rows copied`, rows, total);
+    if ("directory" in target) return await backUpInto(tables, { ...target, at, copied });
+    return { file: target.file, contents: await tables.backUp(target.file, { copied }), problem: undefined };
+  } finally {
+    progress.end();
+  }
 }
 
 function print(
@@ -111,7 +120,7 @@ async function noteBackup(config: Config, at: Date): Promise<boolean> {
 }
 
 function warn(text: string): void {
-  printError(`warning: ${text}`);
+  printError(warning("warning", `: ${text}`));
 }
 
 function whyNot(error: unknown): string {

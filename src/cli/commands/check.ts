@@ -1,6 +1,7 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
 import type { KeyObject } from "node:crypto";
 import { realTime } from "../../runtime/time.ts";
+import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import type { CheckedRows } from "../../store/offline/check-rows.ts";
@@ -11,9 +12,11 @@ import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/every-log.ts";
 import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
 import { headsProblem } from "../heads/noted.ts";
-import { type Progress, progressLine } from "../progress.ts";
-import { problemsCounted, printJson, printLine, printTable } from "../print.ts";
+import { type Progress, startProgress } from "../progress.ts";
+import { problemsSaid, printJson, printLine, printTable } from "../print.ts";
+import { bad } from "../styled.ts";
 import {
+  countedRows,
   keyOf,
   logJson,
   logsText,
@@ -59,29 +62,56 @@ export const check: Command = {
           const checkedAt = realTime.now();
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, providerKeys, store);
-          const progress = progressLine();
-          const problems: Problem[] = [];
-          const rows = await tables.check(key, {
-            problem: (problem) => problems.push(problem),
-            progress: (count) => progress.show(`${count} rows looked at`),
-          });
-          const logs = await checkLogs(tables, key, {
-            problem: (problem) => problems.push(problem),
-            progress: (count) => progress.show(`${count} entries of logs looked at`),
-          });
-          const ofHeads = await headsProblem(tables, key, config);
-          if (ofHeads !== undefined) problems.push({ ...ofNoKey, ...ofHeads });
-          const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
-          progress.end();
+          const found = await examined({ tables, key, providerKeys, config });
           const { name, log } = tables;
-          const report = { checkedAt, store: name, storeId: stored.storeId, log, rows, logs, opened, problems };
+          const report = { checkedAt, store: name, storeId: stored.storeId, log, ...found };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
           else print(report);
-          return problems.length === 0 ? exitCode.ok : exitCode.failed;
+          return found.problems.length === 0 ? exitCode.ok : exitCode.failed;
         }),
       ),
     ),
 };
+
+interface Opened {
+  tables: Tables;
+  key: KeyObject;
+  providerKeys: ProviderKeys;
+  config: Config;
+}
+
+type Found = Pick<Report, "rows" | "logs" | "opened" | "problems">;
+
+async function examined({ tables, key, providerKeys, config }: Opened): Promise<Found> {
+  const progress = startProgress();
+  const problems: Problem[] = [];
+  const problem = (found: Problem) => problems.push(found);
+  try {
+    const counts = progress.isSeen ? await countedRows(tables) : undefined;
+    const rows = await tables.check(key, {
+      problem,
+      progress: (count) => progress.show(`${count} rows looked at`, count, counts?.checked),
+    });
+    progress.next();
+    const logs = await checkLogs(tables, key, {
+      problem,
+      progress: (count) => progress.show(`${count} entries of logs looked at`, count, counts?.entries),
+    });
+    const ofHeads = await headsProblem(tables, key, config);
+    if (ofHeads !== undefined) problem({ ...ofNoKey, ...ofHeads });
+    progress.next();
+    const opened = await openSecrets({ tables, key, providerKeys, problems, progress, keys: keysIn(rows) });
+    return { rows, logs, opened, problems };
+  } finally {
+    progress.end();
+  }
+}
+
+/** Keys that have a secret. */
+function keysIn({ keys }: CheckedRows): number {
+  const counts = Object.values(keys).flatMap(({ DESTROYED: _, ...states }) => Object.values(states));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
 
 interface Opening {
   tables: Tables;
@@ -89,10 +119,11 @@ interface Opening {
   providerKeys: ProviderKeys;
   problems: Problem[];
   progress: Progress;
+  keys: number;
 }
 
 /** How many were opened. A provider that does not answer ends it, with a problem of its own. */
-async function openSecrets({ tables, key, providerKeys, problems, progress }: Opening): Promise<number> {
+async function openSecrets({ tables, key, providerKeys, problems, progress, keys }: Opening): Promise<number> {
   let opened = 0;
   let after: string | undefined = "";
   while (after !== undefined) {
@@ -103,7 +134,7 @@ async function openSecrets({ tables, key, providerKeys, problems, progress }: Op
         const problem = await checkSecret(providerKeys, record);
         if (problem !== undefined) problems.push(problem);
         else if (record.state !== "DESTROYED") opened += 1;
-        progress.show(`${opened} keys opened`);
+        progress.show(`${opened} keys opened`, opened, keys);
       }
     };
     try {
@@ -130,8 +161,8 @@ function print({ store, storeId, log, rows, logs, opened, problems }: Report): v
     ...(rows.unusedHandovers > 0 ? [["unused handovers", unusedText(rows.unusedHandovers)]] : []),
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
   ]);
-  for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
-  printLine(problemsCounted(problems.length));
+  for (const problem of problems) printLine(bad("problem", `: ${problemText(problem)}`));
+  printLine(problemsSaid(problems.length));
 }
 
 function unusedText(count: number): string {

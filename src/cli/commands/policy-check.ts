@@ -8,6 +8,7 @@ import { type Role, roles } from "../../call/roles.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { rolesOf, ruleJson, tenantsText, whoText } from "../policy/policy-words.ts";
 import { printJson, printLine, printTable, problemsCounted } from "../print.ts";
+import { bad, type Styled, warning } from "../styled.ts";
 
 export const policyCheck: Command = {
   name: "policy check",
@@ -33,8 +34,8 @@ export const policyCheck: Command = {
 };
 
 function printCheck(file: string, { policy, problems, warnings }: ReadPolicy): void {
-  const told = (word: string) => (each: PolicyProblem) => [word, `line ${each.line}`, each.text];
-  const findings = [...problems.map(told("problem")), ...warnings.map(told("warning"))];
+  const told = (word: Styled) => (each: PolicyProblem) => [word, `line ${each.line}`, each.text];
+  const findings = [...problems.map(told(bad("problem"))), ...warnings.map(told(warning("warning")))];
   printTable(findings);
   if (findings.length > 0) printLine("");
   if (policy !== undefined) {

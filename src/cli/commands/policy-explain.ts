@@ -24,6 +24,7 @@ import type { Asked } from "../policy/policy-identity.ts";
 import { placeText, type Question, questionOf, tenantForm } from "../policy/policy-question.ts";
 import { rolesOf } from "../policy/policy-words.ts";
 import { printJson, printLine, printTable } from "../print.ts";
+import { bad, good } from "../styled.ts";
 
 export const policyExplain: Command = {
   name: "policy explain",
@@ -108,7 +109,8 @@ function printAnswer({ explanation, notes, question, decision }: Answer): void {
   printTable(explanation.rules.map(ruleRow));
   printLine("");
   if (decision === undefined) printAll(explanation, tenant, where);
-  else printLine(`${decisionText(decision)}${decision.allowed || isForAll ? "" : tenantHint(tenant)}`);
+  else if (decision.allowed) printLine(good(decisionText(decision)));
+  else printLine(bad(`${decisionText(decision)}${isForAll ? "" : tenantHint(tenant)}`));
 }
 
 function ruleRow(each: ExplainedRule): string[] {

@@ -7,6 +7,7 @@ import { acceptanceOf } from "../../store/acceptance.ts";
 import type { LogName } from "../../store/log-store.ts";
 import { openBackup, openTables, openTablesToFill } from "../../store/registry.ts";
 import type { RowProblem } from "../../store/row-problem.ts";
+import type { RowCounts } from "../../store/offline/row-counts.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
 import { checkLogs } from "../check/every-log.ts";
@@ -18,7 +19,8 @@ import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
 import { problemJson, problemText } from "../check/secret.ts";
-import { keyOf, presentProviderKeys, storeName, told, using, withStore } from "../open-store.ts";
+import { type Progress, startProgress } from "../progress.ts";
+import { countedRows, keyOf, presentProviderKeys, storeName, told, using, withStore } from "../open-store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -68,11 +70,17 @@ export const restore: Command = {
           const { key } = await keyOf(from, providerKeys, `the backup ${operand}`);
           const files = textsOf(options, "heads").map((file) => resolve(file));
           const noted = await notedElsewhere(from, { key, config, files });
-          const restored = await using(told(openTablesToFill(config.store)), async (into) => {
-            await refuseContent(into, storeName(config.store));
-            return fill(into, { from, file: operand, key, known, noted });
-          });
-          await using(openTables(config.store), (written) => refuseMisread(written, key, restored));
+          const progress = startProgress();
+          let restored: Restored;
+          try {
+            restored = await using(told(openTablesToFill(config.store)), async (into) => {
+              await refuseContent(into, storeName(config.store));
+              return fill(into, { from, file: operand, key, known, noted, progress });
+            });
+            await using(openTables(config.store), (written) => refuseMisread(written, { key, restored, progress }));
+          } finally {
+            progress.end();
+          }
           if (options.json === true) printJson(restoredJson(restored));
           else printRestored(restored);
           return exitCode.ok;
@@ -87,46 +95,82 @@ interface Filling {
   key: KeyObject;
   known: readonly KeptCheckpoint[];
   noted: NotedElsewhere;
+  progress: Progress;
 }
 
-async function fill(into: Tables, { from, file, key, known, noted }: Filling): Promise<Restored> {
+async function fill(into: Tables, { from, file, key, known, noted, progress }: Filling): Promise<Restored> {
   const at = realTime.now();
   const problems: RowProblem[] = [];
   const problem = (found: RowProblem) => problems.push(found);
-  const { heads } = await checkLogs(from, key, { problem, progress: () => {} });
+  const tell = await toldOf(from, progress);
+  const { heads } = await checkLogs(from, key, {
+    problem,
+    progress: tell.entries("entries of the backup's logs checked"),
+  });
   if (problems.length > 0) refuse(new KmsError("DATA_LOSS", "logs of the backup are not as they were"), file, problems);
   const logs = await outcomesOf(from, key, { heads, known });
   const open = new Set(logs.filter(({ goesOn }) => goesOn).map(({ head }) => logId(head)));
   const goesOn = (log: LogName) => open.has(logId(log));
   const contents = await into
-    .restore(from, { key, problem, event: restoreEvent(at, noted.sha256s), goesOn })
+    .restore(from, {
+      key,
+      problem,
+      progress: tell.checked("rows of the backup checked"),
+      copied: tell.copied("rows restored"),
+      event: restoreEvent(at, noted.sha256s),
+      goesOn,
+    })
     .catch((error) => refuse(error, file, problems));
   return { contents, logs, lost: noted.lost, problems, warnings: warningsOf(logs, known), at };
 }
 
+interface Rereading {
+  key: KeyObject;
+  restored: Restored;
+  progress: Progress;
+}
+
 /** Reads what was written anew, all of it: a disk may give back other bytes than it took. */
-async function refuseMisread(written: Tables, key: KeyObject, { problems }: Restored): Promise<void> {
-  const [first] = await misreadings(written, key, new Set(problems.map(problemText)));
+async function refuseMisread(written: Tables, { key, restored: { problems }, progress }: Rereading): Promise<void> {
+  const [first] = await misreadings(written, { key, known: new Set(problems.map(problemText)), progress });
   if (first === undefined) return;
   const message = `the restored store does not read as it was written (${first}): do not use it, see to its disk, and restore into another`;
   throw new Failure(message, { code: "DATA_LOSS", message, fields: [] });
 }
 
 /** Problems that the backup does not have, in words. */
-async function misreadings(written: Tables, key: KeyObject, known: ReadonlySet<string>): Promise<string[]> {
+async function misreadings(
+  written: Tables,
+  { key, known, progress }: { key: KeyObject; known: ReadonlySet<string>; progress: Progress },
+): Promise<string[]> {
   const found: string[] = [];
   const problem = (one: RowProblem) => {
     if (!known.has(problemText(one))) found.push(problemText(one));
   };
   try {
     await written.heads(key).refuseDamaged();
-    await written.check(key, { problem });
-    await checkLogs(written, key, { problem, progress: () => {} });
+    const tell = await toldOf(written, progress);
+    await written.check(key, { problem, progress: tell.checked("restored rows read again") });
+    await checkLogs(written, key, { problem, progress: tell.entries("restored entries of logs read again") });
   } catch (error) {
     if (!hasCode(error, "DATA_LOSS")) throw error;
     found.push(error.message);
   }
   return found;
+}
+
+/** What tells of each part of the work on these tables. */
+async function toldOf(tables: Tables, progress: Progress) {
+  const counts = progress.isSeen ? await countedRows(tables) : undefined;
+  const of = (part: keyof RowCounts) => (what: string) => {
+    let isBegun = false;
+    return (count: number) => {
+      if (!isBegun) progress.next();
+      isBegun = true;
+      progress.show(`${count} ${what}`, count, counts?.[part]);
+    };
+  };
+  return { copied: of("copied"), checked: of("checked"), entries: of("entries") };
 }
 
 function logId({ tenantId, number }: LogName): string {

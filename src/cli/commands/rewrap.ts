@@ -1,7 +1,7 @@
 /** `rewrap`: all keys of a running service under its current provider key, page by page, until nothing remains. */
 import { type Command, exitCode, Failure, jsonOption, type OptionValues } from "../command.ts";
 import { printError, printJson, printLine, printTable } from "../print.ts";
-import { progressLine } from "../progress.ts";
+import { type Progress, startProgress } from "../progress.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Answer {
@@ -69,7 +69,15 @@ function emptyTotal(): Total {
 
 /** Begins again as long as that does something: keys are made meanwhile by replicas with yesterday's settings. */
 async function rewrapAll(options: OptionValues, isDry: boolean): Promise<Total> {
-  const progress = progressLine(linesEveryMs);
+  const progress = startProgress({ linesEveryMs });
+  try {
+    return await rewrapPages(options, isDry, progress);
+  } finally {
+    progress.end();
+  }
+}
+
+async function rewrapPages(options: OptionValues, isDry: boolean, progress: Progress): Promise<Total> {
   const total = emptyTotal();
   let doneBefore = 0;
   for (let pageToken = ""; ; ) {
@@ -80,11 +88,11 @@ async function rewrapAll(options: OptionValues, isDry: boolean): Promise<Total> 
     const answer = await askForPage(options, { pageToken, isDry, total });
     const isDone = (answer.rewrapped ?? 0) > 0 || answer.storeKeyRewrapped === true;
     add(total, answer);
-    if (!isDry) progress.show(`${counted(total.keys)} re-wrapped, ${total.remaining} remaining`);
+    const { keys, remaining } = total;
+    if (!isDry) progress.show(`${counted(keys)} re-wrapped, ${remaining} remaining`, keys, keys + remaining);
     pageToken = answer.nextPageToken ?? "";
     const isOver = pageToken === "" && (isDry || total.remaining === 0 || total.keys === doneBefore);
     if (isOver || (total.interrupted !== undefined && !isDone)) {
-      progress.end();
       if (!isDry && total.remaining === 0) total.failed.clear(); // another replica did it
       return total;
     }

@@ -1,6 +1,7 @@
 /** `validate`: does the running service do what it is for? */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
 import { countsText, printJsonText, printLine, printTable } from "../print.ts";
+import { verdict } from "../styled.ts";
 import type { SentNotice } from "./status.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
@@ -55,14 +56,17 @@ function printValidation(validation: Validation): void {
   const { provider, overall, key, other_keys = [], provider_calls } = validation;
   const { tests = {}, latency_ms = {}, recommendations = [] } = validation;
   printTable([
-    ["overall", String(overall)],
+    ["overall", verdict(String(overall))],
     ["provider", provider || "not known: its key is not open"],
     ...(key ? [["key", keyText(key)]] : []),
     ...other_keys.map((other) => ["other key", keyText(other)]),
     ...(provider_calls ? [["provider calls", countsText(provider_calls)]] : []),
   ]);
   printLine("tests");
-  printTable(Object.entries(tests), "  ");
+  printTable(
+    Object.entries(tests).map(([name, result]) => [name, verdict(result)]),
+    "  ",
+  );
   printLine("latency");
   printTable(
     Object.entries(latency_ms).map(([name, ms]) => [name, `${ms} ms`]),

@@ -1,4 +1,5 @@
 /** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
+import { setImmediate as turn } from "node:timers/promises";
 import { parseIndex } from "../../encoding/digits.ts";
 import { parseVerifierKey } from "../../tlog/verifier-key.ts";
 import { readCheckpoints, readFile } from "../files.ts";
@@ -12,9 +13,11 @@ import {
   textsOf,
   UsageError,
 } from "../command.ts";
-import { judgeSpans } from "../verify/judged-spans.ts";
+import { countSpans, type JudgedSpan, judgedSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "../verify/key-set.ts";
 import { printJson } from "../print.ts";
+import { startProgress } from "../progress.ts";
+import { splitSpanFile } from "../verify/span-file.ts";
 import { verifyEach } from "../verify/each-span.ts";
 import { type LogScope, verifyLogs } from "../verify/log.ts";
 
@@ -63,7 +66,7 @@ export const verify: Command = {
     if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
     const scope = logScope(options);
     const keys = trusted(readKeySet(readFile(keysFile)), textsOf(options, "vkey"));
-    const spans = judgeSpans(readFile(operand), keys, textOf(options, "tenant"));
+    const spans = await judged(readFile(operand), keys, textOf(options, "tenant"));
     const kept = readCheckpoints(textsOf(options, "checkpoint"));
     const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });
     if (options.json) printJson(result.json());
@@ -71,6 +74,27 @@ export const verify: Command = {
     return result.ok ? exitCode.ok : exitCode.failed;
   },
 };
+
+/** Spans judged between two turns of the event loop, in which Ctrl-C is heard. */
+const spansATurn = 100;
+
+async function judged(file: Uint8Array, keys: KeySet, tenant: string | undefined): Promise<JudgedSpan[]> {
+  const progress = startProgress();
+  const spans: JudgedSpan[] = [];
+  try {
+    const messages = splitSpanFile(file);
+    const total = countSpans(messages);
+    for (const span of judgedSpans(messages, keys, tenant)) {
+      spans.push(span);
+      if (spans.length % spansATurn > 0) continue;
+      progress.show(`${spans.length} of ${total} spans`, spans.length, total);
+      await turn();
+    }
+    return spans;
+  } finally {
+    progress.end();
+  }
+}
 
 /** What of the logs to verify; undefined where each span is for itself. */
 function logScope(options: OptionValues): LogScope | undefined {

@@ -12,6 +12,7 @@ import { type Command, exitCode, Failure, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { keyOf, presentProviderKeys, storeName, using, withStore } from "../open-store.ts";
 import { printError, printJson, printLine } from "../print.ts";
+import { startProgress } from "../progress.ts";
 
 export const migrate: Command = {
   name: "migrate",
@@ -55,11 +56,16 @@ function judgeUnopened(settings: SqliteSettings, heads: HeadsPlace | undefined):
 async function finish(config: Config): Promise<Finished> {
   return using(presentProviderKeys(config), async (providerKeys) => {
     await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
-    const log = { warn: printError };
+    const log = { warn: (text: string) => printError(text) };
     const heads = placeOf(config.store, config.heads);
-    return using(openUnlockedStore(config.store, { providerKeys, heads, log, time: realTime }), ({ store }) =>
-      finishUpgrade(store, event()),
-    );
+    return using(openUnlockedStore(config.store, { providerKeys, heads, log, time: realTime }), async ({ store }) => {
+      const progress = startProgress();
+      try {
+        return await finishUpgrade(store, event(), (rows) => progress.show(`${rows} rows written anew`, rows));
+      } finally {
+        progress.end();
+      }
+    });
   });
 }
 

@@ -7,6 +7,7 @@ import { type Command, exitCode, jsonOption } from "../command.ts";
 import type { Case } from "./policy-cases.ts";
 import { placeText } from "./policy-question.ts";
 import { printJson, printLine, printTable } from "../print.ts";
+import { bad, good, type Styled } from "../styled.ts";
 
 export const policyTest: Command = {
   name: "policy test",
@@ -38,7 +39,7 @@ export const policyTest: Command = {
       printJson({ policy: file, cases: casesFile, ok: failed === 0, ...counts, results: results.map(resultJson) });
     } else {
       printTable(cases.flatMap((each, at) => [...byCase[at]!.flatMap(failedRow), ...noteRows(each)]));
-      printLine(`${counts.passed} passed, ${counts.failed} failed`);
+      printLine((failed === 0 ? good : bad)(`${counts.passed} passed, ${counts.failed} failed`));
     }
     return failed === 0 ? exitCode.ok : exitCode.failed;
   },
@@ -70,12 +71,12 @@ function isExpected(decision: Decision, { expected, rule }: Case): boolean {
 
 const titleOf = ({ name, asked }: Case) => name ?? nameOf(asked.identity);
 
-function failedRow({ of, question, decision, passed }: Result): string[][] {
+function failedRow({ of, question, decision, passed }: Result): (string | Styled)[][] {
   if (passed) return [];
   const expected = of.rule === undefined ? of.expected : `${of.expected} by ${of.rule}`;
   const asked = `${question.rpc ?? question.role} for ${placeText(question)}`;
   const text = `${asked}: expected ${expected}, is ${decisionText(decision)}`;
-  return [["failed", `line ${of.line}`, `${titleOf(of)}: ${text}`]];
+  return [[bad("failed"), `line ${of.line}`, `${titleOf(of)}: ${text}`]];
 }
 
 function noteRows(each: Case): string[][] {

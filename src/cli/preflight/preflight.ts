@@ -5,6 +5,7 @@ import { configOption } from "../configuration.ts";
 import { withConfig } from "../open-store.ts";
 import { printJson, printLine, printTable } from "../print.ts";
 import { placeOf, serviceDetails, serviceOptions } from "../service-client.ts";
+import { verdict } from "../styled.ts";
 import { checklist, unanswered } from "./checklist.ts";
 import { gather } from "./gather.ts";
 import type { Line } from "./line.ts";
@@ -61,10 +62,10 @@ async function looked(
 }
 
 function print(ok: boolean, lines: readonly Line[]): void {
-  printTable([["overall", ok ? "PASS" : "FAIL"]]);
+  printTable([["overall", verdict(ok ? "PASS" : "FAIL")]]);
   printLine("checks");
   printTable(
-    lines.map(({ name, result, ...line }) => [name, result, textOfLine(line)]),
+    lines.map(({ name, result, ...line }) => [name, verdict(result), textOfLine(line)]),
     "  ",
   );
 }

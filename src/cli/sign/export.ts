@@ -6,7 +6,7 @@ import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from 
 import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";
 import { printError } from "../print.ts";
-import { progressLine } from "../progress.ts";
+import { startProgress } from "../progress.ts";
 import { type Batch, signBatches } from "./batches.ts";
 import { type Address, type Mode, type SpanAnswer, whyUnreachable } from "./span-stream.ts";
 import { batchesOf } from "./span-batches.ts";
@@ -50,7 +50,7 @@ export async function signExport(files: readonly ExportFile[], request: SignRequ
     return { request: { tenantId, mode, requestId: `${run}.${i}`, resourceSpans }, spans: count };
   });
   const { openSpanStream } = await import("../grpc-client.ts");
-  const progress = progressLine(progressLinesEveryMs);
+  const progress = startProgress({ linesEveryMs: progressLinesEveryMs });
   const signed: Signed = { attributes: [], indices: [], refusals: [] };
   let shown: Credentials = noCredentials();
   let wasBroken = false;
@@ -65,7 +65,8 @@ export async function signExport(files: readonly ExportFile[], request: SignRequ
       whyUnreachable: (reason) => whyUnreachable(address, reason),
       signed(answers) {
         for (const answer of answers) add(signed, answer, spans[signed.attributes.length]!);
-        progress.show(`${signed.attributes.length} of ${spans.length} spans`);
+        const [done, total] = [signed.attributes.length, spans.length];
+        progress.show(`${done} of ${total} spans`, done, total);
       },
       broken(why) {
         wasBroken = true;

@@ -4,6 +4,7 @@ import type { Reason } from "../../attestation/verdict.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";
 import { explanationOf, type JudgedSpan } from "./judged-spans.ts";
 import { printLine, printTable } from "../print.ts";
+import { bad, good, type Styled } from "../styled.ts";
 
 export interface Result {
   ok: boolean;
@@ -14,8 +15,9 @@ export interface Result {
 export function verifyEach(spans: readonly JudgedSpan[]): Result {
   const verified = spans.filter((each) => each.verified).length;
   const failed = spans.length - verified;
+  const ok = verified > 0 && failed === 0;
   return {
-    ok: verified > 0 && failed === 0,
+    ok,
 
     print() {
       if (spans.length === 0) return printLine("there are no spans in the file");
@@ -23,16 +25,16 @@ export function verifyEach(spans: readonly JudgedSpan[]): Result {
       const heads = ["span", "verdict", third, ...(verified > 0 ? ["key", "state", "log"] : [])];
       printTable([heads, ...spans.map(row)]);
       for (const line of logLines(spans)) printLine(line);
-      printLine(`${verified} of ${spans.length} verified${failed > 0 ? `, ${failed} failed` : ""}`);
+      printLine((ok ? good : bad)(`${verified} of ${spans.length} verified${failed > 0 ? `, ${failed} failed` : ""}`));
     },
 
     json: () => ({ verified, failed, spans: spans.map(spanJson) }),
   };
 }
 
-function row(span: JudgedSpan): string[] {
+function row(span: JudgedSpan): (string | Styled)[] {
   const { traceId = "-", spanId = "-", keyId = "", keyState = "", signedAt = "", place } = span;
-  const named = [`${traceId}/${spanId}`, verdictOf(span)];
+  const named = [`${traceId}/${spanId}`, (span.verified ? good : bad)(verdictOf(span))];
   if (!span.verified) return [...named, explanationOf(span)];
   return [...named, signedAt, keyId, keyState, place === undefined ? "" : `entry ${place.claim.index}`];
 }

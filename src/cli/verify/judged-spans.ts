@@ -2,7 +2,8 @@
 import { KmsError } from "../../errors.ts";
 import type { ReadSpan } from "../../otlp/canonical.ts";
 import { hasEvidence } from "../../otlp/integrity-attributes.ts";
-import { readResourceSpans } from "../../otlp/resource-spans.ts";
+import { readFrame, readResourceSpans } from "../../otlp/resource-spans.ts";
+import { cursor } from "../../encoding/wire-reader.ts";
 import { counted } from "../../attestation/log-audit.ts";
 import { explanations, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
@@ -32,6 +33,15 @@ export function explanationOf({ reason, message }: Verdict): string {
 
 /** `tenant`: who must have signed; without it, whom each span names. */
 export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | undefined): JudgedSpan[] {
+  return [...judgedSpans(splitSpanFile(file), keys, tenant)];
+}
+
+/** The same one by one, of a file that was split. */
+export function* judgedSpans(
+  messages: readonly (Uint8Array | KmsError)[],
+  keys: KeySet,
+  tenant: string | undefined,
+): Generator<JudgedSpan, void, undefined> {
   const signersOf = rememberLast(keys.logKeys);
   const judge = (span: ReadSpan | KmsError): JudgedSpan => {
     const judged = judgeAlone(span);
@@ -48,15 +58,29 @@ export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | unde
     const signers = signersOf(claim);
     return { traceId, spanId, ...logVerdict(claim, signers), place: { claim, signers } };
   };
-  return splitSpanFile(file).flatMap((message) => {
-    if (message instanceof KmsError) return [unreadable(message)];
+  for (const message of messages) {
     try {
-      return Array.from(readResourceSpans(message), judge);
+      if (message instanceof KmsError) throw message;
+      for (const span of readResourceSpans(message)) yield judge(span);
     } catch (error) {
-      if (error instanceof KmsError) return [unreadable(error)];
-      throw error;
+      if (!(error instanceof KmsError)) throw error;
+      yield unreadable(error);
     }
-  });
+  }
+}
+
+/** How many spans there are; a message that cannot be read counts as one. */
+export function countSpans(messages: readonly (Uint8Array | KmsError)[]): number {
+  return messages.reduce((sum, message) => sum + (message instanceof KmsError ? 1 : spansIn(message)), 0);
+}
+
+function spansIn(message: Uint8Array): number {
+  try {
+    return readFrame(cursor(message), message.length).scopeSpans.reduce((sum, { spans }) => sum + spans.length, 0);
+  } catch (error) {
+    if (error instanceof KmsError) return 1;
+    throw error;
+  }
 }
 
 function noSuchKey({ unknown }: KeySet): string {

@@ -11,6 +11,7 @@ import type { JudgedSpan } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
 import { type Finding, handoversOf, type LogSpans, spansByLog } from "./log-spans.ts";
 import { printLine, printTable, problemsCounted } from "../print.ts";
+import { bad, good } from "../styled.ts";
 import type { Result } from "./each-span.ts";
 
 /** What of the logs to verify. */
@@ -146,7 +147,7 @@ function print(result: LogResult): void {
   printLine(`log ${origin}, ${entries}: ${counts.filter(Boolean).join(", ")}`);
   for (const line of endTexts(result)) printLine(`  ${line}`);
   printTable(
-    findings.map(({ what, index, name = "-", message }) => [what, `entry ${index ?? "-"}`, name, message]),
+    findings.map(({ what, index, name = "-", message }) => [bad(what), `entry ${index ?? "-"}`, name, message]),
     "  ",
   );
   for (const { file, size, agrees } of checkpoints) {
@@ -156,7 +157,8 @@ function print(result: LogResult): void {
   for (const line of notChecked(result)) printLine(`  not checked, ${line}`);
   const [first] = findings;
   const where = first === undefined ? "" : `, the first at ${first.name ?? `entry ${first.index}`}`;
-  printLine(`  ${spans === 0 && first === undefined ? "no spans" : problemsCounted(findings.length) + where}`);
+  const said = spans === 0 && first === undefined ? "no spans" : problemsCounted(findings.length) + where;
+  printLine((spans > 0 && first === undefined ? good : bad)(`  ${said}`));
 }
 
 function notChecked({ range, checkpoints, isOrdered }: LogResult): string[] {

@@ -22,6 +22,8 @@ export interface DatedBackups {
   keep: number;
   /** Names the backup. */
   at: Date;
+  /** Called with the number of rows written so far. */
+  copied?: (rows: number) => void;
 }
 
 export interface DatedBackup {
@@ -39,7 +41,7 @@ export const mostKept = 10_000;
 const idDigits = 8;
 
 /** STORE_UNAVAILABLE if the store or the directory cannot be used, or if no service has used the store. */
-export async function backUpInto(tables: Tables, { directory, keep, at }: DatedBackups): Promise<DatedBackup> {
+export async function backUpInto(tables: Tables, { directory, keep, at, copied }: DatedBackups): Promise<DatedBackup> {
   refuseUnusable(directory);
   const stored = await tables.storeKey();
   if (stored === undefined) throw new KmsError("STORE_UNAVAILABLE", "no service has used the store: it has no key yet");
@@ -51,7 +53,7 @@ export async function backUpInto(tables: Tables, { directory, keep, at }: DatedB
   try {
     const name = names.free(directory, at);
     const file = join(directory, name);
-    const contents = await tables.backUp(file, rename);
+    const contents = await tables.backUp(file, { named: rename, copied });
     const older = removed(directory, (present) => surplus(present, names, { name, keep }));
     const problems = [drafts.problem, older.problem].filter((each) => each !== undefined);
     return { file, contents, removed: older.count, problem: problems.join("; ") || undefined };

@@ -9,7 +9,7 @@ import { basename, dirname, join } from "node:path";
 import { realTime } from "../../runtime/time.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query, Transaction } from "../sql/rows/database.ts";
-import { type Contents, copyRows, insertCopies } from "./copy.ts";
+import { type Contents, copyRows, type Insert, insertCopies } from "./copy.ts";
 import { mark } from "./backup-mark.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { isSqlite, pagesProblem, reasonOf } from "../sqlite/error-codes.ts";
@@ -24,15 +24,25 @@ export const draftEnd = /\.[0-9a-f]{16}\.new(-wal|-shm|-journal)?$/;
 /** Gives a draft that is on disk its name. EEXIST if another file has it. */
 export type Naming = (draft: string, file: string) => Promise<void>;
 
+export interface BackupOptions {
+  named?: Naming;
+  /** Called with the number of rows written so far. */
+  copied?: ((rows: number) => void) | undefined;
+}
+
 /** `file` must not exist. CONFLICT where it does, STORE_UNAVAILABLE where it cannot be written. */
-export async function writeBackup(query: Query, file: string, named: Naming = link): Promise<Contents> {
+export async function writeBackup(
+  query: Query,
+  file: string,
+  { named = link, copied }: BackupOptions = {},
+): Promise<Contents> {
   if (existsSync(file)) throw present(file);
   const draft = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString("hex")}.new`);
   try {
     const draftFile = await open(draft, "wx", ownerOnly);
     await draftFile.close();
     const onDraft = <T>(work: Promise<T>) => work.catch((error) => Promise.reject(ofBackup(error, file)));
-    const contents = await fill(draft, query, onDraft);
+    const contents = await fill(draft, query, { onDraft, copied });
     step("backup.drafted");
     await onDraft(verify(draft, contents));
     await synced(open(draft, "r+"));
@@ -49,7 +59,11 @@ export async function writeBackup(query: Query, file: string, named: Naming = li
   }
 }
 
-async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) => Promise<T>): Promise<Contents> {
+interface Filling extends Pick<BackupOptions, "copied"> {
+  onDraft<T>(work: Promise<T>): Promise<T>;
+}
+
+async function fill(draft: string, query: Query, { onDraft, copied }: Filling): Promise<Contents> {
   const db = embeddedDatabase({ file: draft, soon: setImmediate, time: realTime });
   try {
     // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
@@ -57,9 +71,8 @@ async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) 
       await onDraft(db.read((own) => own(`pragma ${setting}`)));
     const { minReader } = (await stateIn(query))!;
     await onDraft(db.write((tx) => makeTables(tx, minReader)));
-    const contents = await copyRows(query, (table, rows) =>
-      onDraft(db.write((tx) => insertCopies(tx.query, table, rows))),
-    );
+    const insert: Insert = (table, rows) => onDraft(db.write((tx) => insertCopies(tx.query, table, rows)));
+    const contents = await copyRows(query, insert, { copied });
     await onDraft(db.read((own) => mark(own, realTime.now())));
     await onDraft(db.read((own) => own("pragma journal_mode = delete")));
     return contents;

@@ -47,6 +47,9 @@ export interface NotableKey {
   destroyAt: Date | undefined;
 }
 
+/** Which keys are copied. */
+export const copiedKeys = "state <> 'PENDING'";
+
 /** All of them but the heads. */
 const logTables = [
   "kms_log_entries",
@@ -56,11 +59,21 @@ const logTables = [
   "kms_log_compromises",
 ] as const;
 
-/** Copies everything through `insert`, a page at a time; the heads of logs as `become` gives them. */
+/** Writes a page of rows. */
+export type Insert = (table: AnyTableName, rows: readonly Row[]) => Promise<void>;
+
+export interface Copying {
+  /** What becomes of the head of a log. */
+  become?(log: Row): Row;
+  /** Called with the number of rows copied so far. */
+  copied?: ((rows: number) => void) | undefined;
+}
+
+/** Copies everything through `insert`, a page at a time. */
 export async function copyRows(
   query: Query,
-  insert: (table: AnyTableName, rows: readonly Row[]) => Promise<void>,
-  become: (log: Row) => Row = (log) => log,
+  insert: Insert,
+  { become = (log) => log, copied = () => {} }: Copying = {},
 ): Promise<Contents> {
   const contents: Contents = {
     keys: { data: {}, signing: {} },
@@ -72,19 +85,22 @@ export async function copyRows(
     providerKeys: [],
     notable: [],
   };
+  let all = 0;
   const copy = async (table: AnyTableName, count: (row: Row) => void = () => {}, condition = "1 = 1") => {
     contents.rows[table] = 0;
     for await (const page of pages(query, table, { condition })) {
       const rows = table === "kms_logs" ? page.map(become) : page;
       await insert(table, rows);
       contents.rows[table] += rows.length;
+      all += rows.length;
+      copied(all);
       rows.forEach(count);
     }
   };
   await copy("kms_store", (row) => {
     providerKeyOf(contents.providerKeys, row).storeKey = true;
   });
-  await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
+  await copy("kms_keys", (row) => countKey(contents, row), copiedKeys);
   await copy("kms_requests");
   await copy("kms_time");
   await copy("kms_logs", (row) => contents.logs.push(copiedLog(row)));

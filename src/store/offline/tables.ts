@@ -10,10 +10,11 @@ import type { KeyRecord } from "../key-record.ts";
 import type { LogName } from "../log-store.ts";
 import type { Database, Query, Row } from "../sql/rows/database.ts";
 import { auditChain } from "../sql/audit.ts";
-import { type Naming, writeBackup } from "./backup-file.ts";
+import { type BackupOptions, writeBackup } from "./backup-file.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
 import { alterations, type RowCheck, type RowProblem } from "../row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
+import { type RowCounts, rowCounts } from "./row-counts.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { endedRow } from "../sql/ended-logs.ts";
 import { headOf } from "../sql/heads.ts";
@@ -37,8 +38,10 @@ export interface Tables {
   readonly log?: SeenLog;
   /** Undefined in a store that nothing was written to. DATA_LOSS where there are records and no store key. */
   storeKey(): Promise<WrappedStoreKey | undefined>;
-  /** Writes a backup to a new file, needing no key, and has `named` give it its name. CONFLICT where the file exists. */
-  backUp(file: string, named?: Naming): Promise<Contents>;
+  /** Writes a backup to a new file, needing no key. CONFLICT where the file exists. */
+  backUp(file: string, options?: BackupOptions): Promise<Contents>;
+  /** How much there is to copy and to check, for who watches that: the store may be in use meanwhile. */
+  rowCounts(): Promise<RowCounts>;
   /** Tells of every problem that rows show. DATA_LOSS where the store key's own row is not `key`'s. */
   check(key: KeyObject, check: RowCheck): Promise<CheckedRows>;
   /** Every log whose head is authentic, of one moment, one after the other: each is read while `visit` runs. */
@@ -85,6 +88,8 @@ export interface RecordPage {
 }
 
 export interface Restoration extends RowCheck {
+  /** Called with the number of rows written so far. */
+  copied?(rows: number): void;
   key: KeyObject;
   event: AuditEvent;
   /** Whether all that the log ever was is in the backup: else nothing may be appended to it. */
@@ -109,10 +114,11 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
   return {
     name,
     storeKey: () => lockedSqlStore(name, db).storeKey(),
-    async backUp(file, named) {
+    async backUp(file, options) {
       await db.read(async (query) => dialect.refuseBackup?.(query));
-      return snapshot((query) => writeBackup(query, file, named));
+      return snapshot((query) => writeBackup(query, file, options));
     },
+    rowCounts: () => db.read(rowCounts),
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
 
@@ -153,7 +159,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
 
-    restore: (from, { key, event, goesOn, ...check }) =>
+    restore: (from, { key, event, goesOn, copied, ...check }) =>
       from.snapshot(async (query) => {
         const told = await refuseAltered(query, key, check);
         return db.write(async (tx) => {
@@ -161,11 +167,10 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
           const content = await contentOf(tx.query);
           if (content !== undefined) throw new KmsError("CONFLICT", `the store is not empty: it has ${content}`);
           const mac = rowMac(key);
-          const contents = await copyRows(
-            query,
-            (table, rows) => insertCopies(tx.query, table, rows),
-            (row) => restoredHead(mac, row, goesOn),
-          );
+          const contents = await copyRows(query, (table, rows) => insertCopies(tx.query, table, rows), {
+            become: (row) => restoredHead(mac, row, goesOn),
+            copied,
+          });
           const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
           await chain.append(tx, [event]);
           await refuseOtherwise(tx.query, key, told);

@@ -68,7 +68,7 @@ describe.each(kinds)("logs of a %s store", (_, make) => {
     });
     const { code, answer } = await where.json("check");
     expect({ code, answer }).toMatchObject({ code: 0, answer: { ok: true, unused_handovers: 3, problems: [] } });
-    const terminal = "--import=data:text/javascript,process.stdout.isTTY=true";
+    const terminal = "--import=data:text/javascript,Object.assign(process.stdout,{isTTY:true,getColorDepth:()=>1})";
     const { out } = await run(["check"], { env: { ...where.env, NODE_OPTIONS: terminal }, cwd: where.directory });
     expect(out).toMatch(/^unused handovers +3 that were not used$/m);
   });

@@ -76,7 +76,7 @@ describe("check", () => {
     const where = sqlitePlace();
     const { active } = await liveIn(where);
     await rewrite(where, active!, { wrapped: randomBytes(60) });
-    const terminal = "--import=data:text/javascript,process.stdout.isTTY=true";
+    const terminal = "--import=data:text/javascript,Object.assign(process.stdout,{isTTY:true,getColorDepth:()=>1})";
     const { code, out } = await run(["check"], { env: { ...where.env, NODE_OPTIONS: terminal }, cwd: where.directory });
     expect(code).toBe(1);
     expect(out).toMatch(/^store +sqlite [0-9a-f]{32}$/m);

@@ -176,7 +176,7 @@ describe("check says of a log", () => {
 
   it("in words, to people", async () => {
     const { env, directory: cwd } = made.copy().where;
-    const terminal = "--import=data:text/javascript,process.stdout.isTTY=true";
+    const terminal = "--import=data:text/javascript,Object.assign(process.stdout,{isTTY:true,getColorDepth:()=>1})";
     const { out } = await run(["check"], { env: { ...env, NODE_OPTIONS: terminal }, cwd });
     expect(out).toMatch(/^write-ahead log +whole: all that was committed is read$/m);
   });
