@@ -16,7 +16,12 @@ const answering = moduleBeside("ordered-backup", import.meta.url);
 /** STORE_UNAVAILABLE if it fails. When the signal aborts the process is killed, and the signal's reason thrown once it has ended. */
 export async function backUpInProcess(order: Order, signal: AbortSignal): Promise<Made> {
   signal.throwIfAborted();
-  const child = fork(entry, [answering.href], { env: {}, execArgv: [...flags], serialization: "advanced", stdio: "ignore" });
+  const child = fork(entry, [answering.href], {
+    env: {},
+    execArgv: [...flags],
+    serialization: "advanced",
+    stdio: "ignore",
+  });
   const kill = () => void child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
   try {

@@ -73,7 +73,7 @@ export function barLine(
   { elapsedMs, columns }: { elapsedMs: number; columns: number },
 ): string {
   const room = columns - 1; // a full row has some terminals begin another
-  const perSecond = elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0;
+  const perSecond = elapsedMs >= drawnEveryMs ? (done * 1_000) / elapsedMs : 0; // sooner it says nothing
   const rate = perSecond > 0 ? `${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond)}/s` : "";
   const left = total === undefined || perSecond === 0 ? "" : leftText((total - done) / perSecond);
   const percent = total === undefined ? "" : `${percentOf(done, total)}%`.padStart(4);
@@ -82,7 +82,7 @@ export function barLine(
   const lines = tails.map((tail) => [percent, tail].filter((part) => part !== "").join("  "));
   const line = lines.find((each) => each.length <= room && each !== "") ?? text.slice(0, room);
   const barColumns = Math.min(mostBar, room - line.length - 3);
-  if (total === undefined || barColumns < leastBar) return line;
+  if (total === undefined || barColumns < leastBar) return line.trimStart();
   const full = Math.floor((barColumns * percentOf(done, total)) / 100);
   return `[${"#".repeat(full)}${".".repeat(barColumns - full)}] ${line}`;
 }

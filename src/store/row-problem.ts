@@ -50,7 +50,7 @@ export interface RowProblem {
 export interface RowCheck {
   problem(problem: RowProblem): void;
   /** Called with the number of rows looked at so far. */
-  progress?(rows: number): void;
+  progress?: ((rows: number) => void) | undefined;
 }
 
 /** What must be right for a backup to be believed: these rows were not written by the service. */

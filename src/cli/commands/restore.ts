@@ -117,6 +117,7 @@ async function fill(into: Tables, { from, file, key, known, noted, progress }: F
       problem,
       progress: tell.checked("rows of the backup checked"),
       copied: tell.copied("rows restored"),
+      compared: tell.checked("restored rows compared"),
       event: restoreEvent(at, noted.sha256s),
       goesOn,
     })

@@ -84,6 +84,7 @@ async function judged(file: Uint8Array, keys: KeySet, tenant: string | undefined
   try {
     const messages = splitSpanFile(file);
     const total = countSpans(messages);
+    progress.next(); // reading the file says nothing of how long the spans take
     for (const span of judgedSpans(messages, keys, tenant)) {
       spans.push(span);
       if (spans.length % spansATurn > 0) continue;

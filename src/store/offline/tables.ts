@@ -90,6 +90,8 @@ export interface RecordPage {
 export interface Restoration extends RowCheck {
   /** Called with the number of rows written so far. */
   copied?(rows: number): void;
+  /** Called with the number of written rows that were compared with the backup so far. */
+  compared?(rows: number): void;
   key: KeyObject;
   event: AuditEvent;
   /** Whether all that the log ever was is in the backup: else nothing may be appended to it. */
@@ -159,7 +161,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
 
-    restore: (from, { key, event, goesOn, copied, ...check }) =>
+    restore: (from, { key, event, goesOn, copied, compared, ...check }) =>
       from.snapshot(async (query) => {
         const told = await refuseAltered(query, key, check);
         return db.write(async (tx) => {
@@ -173,7 +175,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
           });
           const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
           await chain.append(tx, [event]);
-          await refuseOtherwise(tx.query, key, told);
+          await refuseOtherwise(tx.query, key, { told, progress: compared });
           return contents;
         });
       }),
@@ -225,12 +227,16 @@ async function refuseAltered(query: Query, key: KeyObject, check: RowCheck): Pro
  * Refuses rows that have other problems than the backup has, `told` of which were told: damage can have two ways of reading a backup give different
  * rows, one of which was checked and the other copied.
  */
-async function refuseOtherwise(query: Query, key: KeyObject, told: ReadonlySet<string>): Promise<void> {
+async function refuseOtherwise(
+  query: Query,
+  key: KeyObject,
+  { told, progress }: { told: ReadonlySet<string>; progress: RowCheck["progress"] },
+): Promise<void> {
   const problems: RowProblem[] = [];
   const problem = (found: RowProblem) => {
     if (!told.has(JSON.stringify(found))) problems.push(found);
   };
-  await checkAll(query, key, { problem });
+  await checkAll(query, key, { problem, progress });
   const [first] = problems;
   if (first === undefined) return;
   const message = `the backup reads otherwise by its tables than by its indexes, in ${problems.length} places, the first: ${first.what}`;
