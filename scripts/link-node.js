@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundledNode } from "../src/runtime/bundled-node.js";
+import { bundledNode } from "../src/launch/bundled-node.js";
 import { flags } from "../src/runtime/flags.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -12,8 +12,8 @@ const code = isCheckout ? "." : "../dist/src";
 // Node ends at the first two and opens a debugger at the third; from here on they do nothing, unless the command takes them.
 for (const signal of ["SIGHUP", "SIGUSR2", "SIGUSR1"]) process.on(signal, () => {});
 
-/** @type {typeof import("./runtime/relaunch.js")} */
-const { missingFlags, relaunch } = await import(`${code}/runtime/relaunch.js`);
+/** @type {typeof import("./launch/relaunch.js")} */
+const { missingFlags, relaunch } = await import(`${code}/launch/relaunch.js`);
 const missing = missingFlags();
 process.exitCode = missing.length > 0 ? await relaunch(missing) : await run();
 

@@ -13,7 +13,7 @@ const compiled = globSync("dist/**/*.js", { cwd: unpacked });
 /** What `pattern` finds first in each module, behind the module. Comments name modules of the sources, and no files. */
 function named(pattern: RegExp): [module: string, name: string][] {
   return compiled.flatMap((file) => {
-    const code = text(file).replaceAll(/^ *(?:\/\*[^]*?\*\/|\/\/.*)$/gm, "");
+    const code = text(file).replaceAll(/\/\*\*\s.*?\*\/|^ *\/\/.*?$/gms, "");
     return [...code.matchAll(pattern)].map(([, name, imported]): [string, string] => [file, name ?? imported!]);
   });
 }

@@ -1,12 +1,12 @@
 /**
- * Starts the process anew, once, under the Node that comes with the packages and the flags of flags.js: in its own place, with the same process id, so
+ * Starts the process anew, once, under the Node that comes with the packages and the flags of runtime/flags.js: in its own place, with the same process id, so
  * that a container's first process stays the first. Windows cannot do that, nor Node before 22.15; there the command runs in a child, and this
  * process stays for what the child's end is.
  */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { bundledNode, isNewEnough, oldestNode } from "./bundled-node.js";
-import { flags } from "./flags.js";
+import { flags } from "../runtime/flags.js";
 
 /** Flags that this process lacks. */
 export function missingFlags() {
@@ -21,11 +21,9 @@ export async function relaunch(/** @type {readonly string[]} */ missing) {
     const code = await start(node, args);
     if (code !== undefined) return code;
   }
-  console.error(
-    `fluo-kms: needs Node ${oldestNode} or later, and this is Node ${process.versions.node}. Its packages bring one along, but`,
-  );
-  console.error(
-    "none that runs here is installed: npm ci --include=optional installs it, or start fluo-kms with such a Node of your own.",
+  process.stderr.write(
+    `fluo-kms: needs Node ${oldestNode} or later, and this is Node ${process.versions.node}. Its packages bring one along, but none that runs here\n` +
+      "is installed: npm ci --include=optional installs it, or start fluo-kms with such a Node of your own.\n",
   );
   return 1;
 }
@@ -51,9 +49,12 @@ function takePlace(/** @type {string} */ node, /** @type {readonly string[]} */ 
  */
 function runInChild(/** @type {string} */ node, /** @type {readonly string[]} */ args) {
   const child = spawn(node, args, { stdio: "inherit" });
-  // A console of Windows tells the child by itself, and there kill() would end it at once.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2", "SIGBREAK"])
-    process.on(signal, () => process.platform === "win32" || child.kill(/** @type {NodeJS.Signals} */ (signal)));
+  // A terminal tells the child by itself, to which a second SIGINT would mean to end at once. There kill() always means that on Windows.
+  const byTerminal = process.platform === "win32" ? ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"] : ["SIGINT"];
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2", "SIGBREAK"]) {
+    const isTold = byTerminal.includes(signal) && (process.platform === "win32" || process.stdin.isTTY);
+    process.on(signal, () => isTold || child.kill(/** @type {NodeJS.Signals} */ (signal)));
+  }
   return new Promise((resolve) => {
     child.on("error", () => resolve(undefined));
     child.on("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? "SIGKILL"]));
