@@ -1,28 +1,41 @@
 /**
  * Makes the generated code of the clients from proto/: `npm run gen:clients`, or `npm run gen:clients -- java` for one of them. What the
- * languages need beside Node is installed in the cache; where it cannot be had the command fails. Only Go's is committed. Rust's build
- * generates its code by itself: it gets the protos as descriptors, with their comments, and needs no generator here.
+ * languages need beside Node is installed in the cache; where it cannot be had the command fails. Go's and Ruby's code is committed, see
+ * generate.ts. Python's, Java's and Rust's builds generate by themselves: here they do so for editors and tests. Rust gets the protos as
+ * descriptors, with their comments.
  */
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { usePackageCaches } from "./tools/cache.ts";
-import { type CodegenLanguage, codegenLanguages, codegenTools } from "./tools/client-codegen.ts";
+import { installPythonPackages } from "./tools/client-builds.ts";
+import { committedCode } from "./tools/client-codegen.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** What a generation writes as a whole: what is no longer generated must go. */
-const folders: Readonly<Record<CodegenLanguage, string>> = {
-  go: "clients/go/kmsv1",
-  python: "clients/python/src/fluo",
-  java: "clients/java/src/generated",
-  ruby: "clients/ruby/lib/fluo/kms/v1",
+/** Each returns what it wrote. */
+const generators: Readonly<Record<string, () => Promise<string> | string>> = {
+  go: () => byTemplate("go"),
+  ruby: () => byTemplate("ruby"),
+
+  async python() {
+    run(join(await installPythonPackages(), "bin", "python"), join("clients", "python", "backend.py"));
+    return "clients/python/src/fluo";
+  },
+
+  java() {
+    run("mvn", "-q", "-B", "-ntp", "-f", join("clients", "java"), "generate-sources");
+    return "clients/java/target/generated-sources";
+  },
+
+  rust() {
+    const descriptors = "clients/rust/fluo.kms.v1.binpb";
+    run("buf", "build", "proto", "--path", "proto/fluo", "--output", descriptors);
+    return descriptors;
+  },
 };
 
-const rust = "rust";
-const rustDescriptors = "clients/rust/fluo.kms.v1.binpb";
-
-const languages = [...codegenLanguages, rust];
+const languages = Object.keys(generators);
 const asked = process.argv.slice(2);
 const unknown = asked.find((language) => !languages.includes(language));
 if (unknown !== undefined) {
@@ -30,18 +43,18 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 usePackageCaches();
-const isAsked = (language: string) => asked.length === 0 || asked.includes(language);
-for (const language of codegenLanguages.filter(isAsked)) {
-  await codegenTools[language]();
-  rmSync(join(root, folders[language]), { recursive: true, force: true });
-  buf("generate", "--template", `clients/codegen/${language}.yaml`);
-  process.stdout.write(`${folders[language]} written\n`);
-}
-if (isAsked(rust)) {
-  buf("build", "proto", "--path", "proto/fluo", "--output", rustDescriptors);
-  process.stdout.write(`${rustDescriptors} written\n`);
+for (const language of asked.length === 0 ? languages : asked)
+  process.stdout.write(`${await generators[language]!()} written\n`);
+
+async function byTemplate(language: keyof typeof committedCode): Promise<string> {
+  const { folder, installGenerators } = committedCode[language];
+  await installGenerators();
+  // As a whole: what is no longer generated must go.
+  rmSync(join(root, folder), { recursive: true, force: true });
+  run("buf", "generate", "--template", `clients/codegen/${language}.yaml`);
+  return folder;
 }
 
-function buf(...args: readonly string[]): void {
-  execFileSync("buf", args, { cwd: root, stdio: "inherit" });
+function run(program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { cwd: root, stdio: "inherit" });
 }

@@ -1,6 +1,6 @@
 /**
- * Makes what is committed of the generated code from proto/: `npm run gen`. That is gen/, and clients/go/kmsv1, for which it takes Go: without
- * it the folder is left alone, and tools/not-run.ts says so. With `--check` (`npm run gen:check`) it writes nothing and
+ * Makes what is committed of the generated code from proto/: `npm run gen`. That is gen/, and the code of the clients in Go and Ruby: where a
+ * generator cannot be had, its folder is left alone, and tools/not-run.ts says so. With `--check` (`npm run gen:check`) it writes nothing and
  * fails when they are not what the protos produce. Either way the protos must be formatted, lint clean and, against the API that
  * gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach them.
  */
@@ -8,9 +8,8 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { codegenTools } from "./tools/client-codegen.ts";
+import { committedCode } from "./tools/client-codegen.ts";
 import { usePackageCaches } from "./tools/cache.ts";
-import { isThere } from "./tools/command.ts";
 import { notRun } from "./tools/not-run.ts";
 
 const check = process.argv.includes("--check");
@@ -40,16 +39,21 @@ function differences(fresh: string, folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** Whether the Go client's code was made, too. */
-async function generateGo(fresh: string): Promise<boolean> {
-  if (!isThere("go", ["version"])) {
-    const failed = notRun("gen/clients/go/kmsv1", "there is no Go to make it with; it is left as it is");
-    if (failed > 0) throw new Error("clients/go/kmsv1 is not made");
-    return false;
+/** Makes the committed code of the clients, and returns its folders. */
+async function generateClients(fresh: string): Promise<string[]> {
+  const made: string[] = [];
+  for (const [language, { folder, installGenerators }] of Object.entries(committedCode)) {
+    try {
+      await installGenerators();
+    } catch (error) {
+      const failed = notRun(`gen/${folder}`, `${(error as Error).message}; it is left as it is`);
+      if (failed > 0) throw new Error(`${folder} is not made`);
+      continue;
+    }
+    buf("generate", "--template", `clients/codegen/${language}.yaml`, "--output", fresh);
+    made.push(folder);
   }
-  await codegenTools.go();
-  buf("generate", "--template", "clients/codegen/go.yaml", "--output", fresh);
-  return true;
+  return made;
 }
 
 async function main(): Promise<void> {
@@ -63,7 +67,7 @@ async function main(): Promise<void> {
     buf("generate", "--output", fresh);
     // buf joins --output with the plugin's own `out: gen/ts`.
     buf("build", "--exclude-source-info", "--output", join(fresh, "gen", "descriptor.binpb"));
-    const folders = (await generateGo(fresh)) ? ["gen", "clients/go/kmsv1"] : ["gen"];
+    const folders = ["gen", ...(await generateClients(fresh))];
     const changed = folders.flatMap((folder) => differences(fresh, folder));
     if (check && changed.length > 0)
       throw new Error(`this is not what proto/ produces; run \`npm run gen\`:\n${changed.join("\n")}`);
@@ -71,7 +75,7 @@ async function main(): Promise<void> {
       rmSync(join(root, folder), { recursive: true, force: true });
       cpSync(join(fresh, folder), join(root, folder), { recursive: true });
     }
-    const named = folders.join(" and ");
+    const named = folders.join(", ");
     process.stdout.write(check ? `${named}: up to date\n` : `${named}: written, ${changed.length} files changed\n`);
   } finally {
     rmSync(fresh, { recursive: true, force: true });

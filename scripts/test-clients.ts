@@ -2,7 +2,7 @@
  * `npm run test:clients`: each client built as its users get it, its own tests, and the specs of clients/conformance, in which all check
  * what all produce. What a language needs is installed first; a language that cannot be had is not run, and if that is a failure, nothing is.
  * Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed` are those of judge. `-- --short` runs the
- * clients' own tests, and of the specs that no word names scenarios and some cases of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
+ * clients' own tests, and of the specs that no word names checkout, scenarios and some cases of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,7 +23,7 @@ import { isRequired, notRun } from "./tools/not-run.ts";
 const ofWhole: ReadonlySet<string> = new Set(["export", "identities", "judge", "resume", "verify-command"]);
 
 /** Specs of the short form. */
-const inShort = ["judge", "scenarios"];
+const inShort = ["checkout", "judge", "scenarios"];
 
 const options = {
   install: { type: "boolean" },

@@ -46,16 +46,16 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
   async python() {
     need("python3", ["-m", "venv", "--help"]);
     const folder = present("python");
-    const works = ["python", "-c", "import grpc, google.protobuf, build"] as const;
-    const packages = await installEnvironment(pythonPackages, present("python", "requirements.txt"), works);
-    generated("python", "clients/python/src/fluo");
+    const packages = await installPythonPackages();
+    generated("python", "clients/python/src/fluo", ["clients/python/backend.py"]);
     const leads = join(python, `${basename(packages)}.pth`);
     whereChanged("python", ["clients/python", "proto"], [leads], () => {
       const wheels = join(tools, "python-dist");
       rmSync(wheels, { recursive: true, force: true });
       rmSync(python, { recursive: true, force: true });
       const builder = join(packages, "bin", "python");
-      command(builder, ["-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, folder]);
+      // As it is released: a source distribution, and the wheel from it.
+      command(builder, ["-m", "build", "--no-isolation", "--outdir", wheels, folder]);
       const [wheel] = globSync(join(wheels, "*.whl"));
       // An environment with nothing but the wheel, which finds the packages by a file that names their folder.
       command("python3", ["-m", "venv", "--without-pip", python]);
@@ -71,7 +71,6 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
   java() {
     need("mvn");
     const folder = present("java", "pom.xml");
-    generated("java", "clients/java/src/generated");
     const built = join(dirname(folder), "target", "conformance.classpath");
     whereChanged("java", ["clients/java", "proto"], [built], () => {
       // The client's own test, `mvn verify`, makes the documentation: half of the time.
@@ -108,7 +107,6 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
       "ruby-googleapis-common-protos-types",
     ];
     installOnMachine(() => !isThere("ruby", ["-e", gems]), packages);
-    generated("ruby", "clients/ruby/lib/fluo/kms/v1");
   },
 
   async rust() {
@@ -119,6 +117,12 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     command("cargo", ["build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget]);
   },
 };
+
+/** Returns the folder of the environment that builds and checks the client in Python. */
+export function installPythonPackages(): Promise<string> {
+  const works = ["python", "-c", "import grpc, google.protobuf, grpc_tools.protoc, build"] as const;
+  return installEnvironment(pythonPackages, present("python", "requirements.txt"), works);
+}
 
 /**
  * Gives the target folder of this clone the compiled dependencies, as it is dear to compile them: copied, since Cargo writes into the folder.
@@ -151,9 +155,9 @@ function present(...path: string[]): string {
   return file;
 }
 
-/** Generates the code of a language, unless it is there as proto/ has it. */
-function generated(language: string, output: string): void {
-  whereChanged(`generated-${language}`, ["proto", `clients/codegen/${language}.yaml`], [join(root, output)], () => {
+/** Generates the code of a language into the tree, unless it is there as proto/ and the generator make it. */
+function generated(language: string, output: string, generator: readonly string[] = []): void {
+  whereChanged(`generated-${language}`, ["proto", ...generator], [join(root, output)], () => {
     command(process.execPath, [join(root, "scripts", "generate-clients.ts"), language], { cwd: root });
   });
 }

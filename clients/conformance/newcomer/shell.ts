@@ -12,7 +12,7 @@ import type { Shop } from "./shops.ts";
 const root = join(import.meta.dirname, "..", "..", "..");
 
 /** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
-export async function run(script: string, cwd: string, { env = {} }: Shop): Promise<string> {
+export async function run(script: string, cwd: string, { env = {} }: Pick<Shop, "env">): Promise<string> {
   const path = process.env.PATH!.split(delimiter).filter((each) => !each.startsWith(join(root, "node_modules")));
   // Settings of the npm and the Vitest that started this run are none of a newcomer's; downloads are kept in the same place.
   const others = /^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/;

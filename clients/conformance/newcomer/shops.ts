@@ -142,15 +142,18 @@ function archiveOfModule(work: string, zip: string): void {
   git("archive", "--format=zip", `--prefix=${module}@v${version}/`, `--output=${zip}`, tree, ".", ...nested);
 }
 
-/** Settings for which the packages of the cache are a remote repository, so that Maven downloads the missing ones alone. */
-function mavenSettings(repository: string): string {
+/**
+ * Settings for which the packages of the cache are a remote repository, so that Maven downloads the missing ones alone. `repository` has
+ * others.
+ */
+export function mavenSettings(repository?: string): string {
   const remote = (id: string, folder: string) =>
     `<repository><id>${id}</id><url>file://${folder}</url><snapshots><enabled>false</enabled></snapshots></repository>`;
   const plugins = (id: string, folder: string) => remote(id, folder).replaceAll("repository>", "pluginRepository>");
   const known = join(cacheFolder(), "packages", "maven");
   return `<settings>
   <profiles><profile><id>newcomer</id>
-    <repositories>${remote("built", repository)}${remote("known", known)}</repositories>
+    <repositories>${repository ? remote("built", repository) : ""}${remote("known", known)}</repositories>
     <pluginRepositories>${plugins("known", known)}</pluginRepositories>
   </profile></profiles>
   <activeProfiles><activeProfile>newcomer</activeProfile></activeProfiles>
