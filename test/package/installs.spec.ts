@@ -2,7 +2,7 @@
  * The package as its users install it, by each installer and under each Node that may find it: what comes along runs it. Nothing is published,
  * so the tarball stands for the registry's.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { globSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -85,4 +85,21 @@ it.each(cases)("under Node %s, installed by %s, it shows what it is for, and ser
   }
   if (service.exitCode === null) await once(service, "exit");
   expect([service.exitCode, said.join("").trimEnd().endsWith('"msg":"stopped"}')]).toEqual([0, true]);
+});
+
+it("where no Node came along it goes on under one that is new enough, and else says which it needs", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "fluo-kms-installed-"));
+  writeFileSync(join(folder, "package.json"), "{}");
+  const install = ["install", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error", tarball];
+  execFileSync("npm", install, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  const version = (node: string) =>
+    spawnSync(node, [join(folder, "node_modules/fluo-kms/src/main.js"), "--version"], { encoding: "utf8" });
+  expect(version(process.execPath)).toMatchObject({ status: 0, stdout: `${packageJson.version}\n`, stderr: "" });
+  for (const node of ["20", "22", "24"]) {
+    const { status, stdout, stderr } = version(nodes[node]!);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /^fluo-kms: needs Node 26\.10\.0 or later, and this is Node 2\d\.\d+\.\d+\. .*npm ci --include=optional/s,
+    );
+  }
 });
