@@ -1,11 +1,16 @@
 /** What is in the package: all that its code names, nothing that it does not need, and what tools of its registry look for. */
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { tools } from "../../scripts/tools/cache.ts";
+import { command } from "../../scripts/tools/command.ts";
 
-const [unpacked, tarball] = [inject("unpacked"), inject("tarball")];
+const tarball = inject("tarball");
+// Apart from the one that other files run, which keeps there what Node made of it.
+const unpacked = mkdtempSync(join(tmpdir(), "fluo-kms-contents-"));
+command("tar", ["-xzf", tarball, "-C", unpacked, "--strip-components=1"]);
 const packageJson = JSON.parse(readFileSync(join(unpacked, "package.json"), "utf8"));
 const text = (file: string) => readFileSync(join(unpacked, file), "utf8");
 const compiled = globSync("dist/**/*.js", { cwd: unpacked });

@@ -1,4 +1,4 @@
-/** The package that all files of the suite look at: packed once, and unpacked beside the checkout's packages, where its imports are found. */
+/** Packs the package once, and unpacks it beside the checkout's packages, where its imports are found: the commands that are tested are its. */
 import { mkdirSync, mkdtempSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +10,6 @@ const root = join(import.meta.dirname, "..", "..");
 declare module "vitest" {
   interface ProvidedContext {
     tarball: string;
-    /** Folder of the unpacked package. */
-    unpacked: string;
   }
 }
 
@@ -25,5 +23,4 @@ export default function pack({ provide }: TestProject): void {
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   process.env.FLUO_KMS_PACKAGE = unpacked; // the tests of the command line are of this one, see support/code-under-test.ts
   provide("tarball", tarball);
-  provide("unpacked", unpacked);
 }

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
+import { flags as nodeFlags } from "../../src/runtime/flags.js";
 import { type HereOptions, type Result, runHere } from "./cli-here.ts";
 import { main } from "./code-under-test.ts";
 import { inMemory } from "./in-memory.ts";
@@ -15,7 +16,7 @@ export type { Result } from "./cli-here.ts";
 export interface StartOptions extends HereOptions {
   /** What the command begins with, such as `enter` of a small disk. */
   enter?: readonly string[];
-  /** Another Node than that of the test. */
+  /** Another Node than that of the test. It is given the flags, or else it would go on under the one that comes with the packages. */
   node?: string;
   /** Of Node. */
   flags?: readonly string[];
@@ -28,17 +29,9 @@ export interface StartOptions extends HereOptions {
 /** A service keeps its keys in memory, unless `env` says where they are, or it has a working directory of its own. */
 export function start(
   args: readonly string[],
-  {
-    env = {},
-    cwd,
-    enter = [],
-    node = process.execPath,
-    flags = [],
-    stdout,
-    finished = onTestFinished,
-  }: StartOptions = {},
+  { env = {}, cwd, enter = [], node, flags = [], stdout, finished = onTestFinished }: StartOptions = {},
 ): ChildProcess {
-  const [command, ...rest] = [...enter, node, ...flags, main, ...args];
+  const [command, ...rest] = [...enter, ...underNode(node), ...flags, main, ...args];
   const child = spawn(command!, rest, {
     cwd: cwd ?? tmpdir(),
     env: { PATH: process.env.PATH, ...(serves(args) && cwd === undefined ? inMemory(env) : env) },
@@ -48,6 +41,10 @@ export function start(
     child.kill("SIGKILL");
   });
   return child;
+}
+
+function underNode(node: string | undefined): string[] {
+  return node === undefined ? [process.execPath] : [node, ...nodeFlags];
 }
 
 /** `finished` of a process that is started outside a test: whoever started it ends it, and this process does at the latest. */
