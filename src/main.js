@@ -12,12 +12,16 @@ const code = isCheckout ? "." : "../dist/src";
 // Node ends at the first two and opens a debugger at the third; from here on they do nothing, unless the command takes them.
 for (const signal of ["SIGHUP", "SIGUSR2", "SIGUSR1"]) process.on(signal, () => {});
 
-/** @type {typeof import("./launch/relaunch.js")} */
-const { missingFlags, relaunch } = await import(`${code}/launch/relaunch.js`);
-const missing = missingFlags();
-process.exitCode = missing.length > 0 ? await relaunch(missing) : await run();
+/** @type {typeof import("./runtime/flags.js")} */
+const { missingFlags } = await import(`${code}/runtime/flags.js`);
+process.exitCode = await run(missingFlags());
 
-async function run() {
+async function run(/** @type {readonly string[]} */ missing) {
+  if (missing.length > 0) {
+    /** @type {typeof import("./launch/relaunch.js")} */
+    const { relaunch } = await import(`${code}/launch/relaunch.js`);
+    return relaunch(missing);
+  }
   /** @type {typeof import("./runtime/compile-cache.js")} */
   const { keepCompiled } = await import(`${code}/runtime/compile-cache.js`);
   keepCompiled();

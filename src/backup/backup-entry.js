@@ -9,7 +9,7 @@ process.on("disconnect", () => process.exit(1));
 process.once("message", async (order) => {
   keepCompiled();
   /** @type {typeof import("./ordered-backup.ts")} */
-  const { answerTo } = await import(String(process.argv[2])); // what is TypeScript in a checkout and compiled in a package
+  const { answerTo } = await import(String(process.argv[2])); // the service knows whether it is TypeScript or compiled
   const answer = await answerTo(/** @type {import("./ordered-backup.ts").Order} */ (order));
   process.send?.(answer, () => process.disconnect?.());
 });

@@ -9,6 +9,8 @@ import { dirname, join } from "node:path";
 const require = createRequire(import.meta.url);
 /** @type {Record<string, string>} */
 const versions = require("fluo-kms/package.json").optionalDependencies;
+/** Folder of the checkout or of the package. */
+export const root = dirname(require.resolve("fluo-kms/package.json"));
 const isWindows = process.platform === "win32";
 
 /** Its file, or undefined where the package for this platform is not installed. */
@@ -22,6 +24,15 @@ export function bundledNode() {
     return existsSync(file) ? file : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Whether anybody installed the packages: one that every command needs stands for all. */
+export function arePackagesThere() {
+  try {
+    return require.resolve("pino") !== "";
+  } catch {
+    return false;
   }
 }
 

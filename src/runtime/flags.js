@@ -11,3 +11,8 @@ export const flags = [
   // SIGUSR1 would open a debugger, on a port at which every user of the machine could read the keys.
   "--disable-sigusr1",
 ];
+
+/** Flags that this process lacks. */
+export function missingFlags() {
+  return flags.filter((flag) => !process.execArgv.includes(flag));
+}

@@ -1,5 +1,5 @@
 /** What is in the package: all that its code names, nothing that it does not need, and what tools of its registry look for. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -69,4 +69,11 @@ it("is as publint and attw like it", () => {
     execFileSync(join(tools, "package", "node_modules", ".bin", name), [...args, tarball], { encoding: "utf8" });
   expect(run("publint", "--strict")).toContain("All good!");
   expect(run("attw")).toContain("This package does not contain types."); // and has no module that could be imported
+});
+
+it("says what to install where its packages are not there", () => {
+  const entry = join(unpacked, packageJson.bin["fluo-kms"]);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, "--version"], { encoding: "utf8" });
+  const why = `fluo-kms: its packages are not installed: run npm install in ${unpacked}\n`;
+  expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: "", stderr: why });
 });
