@@ -101,7 +101,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/service-client.ts",
     ],
     ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "runtime", "server.ts"],
-    ...["store", "store/heads", "store/offline", "tlog", "version.ts"],
+    ...["store", "store/heads", "store/offline", "tlog", "verification-report", "version.ts"],
   ],
   "cli/heads": [
     "cli/check",
@@ -117,7 +117,9 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/demo": ["cli", "cli/access", "cli/service-client.ts", "cli/sign", "cli/verify"],
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
   "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
-  "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
+  "cli/verify": [
+    ...["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline", "verification-report"],
+  ],
   "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/heads", "store/sql/rows", "upgrade"],
   "cli/preflight": [
     "notices.ts",
@@ -355,6 +357,7 @@ const mayImport: Record<string, readonly string[]> = {
   tlog: ["crypto", "encoding"],
   envelope: ["crypto"],
   crypto: [],
+  "verification-report": ["encoding"],
   encoding: [],
 
   // Who calls.
