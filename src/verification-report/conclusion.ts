@@ -1,5 +1,6 @@
 /** The conclusions that a report draws from the facts: the verdict, the checks performed, and what they do not show. */
 import type { Asked, Facts, FailureReason, FindingFacts, LogFacts } from "./facts.ts";
+import { counted, digits, entries, rangeText } from "./wording.ts";
 
 /**
  * VERIFIED: nothing is wrong, by keys that the person who asks trusts from elsewhere and, for a log, up to the end of a kept checkpoint.
@@ -18,9 +19,79 @@ export function conclusionOf(facts: Facts): Conclusion {
   const { asked, spans, logs } = facts;
   const findings = logs.flatMap((log) => log.findings);
   const isEmpty = asked.log ? logs.length === 0 || logs.some((log) => log.spans === 0) : spans.total === 0;
-  if (isEmpty || spans.failures.length > 0 || findings.some(({ what }) => what !== "missing")) return "FAILED";
+  if (isEmpty || failedSpans(facts) > 0 || findings.some(({ what }) => what !== "missing")) return "FAILED";
   if (findings.length > 0) return "VERIFIED_WITH_GAPS";
   return asked.vkeys.length > 0 && (!asked.log || logs.every(reachesKeptCheckpoint)) ? "VERIFIED" : "CONSISTENT";
+}
+
+/** Spans that do not verify. In a log, one that a compromised key signed verifies where another key's checkpoint proves its entry. */
+function failedSpans({ spans, logs, asked }: Facts): number {
+  if (!asked.log) return spans.failures.length;
+  return spans.failures.length - provenByOthers({ spans, logs, asked });
+}
+
+/** Spans that only a compromised key signed, and whose entries another checkpoint proves. */
+export function provenByOthers({ spans, logs, asked }: Pick<Facts, "spans" | "logs" | "asked">): number {
+  if (!asked.log) return 0;
+  const signed = spans.failures.filter(({ reason }) => reason === "KEY_COMPROMISED");
+  const unproven = new Set(
+    logs.flatMap(({ findings }) => findings.filter(({ what }) => what === "compromised").map(({ span }) => span)),
+  );
+  return signed.filter(({ span }) => !unproven.has(span)).length;
+}
+
+/** The conclusion in a sentence or two. */
+export function conclusionText(facts: Facts): string {
+  const { asked, spans, logs } = facts;
+  const missing = logs.flatMap(({ findings }) => findings.filter(({ what }) => what === "missing"));
+  const all = spans.total === 1 ? "The span verifies" : `All ${digits(spans.total)} spans verify`;
+  switch (conclusionOf(facts)) {
+    case "VERIFIED":
+      return asked.log
+        ? `${all}, by keys that a verifier key from elsewhere leads to. None is missing of ${rangesText(logs)}, all of which a kept checkpoint covers.`
+        : `${all}, by keys that a verifier key from elsewhere leads to. Whether others are missing was not asked.`;
+    case "CONSISTENT": {
+      const whole = asked.log ? `${all}, and none is missing of ${rangesText(logs)}` : all;
+      return `${whole}. But this rests on the word of whoever supplied the files: ${unvouched(facts).join("; ")}.`;
+    }
+    case "VERIFIED_WITH_GAPS":
+      return `${all}, but ${entries(missing.reduce((sum, { count }) => sum + count, 0))} of the log are missing, in ${counted(missing.length, "gap")}.`;
+    case "FAILED":
+      return failureText(facts);
+  }
+}
+
+function unvouched({ asked, logs }: Facts): string[] {
+  return [
+    ...(asked.vkeys.length === 0 ? ["no verifier key from elsewhere says whose the keys are"] : []),
+    ...(asked.log && !logs.every(reachesKeptCheckpoint) ? ["no checkpoint kept elsewhere covers the last entry"] : []),
+  ];
+}
+
+function failureText(facts: Facts): string {
+  const { asked, spans, logs } = facts;
+  const failed = failedSpans(facts);
+  if (spans.total === 0) return "There are no spans in the file.";
+  if (asked.log && logs.length === 0) return "There are no spans of a log in the file.";
+  const others = logs.flatMap(({ findings }) => findings).filter(({ what }) => ofLogs.has(what));
+  const said = [
+    ...(failed > 0
+      ? [`${digits(failed)} of ${counted(spans.total, "span")} ${failed === 1 ? "does" : "do"} not verify`]
+      : []),
+    ...[...new Set(others.map(({ what }) => what))].map((what) => {
+      const own = others.filter((each) => each.what === what);
+      return `${entries(own.reduce((sum, { count }) => sum + count, 0))} ${what}`;
+    }),
+    ...logs.filter((log) => log.spans === 0).map(({ origin }) => `there are no spans of ${origin}`),
+  ].join("; ");
+  return `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
+}
+
+/** Findings about the log as a whole; the others are spans that do not verify. */
+const ofLogs: ReadonlySet<FindingFacts["what"]> = new Set(["missing", "repeated", "reordered", "rewritten"]);
+
+function rangesText(logs: readonly LogFacts[]): string {
+  return logs.map((log) => `${rangeText(log)} of ${log.origin}`).join(" and ");
 }
 
 /** Whether a kept checkpoint covers all entries that were checked, so that none was cut off or written anew since it was kept. */
@@ -50,7 +121,7 @@ export function checksOf(facts: Facts): Check[] {
     ofSpans("Each signature is by one of the tenant's keys.", failed("UNKNOWN_KEY")),
     ofSpans(
       "Each key was in use when it signed, and is not marked as compromised.",
-      failed("KEY_STATE", "KEY_COMPROMISED"),
+      failed("KEY_STATE", "KEY_COMPROMISED") - provenByOthers(facts),
     ),
     ...logChecks(asked, logs),
     asked.vkeys.length > 0
@@ -69,13 +140,13 @@ export function checksOf(facts: Facts): Check[] {
 
 function logChecks({ log, anyOrder }: Asked, logs: readonly LogFacts[]): Check[] {
   const findings = logs.flatMap((each) => each.findings);
-  const entries = logs.reduce((sum, { from, to }) => sum + to - from, 0);
+  const checked = logs.reduce((sum, { from, to }) => sum + to - from, 0);
   const ofLog = (check: string, what: FindingFacts["what"]): Check => {
     if (!log) return { check, result: "not performed", detail: "completeness was not asked" };
     const found = findings.filter((each) => each.what === what).reduce((sum, { count }) => sum + count, 0);
     return found === 0
-      ? { check, result: logs.length === 0 ? "not performed" : "passed", detail: entriesCounted(entries) }
-      : { check, result: "failed", detail: `${digits(found)} of ${entriesCounted(entries)}` };
+      ? { check, result: logs.length === 0 ? "not performed" : "passed", detail: entries(checked) }
+      : { check, result: "failed", detail: `${digits(found)} of ${entries(checked)}` };
   };
   const order = ofLog("The spans are in the order of the log.", "reordered");
   return [
@@ -124,17 +195,4 @@ export function notShown({ asked, logs }: Facts): string[] {
       : []),
     "That a key was in nobody else's hands before it was marked as compromised, and that clocks were right: times are those of the service that signed.",
   ];
-}
-
-function entriesCounted(count: number): string {
-  return count === 1 ? "1 entry" : `${digits(count)} entries`;
-}
-
-export function counted(count: number, noun: string): string {
-  return `${digits(count)} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** With a comma between thousands, in every locale. */
-export function digits(count: number): string {
-  return `${count}`.replace(/\B(?=(\d{3})+$)/g, ",");
 }

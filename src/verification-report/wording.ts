@@ -1,0 +1,155 @@
+/** The sentences in which a report, and the page that verifies, state facts. */
+import type {
+  Asked,
+  CheckpointFacts,
+  Facts,
+  FailureReason,
+  FindingFacts,
+  KeyFacts,
+  LogFacts,
+  Neighbour,
+} from "./facts.ts";
+
+/** `1 span`, `1,000 spans`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${digits(count)} ${count === 1 ? one : many}`;
+}
+
+export function entries(count: number): string {
+  return counted(count, "entry", "entries");
+}
+
+/** With a comma between thousands, in every locale. */
+export function digits(count: number): string {
+  return `${count}`.replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** `2026-01-02 03:04:05.678 UTC` of `2026-01-02T03:04:05.678Z`. */
+export function timeText(time: string): string {
+  return time.replace("T", " ").replace("Z", " UTC");
+}
+
+/** `entries 0 to 41`. */
+export function rangeText({ from, to }: Pick<LogFacts, "from" | "to">): string {
+  if (from === to) return "no entries";
+  return to - from === 1 ? `entry ${from}` : `entries ${from} to ${to - 1}`;
+}
+
+/** The parts of a log that were found: `40 spans, 1 handover`. */
+export function contentText({ spans, handovers, announced }: LogFacts): string {
+  return [
+    counted(spans, "span"),
+    ...(handovers > 0 ? [counted(handovers, "handover")] : []),
+    ...(announced > 0 ? [`${counted(announced, "handover")} announced and not used`] : []),
+  ].join(", ");
+}
+
+const reasons: Readonly<Record<FailureReason, string>> = {
+  SIGNATURE_MISMATCH: "The span or its signature was changed after it was signed.",
+  SPAN_MISMATCH: "The evidence is about another span.",
+  PROOF_INVALID: "The log proof does not hold: the span or its proof was changed.",
+  UNKNOWN_KEY: "No key in the keys file signed it.",
+  KEY_STATE: "Its key was not in use when the span says it was signed.",
+  KEY_COMPROMISED: "Its key is marked as compromised.",
+  MALFORMED: "The span or its evidence cannot be read.",
+  UNSIGNED: "The span carries no evidence.",
+};
+
+export function reasonText(reason: FailureReason): string {
+  return reasons[reason];
+}
+
+/** A finding about a log, as a sentence. A gap is between two spans. */
+export function findingText(finding: FindingFacts): string {
+  const { what, after, before, count, message } = finding;
+  if (what !== "missing") return message;
+  const sides = [
+    ...(after ? [`after ${neighbourText(after)}`] : []),
+    ...(before ? [`before ${neighbourText(before)}`] : []),
+  ];
+  return [`${entries(count)} missing`, ...sides].join(", ");
+}
+
+function neighbourText({ span, signedAt }: Neighbour): string {
+  return signedAt === undefined ? span : `${span} (signed ${timeText(signedAt)})`;
+}
+
+/** `entry 7`, `entries 7 to 9`, or `-` for a span that claims no place. */
+export function placeText({ entry, count }: FindingFacts): string {
+  if (entry === undefined) return "–";
+  return rangeText({ from: entry, to: entry + count });
+}
+
+export function voucherText({ vouchedBy }: KeyFacts): string {
+  switch (vouchedBy.by) {
+    case "asker":
+      return "who asked for this report, by a verifier key";
+    case "handover":
+      return `key ${vouchedBy.fromKeyId}, by the handover in entry ${vouchedBy.entry} of ${vouchedBy.origin}`;
+    case "file":
+      return "the keys file alone";
+  }
+}
+
+/** `2026-01-02 03:04:05.678 UTC to now`, with words where a side has no bound. */
+export function validityText({ validFrom, validUntil }: KeyFacts): string {
+  const from = validFrom === undefined ? "no beginning" : timeText(validFrom);
+  return `${from} to ${validUntil === undefined ? "no end" : timeText(validUntil)}`;
+}
+
+/** Up to where a log is complete, and on whose word. */
+export function completenessText(log: LogFacts, { keptBy }: Asked): string {
+  const kept = latestAgreeing(log);
+  const missing = log.findings.some(({ what }) => what === "missing");
+  const range =
+    log.from === log.to
+      ? "No entries were checked"
+      : `${missing ? "With the gaps below" : "Complete"}: ${rangeText(log)}`;
+  if (kept === undefined) {
+    const upTo = log.period === undefined ? "" : `, signed up to ${timeText(log.period.last)}`;
+    return `${range}${upTo}. No kept checkpoint says so: whoever holds the key could have cut the log off, or written it anew.`;
+  }
+  const covers = kept.covers === undefined ? "" : `, signed up to ${timeText(kept.covers)},`;
+  const by = keptBy === undefined ? "who kept it was not said" : `kept by ${keptBy}`;
+  const rest = kept.size < log.to ? ` No kept checkpoint covers the ${entries(log.to - kept.size)} after that.` : "";
+  return `${range}. The first ${entries(kept.size)}${covers} are those of the checkpoint in ${kept.name} (${by}).${rest}`;
+}
+
+function latestAgreeing({ checkpoints }: LogFacts): CheckpointFacts | undefined {
+  const agreeing = checkpoints.filter(({ agrees }) => agrees === true);
+  return agreeing.reduce<CheckpointFacts | undefined>(
+    (best, each) => (best && best.size >= each.size ? best : each),
+    undefined,
+  );
+}
+
+/** What happened to keys and logs in their lives, one sentence each. */
+export function eventTexts({ keys, handovers, logs }: Facts): string[] {
+  return [
+    ...keys
+      .filter(({ state, compromisedAt }) => state === "COMPROMISED" || compromisedAt !== undefined)
+      .map(({ keyId, compromisedAt }) => {
+        const when = compromisedAt === undefined ? "" : ` at ${timeText(compromisedAt)}`;
+        return `Key ${keyId} was marked as compromised${when}. What it alone signed proves nothing.`;
+      }),
+    ...keys
+      .filter(({ state }) => state === "DISABLED")
+      .map(({ keyId }) => `Key ${keyId} is disabled. What it signed before stands; it can hand over to no other key.`),
+    ...keys
+      .filter(({ state }) => state === "DESTROYED" || state === "DESTROY_SCHEDULED")
+      .map(
+        ({ keyId, state }) =>
+          `Key ${keyId} ${state === "DESTROYED" ? "was destroyed" : "is to be destroyed"}. What it signed stands.`,
+      ),
+    ...handovers.map(
+      ({ origin, entry, fromKeyId, toKeyId }) =>
+        `Key ${fromKeyId ?? "unknown here"} handed over to key ${toKeyId ?? "unknown here"} in entry ${entry} of ${origin}.`,
+    ),
+    ...logs.flatMap(({ origin, endedAt, follows }) => [
+      ...(follows ? [`Log ${origin} follows ${follows.origin}, which ended at ${entries(follows.endedAt)}.`] : []),
+      ...(endedAt === undefined
+        ? []
+        : [`Log ${origin} ended at ${entries(endedAt)}, when a backup was restored or a loss was accepted.`]),
+    ]),
+  ];
+}
