@@ -14,7 +14,7 @@ import {
   rangeText,
   reasonText,
   timeText,
-  validityText,
+  validityTexts,
   voucherText,
 } from "./wording.ts";
 
@@ -117,12 +117,12 @@ function questionText({ log, tenant, vkeys, from, to, anyOrder }: Asked): string
 function exhibitTable({ exhibits }: Facts): Html {
   const rows = exhibits.map(({ role, name, bytes, sha256 }, i) => [
     cell(exhibitLetter(i)),
-    cell(role),
+    shortCell(role),
     cell(name),
-    numberCell(digits(bytes)),
-    codeCell(sha256),
+    numberCell(counted(bytes, "byte")),
+    raw(`<td><code class="hash">${text(sha256)}</code></td>`),
   ]);
-  return table(["", "role", "file", "bytes", "SHA-256"], rows, { numbers: [3] });
+  return table(["", "role", "file", "size", "SHA-256"], rows, { numbers: [3] });
 }
 
 /** A to Z, then AA. */
@@ -137,12 +137,16 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
   const others = keys.length - shown.length;
   const rows = shown.map((key) => [
     raw(
-      `<td><code>${text(key.keyId)}</code><br>fingerprint <code>${text(key.fingerprint)}</code><br>` +
+      `<td><code>${text(key.keyId)}</code><br>SHA-256 <code class="hash">${text(key.fingerprint)}</code><br>` +
         `vouched for by ${text(voucherText(key))}</td>`,
     ),
-    cell(key.state),
-    cell(validityText(key)),
-    numberCell(digits(key.spans)),
+    shortCell(key.state),
+    raw(
+      `<td class="short">${validityTexts(key)
+        .map((line) => text(line))
+        .join("<br>")}</td>`,
+    ),
+    numberCell(counted(key.spans, "span")),
   ]);
   const rest = [
     ...(others > 0 ? [`${counted(others, "other key")} of the tenant signed nothing here.`] : []),
@@ -150,7 +154,7 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
       ? [`${counted(keysPassedOver, "key")} of a kind that is unknown here was passed over.`]
       : []),
   ];
-  const listed = shown.length === 0 ? [] : [table(["key", "state", "in use", "spans"], rows, { numbers: [3] })];
+  const listed = shown.length === 0 ? [] : [table(["key", "state", "in use", "verifies"], rows, { numbers: [3] })];
   return joined(...listed, ...rest.map(paragraph));
 }
 
@@ -187,7 +191,7 @@ function findingTable(findings: readonly FindingFacts[]): Html {
       codeCell(finding.span ?? "–"),
       cell(findingText(finding)),
     ]);
-  return joined(table(["finding", "place", "first span", "in detail"], rows), ...more(findings.length));
+  return joined(table(["finding", "place", "in detail"], rows), ...more(findings.length));
 }
 
 function failureTable(failures: readonly SpanFailure[]): Html {
@@ -245,6 +249,10 @@ function paragraph(words: string): Html {
 
 function cell(words: string): Html {
   return raw(`<td>${text(words)}</td>`);
+}
+
+function shortCell(words: string): Html {
+  return raw(`<td class="short">${text(words)}</td>`);
 }
 
 function numberCell(words: string): Html {

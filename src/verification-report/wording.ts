@@ -83,7 +83,7 @@ export function placeText({ entry, count }: FindingFacts): string {
 export function voucherText({ vouchedBy }: KeyFacts): string {
   switch (vouchedBy.by) {
     case "asker":
-      return "who asked for this report, by a verifier key";
+      return "the person who asked for this report, by a verifier key";
     case "handover":
       return `key ${vouchedBy.fromKeyId}, by the handover in entry ${vouchedBy.entry} of ${vouchedBy.origin}`;
     case "file":
@@ -91,10 +91,10 @@ export function voucherText({ vouchedBy }: KeyFacts): string {
   }
 }
 
-/** `2026-01-02 03:04:05.678 UTC to now`, with words where a side has no bound. */
-export function validityText({ validFrom, validUntil }: KeyFacts): string {
-  const from = validFrom === undefined ? "no beginning" : timeText(validFrom);
-  return `${from} to ${validUntil === undefined ? "no end" : timeText(validUntil)}`;
+/** When a key was in use: the beginning and the end, each with words where there is none. */
+export function validityTexts({ validFrom, validUntil }: KeyFacts): [string, string] {
+  const from = validFrom === undefined ? "from its creation" : `from ${timeText(validFrom)}`;
+  return [from, validUntil === undefined ? "without an end so far" : `to ${timeText(validUntil)}`];
 }
 
 /** Up to where a log is complete, and on whose word. */
