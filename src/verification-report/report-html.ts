@@ -187,9 +187,8 @@ function findingTable(findings: readonly FindingFacts[]): Html {
     .slice(0, mostRows)
     .map((finding) => [
       raw(`<td class="result">${finding.what}</td>`),
-      cell(placeText(finding)),
-      codeCell(finding.span ?? "–"),
-      cell(findingText(finding)),
+      shortCell(placeText(finding)),
+      cell(finding.span === undefined ? findingText(finding) : `${finding.span}: ${findingText(finding)}`),
     ]);
   return joined(table(["finding", "place", "in detail"], rows), ...more(findings.length));
 }

@@ -1,0 +1,244 @@
+/** Conclusions that a report draws from facts, and its HTML. */
+import { describe, expect, it } from "vitest";
+import { closingLines } from "../../src/verification-report/closing-lines.ts";
+import { checksOf, conclusionOf, conclusionText, notShown } from "../../src/verification-report/conclusion.ts";
+import type { Asked, Facts, FindingFacts, LogFacts, SpanFailure } from "../../src/verification-report/facts.ts";
+import { reportHtml } from "../../src/verification-report/report-html.ts";
+import { completenessText, eventTexts, findingText } from "../../src/verification-report/wording.ts";
+
+const origin = "kms.example.com/acme";
+const asked: Asked = {
+  log: true,
+  tenant: undefined,
+  vkeys: ["kms.example.com/acme+a112ff2a+AZ3T"],
+  from: undefined,
+  to: undefined,
+  anyOrder: false,
+  keptBy: "Ann Auditor",
+};
+const period = { first: "2026-10-01T00:00:00.000Z", last: "2026-12-31T00:00:00.000Z" };
+const log: LogFacts = {
+  origin,
+  from: 0,
+  to: 1000,
+  spans: 999,
+  handovers: 1,
+  announced: 0,
+  endedAt: undefined,
+  follows: undefined,
+  period,
+  checkpoints: [{ name: "kept", size: 1000, agrees: true, covers: period.last }],
+  findings: [],
+};
+const facts: Facts = {
+  exhibits: [{ role: "spans", name: "spans.json", bytes: 1234567, sha256: "ab".repeat(32) }],
+  asked,
+  spans: {
+    total: 999,
+    verified: 999,
+    signedApart: 0,
+    tenants: [{ tenant: "acme", spans: 999 }],
+    period,
+    failures: [],
+  },
+  logs: [log],
+  keys: [
+    {
+      keyId: "k1",
+      fingerprint: "12".repeat(32),
+      state: "ACTIVE",
+      validFrom: period.first,
+      validUntil: undefined,
+      compromisedAt: undefined,
+      spans: 999,
+      vouchedBy: { by: "asker" },
+    },
+  ],
+  keysPassedOver: 0,
+  handovers: [],
+};
+const finding = (what: FindingFacts["what"], more: Partial<FindingFacts> = {}): FindingFacts => ({
+  what,
+  entry: 7,
+  count: 1,
+  span: undefined,
+  after: undefined,
+  before: undefined,
+  message: "in detail",
+  ...more,
+});
+const failure = (reason: SpanFailure["reason"], span = "t/s"): SpanFailure => ({
+  position: 1,
+  span,
+  reason,
+  message: "",
+});
+const withLog = (more: Partial<LogFacts>, other: Partial<Facts> = {}): Facts => ({
+  ...facts,
+  logs: [{ ...log, ...more }],
+  ...other,
+});
+const withFailures = (failures: SpanFailure[], more: Partial<Facts> = {}): Facts => ({
+  ...facts,
+  spans: { ...facts.spans, failures },
+  ...more,
+});
+const each = { asked: { ...asked, log: false }, logs: [] };
+
+describe("the conclusion", () => {
+  it.each<[string, Facts, ReturnType<typeof conclusionOf>]>([
+    ["of a log under a kept checkpoint, by a verifier key", facts, "VERIFIED"],
+    ["of spans by a verifier key", { ...facts, ...each }, "VERIFIED"],
+    ["without a verifier key", { ...facts, asked: { ...asked, vkeys: [] } }, "CONSISTENT"],
+    ["without a checkpoint", withLog({ checkpoints: [] }), "CONSISTENT"],
+    ["with a checkpoint of less", withLog({ checkpoints: [{ ...log.checkpoints[0]!, size: 999 }] }), "CONSISTENT"],
+    [
+      "with a checkpoint that was not compared",
+      withLog({ checkpoints: [{ ...log.checkpoints[0]!, agrees: undefined }] }),
+      "CONSISTENT",
+    ],
+    ["with a gap", withLog({ findings: [finding("missing")] }), "VERIFIED_WITH_GAPS"],
+    ["with a gap and a repetition", withLog({ findings: [finding("missing"), finding("repeated")] }), "FAILED"],
+    ["with a span that does not verify", withFailures([failure("UNSIGNED")], each), "FAILED"],
+    ["without spans of a log", { ...facts, logs: [] }, "FAILED"],
+    ["of a log without spans", withLog({ spans: 0 }), "FAILED"],
+    ["without spans", withFailures([], { ...each, spans: { ...facts.spans, total: 0, verified: 0 } }), "FAILED"],
+    [
+      "of a compromised key's span that another checkpoint proves",
+      withFailures([failure("KEY_COMPROMISED")]),
+      "VERIFIED",
+    ],
+    [
+      "of one that none proves",
+      withFailures([failure("KEY_COMPROMISED")], {
+        logs: [{ ...log, findings: [finding("compromised", { span: "t/s" })] }],
+      }),
+      "FAILED",
+    ],
+  ])("%s", (_, given, wanted) => {
+    expect(conclusionOf(given)).toBe(wanted);
+  });
+
+  it("says on whose word it rests", () => {
+    expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
+      `All 999 spans verify, and none is missing of entries 0 to 999 of ${origin}. But this rests on the word of whoever supplied the files: no verifier key from elsewhere says whose the keys are.`,
+    );
+  });
+
+  it("counts what is wrong", () => {
+    const findings = [finding("missing", { count: 3 }), finding("missing"), finding("changed", { span: "t/s" })];
+    expect(conclusionText({ ...withFailures([failure("PROOF_INVALID")]), logs: [{ ...log, findings }] })).toBe(
+      "1 of 999 spans does not verify; 4 entries missing.",
+    );
+  });
+});
+
+describe("checks", () => {
+  const results = (given: Facts) => checksOf(given).map(({ result }) => result);
+
+  it("are all performed and passed where all was given", () => {
+    expect(results(facts)).toEqual(Array(10).fill("passed"));
+  });
+
+  it("of the log are not performed where completeness was not asked", () => {
+    expect(results({ ...facts, ...each }).slice(4, 9)).toEqual(Array(5).fill("not performed"));
+  });
+
+  it("fail by what was found", () => {
+    const findings = (["missing", "repeated", "reordered", "rewritten"] as const).map((what) => finding(what));
+    const differs = { ...log.checkpoints[0]!, agrees: false };
+    const failures = (["MALFORMED", "PROOF_INVALID", "UNKNOWN_KEY", "KEY_STATE"] as const).map((each) => failure(each));
+    const given = withFailures(failures, { logs: [{ ...log, findings, checkpoints: [differs] }] });
+    expect(results(given)).toEqual([...Array(9).fill("failed"), "passed"]);
+  });
+
+  it("say what they do not show", () => {
+    const said = notShown({ ...withLog({ from: 10, checkpoints: [] }), asked: { ...asked, vkeys: [] } }).join("\n");
+    for (const words of ["is true", "sampled away", "after entry 999", "before 10", "cut off", "Whose the keys are"])
+      expect(said).toContain(words);
+  });
+});
+
+describe("the closing lines of a terminal", () => {
+  it("name the checks performed, and what does not show", () => {
+    expect(closingLines({ log: true, ordered: true, kept: true, pinned: true })).toEqual([
+      "The following checks were performed: each span's signature or log proof; the state of each key; that no entry is missing, repeated or rewritten; the order of the spans; the kept checkpoints; that the keys follow from a --vkey.",
+      "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; that a checkpoint binds a party that kept it itself.",
+    ]);
+    expect(closingLines({ log: false, ordered: true, kept: false, pinned: false })).toEqual([
+      "The following checks were performed: each span's signature or log proof; the state of each key.",
+      "Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing; whose the keys are.",
+    ]);
+  });
+});
+
+describe("sentences", () => {
+  it("name the spans on both sides of a gap", () => {
+    const [after, before] = [
+      { span: "a/1", signedAt: "2026-10-02T08:00:00.000Z" },
+      { span: "b/2", signedAt: undefined },
+    ];
+    expect(findingText(finding("missing", { count: 3, after, before }))).toBe(
+      "3 entries missing, after a/1 (signed 2026-10-02 08:00:00.000 UTC), before b/2",
+    );
+  });
+
+  it("say up to when a log is complete, by which checkpoint, and who kept it", () => {
+    expect(completenessText(log, asked)).toBe(
+      "Complete: entries 0 to 999. The first 1,000 entries, signed up to 2026-12-31 00:00:00.000 UTC, are those of the checkpoint in kept (kept by Ann Auditor).",
+    );
+    expect(completenessText({ ...log, to: 1001 }, { ...asked, keptBy: undefined })).toContain(
+      "(who kept it was not said). No kept checkpoint covers the 1 entry after that.",
+    );
+    expect(completenessText({ ...log, checkpoints: [] }, asked)).toContain("No kept checkpoint says so");
+  });
+
+  it("say what became of keys and logs", () => {
+    const [key] = facts.keys;
+    const given = {
+      ...withLog({ endedAt: 1000, follows: { origin: "before", endedAt: 2 } }),
+      keys: [
+        { ...key!, keyId: "k1", state: "DISABLED" as const },
+        { ...key!, keyId: "k2", state: "DESTROYED" as const, compromisedAt: period.last },
+      ],
+      handovers: [{ origin, entry: 5, fromKeyId: "k1", toKeyId: undefined }],
+    };
+    expect(eventTexts(given)).toEqual([
+      "Key k2 was marked as compromised at 2026-12-31 00:00:00.000 UTC. What it alone signed proves nothing.",
+      "Key k1 is disabled. What it signed before stands; it can hand over to no other key.",
+      "Key k2 was destroyed. What it signed stands.",
+      `Key k1 handed over to key unknown here in entry 5 of ${origin}.`,
+      `Log ${origin} follows before, which ended at 2 entries.`,
+      `Log ${origin} ended at 1,000 entries, when a backup was restored or a loss was accepted.`,
+    ]);
+  });
+});
+
+describe("the HTML", () => {
+  const made = { madeBy: "fluo-kms 1", date: "2026-12-02", command: "fluo-kms verify" };
+
+  it("is the same for the same facts", () => {
+    expect(reportHtml(structuredClone(facts), made)).toBe(reportHtml(facts, made));
+  });
+
+  it("shows hostile text as text, cut where it is long", () => {
+    const name = `<script>alert(1)</script>"'&\u202egnp.\u0000`;
+    const hostile = {
+      ...facts,
+      exhibits: [{ ...facts.exhibits[0]!, name }],
+      asked: { ...asked, tenant: "__proto__", keptBy: "x".repeat(4_000_000) },
+    };
+    const html = reportHtml(hostile, { ...made, command: name });
+    for (const character of ["<script", "\u202e", "\u0000"]) expect(html).not.toContain(character);
+    expect(html).toContain("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;\\u202egnp.\\u0000");
+    expect(html).toContain("__proto__");
+    expect(html.length).toBeLessThan(30_000);
+  });
+
+  it("lists no more findings than one reads on paper, and counts the others", () => {
+    const findings = Array.from({ length: 1501 }, (_, entry) => finding("missing", { entry }));
+    const html = reportHtml(withLog({ findings }), made);
+    expect(html.match(/class="result">missing</g)).toHaveLength(500);
+    expect(html).toContain("And 1,001 more");
+  });
+});
