@@ -1,0 +1,32 @@
+/** The command by which anybody makes a report again, in a shell of POSIX, from files beside each other. */
+import type { Exhibit, Facts } from "./facts.ts";
+
+export function repeatCommand({ asked, exhibits }: Pick<Facts, "asked" | "exhibits">, date: string): string {
+  const named = (role: Exhibit["role"]) => exhibits.filter((each) => each.role === role).map(({ name }) => name);
+  const valued = (option: string, values: readonly (string | number | undefined)[]) =>
+    values.filter((value) => value !== undefined).flatMap((value) => withValue(option, `${value}`));
+  return [
+    "fluo-kms verify",
+    ...(asked.log ? ["--log"] : []),
+    ...valued("--keys", named("keys")),
+    ...valued("--vkey", asked.vkeys),
+    ...valued("--tenant", [asked.tenant]),
+    ...valued("--checkpoint", named("checkpoints")),
+    ...valued("--kept-by", [asked.keptBy]),
+    ...valued("--from", [asked.from]),
+    ...valued("--to", [asked.to]),
+    ...(asked.anyOrder ? ["--any-order"] : []),
+    ...valued("--report", ["report.html"]),
+    ...valued("--date", [date]),
+    ...named("spans").map((name) => quoted(name.startsWith("-") ? `./${name}` : name)),
+  ].join(" ");
+}
+
+/** A value that begins with a dash would be taken for an option. */
+function withValue(option: string, value: string): string {
+  return value.startsWith("-") ? `${option}=${quoted(value)}` : `${option} ${quoted(value)}`;
+}
+
+function quoted(text: string): string {
+  return /^[\w./:+=@,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
