@@ -118,7 +118,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
   "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
   "cli/verify": [
-    ...["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline", "verification-report"],
+    ...["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline", "runtime", "verification-report"],
   ],
   "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/heads", "store/sql/rows", "upgrade"],
   "cli/preflight": [

@@ -21,6 +21,9 @@ export interface LogFinding {
   count: number;
   /** The first span that it is about; undefined where that is not there. */
   name: string | undefined;
+  /** Of missing entries: the spans next to them, where there are some. */
+  after?: string | undefined;
+  before?: string | undefined;
   /** The rest of a sentence that begins with `what`. */
   message: string;
 }
@@ -96,8 +99,8 @@ function once(given: readonly AuditedEntry[]): { entries: AuditedEntry[]; twice:
 function missing(entries: readonly AuditedEntry[], changed: readonly number[], { start, end }: Range): LogFinding[] {
   const there = [...entries, ...changed.map((index) => ({ index, name: undefined }))].sort((a, b) => a.index - b.index);
   const findings: LogFinding[] = [];
-  let [due, before] = [start, ""];
-  for (const { index, name = "" } of [...there, { index: end, name: undefined }]) {
+  let [due, before]: [number, string | undefined] = [start, undefined];
+  for (const { index, name } of [...there, { index: end, name: undefined }]) {
     if (index > due) findings.push(gap(due, index - due, [before, name]));
     due = Math.max(due, index + 1);
     before = name;
@@ -105,10 +108,10 @@ function missing(entries: readonly AuditedEntry[], changed: readonly number[], {
   return findings;
 }
 
-function gap(index: number, count: number, [before, after]: [string, string]): LogFinding {
-  const sides = [before && `after ${before}`, after && `before ${after}`].filter((side) => side !== "");
+function gap(index: number, count: number, [after, before]: (string | undefined)[]): LogFinding {
+  const sides = [after && `after ${after}`, before && `before ${before}`].filter((side) => side !== undefined);
   const message = [counted(count, "entry", "entries"), ...sides].join(", ");
-  return { what: "missing", index, count, name: undefined, message };
+  return { what: "missing", index, count, name: undefined, after, before, message };
 }
 
 function repeated({ index, name }: AuditedEntry, other: AuditedEntry): LogFinding {

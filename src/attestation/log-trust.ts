@@ -27,31 +27,55 @@ export function handoverClaim({ entry, proof }: { entry: Uint8Array; proof: stri
     : { ...evidence, parts: parts!, leaf: leafHash(entry), to };
 }
 
+/** How a key came to be trusted that was not among the first ones. */
+export interface Voucher {
+  handover: HandoverClaim;
+  /** The trusted key that handed over. */
+  from: LogKey;
+}
+
+export interface TrustedKeys {
+  keys: LogKey[];
+  /** By key id. */
+  vouchers: ReadonlyMap<string, Voucher>;
+}
+
 /** Those of `keys` that are among the first ones, or that a chain of handovers leads to from there: by every log's name that they have. */
 export function trustedKeys(
   first: readonly VerifierKey[],
   handovers: readonly HandoverClaim[],
   keys: readonly LogKey[],
-): LogKey[] {
+): TrustedKeys {
   let trusted = keys.filter(({ publicKey }) => first.some((key) => isSame(key.publicKey, publicKey)));
+  const vouchers = new Map<string, Voucher>();
   for (;;) {
-    const reached = handovers.filter((handover) => isHandedOver(handover, keys, trusted)).map(({ to }) => to.publicKey);
-    const more = keys.filter(
-      (key) => trusted.includes(key) || reached.some((publicKey) => isSame(publicKey, key.publicKey)),
-    );
-    if (more.length === trusted.length) return trusted;
+    const reached = handovers.flatMap((handover) => {
+      const from = handedOverBy(handover, keys, trusted);
+      return from === undefined ? [] : [{ handover, from }];
+    });
+    const more = keys.filter((key) => {
+      if (trusted.includes(key)) return true;
+      const voucher = reached.find(({ handover }) => isSame(handover.to.publicKey, key.publicKey));
+      if (voucher !== undefined && !vouchers.has(key.keyId)) vouchers.set(key.keyId, voucher);
+      return voucher !== undefined;
+    });
+    if (more.length === trusted.length) return { keys: trusted, vouchers };
     trusted = more;
   }
 }
 
-function isHandedOver(handover: HandoverClaim, keys: readonly LogKey[], trusted: readonly LogKey[]): boolean {
+/** The trusted key that handed over; undefined where none did. */
+function handedOverBy(
+  handover: HandoverClaim,
+  keys: readonly LogKey[],
+  trusted: readonly LogKey[],
+): LogKey | undefined {
   const signers = logSigners(handover, keys) ?? [];
-  return (
+  const holds =
     handover.to.name === handover.checkpoint.origin &&
     isIncluded(handover, handover.checkpoint) &&
-    signers.some((key) => trusted.includes(key) && reasonOfKey(key) === "OK") &&
-    signers.some(({ publicKey }) => isSame(publicKey, handover.to.publicKey))
-  );
+    signers.some(({ publicKey }) => isSame(publicKey, handover.to.publicKey));
+  return holds ? signers.find((key) => trusted.includes(key) && reasonOfKey(key) === "OK") : undefined;
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -50,15 +50,20 @@ export function conclusionText(facts: Facts): string {
       return asked.log
         ? `${all}, by keys that a verifier key from elsewhere leads to. None is missing of ${rangesText(logs)}, all of which a kept checkpoint covers.`
         : `${all}, by keys that a verifier key from elsewhere leads to. Whether others are missing was not asked.`;
-    case "CONSISTENT": {
-      const whole = asked.log ? `${all}, and none is missing of ${rangesText(logs)}` : all;
-      return `${whole}. But this rests on the word of whoever supplied the files: ${unvouched(facts).join("; ")}.`;
+    case "CONSISTENT":
+      return `${all}${asked.log ? `, and none is missing of ${rangesText(logs)}` : ""}. But ${restsOn(facts)}`;
+    case "VERIFIED_WITH_GAPS": {
+      const count = missing.reduce((sum, each) => sum + each.count, 0);
+      const gaps = `${all}, but ${entries(count)} of the log ${count === 1 ? "is" : "are"} missing, in ${counted(missing.length, "gap")}.`;
+      return unvouched(facts).length === 0 ? gaps : `${gaps} And ${restsOn(facts)}`;
     }
-    case "VERIFIED_WITH_GAPS":
-      return `${all}, but ${entries(missing.reduce((sum, { count }) => sum + count, 0))} of the log are missing, in ${counted(missing.length, "gap")}.`;
     case "FAILED":
       return failureText(facts);
   }
+}
+
+function restsOn(facts: Facts): string {
+  return `this rests on the word of whoever supplied the files: ${unvouched(facts).join("; ")}.`;
 }
 
 function unvouched({ asked, logs }: Facts): string[] {
@@ -193,6 +198,7 @@ export function notShown({ asked, logs }: Facts): string[] {
     ...(asked.vkeys.length === 0
       ? ["Whose the keys are: they are taken from the keys file, and nobody else vouched for them."]
       : []),
+    "That states and dates of keys are right: nobody signs the keys file, and they are as whoever supplied it says.",
     "That a key was in nobody else's hands before it was marked as compromised, and that clocks were right: times are those of the service that signed.",
   ];
 }

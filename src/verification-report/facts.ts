@@ -159,7 +159,6 @@ export interface KeyFacts {
 export interface HandoverFacts {
   origin: string;
   entry: number;
-  /** Undefined for a key that is not in the set. */
-  fromKeyId: string | undefined;
-  toKeyId: string | undefined;
+  fromKeyId: string;
+  toKeyId: string;
 }

@@ -143,7 +143,7 @@ export function eventTexts({ keys, handovers, logs }: Facts): string[] {
       ),
     ...handovers.map(
       ({ origin, entry, fromKeyId, toKeyId }) =>
-        `Key ${fromKeyId ?? "unknown here"} handed over to key ${toKeyId ?? "unknown here"} in entry ${entry} of ${origin}.`,
+        `Key ${fromKeyId} handed over to key ${toKeyId} in entry ${entry} of ${origin}.`,
     ),
     ...logs.flatMap(({ origin, endedAt, follows }) => [
       ...(follows ? [`Log ${origin} follows ${follows.origin}, which ended at ${entries(follows.endedAt)}.`] : []),

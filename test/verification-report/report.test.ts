@@ -201,13 +201,13 @@ describe("sentences", () => {
         { ...key!, keyId: "k1", state: "DISABLED" as const },
         { ...key!, keyId: "k2", state: "DESTROYED" as const, compromisedAt: period.last },
       ],
-      handovers: [{ origin, entry: 5, fromKeyId: "k1", toKeyId: undefined }],
+      handovers: [{ origin, entry: 5, fromKeyId: "k1", toKeyId: "k2" }],
     };
     expect(eventTexts(given)).toEqual([
       "Key k2 was marked as compromised at 2026-12-31 00:00:00.000 UTC. What it alone signed proves nothing.",
       "Key k1 is disabled. What it signed before stands; it can hand over to no other key.",
       "Key k2 was destroyed. What it signed stands.",
-      `Key k1 handed over to key unknown here in entry 5 of ${origin}.`,
+      `Key k1 handed over to key k2 in entry 5 of ${origin}.`,
       `Log ${origin} follows before, which ended at 2 entries.`,
       `Log ${origin} ended at 1,000 entries, when a backup was restored or a loss was accepted.`,
     ]);

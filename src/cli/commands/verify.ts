@@ -2,7 +2,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { parseIndex } from "../../encoding/digits.ts";
 import { parseVerifierKey } from "../../tlog/verifier-key.ts";
-import { readCheckpoints, readFile } from "../files.ts";
+import { closingLines } from "../../verification-report/closing-lines.ts";
+import { serviceName, version } from "../../version.ts";
+import { checkpointsIn, readFile } from "../files.ts";
 import {
   type Command,
   exitCode,
@@ -14,12 +16,14 @@ import {
   UsageError,
 } from "../command.ts";
 import { countSpans, type JudgedSpan, judgedSpans } from "../verify/judged-spans.ts";
+import { factsOf, type GivenFile } from "../verify/report-facts.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "../verify/key-set.ts";
-import { printJson } from "../print.ts";
+import { printJson, printLine } from "../print.ts";
 import { startProgress } from "../progress.ts";
 import { splitSpanFile } from "../verify/span-file.ts";
 import { verifyEach } from "../verify/each-span.ts";
 import { type LogScope, verifyLogs } from "../verify/log.ts";
+import { reportOptions, writeReport } from "../verify/report.ts";
 
 export const verify: Command = {
   name: "verify",
@@ -48,6 +52,17 @@ export const verify: Command = {
     { name: "from", value: "SIZE", description: "with --log: begin behind the first SIZE entries" },
     { name: "to", value: "SIZE", description: "with --log: end with the first SIZE entries" },
     { name: "any-order", description: "with --log: the file is in no order, as from a store that keeps none" },
+    {
+      name: "report",
+      value: "FILE",
+      description: "write a report of one page, in HTML, to a file that does not exist yet",
+    },
+    {
+      name: "date",
+      value: "DATE",
+      description: "with --report: its date, by default now; the same date gives the same report",
+    },
+    { name: "kept-by", value: "WHO", description: "with --report: who kept the checkpoints, in your words" },
     jsonOption,
   ],
   details: [
@@ -65,12 +80,31 @@ export const verify: Command = {
     const keysFile = textOf(options, "keys");
     if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
     const scope = logScope(options);
-    const keys = trusted(readKeySet(readFile(keysFile)), textsOf(options, "vkey"));
-    const spans = await judged(readFile(operand), keys, textOf(options, "tenant"));
-    const kept = readCheckpoints(textsOf(options, "checkpoint"));
-    const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });
+    const report = reportOptions(options);
+    const [tenant, vkeys] = [textOf(options, "tenant"), textsOf(options, "vkey")];
+    const keysGiven: GivenFile = { role: "keys", name: keysFile, bytes: readFile(keysFile) };
+    const keys = trusted(readKeySet(keysGiven.bytes), vkeys);
+    const spansGiven: GivenFile = { role: "spans", name: operand, bytes: readFile(operand) };
+    const spans = await judged(spansGiven.bytes, keys, tenant);
+    const checkpoints = textsOf(options, "checkpoint").map((name) => ({ name, bytes: readFile(name) }));
+    const kept = checkpoints.flatMap(({ name, bytes }) => checkpointsIn(bytes.toString("utf8"), name));
+    const result =
+      scope === undefined ? { ...verifyEach(spans), logs: [] } : verifyLogs(spans, { ...scope, keys, kept });
+    if (report !== undefined) {
+      const { from, to, isOrdered } = scope ?? { from: undefined, to: undefined, isOrdered: true };
+      const question = { log: scope !== undefined, tenant, vkeys, from, to, anyOrder: !isOrdered };
+      const files = [spansGiven, keysGiven, ...checkpoints.map((file) => ({ role: "checkpoints" as const, ...file }))];
+      const facts = factsOf({ ...question, keptBy: report.keptBy }, files, { keys, spans, logs: result.logs });
+      writeReport(report, facts, `${serviceName} ${version}`);
+    }
     if (options.json) printJson(result.json());
-    else result.print();
+    else {
+      result.print();
+      const isEmpty = (scope === undefined ? spans : result.logs).length === 0;
+      const given = { kept: checkpoints.length > 0, pinned: vkeys.length > 0 };
+      const performed = { log: scope !== undefined, ordered: scope?.isOrdered ?? true, ...given };
+      for (const line of isEmpty ? [] : closingLines(performed)) printLine(line);
+    }
     return result.ok ? exitCode.ok : exitCode.failed;
   },
 };

@@ -1,8 +1,7 @@
 /** Verdicts of `verify` on spans, each for itself, and the entries of logs that they are. */
 import { counted } from "../../attestation/log-audit.ts";
-import type { Reason } from "../../attestation/verdict.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";
-import { explanationOf, type JudgedSpan } from "./judged-spans.ts";
+import { explanationOf, type JudgedSpan, verdictOf } from "./judged-spans.ts";
 import { printLine, printTable } from "../print.ts";
 import { bad, good, type Styled } from "../styled.ts";
 
@@ -37,11 +36,6 @@ function row(span: JudgedSpan): (string | Styled)[] {
   const named = [`${traceId}/${spanId}`, (span.verified ? good : bad)(verdictOf(span))];
   if (!span.verified) return [...named, explanationOf(span)];
   return [...named, signedAt, keyId, keyState, place === undefined ? "" : `entry ${place.claim.index}`];
-}
-
-/** A span without evidence is MALFORMED to the service, which cannot tell it from one that lost some of its attributes. */
-function verdictOf({ isUnsigned, reason }: JudgedSpan): Reason | "UNSIGNED" {
-  return isUnsigned ? "UNSIGNED" : reason;
 }
 
 /** A line for each log with verified spans. An entry that no verified span has may be another's, or a handover: `--log` knows. */

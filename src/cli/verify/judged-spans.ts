@@ -5,7 +5,7 @@ import { hasEvidence } from "../../otlp/integrity-attributes.ts";
 import { readFrame, readResourceSpans } from "../../otlp/resource-spans.ts";
 import { cursor } from "../../encoding/wire-reader.ts";
 import { counted } from "../../attestation/log-audit.ts";
-import { explanations, type Verdict } from "../../attestation/verdict.ts";
+import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
 import { type LogClaim, type LogKey, logSigners, logVerdict } from "../../attestation/verify-log-proof.ts";
 import type { KeySet } from "./key-set.ts";
@@ -14,6 +14,8 @@ import { splitSpanFile } from "./span-file.ts";
 export interface JudgedSpan extends Verdict {
   traceId?: string;
   spanId?: string;
+  /** Whom the evidence names, or who was asked for; of a verified span they are the same. */
+  tenant?: string;
   /** True if the span has no evidence at all. */
   isUnsigned?: boolean;
   /** Its place in a log, where it claims one. */
@@ -29,6 +31,11 @@ export interface LogPosition {
 /** What to say of a span that does not verify, in words that follow the reason. */
 export function explanationOf({ reason, message }: Verdict): string {
   return message ?? explanations[reason];
+}
+
+/** A span without evidence is MALFORMED to the service, which cannot tell it from one that lost some of its attributes. */
+export function verdictOf({ isUnsigned, reason }: JudgedSpan): Reason | "UNSIGNED" {
+  return isUnsigned ? "UNSIGNED" : reason;
 }
 
 /** `tenant`: who must have signed; without it, whom each span names. */
@@ -53,10 +60,11 @@ export function* judgedSpans(
     const { traceId, spanId, integrity } = span;
     const tenantId = tenant ?? integrity.tenant ?? "";
     const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
-    if (isClaim(claim)) return { traceId, spanId, ...verdict(claim, keys.byId.get(claim.keyId)) };
-    if (!isLogClaim(claim)) return { traceId, spanId, isUnsigned: !hasEvidence(integrity), ...claim };
+    const named = { traceId, spanId, tenant: tenantId };
+    if (isClaim(claim)) return { ...named, ...verdict(claim, keys.byId.get(claim.keyId)) };
+    if (!isLogClaim(claim)) return { ...named, isUnsigned: !hasEvidence(integrity), ...claim };
     const signers = signersOf(claim);
-    return { traceId, spanId, ...logVerdict(claim, signers), place: { claim, signers } };
+    return { ...named, ...logVerdict(claim, signers), place: { claim, signers } };
   };
   for (const message of messages) {
     try {

@@ -3,7 +3,7 @@ import { JsonError, readJson } from "../../encoding/json.ts";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import type { UnprovenEntry } from "../../attestation/log-history.ts";
 import { parseHandover } from "../../attestation/log-entry.ts";
-import { type HandoverClaim, handoverClaim, trustedKeys } from "../../attestation/log-trust.ts";
+import { type HandoverClaim, handoverClaim, trustedKeys, type Voucher } from "../../attestation/log-trust.ts";
 import { canonicalSignedAt } from "../../attestation/statement.ts";
 import { leafHash } from "../../tlog/merkle.ts";
 import type { VerifyingKey } from "../../attestation/verdict.ts";
@@ -19,6 +19,8 @@ export interface KeySet {
   /** Each key by the name of each log that it may sign for. */
   logKeys: readonly LogKey[];
   handovers: readonly HandoverClaim[];
+  /** How keys came to be trusted, by key id, where trust begins with a few. */
+  vouchers: ReadonlyMap<string, Voucher>;
   /** Entries of handovers that were not used. */
   unused: readonly UnusedHandover[];
   /** Heads of logs that a restored backup or an accepted loss ended: entries behind them are lost to the service. */
@@ -74,6 +76,7 @@ export function readKeySet(bytes: Uint8Array): KeySet {
     unknown,
     logKeys,
     handovers: listed.filter((each) => "note" in each),
+    vouchers: new Map(),
     unused: [
       ...listed.filter((each): each is UnusedHandover => !("note" in each)),
       ...apart.map((each, i) => readUnusedHandover(each, `unused_handovers[${i}]`)),
@@ -106,9 +109,9 @@ function isPage(rest: Record<string, unknown>, keys: number): boolean {
 
 /** Without what cannot be reached from these keys by handovers. */
 export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeySet {
-  const logKeys = trustedKeys(first, keys.handovers, keys.logKeys);
+  const { keys: logKeys, vouchers } = trustedKeys(first, keys.handovers, keys.logKeys);
   const ids = new Set(logKeys.map(({ keyId }) => keyId));
-  return { ...keys, logKeys, byId: new Map([...keys.byId].filter(([keyId]) => ids.has(keyId))) };
+  return { ...keys, logKeys, vouchers, byId: new Map([...keys.byId].filter(([keyId]) => ids.has(keyId))) };
 }
 
 /** Members of a JWK that hold a secret: of RFC 7518's key types, of RFC 8037's and of the post-quantum ones. */

@@ -69,10 +69,18 @@ export function handoversOf(
   handovers: readonly HandoverClaim[],
   keys: readonly LogKey[],
 ): AuditedEntry[] {
+  const own = handovers.filter(({ checkpoint }) => checkpoint.origin === origin);
+  return heldHandovers(own, keys).map(({ handover, signers }) => auditedEntry(handover, signers));
+}
+
+/** Those that are in their log, and the keys that signed so. */
+export function heldHandovers(
+  handovers: readonly HandoverClaim[],
+  keys: readonly LogKey[],
+): { handover: HandoverClaim; signers: LogKey[] }[] {
   return handovers.flatMap((handover) => {
-    const signers = logSigners(handover, keys);
-    if (handover.checkpoint.origin !== origin || signers === undefined || signers.length === 0) return [];
-    return isIncluded(handover, handover.checkpoint) ? [auditedEntry(handover, signers)] : [];
+    const signers = logSigners(handover, keys) ?? [];
+    return signers.length > 0 && isIncluded(handover, handover.checkpoint) ? [{ handover, signers }] : [];
   });
 }
 

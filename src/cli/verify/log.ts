@@ -24,7 +24,7 @@ export interface LogScope {
 /** A kept checkpoint that a key of the tenant signed. */
 type SignedCheckpoint = KeptCheckpoint & KnownHead;
 
-interface LogResult {
+export interface LogResult {
   origin: string;
   range: Range;
   spans: number;
@@ -44,7 +44,7 @@ interface LogResult {
 export function verifyLogs(
   spans: readonly JudgedSpan[],
   about: LogScope & { keys: KeySet; kept: readonly KeptCheckpoint[] },
-): Result {
+): Result & { logs: readonly LogResult[] } {
   const { keys, from, to } = about;
   const checkpoints = about.kept.map((each) => signedBy(keys.logKeys, each));
   const origins = [...new Set(keys.logKeys.map(({ name }) => name))];
@@ -59,6 +59,7 @@ export function verifyLogs(
   const ok = results.length > 0 && results.every(({ spans, findings }) => spans > 0 && findings.length === 0);
   return {
     ok,
+    logs: results,
     json: () => ({ ok, logs: results.map(logJson), signed_apart: apart }),
     print() {
       for (const result of results) print(result);

@@ -229,6 +229,8 @@ describe("spans that do not verify", () => {
         `${name}  OK        2026-03-01T12:00:00.000Z  ${signer.keyId}  ACTIVE`,
         `${name}  UNSIGNED  the span carries no evidence: put the attributes on it that signing gave`,
         "1 of 2 verified, 1 failed",
+        "The following checks were performed: each span's signature or log proof; the state of each key.",
+        "Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing; whose the keys are.",
         "",
       ].join("\n"),
     );

@@ -186,6 +186,8 @@ describe.each(worlds)("after a loss of %s was accepted", (_, make) => {
       `  it follows ${ended}, which ended at 2 entries ${why}`,
       ...notChecked(8),
       "  no problems",
+      expect.stringMatching(/^The following checks were performed: .*rewritten\.$/),
+      expect.stringMatching(/^Not shown: .*; whether the log was cut off or written anew; whose the keys are\.$/),
       "",
     ]);
     for (const where of replicas) {
