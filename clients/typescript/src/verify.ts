@@ -2,15 +2,15 @@
  * Verifies signed spans offline, by the tenant's public keys: no network, no clock, no DOM, no Node, no dependency. SHA-256 and Ed25519 are
  * WebCrypto's. A second implementation, which shares no code with the service: messages may differ from its, reasons do not.
  */
-import { readSpan, resourceText, scopeText, spansOf } from "./verify/canonical.ts";
-import { splitExport } from "./verify/export-file.ts";
-import { type Judged, judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
+import { readSpan, resourceText, scopeText } from "./verify/canonical.ts";
+import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
+import { type JudgeOptions, judgeExport, malformed } from "./verify/judged-export.ts";
 import type { KeySet } from "./verify/key-set.ts";
 import { type LogOptions, type LogReport, reportOf } from "./verify/log.ts";
 import { MalformedError, tried } from "./verify/malformed.ts";
 import * as otlp from "./verify/otlp.ts";
 import { readWire } from "./verify/otlp-wire.ts";
-import { refusal, type Verdict } from "./verify/verdict.ts";
+import type { Verdict } from "./verify/verdict.ts";
 
 export { UnreadableExportError } from "./verify/export-file.ts";
 export type { LogProof, SignedStatement } from "./verify/judge.ts";
@@ -61,10 +61,15 @@ export async function verifyRequest(keys: KeySet, request: Uint8Array, tenant?: 
 /**
  * Verifies each span of an OTLP trace export by its attributes: protobuf, JSON, or JSON lines, as bytes. `tenant` is who must have signed;
  * without it, whom each span names. One verdict a span, in order; one in the place of what cannot be read as spans. Throws
- * UnreadableExportError for bytes that are no export.
+ * UnreadableExportError for bytes that are no export. `onProgress` is told now and then how many of the bytes are done.
  */
-export async function verifyExport(keys: KeySet, bytes: Uint8Array, tenant?: string): Promise<Verdict[]> {
-  return (await judgeExport(keys, bytes, tenant)).map(({ verdict }) => verdict);
+export async function verifyExport(
+  keys: KeySet,
+  bytes: Uint8Array,
+  tenant?: string,
+  { onProgress }: Pick<JudgeOptions, "onProgress"> = {},
+): Promise<Verdict[]> {
+  return (await judgeExport(keys, bytes, { tenant, onProgress })).map(({ verdict }) => verdict);
 }
 
 /**
@@ -74,26 +79,7 @@ export async function verifyExport(keys: KeySet, bytes: Uint8Array, tenant?: str
  * key of the set signed, and for `from` or `to` that is no size, or beside spans of several logs.
  */
 export async function verifyLog(keys: KeySet, bytes: Uint8Array, options: LogOptions = {}): Promise<LogReport> {
-  return reportOf(await judgeExport(keys, bytes, options.tenant), keys, options);
-}
-
-async function judgeExport(keys: KeySet, bytes: Uint8Array, tenant: string | undefined): Promise<Judged[]> {
-  const judgeSpan = judge(keys);
-  const judged: Judged[] = [];
-  for (const message of splitExport(bytes)) {
-    const spans = message instanceof MalformedError ? [message] : spansOf(message);
-    for (const span of spans)
-      judged.push(
-        span instanceof MalformedError
-          ? { verdict: malformed(span) }
-          : await judgeSpan(span, tenant ?? span.integrity.tenant ?? ""),
-      );
-  }
-  return judged;
-}
-
-function malformed({ message }: MalformedError): Verdict {
-  return refusal("MALFORMED", { message });
+  return reportOf(await judgeExport(keys, bytes, options), keys, options);
 }
 
 function readRequest(bytes: Uint8Array): SpanToVerify {

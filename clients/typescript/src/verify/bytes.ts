@@ -44,7 +44,10 @@ export function base64Text(bytes: Uint8Array): string {
 export function canonicalBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     const latin1 = atob(text);
-    return btoa(latin1) === text ? Uint8Array.from(latin1, (character) => character.charCodeAt(0)) : undefined;
+    if (btoa(latin1) !== text) return undefined;
+    const bytes = new Uint8Array(latin1.length);
+    for (let i = 0; i < bytes.length; i += 1) bytes[i] = latin1.charCodeAt(i);
+    return bytes;
   } catch {
     return undefined;
   }

@@ -21,6 +21,7 @@ export interface ReadSpan {
   traceId: string;
   /** 16 lower-case hex digits. */
   spanId: string;
+  name: string;
   canonical: string;
   integrity: Integrity;
   /** What was not given, or is empty, and so may be why a span does not match. */
@@ -61,15 +62,16 @@ export function readSpan(message: Message, ofResource: string, ofScope: string):
   const before = (ofResource && `"resource":${ofResource},`) + (ofScope && `"scope":${ofScope},`);
   const lacks = [ofResource === "" ? "resource" : "", ofScope === "" ? "scope" : ""].filter((name) => name !== "");
   const canonical = `{${before}"span":${objectText(members)}}`;
-  return { traceId, spanId, canonical, integrity, lacks: lacks.join(" or ") };
+  const name = (message.get("name") ?? "") as string;
+  return { traceId, spanId, name, canonical, integrity, lacks: lacks.join(" or ") };
 }
 
-/** The spans of a ResourceSpans, in order. A fault in a resource, a scope or a span stands in the place of each span that it touches. */
-export function spansOf(resourceSpans: Message): (ReadSpan | MalformedError)[] {
+/** Reads the spans of a ResourceSpans, in order. A fault in a resource, a scope or a span stands in the place of each span that it touches. */
+export function spansOf(resourceSpans: Message): (() => ReadSpan | MalformedError)[] {
   const ofResource = tried(() => resourceText(part(resourceSpans, "resource")?.()));
   return ((resourceSpans.get("scopeSpans") ?? []) as readonly Message[]).flatMap((scopeSpans) => {
     const ofScope = tried(() => scopeText(part(scopeSpans, "scope")?.()));
-    return ((scopeSpans.get("spans") ?? []) as readonly (() => Message)[]).map((read) => {
+    return ((scopeSpans.get("spans") ?? []) as readonly (() => Message)[]).map((read) => () => {
       if (ofResource instanceof MalformedError) return ofResource;
       if (ofScope instanceof MalformedError) return ofScope;
       return tried(() => readSpan(read(), ofResource, ofScope));

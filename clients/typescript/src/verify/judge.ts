@@ -7,8 +7,8 @@ import { canonicalBase64, hexText, isSame, utf8Bytes, utf8Text } from "./bytes.t
 import type { Integrity, ReadSpan } from "./canonical.ts";
 import { signatureBytes } from "./crypto.ts";
 import type { KeySet } from "./key-set.ts";
-import { type LogEvidence, logProofAlgorithm, logSigners, parseLogProof } from "./log-proof.ts";
-import { isIncluded, leafHash } from "./merkle.ts";
+import { type LogEvidence, logProofAlgorithm, logSigners, proofReader } from "./log-proof.ts";
+import { isIncluded, leafHash, rememberNodes } from "./merkle.ts";
 import {
   canonicalSignedAt,
   keyedStatementText,
@@ -46,6 +46,7 @@ export interface LogProof {
 
 /** What the evidence of a span claims. Nothing of it is verified. */
 interface Claim {
+  tenant: string;
   signedAt: string;
   /** The key that an individual signature names. */
   keyId?: string;
@@ -56,17 +57,19 @@ interface Claim {
 }
 
 /** An individual signature. */
-interface SignatureClaim extends Claim {
+export interface SignatureClaim extends Claim {
   signature: Uint8Array;
 }
 
-type LogClaim = Claim & LogEvidence;
+export type LogClaim = Claim & LogEvidence;
 
 /** What there is to say of a span, and what it claims. */
 export interface Judged {
   verdict: Verdict;
   /** Its place in a log, where it claims one. */
   place?: LogPlace | undefined;
+  /** What its evidence claims, where that can be read and is the tenant's. */
+  claim?: SignatureClaim | LogClaim;
 }
 
 export interface LogPlace extends LogEvidence {
@@ -91,8 +94,9 @@ const forms: Readonly<Record<keyof Integrity, string>> = {
   signed_at: "must be a time of RFC 3339 in UTC, without parts of a millisecond, such as 2026-01-02T03:04:05.678Z",
 };
 
-/** Spans of a batch have one checkpoint: its signature is checked once by each judge. */
+/** Spans of a batch have one checkpoint, whose signature is checked once by each judge, and most of the nodes of its tree. */
 export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
+  const [readProof, hashing] = [proofReader(), rememberNodes(crypto)];
   let last: { whole: string; signers: Promise<LogKey[] | undefined> } | undefined;
 
   async function digestOf(span: ReadSpan): Promise<string> {
@@ -112,13 +116,13 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
     const isLog = algorithm === logProofAlgorithm;
     if (!isLog && algorithm !== "EdDSA") return malformed(integrity, "algorithm");
     const value = canonicalBase64(integrity.value ?? "");
-    const evidence = isLog ? parseLogProof((value && utf8Text(value)) ?? "") : signatureOf(value);
+    const evidence = isLog ? readProof((value && utf8Text(value)) ?? "") : signatureOf(value);
     if (evidence === undefined) return malformed(integrity, "value");
     if (isLog ? keyId !== undefined : !/^[0-9a-f]{32}$/.test(keyId ?? "")) return malformed(integrity, "key_id");
     const signedAt = canonicalSignedAt(integrity.signed_at ?? "");
     if (signedAt === undefined) return malformed(integrity, "signed_at");
     if (integrity.tenant === undefined) return malformed(integrity, "tenant");
-    const named = { signedAt, ...(keyId !== undefined && { keyId }) };
+    const named = { tenant: integrity.tenant, signedAt, ...(keyId !== undefined && { keyId }) };
     if (integrity.tenant !== tenant)
       return refusal("UNKNOWN_KEY", { ...named, message: "audit.integrity.tenant names another tenant" });
     const parts = { traceId, spanId, digest: await digestOf(span), tenant, signedAt };
@@ -136,13 +140,13 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
       "proof" in given ? parseLogStatement(statement) : parseKeyedStatement(statement);
     if (parts === undefined)
       return refusal("MALFORMED", { message: "the statement must be the exact text that signing returned" });
-    const evidence = "proof" in given ? parseLogProof(given.proof) : signatureOf(given.signature);
+    const evidence = "proof" in given ? readProof(given.proof) : signatureOf(given.signature);
     if (evidence === undefined)
       return refusal("MALFORMED", {
         message: "the evidence must be 64 bytes of a signature, or the text of a tlog-proof",
       });
     const { signedAt, keyId } = parts;
-    const named = { signedAt, ...(keyId !== undefined && { keyId }) };
+    const named = { tenant: parts.tenant, signedAt, ...(keyId !== undefined && { keyId }) };
     if (parts.tenant !== tenant)
       return refusal("UNKNOWN_KEY", { ...named, message: "the statement names another tenant" });
     const isItsDigest = parts.digest === (await digestOf(span));
@@ -165,9 +169,11 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
   }
 
   async function signatureVerdict(claim: SignatureClaim): Promise<Verdict> {
-    const { keyId = "", signedAt } = claim;
+    const { keyId = "", tenant, signedAt } = claim;
     const key = keys.get(keyId);
-    return key === undefined ? unknownKey({ keyId, signedAt }) : verdictBy(key, claim, await reasonFor(claim, key));
+    return key === undefined
+      ? unknownKey({ tenant, keyId, signedAt })
+      : verdictBy(key, claim, await reasonFor(claim, key));
   }
 
   async function reasonFor(claim: SignatureClaim, key: VerifyingKey): Promise<Reason> {
@@ -182,23 +188,28 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
 
   /** When a key was in use means nothing in a log: a later checkpoint proves an earlier entry. */
   async function logVerdict(claim: LogClaim, signers: readonly LogKey[] | undefined): Promise<Verdict> {
-    const { signedAt, checkpoint, index } = claim;
+    const { tenant, signedAt, checkpoint, index } = claim;
     const place = { log: checkpoint.origin, leafIndex: index };
     if (signers === undefined)
-      return refusal("PROOF_INVALID", { signedAt, ...place, message: "a signature of the checkpoint does not hold" });
+      return refusal("PROOF_INVALID", {
+        tenant,
+        signedAt,
+        ...place,
+        message: "a signature of the checkpoint does not hold",
+      });
     let first: Verdict | undefined;
     for (const key of signers) {
       const found = { ...verdictBy(key, claim, await logReasonFor(claim, key)), ...place };
       if (found.verified) return found;
       first ??= found;
     }
-    return first ?? unknownKey({ signedAt, ...place });
+    return first ?? unknownKey({ tenant, signedAt, ...place });
   }
 
   async function logReasonFor(claim: LogClaim, key: LogKey): Promise<Reason> {
     const ofKey = reasonOfKey(key);
     if (ofKey === "KEY_STATE") return ofKey;
-    if (!(await isIncluded(claim, claim.checkpoint, crypto))) return "PROOF_INVALID";
+    if (!(await isIncluded(claim, claim.checkpoint, crypto, hashing))) return "PROOF_INVALID";
     if (!claim.spanMatches) return "SPAN_MISMATCH";
     return ofKey === "KEY_COMPROMISED" && isRecordedHead(claim, key) ? "OK" : ofKey;
   }
@@ -209,9 +220,11 @@ export function judge({ keys, passedOver, logKeys, crypto }: KeySet): Judge {
     const claim =
       given === undefined ? await claimOfAttributes(span, tenant) : await claimOfStatement(span, given, tenant);
     if ("reason" in claim) return { verdict: { traceId, spanId, ...claim } };
-    if ("signature" in claim) return { verdict: { traceId, spanId, ...(await signatureVerdict(claim)) } };
+    if ("signature" in claim) return { verdict: { traceId, spanId, ...(await signatureVerdict(claim)) }, claim };
     const signers = await signersOfCheckpoint(claim);
-    return { verdict: { traceId, spanId, ...(await logVerdict(claim, signers)) }, place: { ...claim, signers } };
+    const { leaf, index, path, checkpoint, note } = claim;
+    const place = { leaf, index, path, checkpoint, note, signers };
+    return { verdict: { traceId, spanId, ...(await logVerdict(claim, signers)) }, place, claim };
   };
 }
 
@@ -219,14 +232,14 @@ function signatureOf(bytes: Uint8Array | undefined): { signature: Uint8Array } |
   return bytes?.length === signatureBytes ? { signature: bytes } : undefined;
 }
 
-function verdictBy({ keyId, state }: VerifyingKey, { signedAt, lacks }: Claim, reason: Reason): Verdict {
-  const found: Verdict = { verified: reason === "OK", reason, keyId, keyState: state, signedAt };
+function verdictBy({ keyId, state }: VerifyingKey, { tenant, signedAt, lacks }: Claim, reason: Reason): Verdict {
+  const found: Verdict = { verified: reason === "OK", reason, tenant, keyId, keyState: state, signedAt };
   const differs = reason === "SIGNATURE_MISMATCH" || reason === "SPAN_MISMATCH" || reason === "PROOF_INVALID";
   return differs ? { ...found, message: mismatch(reason, lacks) } : found;
 }
 
 /** It is then not the compromised key that proves the entry, but the head that the service recorded when the key was marked. */
-function isRecordedHead({ checkpoint }: LogClaim, { compromisedLog }: LogKey): boolean {
+export function isRecordedHead({ checkpoint }: LogClaim, { compromisedLog }: LogKey): boolean {
   return (
     compromisedLog !== undefined &&
     compromisedLog.origin === checkpoint.origin &&
@@ -235,7 +248,8 @@ function isRecordedHead({ checkpoint }: LogClaim, { compromisedLog }: LogKey): b
   );
 }
 
-function isInUse({ validFrom, validUntil }: VerifyingKey, ms: number): boolean {
+/** `ms` is when the key signed. */
+export function isInUse({ validFrom, validUntil }: VerifyingKey, ms: number): boolean {
   if (validFrom !== undefined && ms < validFrom - clockToleranceMs) return false;
   return validUntil === undefined || ms <= validUntil;
 }

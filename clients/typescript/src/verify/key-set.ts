@@ -5,7 +5,7 @@
 import { canonicalBase64, canonicalBase64Url, hexText, isSame } from "./bytes.ts";
 import { type Crypto, hashBytes, publicKeyBytes, webCrypto } from "./crypto.ts";
 import { JsonNumber, type JsonTree, parseJson } from "./json-tree.ts";
-import { type Checkpoint, type LogEvidence, logSigners, parseLogProof } from "./log-proof.ts";
+import { type Checkpoint, type LogEvidence, logSigners, proofReader } from "./log-proof.ts";
 import { isIncluded, leafHash } from "./merkle.ts";
 import type { Subtle } from "./platform.ts";
 import { type NoteKey, parseVerifierKey } from "./signed-note.ts";
@@ -27,6 +27,8 @@ export interface KeySet {
   readonly logKeys: readonly LogKey[];
   /** Proofs that one key handed over to another. */
   readonly handovers: readonly HandoverClaim[];
+  /** By key id, how each key was reached that `trusting` was not given. */
+  readonly reached: ReadonlyMap<string, Reached>;
   /** Entries of handovers that were not used, as somebody says. */
   readonly unusedHandovers: readonly UnusedHandover[];
   /** Heads of logs that have ended: entries behind them are lost to the service. */
@@ -45,6 +47,12 @@ export interface KeySet {
 /** A handover's entry and proof. Nothing of it is verified before `trusting`. */
 export interface HandoverClaim extends LogEvidence {
   to: NoteKey;
+}
+
+/** The handover that led to a key, and the trusted key that signed it. */
+export interface Reached {
+  by: HandoverClaim;
+  from: LogKey;
 }
 
 export interface UnusedHandover {
@@ -98,7 +106,7 @@ export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {
   for (const [i, entry] of listAt(whole.get("unused_handovers"), "unused_handovers").entries())
     unusedHandovers.push(await readUnusedHandover(entry, `unused_handovers[${i}]`, crypto));
   const endedLogs = listAt(whole.get("ended_logs"), "ended_logs").map((each, i) => readHead(each, `ended_logs[${i}]`));
-  return keySet({ keys, passedOver, logKeys, handovers, unusedHandovers, endedLogs, crypto });
+  return keySet({ keys, passedOver, logKeys, handovers, reached: new Map(), unusedHandovers, endedLogs, crypto });
 }
 
 function keySet(parts: Omit<KeySet, "trusting" | "has">): KeySet {
@@ -119,10 +127,10 @@ function keySet(parts: Omit<KeySet, "trusting" | "has">): KeySet {
     async trusting(vkeys) {
       const first: NoteKey[] = [];
       for (const text of vkeys) first.push(await keyOf(text));
-      const trusted = await trustedKeys(first, handovers, logKeys, crypto);
+      const { trusted, reached } = await trustedKeys(first, handovers, logKeys, crypto);
       const ids = new Set(trusted.map(({ keyId }) => keyId));
       const keys = new Map([...parts.keys].filter(([keyId]) => ids.has(keyId)));
-      return keySet({ ...parts, keys, logKeys: trusted });
+      return keySet({ ...parts, keys, logKeys: trusted, reached });
     },
   };
 }
@@ -133,21 +141,26 @@ async function trustedKeys(
   handovers: readonly HandoverClaim[],
   keys: readonly LogKey[],
   crypto: Crypto,
-): Promise<readonly LogKey[]> {
-  const isAmong = (key: NoteKey, some: readonly NoteKey[]) =>
-    some.some(({ publicKey }) => isSame(publicKey, key.publicKey));
-  let trusted = keys.filter((key) => isAmong(key, first));
+): Promise<{ trusted: readonly LogKey[]; reached: Map<string, Reached> }> {
+  const isSameKey = (key: NoteKey) => (other: NoteKey) => isSame(other.publicKey, key.publicKey);
+  let trusted = keys.filter((key) => first.some(isSameKey(key)));
+  const reached = new Map<string, Reached>();
   for (;;) {
-    const reached: NoteKey[] = [];
-    for (const handover of handovers) {
-      const { to, checkpoint } = handover;
-      const signers = (await logSigners(handover, keys, crypto)) ?? [];
-      const isTrusted = signers.some((key) => trusted.includes(key) && reasonOfKey(key) === "OK");
-      if (to.name === checkpoint.origin && isTrusted && isAmong(to, signers))
-        if (await isIncluded(handover, checkpoint, crypto)) reached.push(to);
+    const now: Reached[] = [];
+    for (const by of handovers) {
+      const { to, checkpoint } = by;
+      const signers = (await logSigners(by, keys, crypto)) ?? [];
+      const from = signers.find((key) => trusted.includes(key) && reasonOfKey(key) === "OK");
+      if (to.name === checkpoint.origin && from !== undefined && signers.some(isSameKey(to)))
+        if (await isIncluded(by, checkpoint, crypto)) now.push({ by, from });
     }
-    const more = keys.filter((key) => trusted.includes(key) || isAmong(key, reached));
-    if (more.length === trusted.length) return trusted;
+    const more = keys.filter((key) => {
+      if (trusted.includes(key)) return true;
+      const how = now.find(({ by }) => isSameKey(key)(by.to));
+      if (how !== undefined && !reached.has(key.keyId)) reached.set(key.keyId, how);
+      return how !== undefined;
+    });
+    if (more.length === trusted.length) return { trusted, reached };
     trusted = more;
   }
 }
@@ -230,7 +243,7 @@ async function readHandover(value: JsonTree, at: string, crypto: Crypto): Promis
   const members = membersAt(value, at);
   const proof = textAt(members.get("proof"), `${at}.proof`);
   if (proof === "") return readUnusedHandover(value, at, crypto);
-  const evidence = parseLogProof(proof);
+  const evidence = proofReader()(proof);
   if (evidence === undefined) throw new KeySetError(`${at} has no log proof`);
   return { ...evidence, ...(await readHandoverEntry(members, at, crypto)) };
 }

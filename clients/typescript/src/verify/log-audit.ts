@@ -36,6 +36,9 @@ export interface LogFinding {
   count: number;
   /** `<trace id>/<span id>` of the first span that it is about; undefined where that is not there. */
   span: string | undefined;
+  /** Of what is missing: `<trace id>/<span id>` of the spans in the entries right before and behind it, where those are there. */
+  after?: string;
+  before?: string;
   /** The rest of a sentence that begins with `what`. */
   message: string;
 }
@@ -110,15 +113,16 @@ function once(given: readonly AuditedEntry[]): { entries: AuditedEntry[]; twice:
 function missing(entries: readonly AuditedEntry[], others: readonly number[], { start, end }: Range): PlacedFinding[] {
   const there = [...entries, ...others.map((index) => ({ index, name: undefined }))].sort((a, b) => a.index - b.index);
   const findings: PlacedFinding[] = [];
-  let [due, before] = [start, ""];
-  for (const { index, name = "" } of [...there, { index: end, name: undefined }]) {
+  let [due, last]: [number, string | undefined] = [start, undefined];
+  for (const { index, name } of [...there, { index: end, name: undefined }]) {
     if (index > due) {
-      const sides = [before && `after ${before}`, name && `before ${name}`].filter((side) => side !== "");
-      const message = [counted(index - due, "entry", "entries"), ...sides].join(", ");
-      findings.push({ what: "missing", leafIndex: due, count: index - due, span: undefined, message });
+      const sides = { ...(last !== undefined && { after: last }), ...(name !== undefined && { before: name }) };
+      const texts = Object.entries(sides).map(([side, span]) => `${side} ${span}`);
+      const message = [counted(index - due, "entry", "entries"), ...texts].join(", ");
+      findings.push({ what: "missing", leafIndex: due, count: index - due, span: undefined, ...sides, message });
     }
     due = Math.max(due, index + 1);
-    before = name;
+    last = name;
   }
   return findings;
 }

@@ -28,19 +28,38 @@ export interface LogEvidence extends Inclusion, SignedCheckpoint {}
 /** No tree has more levels: sizes are safe integers. */
 const maxPathHashes = 53;
 
-/** Undefined for a text that is no log proof with a checkpoint in it. */
-export function parseLogProof(text: string): Omit<LogEvidence, "leaf"> | undefined {
-  const end = text.indexOf("\n\n");
-  const [format, ...lines] = text.slice(0, Math.max(end, 0)).split("\n");
-  if (format !== logProofAlgorithm) return undefined;
-  // Extra data is authenticated by nothing, and passed over.
-  if (lines[0]?.startsWith("extra ") && canonicalBase64(lines.shift()!.slice("extra ".length)) === undefined)
-    return undefined;
-  const index = parseIndex(/^index (.+)$/.exec(lines.shift() ?? "")?.[1] ?? "");
-  const path = lines.map(canonicalBase64).filter((hash) => hash?.length === hashBytes) as Uint8Array[];
-  if (index === undefined || path.length !== lines.length || path.length > maxPathHashes) return undefined;
-  const signed = parseSignedCheckpoint(text.slice(end + 2));
-  return signed && { index, path, ...signed };
+/** Reads a text; undefined for one that is no log proof with a checkpoint in it. */
+export type ProofReader = (text: string) => Omit<LogEvidence, "leaf"> | undefined;
+
+/** Reads one proof behind the other. What a proof has in common with the one before, as in a batch, is decoded and held in memory once. */
+export function proofReader(): ProofReader {
+  let checkpoint: { text: string; signed: SignedCheckpoint | undefined } | undefined;
+  const hashes: { text: string; hash: Uint8Array | undefined }[] = [];
+
+  function checkpointOf(text: string): SignedCheckpoint | undefined {
+    if (checkpoint?.text !== text) checkpoint = { text, signed: parseSignedCheckpoint(text) };
+    return checkpoint.signed;
+  }
+
+  function hashOf(text: string, level: number): Uint8Array | undefined {
+    if (hashes[level]?.text !== text) hashes[level] = { text, hash: canonicalBase64(text) };
+    return hashes[level].hash;
+  }
+
+  return (text) => {
+    const end = text.indexOf("\n\n");
+    const [format, ...lines] = text.slice(0, Math.max(end, 0)).split("\n");
+    if (format !== logProofAlgorithm) return undefined;
+    // Extra data is authenticated by nothing, and passed over.
+    if (lines[0]?.startsWith("extra ") && canonicalBase64(lines.shift()!.slice("extra ".length)) === undefined)
+      return undefined;
+    const index = parseIndex(/^index (.+)$/.exec(lines.shift() ?? "")?.[1] ?? "");
+    if (index === undefined || lines.length > maxPathHashes) return undefined;
+    const path = lines.map(hashOf).filter((hash) => hash?.length === hashBytes) as Uint8Array[];
+    if (path.length !== lines.length) return undefined;
+    const signed = checkpointOf(text.slice(end + 2));
+    return signed && { index, path, ...signed };
+  };
 }
 
 /** A note without an empty line in its text, so that several may stand one behind the other. */

@@ -1,6 +1,6 @@
 /** The spans of an export by the log that each is of, as entries to audit or as what is wrong with them already. */
 import type { Judged } from "./judge.ts";
-import type { KeySet } from "./key-set.ts";
+import type { HandoverClaim, KeySet } from "./key-set.ts";
 import type { AuditedEntry, LogFinding } from "./log-audit.ts";
 import { type LogEvidence, logSigners } from "./log-proof.ts";
 import { isIncluded } from "./merkle.ts";
@@ -59,12 +59,22 @@ export function spansByLog(spans: readonly Judged[], origins: readonly string[])
 }
 
 /** Those of a log that hold: whatever else stands there fills no gap. */
-export async function handoversOf(origin: string, { handovers, logKeys, crypto }: KeySet): Promise<AuditedEntry[]> {
-  const held: AuditedEntry[] = [];
-  for (const handover of handovers.filter(({ checkpoint }) => checkpoint.origin === origin)) {
+export async function handoversOf(origin: string, keys: KeySet): Promise<AuditedEntry[]> {
+  const handovers = keys.handovers.filter(({ checkpoint }) => checkpoint.origin === origin);
+  return (await heldHandovers({ ...keys, handovers })).map(({ handover, signers }) => auditedEntry(handover, signers));
+}
+
+/** Handovers that are in their log, and the keys that signed so. */
+export async function heldHandovers({
+  handovers,
+  logKeys,
+  crypto,
+}: Pick<KeySet, "handovers" | "logKeys" | "crypto">): Promise<{ handover: HandoverClaim; signers: LogKey[] }[]> {
+  const held: { handover: HandoverClaim; signers: LogKey[] }[] = [];
+  for (const handover of handovers) {
     const signers = (await logSigners(handover, logKeys, crypto)) ?? [];
     if (signers.length > 0 && (await isIncluded(handover, handover.checkpoint, crypto)))
-      held.push(auditedEntry(handover, signers));
+      held.push({ handover, signers });
   }
   return held;
 }

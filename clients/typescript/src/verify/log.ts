@@ -1,5 +1,6 @@
 /** Whether the spans of an export are all that a tenant's logs have, in their order, and whether the logs are those that somebody kept checkpoints of. */
 import type { Judged } from "./judge.ts";
+import type { JudgeOptions } from "./judged-export.ts";
 import type { KeySet } from "./key-set.ts";
 import { auditLog, type LogFinding, largest } from "./log-audit.ts";
 import type { KnownHead } from "./log-history.ts";
@@ -7,9 +8,7 @@ import { type Checkpoint, logSigners, parseKeptCheckpoints } from "./log-proof.t
 import { handoversOf, type LogSpans, spansByLog } from "./log-spans.ts";
 import { reasonOfKey } from "./verdict.ts";
 
-export interface LogOptions {
-  /** Who must have signed; without it, whom each span names. */
-  tenant?: string | undefined;
+export interface LogOptions extends JudgeOptions {
   /** Checkpoints that somebody kept, one or several in a text, by what they are to be called in the report. */
   checkpoints?: readonly { name: string; text: string }[];
   /** Size of the log behind which to begin; by default before the first span, or at the smallest kept checkpoint. */

@@ -30,15 +30,56 @@ function nodeHash(left: Uint8Array, right: Uint8Array, { sha256 }: Crypto): Prom
   return sha256(concat([Uint8Array.of(1), left, right]));
 }
 
-/** Whether the leaf is in the tree at its index: RFC 9162, 2.1.3.2. */
-export async function isIncluded({ leaf, index, path }: Inclusion, head: TreeHead, crypto: Crypto): Promise<boolean> {
-  if (index >= head.size) return false;
-  const isLeft = sidesOf(index, head.size);
-  if (path.length !== isLeft.length) return false;
-  let root = leaf;
-  for (const [i, sibling] of path.entries())
-    root = isLeft[i] ? await nodeHash(sibling, root, crypto) : await nodeHash(root, sibling, crypto);
-  return isSame(root, head.root);
+/** A node on the way from a leaf to the root, and the sibling of the node below it. */
+export interface PathNode {
+  hash: Uint8Array;
+  sibling: Uint8Array;
+  isSiblingLeft: boolean;
+}
+
+/** Hashes a node over two of a level. */
+export type NodeHashing = (left: Uint8Array, right: Uint8Array, level: number) => Promise<Uint8Array>;
+
+/** Remembers the last node of each level. Of the spans of a log in order, each has all but two nodes in common with the one before, on average. */
+export function rememberNodes(crypto: Crypto): NodeHashing {
+  const last: { left: Uint8Array; right: Uint8Array; hash: Promise<Uint8Array> }[] = [];
+  return (left, right, level) => {
+    const known = last[level];
+    if (known !== undefined && isSame(known.left, left) && isSame(known.right, right)) return known.hash;
+    const hash = nodeHash(left, right, crypto);
+    last[level] = { left, right, hash };
+    return hash;
+  };
+}
+
+/** The nodes above a leaf, the root last: RFC 9162, 2.1.3.2. Undefined where a leaf at this index of a tree of `size` has another path. */
+export async function pathNodes(
+  { leaf, index, path }: Inclusion,
+  size: number,
+  hashing: NodeHashing,
+): Promise<PathNode[] | undefined> {
+  if (index >= size) return undefined;
+  const isLeft = sidesOf(index, size);
+  if (path.length !== isLeft.length) return undefined;
+  const nodes: PathNode[] = [];
+  let hash = leaf;
+  for (const [i, sibling] of path.entries()) {
+    const isSiblingLeft = isLeft[i]!;
+    hash = await (isSiblingLeft ? hashing(sibling, hash, i) : hashing(hash, sibling, i));
+    nodes.push({ hash, sibling, isSiblingLeft });
+  }
+  return nodes;
+}
+
+/** Whether the leaf is in the tree at its index. */
+export async function isIncluded(
+  inclusion: Inclusion,
+  { size, root }: TreeHead,
+  crypto: Crypto,
+  hashing: NodeHashing = (left, right) => nodeHash(left, right, crypto),
+): Promise<boolean> {
+  const nodes = await pathNodes(inclusion, size, hashing);
+  return nodes !== undefined && isSame(nodes.at(-1)?.hash ?? inclusion.leaf, root);
 }
 
 /** The tree of all leaves before one, from its path in a tree of `size`, which has to hold: the siblings on the left. */

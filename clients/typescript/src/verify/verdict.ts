@@ -30,6 +30,8 @@ export interface Verdict {
   reason: Reason;
   /** True for a span without any evidence, which is MALFORMED. */
   unsigned?: true;
+  /** The tenant that the evidence names; missing if it cannot be read. */
+  tenant?: string;
   /** The key that the evidence names, 32 lower-case hex digits. */
   keyId?: string;
   /** State of that key, where the key set has it. */

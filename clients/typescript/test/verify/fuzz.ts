@@ -77,7 +77,8 @@ function outcomeOf(verdicts: readonly Verdict[]): string {
   return verdicts.some(({ verified }) => verified) ? "verified" : "refused";
 }
 
-function saidIn({ verified, unsigned, message, ...said }: Verdict) {
+function saidIn({ verified, unsigned, message, tenant, ...said }: Verdict) {
+  if (verified && tenant === undefined) throw new Error("a verified span names no tenant");
   if (verified !== (said.reason === "OK")) throw new Error(`verified is ${verified} of a span that is ${said.reason}`);
   return said;
 }
