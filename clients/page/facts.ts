@@ -115,13 +115,20 @@ function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
 }
 
 function findingFacts({ findings }: LogResult, own: readonly Verdict[]): FindingFacts[] {
-  // Of a span that is there twice the first counts.
-  const timeOf = new Map(own.map((verdict) => [nameOf(verdict), verdict.signedAt] as const).reverse());
-  const neighbour = (span: string | undefined): Neighbour | undefined =>
-    span === undefined ? undefined : { span, signedAt: timeOf.get(span) };
-  return findings.map(({ what, leafIndex, count, span, after, before, message }) => {
-    return { what, entry: leafIndex, count, span, after: neighbour(after), before: neighbour(before), message };
-  });
+  const held = own.filter(({ verified, reason }) => verified || reason === "KEY_COMPROMISED");
+  // Of an entry that is there twice the first counts.
+  const timeOf = new Map(held.map(({ leafIndex, signedAt }) => [leafIndex, signedAt] as const).reverse());
+  const neighbour = (span: string | undefined, entry: number): Neighbour | undefined =>
+    span === undefined ? undefined : { span, signedAt: timeOf.get(entry) };
+  return findings.map(({ what, leafIndex: entry, count, span, after, before, message }) => ({
+    what,
+    entry,
+    count,
+    span,
+    after: neighbour(after, entry! - 1),
+    before: neighbour(before, entry! + count),
+    message,
+  }));
 }
 
 async function keyFacts(keys: KeySet, isAsked: boolean, verdicts: readonly Verdict[]): Promise<KeyFacts[]> {

@@ -97,6 +97,37 @@ describe("an export in JSON", () => {
   });
 });
 
+describe("an export in JSON lines", () => {
+  const line = (name: string) =>
+    `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"${"12".repeat(16)}","spanId":"${"34".repeat(8)}","name":"${name}"}]}]}]}`;
+
+  it.each([
+    ["one behind the other", `${line("a")}\n${line("b")}`, 2],
+    ["with the line ends of Windows, blank lines and a mark", `\ufeff\r\n${line("a")}\r\n \r\n${line("b")}\r\n`, 2],
+    ["as one document over several lines", line("a").replaceAll(",", ",\n"), 1],
+    ["as more documents than are judged at a time", `${line("a")}\n`.repeat(300), 300],
+    ["with a member twice in the first line", `${line('a","name":"a')}\n${line("b")}`, 2],
+  ])("is read %s", async (_, text, spans) => {
+    const bytes = utf8(text);
+    const told: number[][] = [];
+    const verdicts = await verifyExport(keys, bytes, "acme", { onProgress: (...now) => told.push(now) });
+    expect(verdicts).toHaveLength(spans);
+    expect(told).toEqual(told.toSorted(([a], [b]) => a! - b!));
+    expect(told.at(-1)).toEqual([bytes.length, bytes.length]);
+  });
+
+  it.each([
+    ["a line that is no JSON", utf8(`${line("a")}\n\n{`), "in line 3"],
+    ["a mark before another line than the first", utf8(`${line("a")}\n\ufeff${line("b")}`), "in line 2"],
+    ["a line that is no export", utf8(`${line("a")}\n[]`), "resourceSpans"],
+    ["a line that is not UTF-8", Buffer.concat([utf8(`${line("a")}\n"`), Uint8Array.of(0xff, 0x22)]), "UTF-8"],
+  ])("is refused with %s", async (_, bytes, told) => {
+    const refused = verifyExport(keys, bytes);
+    await expect(refused).rejects.toThrow(UnreadableExportError);
+    await expect(refused).rejects.toThrow(told);
+  });
+});
+
 /** Each with what every reader says of it: test/vectors/span/make_json.py. */
 describe("a text in JSON", async () => {
   const { jwks, cases }: { jwks: string; cases: { name: string; text: string; reasons: string[] | "unreadable" }[] } =
