@@ -1,0 +1,158 @@
+/** The page's verification, in Node, of the logs in test/vectors/log and the spans in test/vectors/span. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
+import { NoEd25519Error, type Question, type Verification, verifyFiles } from "../../clients/page/verification.ts";
+import type { Asked } from "../../src/verification-report/facts.ts";
+
+interface LogCase {
+  name: string;
+  jwks: string;
+  vkeys?: string[];
+  /** Base64. */
+  export: string;
+}
+
+const vector = (name: string) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), "utf8"));
+const logs: LogCase[] = vector("log/logs.json");
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+const nothingAsked: Asked = {
+  log: false,
+  tenant: undefined,
+  vkeys: [],
+  from: undefined,
+  to: undefined,
+  anyOrder: false,
+  keptBy: undefined,
+};
+
+function questionOf(name: string, asked: Partial<Asked> = {}): Question {
+  const { jwks, export: spans } = logs.find((each) => each.name === name)!;
+  return {
+    spans: { name: "spans.bin", bytes: new Uint8Array(Buffer.from(spans, "base64")) },
+    keys: { name: "jwks.json", bytes: utf8(jwks) },
+    checkpoints: [],
+    asked: { ...nothingAsked, ...asked },
+  };
+}
+
+function verified(question: Question): Promise<Verification> {
+  return verifyFiles(question, () => {});
+}
+
+describe("the verification of the page", () => {
+  it("names the files that it was given, by their hashes", async () => {
+    const question = questionOf("all of a log");
+    const { facts } = await verified(question);
+    expect(facts.exhibits).toEqual(
+      [question.spans, question.keys].map(({ name, bytes }, i) => ({
+        role: ["spans", "keys"][i],
+        name,
+        bytes: bytes.length,
+        sha256: createHash("sha256").update(bytes).digest("hex"),
+      })),
+    );
+  });
+
+  it("has a row for each span, with its own name and what is wrong", async () => {
+    const { facts, rows } = await verified(questionOf("a span changed"));
+    expect(rows.map(({ position }) => position)).toEqual(rows.map((_, i) => i + 1));
+    expect(rows.every(({ name }) => name !== undefined && name !== "")).toBe(true);
+    const bad = rows.filter(({ verdict }) => verdict !== "OK");
+    expect(bad).toMatchObject([{ verdict: "PROOF_INVALID", message: expect.stringContaining("altered") }]);
+    expect(facts.spans).toMatchObject({ total: rows.length, verified: rows.length - 1 });
+    expect(facts.spans.failures).toMatchObject([{ position: bad[0]!.position, span: bad[0]!.span }]);
+  });
+
+  it("tells a span without evidence from others that cannot be read", async () => {
+    const { facts } = await verified(questionOf("a span that lost its evidence"));
+    expect(facts.spans.failures).toMatchObject([{ reason: "UNSIGNED" }]);
+  });
+
+  it("says who vouches for each key", async () => {
+    const name = "all of a log, from its first key";
+    const { vkeys } = logs.find((each) => each.name === name)!;
+    const alone = await verified(questionOf(name, { log: true }));
+    expect(alone.facts.keys.map(({ vouchedBy }) => vouchedBy)).toEqual(alone.facts.keys.map(() => ({ by: "file" })));
+    const { facts } = await verified(questionOf(name, { log: true, vkeys: vkeys! }));
+    const [first, second] = facts.keys;
+    const [handover] = facts.handovers;
+    expect(handover).toEqual({
+      origin: "kms.example.com/acme",
+      entry: expect.any(Number),
+      fromKeyId: first!.keyId,
+      toKeyId: second!.keyId,
+    });
+    const { origin, entry } = handover!;
+    expect(facts.keys.map(({ vouchedBy }) => vouchedBy)).toEqual([
+      { by: "asker" },
+      { by: "handover", fromKeyId: first!.keyId, origin, entry },
+    ]);
+    expect(facts.keys.reduce((sum, { spans }) => sum + spans, 0)).toBe(facts.spans.verified);
+  });
+
+  it("explains the span at a position", async () => {
+    const { rows, explain } = await verified(questionOf("a span changed"));
+    for (const { position, verdict } of rows) {
+      const { steps } = await explain(position);
+      expect(steps.at(-1)!.holds).toBe(verdict === "OK");
+    }
+  });
+
+  it("finds the span that it explains in a file of JSON lines", async () => {
+    const { publicKey, keyId } = vector("span/accepted.json");
+    const x = Buffer.from(publicKey, "hex").toString("base64url");
+    const keys = JSON.stringify({ keys: [{ kty: "OKP", crv: "Ed25519", kid: keyId, state: "ACTIVE", x }] });
+    const text = JSON.stringify(JSON.parse(Object.values<string>(vector("span/exported.json").json)[0]!));
+    const question = {
+      spans: { name: "spans.jsonl", bytes: utf8(`${text}\n\n${text.replace(/"?200"?/, "201")}\n`) },
+      keys: { name: "jwks.json", bytes: utf8(`\ufeff${keys}`) },
+      checkpoints: [],
+      asked: nothingAsked,
+    };
+    const { rows, explain } = await verified(question);
+    expect(rows.map(({ verdict }) => verdict)).toContain("SIGNATURE_MISMATCH");
+    for (const { position, verdict } of rows) {
+      const { steps } = await explain(position);
+      expect(steps.at(-1)!.holds).toBe(verdict === "OK");
+    }
+  });
+});
+
+describe("what the page cannot verify", () => {
+  it.each<[string, Partial<Question>, string]>([
+    ["keys that are not UTF-8", { keys: { name: "a", bytes: Uint8Array.of(0x22, 0xff) } }, "not UTF-8"],
+    ["keys that are none", { keys: { name: "a", bytes: utf8("[]") } }, "JWKS"],
+    ["spans that are none", { spans: { name: "a", bytes: utf8("[]") } }, "resourceSpans"],
+    ["a vkey that is none", { asked: { ...nothingAsked, vkeys: ["a"] } }, "NAME+ID+KEY"],
+    ["bounds that are none", { asked: { ...nothingAsked, log: true, from: 2, to: 2 } }, "below"],
+    [
+      "a checkpoint that is none",
+      { checkpoints: [{ name: "march.txt", bytes: utf8("a") }], asked: { ...nothingAsked, log: true } },
+      "march.txt holds no checkpoint",
+    ],
+    ["a checkpoint without a log", { checkpoints: [{ name: "march.txt", bytes: utf8("a") }] }, "completeness"],
+  ])("is told of %s", async (_, change, told) => {
+    await expect(verified({ ...questionOf("all of a log"), ...change })).rejects.toThrow(told);
+  });
+
+  it("is told of a verifier key that the set does not have", async () => {
+    const [vkey] = logs.find(({ vkeys }) => vkeys !== undefined)!.vkeys!;
+    const question = questionOf("all of a log", { vkeys: [vkey!] });
+    const others = { name: "jwks.json", bytes: utf8('{"keys":[]}') };
+    await expect(verified({ ...question, keys: others })).rejects.toThrow(`has no key ${vkey}`);
+  });
+
+  it("is told of a browser without Ed25519, before it reads anything", async () => {
+    const none = { digest: crypto.subtle.digest.bind(crypto.subtle), importKey: () => Promise.reject(new Error()) };
+    vi.stubGlobal("crypto", { subtle: none });
+    try {
+      const refused = verified({ ...questionOf("all of a log"), keys: { name: "a", bytes: utf8("[]") } });
+      await expect(refused).rejects.toThrow(NoEd25519Error);
+      await expect(refused).rejects.toThrow("fluo-kms verify");
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
