@@ -26,7 +26,7 @@ export interface JudgeOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** So many are judged at a time: Node does each hash and each signature in another thread, of which a span alone keeps one busy. */
+/** Judged at a time. Node hashes and verifies in other threads: a hash takes 42 µs if it is awaited alone, and 5 µs among others. */
 const spansAtOnce = 128;
 
 /** Throws UnreadableExportError for bytes that are no export. What was read of a span is not kept. */

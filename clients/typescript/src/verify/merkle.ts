@@ -40,7 +40,10 @@ export interface PathNode {
 /** Hashes a node over two of a level. */
 export type NodeHashing = (left: Uint8Array, right: Uint8Array, level: number) => Promise<Uint8Array>;
 
-/** Remembers the last node of each level. Of the spans of a log in order, each has all but two nodes in common with the one before, on average. */
+/**
+ * Remembers the last node of each level. Neighbours in a log share all but two nodes of their paths, on average: 100,000 spans in order, with 17
+ * nodes above each, take 307,000 hashes in place of 1,900,000, those of spans and entries counted.
+ */
 export function rememberNodes(crypto: Crypto): NodeHashing {
   const last: { left: Uint8Array; right: Uint8Array; hash: Promise<Uint8Array> }[] = [];
   return (left, right, level) => {
