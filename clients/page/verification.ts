@@ -69,7 +69,7 @@ export async function verifyFiles(
   if (!log && checkpoints.length > 0) throw new LogError("checkpoints are for a log: ask for completeness, too");
   const keySet = await trusted(await parseKeySet(keysText(keys.bytes)), vkeys);
   const judged = await judgeExport(keySet, spans.bytes, { tenant, onProgress });
-  const texts = checkpoints.map(({ name, bytes }) => ({ name, text: new TextDecoder().decode(bytes) }));
+  const texts = checkpoints.map(({ name, bytes }) => ({ name, text: checkpointText(bytes) }));
   const { logs } = log ? await reportOf(judged, keySet, { from, to, anyOrder, checkpoints: texts }) : { logs: [] };
   return {
     facts: await factsOf({ spans, keys, checkpoints, asked }, keySet, judged, logs),
@@ -105,6 +105,11 @@ function keysText(bytes: Uint8Array): string {
   } catch {
     throw new KeySetError("the keys file is not UTF-8; save what jwks.json answers");
   }
+}
+
+/** Keeps its byte order mark, too: of two of them one is of what was signed. */
+function checkpointText(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 async function trusted(keys: KeySet, vkeys: readonly string[]): Promise<KeySet> {
