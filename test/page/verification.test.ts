@@ -3,14 +3,18 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { NoEd25519Error, type Question, type Verification, verifyFiles } from "../../clients/page/verification.ts";
-import type { Asked } from "../../src/verification-report/facts.ts";
+import type { Asked, FindingFacts, LogFacts } from "../../src/verification-report/facts.ts";
 
 interface LogCase {
   name: string;
   jwks: string;
   vkeys?: string[];
+  tenant?: string;
   /** Base64. */
   export: string;
+  log: { checkpoints?: string[]; from?: number; to?: number; anyOrder?: boolean };
+  /** The JSON of `verify --log`, without messages. */
+  want: { logs: object[] } | string;
 }
 
 const vector = (name: string) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), "utf8"));
@@ -119,6 +123,44 @@ describe("the verification of the page", () => {
     }
   });
 });
+
+describe("the facts of a log", () => {
+  it.each(logs)("are what every verifier finds: $name", async ({ name, log, vkeys, tenant, want }) => {
+    const { checkpoints: texts = [], ...range } = log;
+    const asked = { ...range, log: true, tenant, vkeys: vkeys ?? [] };
+    const checkpoints = texts.map((text, i) => ({ name: `checkpoint-${i}`, bytes: utf8(text) }));
+    const verification = verified({ ...questionOf(name, asked), checkpoints });
+    if (typeof want === "string") return void (await expect(verification).rejects.toThrow());
+    const { facts } = await verification;
+    expect(facts.exhibits.slice(2)).toMatchObject(
+      checkpoints.map((each) => ({ role: "checkpoints", name: each.name })),
+    );
+    expect(facts.logs.map(asJson)).toEqual(want.logs);
+  });
+
+  it("have the times of the spans on both sides of a gap, and of those that a checkpoint covers", async () => {
+    const { facts, rows } = await verified(questionOf("a span removed", { log: true }));
+    const [{ period, findings }] = facts.logs as [LogFacts];
+    const [{ entry, after, before }] = findings as [FindingFacts];
+    const signedAt = (index: number) => rows.find((row) => row.entry === index)?.signedAt;
+    expect([after?.signedAt, before?.signedAt]).toEqual([signedAt(entry! - 1), signedAt(entry! + 1)]);
+    const times = rows.map((row) => row.signedAt!).sort();
+    expect(period).toEqual({ first: times[0], last: times.at(-1) });
+  });
+});
+
+function asJson({ origin, from, to, spans, handovers, announced, endedAt, follows, ...log }: LogFacts): object {
+  return {
+    origin,
+    ...(endedAt !== undefined && { ended_at: endedAt }),
+    ...(follows && { follows: follows.origin }),
+    ...{ from, to, spans, handovers, announced },
+    checkpoints: log.checkpoints.map(({ name, size, agrees = null }) => ({ file: name, size, agrees })),
+    findings: log.findings.map(({ what, entry = null, count, span = null }) => {
+      return { what, leaf_index: entry, count, span };
+    }),
+  };
+}
 
 describe("what the page cannot verify", () => {
   it.each<[string, Partial<Question>, string]>([
