@@ -71,10 +71,11 @@ export async function verifyFiles(
   const judged = await judgeExport(keySet, spans.bytes, { tenant, onProgress });
   const texts = checkpoints.map(({ name, bytes }) => ({ name, text: checkpointText(bytes) }));
   const { logs } = log ? await reportOf(judged, keySet, { from, to, anyOrder, checkpoints: texts }) : { logs: [] };
+  const origins = judged.map(({ origin }) => origin);
   return {
     facts: await factsOf({ spans, keys, checkpoints, asked }, keySet, judged, logs),
     rows: judged.map(rowOf),
-    explain: async (position) => explainSpan(readSpanAt(spans.bytes, judged[position - 1]!.origin), keySet, tenant),
+    explain: async (position) => explainSpan(readSpanAt(spans.bytes, origins[position - 1]!), keySet, tenant),
   };
 }
 
