@@ -46,9 +46,8 @@ export function reportHtml(facts: Facts, { madeBy, date, command }: ReportOrigin
     ),
     section("What this does not show", list(notShown(facts), "columns")),
     section(
-      "To repeat it",
+      "To repeat it: by this version, the same files and date give the same bytes",
       raw(`<p class="command"><code>${text(command, 4000)}</code></p>`),
-      paragraph("The same files and the same date give the same report, byte for byte, by the same version."),
     ),
   ];
   return `<!doctype html>
@@ -137,7 +136,7 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
   const others = keys.length - shown.length;
   const rows = shown.map((key) => [
     raw(
-      `<td><code>${text(key.keyId)}</code><br>SHA-256 <code class="hash">${text(key.fingerprint)}</code><br>` +
+      `<td><code>${text(key.keyId)}</code><br><code class="hash">${text(key.fingerprint)}</code><br>` +
         `vouched for by ${text(voucherText(key))}</td>`,
     ),
     shortCell(key.state),
@@ -154,7 +153,10 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
       ? [`${counted(keysPassedOver, "key")} of a kind that is unknown here was passed over.`]
       : []),
   ];
-  const listed = shown.length === 0 ? [] : [table(["key", "state", "in use", "verifies"], rows, { numbers: [3] })];
+  const listed =
+    shown.length === 0
+      ? []
+      : [table(["key, SHA-256 of its public key, voucher", "state", "in use", "verifies"], rows, { numbers: [3] })];
   return joined(...listed, ...rest.map(paragraph));
 }
 

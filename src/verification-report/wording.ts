@@ -83,9 +83,9 @@ export function placeText({ entry, count }: FindingFacts): string {
 export function voucherText({ vouchedBy }: KeyFacts): string {
   switch (vouchedBy.by) {
     case "asker":
-      return "the person who asked for this report, by a verifier key";
+      return "a verifier key that the person who asked trusts";
     case "handover":
-      return `key ${vouchedBy.fromKeyId}, by the handover in entry ${vouchedBy.entry} of ${vouchedBy.origin}`;
+      return `key ${vouchedBy.fromKeyId}, handover in entry ${vouchedBy.entry}`;
     case "file":
       return "the keys file alone";
   }
@@ -110,9 +110,9 @@ export function completenessText(log: LogFacts, { keptBy }: Asked): string {
     return `${range}${upTo}. No kept checkpoint says so: whoever holds the key could have cut the log off, or written it anew.`;
   }
   const covers = kept.covers === undefined ? "" : `, signed up to ${timeText(kept.covers)},`;
-  const by = keptBy === undefined ? "who kept it was not said" : `kept by ${keptBy}`;
+  const by = keptBy === undefined ? "Who kept it was not said." : `It was kept by: ${keptBy}.`;
   const rest = kept.size < log.to ? ` No kept checkpoint covers the ${entries(log.to - kept.size)} after that.` : "";
-  return `${range}. The first ${entries(kept.size)}${covers} are those of the checkpoint in ${kept.name} (${by}).${rest}`;
+  return `${range}. The first ${entries(kept.size)}${covers} are those of the checkpoint in ${kept.name}. ${by}${rest}`;
 }
 
 function latestAgreeing({ checkpoints }: LogFacts): CheckpointFacts | undefined {

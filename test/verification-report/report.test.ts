@@ -185,10 +185,10 @@ describe("sentences", () => {
 
   it("say up to when a log is complete, by which checkpoint, and who kept it", () => {
     expect(completenessText(log, asked)).toBe(
-      "Complete: entries 0 to 999. The first 1,000 entries, signed up to 2026-12-31 00:00:00.000 UTC, are those of the checkpoint in kept (kept by Ann Auditor).",
+      "Complete: entries 0 to 999. The first 1,000 entries, signed up to 2026-12-31 00:00:00.000 UTC, are those of the checkpoint in kept. It was kept by: Ann Auditor.",
     );
     expect(completenessText({ ...log, to: 1001 }, { ...asked, keptBy: undefined })).toContain(
-      "(who kept it was not said). No kept checkpoint covers the 1 entry after that.",
+      "Who kept it was not said. No kept checkpoint covers the 1 entry after that.",
     );
     expect(completenessText({ ...log, checkpoints: [] }, asked)).toContain("No kept checkpoint says so");
   });
