@@ -1,17 +1,17 @@
 /** The conclusions that a report draws from the facts: the verdict, the checks performed, and what they do not show. */
 import type { Asked, Facts, FailureReason, FindingFacts, LogFacts } from "./facts.ts";
-import { counted, digits, entries, rangeText } from "./wording.ts";
+import { counted, coveredBy, digits, entries, rangeText } from "./wording.ts";
 
 /**
  * VERIFIED: nothing is wrong, by keys that the person who asks trusts from elsewhere and, for a log, up to the end of a kept checkpoint.
- * CONSISTENT: nothing is wrong, but one of these is absent. VERIFIED_WITH_GAPS: entries are missing, and nothing else is wrong.
+ * CONSISTENT: nothing is wrong, but one of these is absent. WITH_GAPS: entries are missing, and nothing else is wrong.
  */
-export type Conclusion = "VERIFIED" | "VERIFIED_WITH_GAPS" | "CONSISTENT" | "FAILED";
+export type Conclusion = "VERIFIED" | "VERIFIED_WITH_GAPS" | "CONSISTENT" | "CONSISTENT_WITH_GAPS" | "FAILED";
 
 export interface Check {
   /** What was checked, as a sentence. */
   check: string;
-  result: "passed" | "failed" | "not performed";
+  result: "passed" | "gaps" | "failed" | "not performed";
   detail: string;
 }
 
@@ -20,8 +20,8 @@ export function conclusionOf(facts: Facts): Conclusion {
   const findings = logs.flatMap((log) => log.findings);
   const isEmpty = asked.log ? logs.length === 0 || logs.some((log) => log.spans === 0) : spans.total === 0;
   if (isEmpty || failedSpans(facts) > 0 || findings.some(({ what }) => what !== "missing")) return "FAILED";
-  if (findings.length > 0) return "VERIFIED_WITH_GAPS";
-  return asked.vkeys.length > 0 && (!asked.log || logs.every(reachesKeptCheckpoint)) ? "VERIFIED" : "CONSISTENT";
+  const conclusion = weaknesses(facts).length === 0 ? "VERIFIED" : "CONSISTENT";
+  return findings.length > 0 ? `${conclusion}_WITH_GAPS` : conclusion;
 }
 
 /** Spans that do not verify. In a log, one that a compromised key signed verifies where another key's checkpoint proves its entry. */
@@ -43,33 +43,56 @@ export function provenByOthers({ spans, logs, asked }: Pick<Facts, "spans" | "lo
 /** The conclusion in a sentence or two. */
 export function conclusionText(facts: Facts): string {
   const { asked, spans, logs } = facts;
-  const missing = logs.flatMap(({ findings }) => findings.filter(({ what }) => what === "missing"));
-  const all = spans.total === 1 ? "The span verifies" : `All ${digits(spans.total)} spans verify`;
-  switch (conclusionOf(facts)) {
-    case "VERIFIED":
-      return asked.log
-        ? `${all}, by keys that a verifier key from elsewhere leads to. None is missing of ${rangesText(logs)}, all of which a kept checkpoint covers.`
-        : `${all}, by keys that a verifier key from elsewhere leads to. Whether others are missing was not asked.`;
-    case "CONSISTENT":
-      return `${all}${asked.log ? `, and none is missing of ${rangesText(logs)}` : ""}. But ${restsOn(facts)}`;
-    case "VERIFIED_WITH_GAPS": {
-      const count = missing.reduce((sum, each) => sum + each.count, 0);
-      const gaps = `${all}, but ${entries(count)} of the log ${count === 1 ? "is" : "are"} missing, in ${counted(missing.length, "gap")}.`;
-      return unvouched(facts).length === 0 ? gaps : `${gaps} And ${restsOn(facts)}`;
-    }
-    case "FAILED":
-      return failureText(facts);
-  }
+  if (conclusionOf(facts) === "FAILED") return failureText(facts);
+  const all = spans.total === 1 ? "The span verifies" : `All ${digits(spans.total)} spans in the file verify`;
+  if (!asked.log) return `${all}. Whether others are missing was not asked. ${restsOn(facts)}`;
+  const gaps = logs.flatMap(({ findings }) => findings);
+  const count = missingIn(gaps);
+  const complete =
+    count === 0
+      ? `and none is missing of ${rangesText(logs)}`
+      : `but for ${entries(count)} of ${rangesText(logs)} the file has no span, in ${counted(gaps.length, "gap")}`;
+  return `${all}, ${complete}. ${restsOn(facts)}`;
 }
 
+/** On what the conclusion rests beside the files themselves. */
 function restsOn(facts: Facts): string {
-  return `this rests on the word of whoever supplied the files: ${unvouched(facts).join("; ")}.`;
+  const weak = weaknesses(facts);
+  if (weak.length > 0) return `This rests on the word of whoever supplied the files for ${weak.join(", and for ")}.`;
+  return facts.asked.log
+    ? "The keys follow from a verifier key from elsewhere, and a kept checkpoint covers every entry."
+    : "The keys follow from a verifier key from elsewhere.";
 }
 
-function unvouched({ asked, logs }: Facts): string[] {
+/** For which facts there is only the word of whoever supplied the files. */
+function weaknesses({ asked, logs }: Facts): string[] {
   return [
-    ...(asked.vkeys.length === 0 ? ["no verifier key from elsewhere says whose the keys are"] : []),
-    ...(asked.log && !logs.every(reachesKeptCheckpoint) ? ["no checkpoint kept elsewhere covers the last entry"] : []),
+    ...(asked.vkeys.length === 0 ? ["whose the keys are"] : []),
+    ...(asked.log ? logs.filter((log) => coveredBy(log) < log.to) : []).map(
+      (log) =>
+        `the completeness of ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${log.origin}`,
+    ),
+  ];
+}
+
+/** What would make the conclusion stronger, each as something to ask for. */
+export function nextSteps(facts: Facts): string[] {
+  const { asked, keys, logs } = facts;
+  if (conclusionOf(facts) === "FAILED") return [];
+  const first = keys.find(({ spans }) => spans > 0);
+  return [
+    ...logs.flatMap(({ origin, findings }) =>
+      findings.map(
+        ({ entry = 0, count }) => `The spans of ${rangeText({ from: entry, to: entry + count })} of ${origin}.`,
+      ),
+    ),
+    ...(asked.vkeys.length === 0 && first !== undefined
+      ? [`The verifier key of ${first.keyId}, by another way than these files.`]
+      : []),
+    ...(asked.log ? logs.filter((log) => coveredBy(log) < log.to) : []).map(
+      ({ origin, to }) =>
+        `A checkpoint of ${entries(to)} or more of ${origin}, from somebody independent who has kept it.`,
+    ),
   ];
 }
 
@@ -99,9 +122,8 @@ function rangesText(logs: readonly LogFacts[]): string {
   return logs.map((log) => `${rangeText(log)} of ${log.origin}`).join(" and ");
 }
 
-/** Whether a kept checkpoint covers all entries that were checked, so that none was cut off or written anew since it was kept. */
-function reachesKeptCheckpoint({ to, checkpoints }: LogFacts): boolean {
-  return checkpoints.some(({ agrees, size }) => agrees === true && size >= to);
+function missingIn(findings: readonly FindingFacts[]): number {
+  return findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
 }
 
 export function checksOf(facts: Facts): Check[] {
@@ -123,9 +145,9 @@ export function checksOf(facts: Facts): Check[] {
       "Each span is as it was signed: its signature or log proof holds.",
       failed("SIGNATURE_MISMATCH", "SPAN_MISMATCH", "PROOF_INVALID"),
     ),
-    ofSpans("Each signature is by one of the tenant's keys.", failed("UNKNOWN_KEY")),
+    ofSpans("Each span was signed by one of the keys in the keys file.", failed("UNKNOWN_KEY")),
     ofSpans(
-      "Each key was in use when it signed, and is not marked as compromised.",
+      "Each key was in use, give or take a minute of clocks, and is not marked as compromised.",
       failed("KEY_STATE", "KEY_COMPROMISED") - provenByOthers(facts),
     ),
     ...logChecks(asked, logs),
@@ -151,14 +173,18 @@ function logChecks({ log, anyOrder }: Asked, logs: readonly LogFacts[]): Check[]
     const found = findings.filter((each) => each.what === what).reduce((sum, { count }) => sum + count, 0);
     return found === 0
       ? { check, result: logs.length === 0 ? "not performed" : "passed", detail: entries(checked) }
-      : { check, result: "failed", detail: `${digits(found)} of ${entries(checked)}` };
+      : {
+          check,
+          result: what === "missing" ? "gaps" : "failed",
+          detail: `${digits(found)} of ${entries(checked)} ${what}`,
+        };
   };
   const order = ofLog("The spans are in the order of the log.", "reordered");
   return [
     ofLog("No entry of the log is missing.", "missing"),
     ofLog("No entry is there twice.", "repeated"),
     log && anyOrder ? { ...order, result: "not performed", detail: "the file is in no order" } : order,
-    ofLog("The history of the log was not rewritten.", "rewritten"),
+    ofLog("The entries, their proofs and the checkpoints fit one history of the log.", "rewritten"),
     checkpointCheck(log, logs),
   ];
 }
@@ -175,30 +201,28 @@ function checkpointCheck(log: boolean, logs: readonly LogFacts[]): Check {
     : { check, result: "not performed", detail: `${detail}; the spans do not reach the others` };
 }
 
-/** What no check here shows, as sentences. */
+/** What no check here shows. */
 export function notShown({ asked, logs }: Facts): string[] {
   const kept = logs.some(({ checkpoints }) => checkpoints.length > 0);
   return [
-    "That what a span says is true. A signature shows that a record was not changed after it was signed, not that it was right.",
-    "Spans that were never sent to the service, that were sampled away before it, or that it refused.",
+    "Whether what a span says is true. It was not changed after it was signed; it may have been wrong then.",
+    "Spans that were never sent to the service, were left out to save volume (sampled away), or were refused by it.",
     ...(asked.log
       ? logs.map(({ origin, to }) => `What came after entry ${to - 1} of ${origin}.`)
       : ["Whether spans are missing: each was checked for itself, not the log as a whole."]),
     ...logs.filter(({ from }) => from > 0).map(({ origin, from }) => `The entries before ${from} of ${origin}.`),
     ...(asked.log && !kept
-      ? [
-          "That the log was not cut off, or written anew by whoever holds the key: no checkpoint kept elsewhere was given.",
-        ]
+      ? ["Whether the log was cut off, or written anew by whoever holds the key: no kept checkpoint was given."]
       : []),
     ...(kept
       ? [
-          "More about a checkpoint than who kept it: one that comes from the audited party now does not bind that party. It binds where somebody else kept it.",
+          "Who kept a checkpoint, and since when. It binds the audited party only if somebody independent of that party has held it since.",
         ]
       : []),
     ...(asked.vkeys.length === 0
       ? ["Whose the keys are: they are taken from the keys file, and nobody else vouched for them."]
       : []),
-    "That states and dates of keys are right: nobody signs the keys file, and they are as whoever supplied it says.",
-    "That a key was in nobody else's hands before it was marked as compromised, and that clocks were right: times are those of the service that signed.",
+    "Whether states and dates of keys are right: nobody signs the keys file.",
+    "Whether somebody else used a key, and whether clocks were right: times are those of the service that signed.",
   ];
 }

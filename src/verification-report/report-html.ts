@@ -1,6 +1,6 @@
 /** The report of a verification as a page of HTML: no script, no request, printed on A4. The same facts and origin make the same bytes. */
 import { escaped, steering } from "../encoding/steering.ts";
-import { checksOf, conclusionOf, conclusionText, notShown, provenByOthers } from "./conclusion.ts";
+import { checksOf, conclusionOf, conclusionText, nextSteps, notShown, provenByOthers } from "./conclusion.ts";
 import type { Asked, Facts, FindingFacts, KeyFacts, SpanFailure } from "./facts.ts";
 import { reportStyle } from "./report-style.ts";
 import {
@@ -33,20 +33,21 @@ type Html = { html: string };
 
 export function reportHtml(facts: Facts, { madeBy, date, command }: ReportOrigin): string {
   const conclusion = conclusionOf(facts);
+  const steps = nextSteps(facts).slice(0, mostRows);
   const sections = [
     section("What was verified", subjectTable(facts)),
-    ...facts.logs.map((log) => section(`Complete up to: ${log.origin}`, paragraph(completenessText(log, facts.asked)))),
+    ...facts.logs.map((log) =>
+      section(`How far completeness is shown: ${log.origin}`, paragraph(completenessText(log, facts.asked))),
+    ),
     section("Exhibits", exhibitTable(facts)),
     section("Keys", keyTable(facts)),
     section("Checks performed", checkTable(facts)),
     ...findingSections(facts),
-    section(
-      "Compromised, disabled, handed over",
-      listOr(eventTexts(facts), "Nothing of this kind is in the keys file."),
-    ),
+    section("Compromised, disabled, handed over", list(eventTexts(facts))),
     section("What this does not show", list(notShown(facts), "columns")),
+    ...(steps.length === 0 ? [] : [section("To make the conclusion stronger, ask for", list(steps))]),
     section(
-      "To repeat it: by this version, the same files and date give the same bytes",
+      `To repeat it, by ${madeBy}: the same files, question and date give the same report`,
       raw(`<p class="command"><code>${text(command, 4000)}</code></p>`),
     ),
   ];
@@ -62,7 +63,7 @@ export function reportHtml(facts: Facts, { madeBy, date, command }: ReportOrigin
 <body>
 <header>
 <h1>Verification report</h1>
-<p>${text(date)}, made by ${text(madeBy)}</p>
+<p>Dated ${text(date)}, made by ${text(madeBy)}</p>
 </header>
 <main>
 <p class="conclusion ${conclusion}"><strong>${conclusion.replaceAll("_", " ")}</strong> ${text(conclusionText(facts), 4000)}</p>
@@ -77,24 +78,24 @@ function subjectTable(facts: Facts): Html {
   const { spans, logs, asked } = facts;
   const { tenants, period } = spans;
   const issuers = [...new Set(logs.map(({ origin }) => issuerOf(origin)))];
-  const byOthers = provenByOthers(facts);
   return describing([
     ["Tenant", tenants.map(({ tenant, spans: own }) => `${tenant} (${counted(own, "span")})`).join(", ") || "none"],
     ...(asked.log ? [["Issuer", issuers.join(", ") || "none"] as const] : []),
-    ["Period", period ? `${timeText(period.first)} to ${timeText(period.last)}, by the times of signing` : "none"],
-    [
-      "Spans",
-      [
-        `${digits(spans.total)} in the file, ${digits(spans.verified)} verify`,
-        ...(byOthers > 0 ? [`${digits(byOthers)} of a compromised key are proven by another checkpoint`] : []),
-        ...(spans.signedApart > 0
-          ? [`${digits(spans.signedApart)} of these have a signature of their own, in no log`]
-          : []),
-      ].join("; "),
-    ],
+    ["Signed", period ? `from ${timeText(period.first)} to ${timeText(period.last)}` : "none"],
+    ["Spans", spansText(facts)],
     ...logs.map((log) => ["Log", `${log.origin}, ${rangeText(log)}: ${contentText(log)}`] as const),
     ["Question", questionText(asked)],
   ]);
+}
+
+function spansText(facts: Facts): string {
+  const { total, verified, signedApart } = facts.spans;
+  const byOthers = provenByOthers(facts);
+  return [
+    `${digits(total)} in the file, ${digits(verified)} verify`,
+    ...(byOthers > 0 ? [`${digits(byOthers)} of a compromised key are proven by another checkpoint`] : []),
+    `${digits(verified - signedApart)} of these have a place in a log, ${digits(signedApart)} a signature of their own`,
+  ].join("; ");
 }
 
 /** `kms.example.com` of `kms.example.com/acme` and of `kms.example.com/acme/1796127354`. */
@@ -156,7 +157,11 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
   const listed =
     shown.length === 0
       ? []
-      : [table(["key, SHA-256 of its public key, voucher", "state", "in use", "verifies"], rows, { numbers: [3] })];
+      : [
+          table(["key, SHA-256 of its public key, voucher", "state", "signatures accepted", "signed"], rows, {
+            numbers: [3],
+          }),
+        ];
   return joined(...listed, ...rest.map(paragraph));
 }
 
@@ -192,7 +197,10 @@ function findingTable(findings: readonly FindingFacts[]): Html {
       shortCell(placeText(finding)),
       cell(finding.span === undefined ? findingText(finding) : `${finding.span}: ${findingText(finding)}`),
     ]);
-  return joined(table(["finding", "place", "in detail"], rows), ...more(findings.length));
+  return joined(
+    table(["finding", "place", "in detail; a span is named by its trace id and span id"], rows),
+    ...more(findings.length),
+  );
 }
 
 function failureTable(failures: readonly SpanFailure[]): Html {
@@ -233,10 +241,6 @@ function table(
   return raw(
     `<table class="wide"><thead><tr>${ths.join("")}</tr></thead><tbody>\n${lines.join("\n")}\n</tbody></table>`,
   );
-}
-
-function listOr(items: readonly string[], none: string): Html {
-  return items.length === 0 ? paragraph(none) : list(items);
 }
 
 function list(items: readonly string[], kind = ""): Html {

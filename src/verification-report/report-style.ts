@@ -13,7 +13,7 @@ h2 { margin: 1.9mm 0 0.5mm; padding-top: 0.5mm; border-top: 0.3mm solid #1a1a1a;
 .conclusion strong { display: block; font-size: 11.5pt; letter-spacing: 0.02em; }
 .VERIFIED { border-color: #1c6b38; }
 .CONSISTENT { border-color: #1d4f91; }
-.VERIFIED_WITH_GAPS { border-color: #8a5a00; }
+.VERIFIED_WITH_GAPS, .CONSISTENT_WITH_GAPS { border-color: #8a5a00; }
 .FAILED { border-color: #a3161a; }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: 0.35mm 2.4mm 0.35mm 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }

@@ -35,12 +35,14 @@ export function rangeText({ from, to }: Pick<LogFacts, "from" | "to">): string {
   return to - from === 1 ? `entry ${from}` : `entries ${from} to ${to - 1}`;
 }
 
-/** The parts of a log that were found: `40 spans, 1 handover`. */
-export function contentText({ spans, handovers, announced }: LogFacts): string {
+/** What the checked entries are: `40 spans, 1 handover, 2 missing`. */
+export function contentText({ spans, handovers, announced, findings }: LogFacts): string {
+  const missing = findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
   return [
     counted(spans, "span"),
     ...(handovers > 0 ? [counted(handovers, "handover")] : []),
     ...(announced > 0 ? [`${counted(announced, "handover")} announced and not used`] : []),
+    ...(missing > 0 ? [`${digits(missing)} missing`] : []),
   ].join(", ");
 }
 
@@ -97,35 +99,42 @@ export function validityTexts({ validFrom, validUntil }: KeyFacts): [string, str
   return [from, validUntil === undefined ? "without an end so far" : `to ${timeText(validUntil)}`];
 }
 
-/** Up to where a log is complete, and on whose word. */
+/** How far a log is complete, and on whose word. */
 export function completenessText(log: LogFacts, { keptBy }: Asked): string {
+  const checked = `Checked: ${rangeText(log)}; ${missingText(log.findings)}.`;
   const kept = latestAgreeing(log);
-  const missing = log.findings.some(({ what }) => what === "missing");
-  const range =
-    log.from === log.to
-      ? "No entries were checked"
-      : `${missing ? "With the gaps below" : "Complete"}: ${rangeText(log)}`;
-  if (kept === undefined) {
-    const upTo = log.period === undefined ? "" : `, signed up to ${timeText(log.period.last)}`;
-    return `${range}${upTo}. No kept checkpoint says so: whoever holds the key could have cut the log off, or written it anew.`;
-  }
-  const covers = kept.covers === undefined ? "" : `, signed up to ${timeText(kept.covers)},`;
-  const by = keptBy === undefined ? "Who kept it was not said." : `It was kept by: ${keptBy}.`;
-  const rest = kept.size < log.to ? ` No kept checkpoint covers the ${entries(log.to - kept.size)} after that.` : "";
-  return `${range}. The first ${entries(kept.size)}${covers} are those of the checkpoint in ${kept.name}. ${by}${rest}`;
+  if (kept === undefined)
+    return `${checked} No kept checkpoint covers them: whoever holds the key could have cut the log off, or written it anew.`;
+  const covered = { from: log.from, to: Math.min(kept.size, log.to) };
+  const time = kept.covers === undefined ? "" : `, the latest signed at ${timeText(kept.covers)}`;
+  const inside = log.findings.filter(({ what, entry }) => what === "missing" && entry! < covered.to);
+  const were = inside.length === 0 ? "" : " The missing ones among these were in the log when the checkpoint was made.";
+  const by = keptBy === undefined ? "Who kept it was not said." : `Kept, as whoever asked says, by: ${keptBy}.`;
+  const rest = kept.size < log.to ? ` No kept checkpoint covers ${rangeText({ from: kept.size, to: log.to })}.` : "";
+  return `${checked} The checkpoint in ${kept.name} covers ${rangeText(covered)}${time}. ${by}${were}${rest}`;
+}
+
+function missingText(findings: readonly FindingFacts[]): string {
+  const missing = findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
+  return missing === 0 ? "none is missing" : `${digits(missing)} missing, as listed below`;
+}
+
+/** The number of entries that agreeing kept checkpoints cover; 0 without any. */
+export function coveredBy(log: LogFacts): number {
+  return latestAgreeing(log)?.size ?? 0;
 }
 
 function latestAgreeing({ checkpoints }: LogFacts): CheckpointFacts | undefined {
-  const agreeing = checkpoints.filter(({ agrees }) => agrees === true);
-  return agreeing.reduce<CheckpointFacts | undefined>(
-    (best, each) => (best && best.size >= each.size ? best : each),
-    undefined,
-  );
+  return checkpoints.filter(({ agrees }) => agrees === true).toSorted((a, b) => b.size - a.size)[0];
 }
+
+const markedStates: ReadonlySet<KeyFacts["state"]> = new Set(["COMPROMISED", "DISABLED"]);
 
 /** What happened to keys and logs in their lives, one sentence each. */
 export function eventTexts({ keys, handovers, logs }: Facts): string[] {
+  const marked = keys.filter(({ state, compromisedAt }) => compromisedAt !== undefined || markedStates.has(state));
   return [
+    ...(marked.length === 0 ? ["No key in the keys file is marked as compromised or disabled."] : []),
     ...keys
       .filter(({ state, compromisedAt }) => state === "COMPROMISED" || compromisedAt !== undefined)
       .map(({ keyId, compromisedAt }) => {

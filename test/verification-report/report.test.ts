@@ -1,7 +1,13 @@
 /** Conclusions that a report draws from facts, and its HTML. */
 import { describe, expect, it } from "vitest";
 import { closingLines } from "../../src/verification-report/closing-lines.ts";
-import { checksOf, conclusionOf, conclusionText, notShown } from "../../src/verification-report/conclusion.ts";
+import {
+  checksOf,
+  conclusionOf,
+  conclusionText,
+  nextSteps,
+  notShown,
+} from "../../src/verification-report/conclusion.ts";
 import type { Asked, Facts, FindingFacts, LogFacts, SpanFailure } from "../../src/verification-report/facts.ts";
 import { reportHtml } from "../../src/verification-report/report-html.ts";
 import { completenessText, eventTexts, findingText } from "../../src/verification-report/wording.ts";
@@ -98,6 +104,11 @@ describe("the conclusion", () => {
       "CONSISTENT",
     ],
     ["with a gap", withLog({ findings: [finding("missing")] }), "VERIFIED_WITH_GAPS"],
+    [
+      "with a gap, without a verifier key",
+      { ...withLog({ findings: [finding("missing")] }), asked: { ...asked, vkeys: [] } },
+      "CONSISTENT_WITH_GAPS",
+    ],
     ["with a gap and a repetition", withLog({ findings: [finding("missing"), finding("repeated")] }), "FAILED"],
     ["with a span that does not verify", withFailures([failure("UNSIGNED")], each), "FAILED"],
     ["without spans of a log", { ...facts, logs: [] }, "FAILED"],
@@ -121,8 +132,25 @@ describe("the conclusion", () => {
 
   it("says on whose word it rests", () => {
     expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
-      `All 999 spans verify, and none is missing of entries 0 to 999 of ${origin}. But this rests on the word of whoever supplied the files: no verifier key from elsewhere says whose the keys are.`,
+      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. This rests on the word of whoever supplied the files for whose the keys are.`,
     );
+  });
+
+  it("says what to ask for where it could be stronger", () => {
+    const given = withLog({
+      checkpoints: [{ ...log.checkpoints[0]!, size: 500 }],
+      findings: [finding("missing", { count: 3 })],
+    });
+    const weak = { ...given, asked: { ...asked, vkeys: [] } };
+    expect(conclusionText(weak)).toBe(
+      `All 999 spans in the file verify, but for 3 entries of entries 0 to 999 of ${origin} the file has no span, in 1 gap. This rests on the word of whoever supplied the files for whose the keys are, and for the completeness of entries 500 to 999 of ${origin}.`,
+    );
+    expect(nextSteps(weak)).toEqual([
+      `The spans of entries 7 to 9 of ${origin}.`,
+      "The verifier key of k1, by another way than these files.",
+      `A checkpoint of 1,000 entries or more of ${origin}, from somebody independent who has kept it.`,
+    ]);
+    expect(nextSteps(facts)).toEqual([]);
   });
 
   it("counts what is wrong", () => {
@@ -149,7 +177,8 @@ describe("checks", () => {
     const differs = { ...log.checkpoints[0]!, agrees: false };
     const failures = (["MALFORMED", "PROOF_INVALID", "UNKNOWN_KEY", "KEY_STATE"] as const).map((each) => failure(each));
     const given = withFailures(failures, { logs: [{ ...log, findings, checkpoints: [differs] }] });
-    expect(results(given)).toEqual([...Array(9).fill("failed"), "passed"]);
+    const failed = (count: number) => Array(count).fill("failed");
+    expect(results(given)).toEqual([...failed(4), "gaps", ...failed(4), "passed"]);
   });
 
   it("say what they do not show", () => {
@@ -185,12 +214,12 @@ describe("sentences", () => {
 
   it("say up to when a log is complete, by which checkpoint, and who kept it", () => {
     expect(completenessText(log, asked)).toBe(
-      "Complete: entries 0 to 999. The first 1,000 entries, signed up to 2026-12-31 00:00:00.000 UTC, are those of the checkpoint in kept. It was kept by: Ann Auditor.",
+      "Checked: entries 0 to 999; none is missing. The checkpoint in kept covers entries 0 to 999, the latest signed at 2026-12-31 00:00:00.000 UTC. Kept, as whoever asked says, by: Ann Auditor.",
     );
     expect(completenessText({ ...log, to: 1001 }, { ...asked, keptBy: undefined })).toContain(
-      "Who kept it was not said. No kept checkpoint covers the 1 entry after that.",
+      "Who kept it was not said. No kept checkpoint covers entry 1000.",
     );
-    expect(completenessText({ ...log, checkpoints: [] }, asked)).toContain("No kept checkpoint says so");
+    expect(completenessText({ ...log, checkpoints: [] }, asked)).toContain("No kept checkpoint covers them");
   });
 
   it("say what became of keys and logs", () => {

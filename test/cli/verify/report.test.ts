@@ -163,7 +163,7 @@ describe("verify --report", () => {
     const html = readFileSync(join(cwd, "a.html"), "utf8");
     expect(html).toBe(readFileSync(join(cwd, "b.html"), "utf8"));
     expect(html).toContain("<strong>CONSISTENT</strong>");
-    expect(html).toContain("It was kept by: Ann.");
+    expect(html).toContain("Kept, as whoever asked says, by: Ann.");
     expect(html).toContain(
       "fluo-kms verify --log --keys keys.json --checkpoint end --kept-by Ann --report report.html",
     );
