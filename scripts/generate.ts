@@ -1,16 +1,17 @@
 /**
- * Makes what is committed of the generated code from proto/: `npm run gen`. That is gen/, and the code of the clients in Go and Ruby: where a
- * generator cannot be had, its folder is left alone, and tools/not-run.ts says so. With `--check` (`npm run gen:check`) it writes nothing and
- * fails when they are not what the protos produce. Either way the protos must be formatted, lint clean and, against the API that
- * gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach them.
+ * Makes what is committed of the generated files: `npm run gen`. From proto/ that is the code in gen/, and that of the clients in Go and Ruby:
+ * where a generator cannot be had, its folder is left alone, and tools/not-run.ts says so. From clients/page it is gen/fluo-verify.html, and its
+ * digest as code. With `--check` (`npm run gen:check`) it writes nothing and fails when they are not what these produce. Either way the protos
+ * must be formatted, lint clean and, against the API that gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach them.
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { committedCode } from "./tools/client-codegen.ts";
 import { usePackageCaches } from "./tools/cache.ts";
 import { notRun } from "./tools/not-run.ts";
+import { makeVerifierPage } from "./verifier-page.ts";
 
 const check = process.argv.includes("--check");
 const root = join(import.meta.dirname, "..");
@@ -56,6 +57,14 @@ async function generateClients(fresh: string): Promise<string[]> {
   return made;
 }
 
+async function generatePage(fresh: string): Promise<void> {
+  const { html, sha256 } = await makeVerifierPage();
+  writeFileSync(join(fresh, "gen", "fluo-verify.html"), html);
+  const comment = "/** SHA-256 of gen/fluo-verify.html, lower-case hex. Made by `npm run gen`. */";
+  const code = `${comment}\nexport const verifierPageSha256 = "${sha256}";\n`;
+  writeFileSync(join(fresh, "gen", "ts", "verifier_page.ts"), code);
+}
+
 async function main(): Promise<void> {
   usePackageCaches();
   buf("format", "--diff", "--exit-code");
@@ -67,10 +76,11 @@ async function main(): Promise<void> {
     buf("generate", "--output", fresh);
     // buf joins --output with the plugin's own `out: gen/ts`.
     buf("build", "--exclude-source-info", "--output", join(fresh, "gen", "descriptor.binpb"));
+    await generatePage(fresh);
     const folders = ["gen", ...(await generateClients(fresh))];
     const changed = folders.flatMap((folder) => differences(fresh, folder));
     if (check && changed.length > 0)
-      throw new Error(`this is not what proto/ produces; run \`npm run gen\`:\n${changed.join("\n")}`);
+      throw new Error(`this is not what proto/ and clients/page produce; run \`npm run gen\`:\n${changed.join("\n")}`);
     for (const folder of check ? [] : folders) {
       rmSync(join(root, folder), { recursive: true, force: true });
       cpSync(join(fresh, folder), join(root, folder), { recursive: true });

@@ -566,12 +566,14 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
   "the client of the command line is loaded only when it is called": (sources) =>
     eachImport(sources, (_, { of, types, dynamic }) => of === "cli/grpc-client.ts" && !types && !dynamic),
 
-  "generated code is for transport and service, and for OTLP JSON and the client in the command line": (sources) =>
+  "generated code is for transport and service, and for OTLP JSON, the client and the version in the command line": (
+    sources,
+  ) =>
     eachImport(
       sources,
       ({ path }, { of }) =>
         of.startsWith("../gen/") &&
-        !/^(transport\/|service\/|call\/roles\.ts$|cli\/((verify\/)?otlp-json|grpc-client)\.ts$)/.test(path),
+        !/^(transport\/|service\/|call\/roles\.ts$|cli\/((verify\/)?otlp-json|grpc-client|run)\.ts$)/.test(path),
     ),
 
   "only the configuration reads the environment": (sources) =>

@@ -1,5 +1,6 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { inspect } from "node:util";
+import { verifierPageSha256 } from "../../gen/ts/verifier_page.ts";
 import { misreadsNames, misreadText } from "../runtime/misread-names.ts";
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
@@ -88,8 +89,8 @@ function printHelp(command: Command | undefined): void {
 
 function printVersion(json: boolean): void {
   const notices = misreadsNames() ? [misreadText] : [];
-  if (json) printJson({ version, ...(notices.length > 0 && { notices }) });
-  else printText([version, ...notices].join("\n"));
+  if (json) printJson({ version, verifier_page_sha256: verifierPageSha256, ...(notices.length > 0 && { notices }) });
+  else printText([version, `fluo-verify.html sha256 ${verifierPageSha256}`, ...notices].join("\n"));
 }
 
 /** With --json, standard output holds one JSON document, also of what went wrong. */

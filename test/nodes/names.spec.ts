@@ -1,6 +1,7 @@
 /** A Node whose JSON.parse misreads names: what the service, its commands and profile prod make of it. */
 import { tmpdir } from "node:os";
 import { expect, it } from "vitest";
+import { verifierPageSha256 } from "../../gen/ts/verifier_page.ts";
 import { misreadsNames } from "../../src/runtime/misread-names.ts";
 import { getJson, postJson } from "../support/api-fixture.ts";
 import { run } from "../support/cli-fixture.ts";
@@ -38,9 +39,11 @@ it("the service says so in its log, in Status and in preflight, and is valid", a
 
 it("--version says so", async () => {
   const { version } = packageJson;
-  expect((await run(["--version"], { node: formerNode })).out).toBe(`${version}\n${notice}\n`);
+  expect((await run(["--version"], { node: formerNode })).out).toBe(
+    `${version}\nfluo-verify.html sha256 ${verifierPageSha256}\n${notice}\n`,
+  );
   const json = JSON.parse((await run(["status", "--version", "--json"], { node: formerNode })).out);
-  expect(json).toEqual({ version, notices: [notice] });
+  expect(json).toEqual({ version, verifier_page_sha256: verifierPageSha256, notices: [notice] });
 });
 
 it.runIf(!misreadsNames())("profile prod does not start where npm has a Node without the defect", async () => {

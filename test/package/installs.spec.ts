@@ -8,10 +8,12 @@ import { globSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from 
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect, inject, it } from "vitest";
+import { verifierPageSha256 } from "../../gen/ts/verifier_page.ts";
 import { tools } from "../../scripts/tools/cache.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
 const tarball = inject("tarball");
+const printedVersion = `${packageJson.version}\nfluo-verify.html sha256 ${verifierPageSha256}\n`;
 const packages = join(tools, "package", "node_modules");
 const given = (process.env.PATH ?? "")
   .split(delimiter)
@@ -73,7 +75,7 @@ it.each(cases)("under Node %s, installed by %s, it shows what it is for, and ser
   });
   // From somewhere else, with no home, as a service is run.
   const elsewhere = { cwd: mkdtempSync(join(tmpdir(), "fluo-kms-elsewhere-")), env: path };
-  expect(execFileSync(command, ["--version"], { ...elsewhere, encoding: "utf8" })).toBe(`${packageJson.version}\n`);
+  expect(execFileSync(command, ["--version"], { ...elsewhere, encoding: "utf8" })).toBe(printedVersion);
   expect(execFileSync(command, ["demo"], { ...elsewhere, encoding: "utf8" })).toContain("All went as it must");
 
   const env = { ...path, FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
@@ -94,7 +96,7 @@ it("where no Node came along it goes on under one that is new enough, and else s
   execFileSync("npm", install, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
   const version = (node: string) =>
     spawnSync(node, [join(folder, "node_modules/fluo-kms/src/main.js"), "--version"], { encoding: "utf8" });
-  expect(version(process.execPath)).toMatchObject({ status: 0, stdout: `${packageJson.version}\n`, stderr: "" });
+  expect(version(process.execPath)).toMatchObject({ status: 0, stdout: printedVersion, stderr: "" });
   for (const node of ["20", "22", "24"]) {
     const { status, stdout, stderr } = version(nodes[node]!);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
