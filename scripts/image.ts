@@ -1,9 +1,9 @@
 /**
  * `npm run image`: builds the container image as an OCI archive below deploy/image/out, with SHA256SUMS beside it, without an engine and without
- * a registry. `-- --arch arm64` builds for another processor, whose image is not run and has no compile cache. `-- --out FOLDER` writes
+ * a registry. The page that verifies lies beside it, too, as both are assets of a release. `-- --arch arm64` builds for another processor, whose image is not run and has no compile cache. `-- --out FOLDER` writes
  * elsewhere. `-- --lock` instead locks the versions of Debian's packages that Debian serves now. Needs what docs/CONTAINER.md lists.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -31,9 +31,11 @@ if (values.lock) {
   console.log(`${file}\n${digest}\n${(bytes / 1e6).toFixed(1)} MB${note}`);
 }
 
-/** All archives of the folder, so that a second architecture adds its line. */
+/** The page, and all archives of the folder, so that a second architecture adds its line. */
 function writeSums(folder: string): void {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".oci.tar"));
+  const page = "fluo-verify.html";
+  copyFileSync(join(root, "gen", page), join(folder, page));
+  const files = readdirSync(folder).filter((name) => name === page || name.endsWith(".oci.tar"));
   const sum = (name: string) =>
     createHash("sha256")
       .update(readFileSync(join(folder, name)))
