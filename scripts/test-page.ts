@@ -1,5 +1,5 @@
 /**
- * `npm run test:page`: the pages of the service in Chromium, which axe-core judges. All is installed first, at fixed versions where it has any:
+ * `npm run test:page`: the service's front page and the page that verifies, in Chromium, which axe-core judges. All is installed first, at fixed versions where it has any:
  * tools/spec-suite.ts says how. The last line is `N passed, N failed`.
  */
 import { join } from "node:path";
@@ -14,4 +14,5 @@ const packages: Need = {
 const chromium: Need = { name: "Chromium", install: installChromium };
 const curl: Need = { name: "curl", install: () => need("curl") };
 
-process.exitCode = await runSpecs("page", { "front-page": [packages, chromium, curl] }, process.argv.slice(2));
+const specs = { verifier: [packages, chromium], "front-page": [packages, chromium, curl] };
+process.exitCode = await runSpecs("page", specs, process.argv.slice(2));

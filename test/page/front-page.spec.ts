@@ -1,13 +1,11 @@
 /** The front page in Chromium: on a phone and a desk, light and dark, in each state; judged by axe-core. */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Browser, launchChromium, type Page, packagesOf } from "../support/chromium.ts";
+import { type Browser, launchChromium, type Page } from "../support/chromium.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { startTransports, type Transports } from "../support/transports-fixture.ts";
-
-const axe = readFileSync(packagesOf("page").resolve("axe-core/axe.min.js"), "utf8");
+import { findingsIn } from "./axe.ts";
 
 let browser: Browser;
 let service: RunningService;
@@ -44,18 +42,6 @@ async function open(url: string, width: number, colorScheme: string): Promise<Op
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(url);
   return { page, asked, complaints };
-}
-
-interface Finding {
-  id: string;
-  nodes: { html: string }[];
-}
-
-/** What axe-core calls wrong, and what it cannot decide. The page's policy lets no script run, except by the browser's own protocol. */
-async function findingsIn(page: Page): Promise<Finding[]> {
-  await page.evaluate(`${axe}; undefined`);
-  const { violations, incomplete } = await page.evaluate<{ violations: Finding[]; incomplete: Finding[] }>("axe.run()");
-  return [...violations, ...incomplete].map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => ({ html })) }));
 }
 
 function titleOf(page: Page): Promise<string> {

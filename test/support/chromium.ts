@@ -14,6 +14,11 @@ export interface Page {
   on(event: "console", listener: (message: { text(): string }) => void): unknown;
   on(event: "pageerror", listener: (error: Error) => void): unknown;
   on(event: "request", listener: (request: { url(): string }) => void): unknown;
+  setInputFiles(selector: string, paths: readonly string[]): Promise<void>;
+  addInitScript(script: string): Promise<unknown>;
+  waitForEvent(event: "download"): Promise<{ path(): Promise<string>; suggestedFilename(): string }>;
+  waitForEvent(event: "filechooser"): Promise<{ setFiles(paths: readonly string[]): Promise<void> }>;
+  keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
 }
 
 export interface Browser {
