@@ -64,7 +64,7 @@ func reasonOf(v verify.Verdict) string {
 	return string(v.Reason)
 }
 
-func (e eachSpan) print(out io.Writer) {
+func (e eachSpan) print(out io.Writer, asked invocation) {
 	if len(e) == 0 {
 		printLine(out, "there are no spans in the file")
 		return
@@ -92,6 +92,7 @@ func (e eachSpan) print(out io.Writer) {
 	printTable(out, rows, "")
 	e.printLogs(out)
 	printLine(out, end)
+	printClosing(out, asked)
 }
 
 func rowOf(v verify.Verdict) []string {

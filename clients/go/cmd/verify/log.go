@@ -9,28 +9,27 @@ import (
 )
 
 // wholeLogs says of each log whether the spans are all that they should be.
-type wholeLogs struct {
-	*verify.LogReport
-	isInAnyOrder bool
-}
+type wholeLogs struct{ *verify.LogReport }
 
 func (w wholeLogs) ok() bool { return w.OK }
 
 func (w wholeLogs) json() any { return w.LogReport }
 
-func (w wholeLogs) print(out io.Writer) {
+func (w wholeLogs) print(out io.Writer, asked invocation) {
 	for _, log := range w.Logs {
-		w.printLog(out, log)
+		printLog(out, log, asked)
 	}
 	if w.SignedApart > 0 {
 		printLine(out, counted(w.SignedApart, "span is", "spans are")+" signed apart, in no log: whether others are missing does not show")
 	}
 	if len(w.Logs) == 0 {
 		printLine(out, "there are no spans of a log in the file")
+		return
 	}
+	printClosing(out, asked)
 }
 
-func (w wholeLogs) printLog(out io.Writer, log verify.LogAudit) {
+func printLog(out io.Writer, log verify.LogAudit, asked invocation) {
 	entries, counts := "no entries", []string{counted(log.Spans, "span", "spans")}
 	if log.From < log.To {
 		entries = fmt.Sprintf("entries %d to %d", log.From, log.To-1)
@@ -57,7 +56,7 @@ func (w wholeLogs) printLog(out io.Writer, log verify.LogAudit) {
 		}
 		printLine(out, fmt.Sprintf("  checkpoint %s, of %s, %s", checkpoint.File, counted(checkpoint.Size, "entry", "entries"), says))
 	}
-	w.printUnchecked(out, log)
+	printUnchecked(out, log, asked)
 	switch problems := len(log.Findings); {
 	case problems == 0 && log.Spans == 0:
 		printLine(out, "  no spans")
@@ -84,7 +83,7 @@ func printEnds(out io.Writer, log verify.LogAudit) {
 	printLine(out, fmt.Sprintf("  it ended at %s %s%s", counted(*log.EndedAt, "entry", "entries"), why, lost))
 }
 
-func (w wholeLogs) printUnchecked(out io.Writer, log verify.LogAudit) {
+func printUnchecked(out io.Writer, log verify.LogAudit, asked invocation) {
 	if log.From > 0 {
 		printLine(out, fmt.Sprintf("  not checked, before entry %d: whether any is missing", log.From))
 	}
@@ -95,7 +94,7 @@ func (w wholeLogs) printUnchecked(out io.Writer, log verify.LogAudit) {
 		}
 		printLine(out, "  not checked, without a --checkpoint: whether the log "+what)
 	}
-	if w.isInAnyOrder {
+	if asked.isInAnyOrder {
 		printLine(out, "  not checked, with --any-order: the order of the spans")
 	}
 }

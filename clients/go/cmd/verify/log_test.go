@@ -21,6 +21,10 @@ const (
 	logName  = "kms.example.com/acme"
 	logKeyID = "00112233445566778899aabbccddeeff"
 	signedAt = "2026-03-01T12:00:00.000Z"
+
+	checkedOfLog = "The following checks were performed: each span's signature or log proof; the state of each key; " +
+		"that no entry is missing, repeated or rewritten"
+	notShownOfLog = "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; "
 )
 
 // hashes are the stored hashes of a log, as tlog reads them.
@@ -136,7 +140,9 @@ func given(t *testing.T, keys string, export []byte, checkpoints ...string) []st
 func TestAWholeLogHasNoProblems(t *testing.T) {
 	log := signLog(t, 5)
 	code, stdout, stderr := runWith(given(t, log.keys, log.export, "\ufeff"+strings.ReplaceAll(log.checkpoint, "\n", "\r\n"))...)
-	want := "log kms.example.com/acme, entries 0 to 4: 5 spans\n  checkpoint kept-0, of 5 entries, agrees\n  no problems\n"
+	want := "log kms.example.com/acme, entries 0 to 4: 5 spans\n  checkpoint kept-0, of 5 entries, agrees\n  no problems\n" +
+		checkedOfLog + "; the order of the spans; the kept checkpoints.\n" +
+		notShownOfLog + "that a checkpoint binds a party that kept it itself; whose the keys are.\n"
 	if code != exitOK || stdout != want || stderr != "" {
 		t.Errorf("%d: %s%s", code, stdout, stderr)
 	}
@@ -236,9 +242,39 @@ func TestSpansOfALogAreListedAsItsEntries(t *testing.T) {
 	arguments := given(t, log.keys, exportOf(log.spans[0], log.spans[1], log.spans[4], plainSpan(7)))[1:]
 	code, stdout, _ := runWith(arguments...)
 	want := "log kms.example.com/acme: entries 0 to 1 and 4 (2 between are not verified here); --log checks that none is missing\n3 of 4 verified, 1 failed\n"
-	if code != exitFailed || !strings.HasSuffix(stdout, want) || !strings.Contains(stdout, spanName(7)+"  UNSIGNED  the span carries no evidence") ||
+	if code != exitFailed || !strings.Contains(stdout, want) || !strings.Contains(stdout, spanName(7)+"  UNSIGNED  the span carries no evidence") ||
 		!strings.HasPrefix(stdout, "span  ") {
 		t.Errorf("%d: %s", code, stdout)
+	}
+}
+
+func TestItEndsInWhatWasCheckedAndWhatDoesNotShow(t *testing.T) {
+	log := signLog(t, 2)
+	var keys struct{ Keys []struct{ Vkeys []string } }
+	check(t, json.Unmarshal([]byte(log.keys), &keys))
+	vkey := keys.Keys[0].Vkeys[0]
+	asLog := given(t, log.keys, log.export)
+	for _, each := range []struct {
+		arguments []string
+		want      string
+	}{
+		{asLog[1:], `2 of 2 verified
+The following checks were performed: each span's signature or log proof; the state of each key.
+Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing; whose the keys are.
+`},
+		{append(asLog[1:], "--vkey", vkey), `2 of 2 verified
+The following checks were performed: each span's signature or log proof; the state of each key; that the keys follow from a --vkey.
+Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing.
+`},
+		{append(asLog, "--any-order"), "  no problems\n" + checkedOfLog + ".\n" +
+			notShownOfLog + "whether the log was cut off or written anew; whose the keys are.\n"},
+	} {
+		if code, stdout, stderr := runWith(each.arguments...); code != exitOK || !strings.HasSuffix(stdout, each.want) {
+			t.Errorf("%v: %d, %s%s", each.arguments, code, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := runWith(given(t, log.keys, nil)...); code != exitFailed || stdout != "there are no spans of a log in the file\n" {
+		t.Errorf("%d, %s", code, stdout)
 	}
 }
 

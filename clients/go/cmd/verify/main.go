@@ -73,7 +73,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case invocation.json:
 		printJSON(stdout, found.json())
 	default:
-		found.print(stdout)
+		found.print(stdout, invocation)
 	}
 	if found.ok() {
 		return exitOK
@@ -85,7 +85,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 type result interface {
 	ok() bool
 	json() any
-	print(out io.Writer)
+	print(out io.Writer, asked invocation)
 }
 
 type failure struct {
@@ -216,7 +216,7 @@ func (i invocation) judge() (result, error) {
 		options.Checkpoints = append(options.Checkpoints, verify.KeptCheckpoints{File: file, Text: string(text)})
 	}
 	report, err := verify.Log(keys, spans, options)
-	return wholeLogs{report, i.isInAnyOrder}, err
+	return wholeLogs{report}, err
 }
 
 func (i invocation) trusted(keys *verify.KeySet) (*verify.KeySet, error) {

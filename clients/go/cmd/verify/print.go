@@ -36,6 +36,35 @@ func printTable(out io.Writer, rows [][]string, indent string) {
 	}
 }
 
+// printClosing prints what was checked, and what no check shows, whatever came of it.
+func printClosing(out io.Writer, asked invocation) {
+	checks := []string{"each span's signature or log proof", "the state of each key"}
+	limits := []string{"that what a span says is true", "spans never sent or sampled away"}
+	if asked.isOfLog {
+		checks = append(checks, "that no entry is missing, repeated or rewritten")
+		limits = append(limits, "what came after the last entry")
+	} else {
+		limits = append(limits, "whether spans are missing")
+	}
+	if asked.isOfLog && !asked.isInAnyOrder {
+		checks = append(checks, "the order of the spans")
+	}
+	switch {
+	case len(asked.checkpoints) > 0:
+		checks = append(checks, "the kept checkpoints")
+		limits = append(limits, "that a checkpoint binds a party that kept it itself")
+	case asked.isOfLog:
+		limits = append(limits, "whether the log was cut off or written anew")
+	}
+	if len(asked.vkeys) > 0 {
+		checks = append(checks, "that the keys follow from a --vkey")
+	} else {
+		limits = append(limits, "whose the keys are")
+	}
+	printLine(out, "The following checks were performed: "+strings.Join(checks, "; ")+".")
+	printLine(out, "Not shown: "+strings.Join(limits, "; ")+".")
+}
+
 // printJSON writes characters that steer as escapes: within strings alone JSON has any but white space.
 func printJSON(out io.Writer, value any) {
 	var text bytes.Buffer
