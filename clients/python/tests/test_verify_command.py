@@ -11,6 +11,11 @@ import pytest
 import vectors
 
 SIGNED = json.dumps(vectors.exported_span())
+CLOSING = [
+    "The following checks were performed: each span's signature or log proof; the state of each key.",
+    "Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing; "
+    "whose the keys are.",
+]
 IDS = "5b8efff798038103d269b633813fc60c/eee19b7ec3c1b174"
 
 
@@ -33,6 +38,7 @@ def test_says_that_a_span_verifies(folder):
         f"{'span':49}  verdict  {'signed at':24}  {'key':32}  state   log",
         f"{IDS}  OK       2026-01-02T03:04:05.678Z  {vectors.ACCEPTED['keyId']}  ACTIVE",
         "1 of 1 verified",
+        *CLOSING,
     ]
     assert done.returncode == 0
 
@@ -43,6 +49,7 @@ def test_says_why_a_span_does_not_verify(folder):
         f"{'span':49}  {'verdict':18}  why not",
         f"{IDS}  SIGNATURE_MISMATCH  the span or its signature was altered",
         "0 of 1 verified, 1 failed",
+        *CLOSING,
     ]
     assert done.returncode == 1
 

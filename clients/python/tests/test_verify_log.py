@@ -75,6 +75,16 @@ def lines(vector: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> list[st
     return capsys.readouterr().out.splitlines()
 
 
+CHECKED = (
+    "The following checks were performed: each span's signature or log proof; the state of each key; "
+    "that no entry is missing, repeated or rewritten"
+)
+NOT_SHOWN = (
+    "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; "
+)
+NOT_KEPT = f"{NOT_SHOWN}whether the log was cut off or written anew; whose the keys are."
+
+
 def test_prints_a_log_that_is_whole(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     head = f"log {ORIGIN}, entries 0 to 7: 6 spans, 1 handover, 1 handover that was not used"
@@ -84,11 +94,20 @@ def test_prints_a_log_that_is_whole(tmp_path, monkeypatch, capsys):
         "  checkpoint checkpoint-1, of 7 entries, agrees",
         "  checkpoint checkpoint-2, of 8 entries, agrees",
         "  no problems",
+        f"{CHECKED}; the order of the spans; the kept checkpoints.",
+        f"{NOT_SHOWN}that a checkpoint binds a party that kept it itself; whose the keys are.",
     ]
     cut_off = "  not checked, without a --checkpoint: whether the log was cut off behind entry 7, or written anew"
-    assert lines(LOGS["all of a log"], capsys) == [head, cut_off, "  no problems"]
+    closing = [f"{CHECKED}; the order of the spans.", NOT_KEPT]
+    assert lines(LOGS["all of a log"], capsys) == [head, cut_off, "  no problems", *closing]
+    any_order = "  not checked, with --any-order: the order of the spans"
     swapped = lines(LOGS["two spans swapped, in any order"], capsys)
-    assert swapped[-3:] == [cut_off, "  not checked, with --any-order: the order of the spans", "  no problems"]
+    assert swapped[-5:] == [cut_off, any_order, "  no problems", f"{CHECKED}.", NOT_KEPT]
+    pinned = lines(LOGS["all of a log, from its first key"], capsys)
+    assert pinned[-2:] == [
+        f"{CHECKED}; the order of the spans; that the keys follow from a --vkey.",
+        f"{NOT_SHOWN}whether the log was cut off or written anew.",
+    ]
 
 
 def test_prints_what_it_finds(tmp_path, monkeypatch, capsys):
@@ -97,7 +116,7 @@ def test_prints_what_it_finds(tmp_path, monkeypatch, capsys):
     finding = vector["want"]["logs"][0]["findings"][0]
     (found,) = (line for line in lines(vector, capsys) if line.startswith("  missing"))
     assert found.startswith(f"  missing  entry {finding['leaf_index']}  -  1 entry, after ")
-    assert lines(vector, capsys)[-1] == f"  1 problem, the first at entry {finding['leaf_index']}"
+    assert lines(vector, capsys)[-3] == f"  1 problem, the first at entry {finding['leaf_index']}"
     apart = lines(LOGS["spans that are signed apart alone"], capsys)
     assert apart[0].endswith("signed apart, in no log: whether others are missing does not show")
     assert apart[1:] == ["there are no spans of a log in the file"]
@@ -111,9 +130,9 @@ def test_names_the_log_of_spans_that_verify_each(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["--keys", "keys.json", "spans"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1] == "5 of 5 verified"
-    assert out[-2].startswith(f"log {ORIGIN}: entries ")
-    assert out[-2].endswith("not in this file); --log checks that none is missing")
+    assert out[-3] == "5 of 5 verified"
+    assert out[-4].startswith(f"log {ORIGIN}: entries ")
+    assert out[-4].endswith("not in this file); --log checks that none is missing")
 
 
 def test_refuses_a_range_of_several_logs():

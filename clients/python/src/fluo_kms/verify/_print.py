@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluo_kms.verify._judge import Judged
 from fluo_kms.verify.log import LogReport, LogVerdict
@@ -20,6 +20,15 @@ _ESCAPED = re.compile(f"(?!\n)[{_STEERING}\ud800-\udfff]")
 _SHOWN_RANGES = 4
 
 
+class Performed(NamedTuple):
+    """What was asked of the command."""
+
+    log: bool  # The spans were to be all of their logs', or each is for itself.
+    ordered: bool  # They were to be in the log's order.
+    kept: bool  # Checkpoints were given.
+    pinned: bool  # Verifier keys were given.
+
+
 def one_line(text: str) -> str:
     """Keeps what others wrote on its line, where it cannot steer a terminal."""
     return _STEERS.sub("?", text)
@@ -30,7 +39,7 @@ def json_text(value: object) -> str:
     return _ESCAPED.sub(lambda each: f"\\u{ord(each[0]):04x}", json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def spans_lines(spans: Sequence[Judged]) -> Iterator[str]:
+def spans_lines(spans: Sequence[Judged], performed: Performed) -> Iterator[str]:
     """The lines of verdicts on spans, each for itself."""
     if not spans:
         yield "there are no spans in the file"
@@ -42,6 +51,7 @@ def spans_lines(spans: Sequence[Judged]) -> Iterator[str]:
     yield from _table([heads, *map(_row, spans)])
     yield from _entries_lines(spans)
     yield f"{verified} of {len(spans)} verified" + (f", {failed} failed" if failed else "")
+    yield from _closing_lines(performed)
 
 
 def spans_json(spans: Sequence[Judged]) -> dict[str, Any]:
@@ -50,20 +60,45 @@ def spans_json(spans: Sequence[Judged]) -> dict[str, Any]:
     return {"verified": verified, "failed": len(spans) - verified, "spans": [_span_json(each) for each in spans]}
 
 
-def logs_lines(result: LogReport, any_order: bool) -> Iterator[str]:
+def logs_lines(result: LogReport, performed: Performed) -> Iterator[str]:
     """The lines of verdicts on logs."""
     for log in result.logs:
-        yield from _log_lines(log, any_order)
+        yield from _log_lines(log, performed)
     if result.signed_apart > 0:
         apart = f"{counted(result.signed_apart, 'span is', 'spans are')} signed apart, in no log"
         yield f"{apart}: whether others are missing does not show"
-    if not result.logs:
+    if result.logs:
+        yield from _closing_lines(performed)
+    else:
         yield "there are no spans of a log in the file"
 
 
 def logs_json(result: LogReport) -> dict[str, Any]:
     """The JSON of the same."""
     return {"ok": result.ok, "logs": [_log_json(log) for log in result.logs], "signed_apart": result.signed_apart}
+
+
+def _closing_lines(performed: Performed) -> Iterator[str]:
+    """What was checked, and what no check shows, whatever came of it."""
+    log, ordered, kept, pinned = performed
+    checks = [
+        "each span's signature or log proof",
+        "the state of each key",
+        *(["that no entry is missing, repeated or rewritten"] if log else []),
+        *(["the order of the spans"] if log and ordered else []),
+        *(["the kept checkpoints"] if kept else []),
+        *(["that the keys follow from a --vkey"] if pinned else []),
+    ]
+    limits = [
+        "that what a span says is true",
+        "spans never sent or sampled away",
+        "what came after the last entry" if log else "whether spans are missing",
+        *(["whether the log was cut off or written anew"] if log and not kept else []),
+        *(["that a checkpoint binds a party that kept it itself"] if kept else []),
+        *([] if pinned else ["whose the keys are"]),
+    ]
+    yield f"The following checks were performed: {'; '.join(checks)}."
+    yield f"Not shown: {'; '.join(limits)}."
 
 
 def _table(rows: Sequence[Sequence[str]], indent: str = "") -> Iterator[str]:
@@ -141,7 +176,7 @@ def _known(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _log_lines(log: LogVerdict, any_order: bool) -> Iterator[str]:
+def _log_lines(log: LogVerdict, performed: Performed) -> Iterator[str]:
     counts = [
         counted(log.spans, "span", "spans"),
         *([counted(log.handovers, "handover", "handovers")] if log.handovers else []),
@@ -163,7 +198,7 @@ def _log_lines(log: LogVerdict, any_order: bool) -> Iterator[str]:
     if not log.checkpoints:
         cut_off = "" if log.from_size > last else f"cut off behind entry {last}, or "
         yield f"  not checked, without a --checkpoint: whether the log was {cut_off}written anew"
-    if any_order:
+    if not performed.ordered:
         yield "  not checked, with --any-order: the order of the spans"
     yield f"  {_problems(log)}"
 

@@ -13,7 +13,7 @@ from fluo_kms.verify import KeySet, KeySetError, LogError, UnreadableExport, ver
 from fluo_kms.verify._encoding import parse_index
 from fluo_kms.verify._judge import judge_export
 from fluo_kms.verify._note import parse_verifier_key
-from fluo_kms.verify._print import json_text, logs_json, logs_lines, one_line, spans_json, spans_lines
+from fluo_kms.verify._print import Performed, json_text, logs_json, logs_lines, one_line, spans_json, spans_lines
 
 _OK, _FAILED = 0, 1
 
@@ -47,10 +47,11 @@ def _verify(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tup
     from_size, to_size = _range(parser, options)
     keys = _trusting(parser, KeySet.parse(_text(_read(parser, options.keys))), options.vkey)
     export = _read(parser, options.spans_file)
+    performed = Performed(options.log, not options.any_order, bool(options.checkpoint), bool(options.vkey))
     if not options.log:
         spans = judge_export(keys, export, options.tenant)
         ok = bool(spans) and all(each.verdict.verified for each in spans)
-        return ok, spans_json(spans), spans_lines(spans)
+        return ok, spans_json(spans), spans_lines(spans, performed)
     checkpoints = [(file, _read(parser, file).decode("utf-8", "replace")) for file in options.checkpoint or ()]
     result = verify_log(
         keys,
@@ -61,7 +62,7 @@ def _verify(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tup
         to_size=to_size,
         any_order=options.any_order,
     )
-    return result.ok, logs_json(result), logs_lines(result, options.any_order)
+    return result.ok, logs_json(result), logs_lines(result, performed)
 
 
 def _parser() -> argparse.ArgumentParser:
