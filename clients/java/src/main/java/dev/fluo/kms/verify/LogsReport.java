@@ -14,11 +14,11 @@ final class LogsReport {
   private static final String WHY_ENDED = " when a backup was restored, or a loss was accepted";
 
   private final LogReport report;
-  private final boolean anyOrder;
+  private final Performed performed;
 
-  LogsReport(LogReport report, boolean anyOrder) {
+  LogsReport(LogReport report, Performed performed) {
     this.report = report;
-    this.anyOrder = anyOrder;
+    this.performed = performed;
   }
 
   void print(Printed out) {
@@ -30,6 +30,8 @@ final class LogsReport {
     }
     if (report.logs().isEmpty()) {
       out.line("there are no spans of a log in the file");
+    } else {
+      performed.print(out);
     }
   }
 
@@ -94,7 +96,7 @@ final class LogsReport {
       String cutOff = isEmpty ? "" : "cut off behind entry " + (log.to() - 1) + ", or ";
       out.line("  not checked, without a --checkpoint: whether the log was " + cutOff + "written anew");
     }
-    if (anyOrder) {
+    if (!performed.ordered()) {
       out.line("  not checked, with --any-order: the order of the spans");
     }
     out.line("  " + problems(log));

@@ -105,6 +105,7 @@ public final class Main {
     LogOptions scope = scope();
     Verifier verifier = new Verifier(keys());
     byte[] spans = bytes(operands.get(0));
+    Performed performed = performed();
     Printed printed = new Printed();
     boolean ok;
     if (options.containsKey("--log")) {
@@ -114,14 +115,14 @@ public final class Main {
       }
       LogReport report = verifier.verifyLog(spans, asked);
       ok = report.ok();
-      LogsReport text = new LogsReport(report, asked.anyOrder());
+      LogsReport text = new LogsReport(report, performed);
       if (isJson()) {
         printed.json(text.json());
       } else {
         text.print(printed);
       }
     } else {
-      SpansReport report = new SpansReport(verifier.judge(spans, scope.tenant()));
+      SpansReport report = new SpansReport(verifier.judge(spans, scope.tenant()), performed);
       ok = report.ok();
       if (isJson()) {
         printed.json(report.json());
@@ -131,6 +132,14 @@ public final class Main {
     }
     out.print(printed);
     return ok ? 0 : 1;
+  }
+
+  private Performed performed() {
+    return new Performed(
+        options.containsKey("--log"),
+        !options.containsKey("--any-order"),
+        options.containsKey("--checkpoint"),
+        options.containsKey("--vkey"));
   }
 
   private boolean isJson() {

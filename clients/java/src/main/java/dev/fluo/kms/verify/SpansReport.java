@@ -14,10 +14,12 @@ final class SpansReport {
   private static final int SHOWN_RANGES = 4;
 
   private final List<Judged> spans;
+  private final Performed performed;
   private final int verified;
 
-  SpansReport(List<Judged> spans) {
+  SpansReport(List<Judged> spans, Performed performed) {
     this.spans = spans;
+    this.performed = performed;
     this.verified = (int) spans.stream().filter(span -> span.verdict().verified()).count();
   }
 
@@ -39,6 +41,7 @@ final class SpansReport {
     out.table("", rows);
     logLines(out);
     out.line(verified + " of " + spans.size() + " verified" + (failed > 0 ? ", " + failed + " failed" : ""));
+    performed.print(out);
   }
 
   Map<String, Object> json() {

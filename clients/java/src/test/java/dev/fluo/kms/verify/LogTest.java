@@ -16,6 +16,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 class LogTest {
+  private static final String CHECKED =
+      "The following checks were performed: each span's signature or log proof; the state of each key; "
+          + "that no entry is missing, repeated or rewritten";
+  private static final String NOT_SHOWN =
+      "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; ";
+
   @TestFactory
   Stream<DynamicTest> findsInEachLogOfTheVectorsWhatIsWrongWithIt() throws Exception {
     return Vectors.elements(vectors())
@@ -31,7 +37,9 @@ class LogTest {
             "log kms.example.com/acme, entries 0 to 7: 6 spans, 1 handover, 1 handover that was not used",
             "  not checked, without a --checkpoint: whether the log was cut off behind entry 7, or written anew",
             "  not checked, with --any-order: the order of the spans",
-            "  no problems"),
+            "  no problems",
+            CHECKED + ".",
+            NOT_SHOWN + "whether the log was cut off or written anew; whose the keys are."),
         printed.lines().toList());
   }
 
@@ -43,7 +51,26 @@ class LogTest {
     assertTrue(lines.get(1).startsWith("  missing  entry 7  -  1 entry, after "), lines.get(1));
     assertEquals("  checkpoint checkpoint-0, of 8 entries, is not compared", lines.get(2));
     assertEquals("  1 problem, the first at entry 7", lines.get(3));
-    assertEquals(4, lines.size());
+    assertEquals(
+        List.of(
+            CHECKED + "; the order of the spans; the kept checkpoints.",
+            NOT_SHOWN + "that a checkpoint binds a party that kept it itself; whose the keys are."),
+        lines.subList(4, lines.size()));
+  }
+
+  @Test
+  void endsInWhatWasCheckedOnlyWhereALogWas() throws Exception {
+    String pinned = printed(named("all of a log, from its first key"));
+    assertTrue(
+        pinned.endsWith(
+            CHECKED
+                + "; the order of the spans; that the keys follow from a --vkey.\n"
+                + NOT_SHOWN
+                + "whether the log was cut off or written anew.\n"),
+        pinned);
+    assertEquals("there are no spans of a log in the file\n", printed(named("no spans")));
+    List<String> apart = printed(named("spans that are signed apart alone")).lines().toList();
+    assertEquals(List.of("there are no spans of a log in the file"), apart.subList(1, apart.size()));
   }
 
   private static void judge(JsonObject vector) {
@@ -53,7 +80,7 @@ class LogTest {
       assertThrows(LogException.class, () -> report(vector));
       return;
     }
-    LogsReport report = new LogsReport(report(vector), options(vector).anyOrder());
+    LogsReport report = new LogsReport(report(vector), performed(vector));
     JsonObject found = JsonParser.parseString(JsonWriter.indented(report.json())).getAsJsonObject();
     for (JsonElement log : found.getAsJsonArray("logs")) {
       Vectors.elements(log.getAsJsonObject().getAsJsonArray("findings")).forEach(finding -> finding.remove("message"));
@@ -63,8 +90,13 @@ class LogTest {
 
   private static String printed(JsonObject vector) {
     Printed printed = new Printed();
-    new LogsReport(report(vector), options(vector).anyOrder()).print(printed);
+    new LogsReport(report(vector), performed(vector)).print(printed);
     return printed.toString();
+  }
+
+  private static Performed performed(JsonObject vector) {
+    JsonObject log = vector.getAsJsonObject("log");
+    return new Performed(true, !log.has("anyOrder"), log.has("checkpoints"), vector.has("vkeys"));
   }
 
   private static LogReport report(JsonObject vector) {
