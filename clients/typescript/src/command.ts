@@ -64,11 +64,13 @@ type Range = { from: number | undefined; to: number | undefined };
 async function reportOn(
   keys: KeySet,
   spans: Uint8Array,
-  { tenant, checkpoint = [], "any-order": anyOrder = false, range }: Values & { range: Range | undefined },
+  { tenant, vkey = [], checkpoint = [], "any-order": anyOrder = false, range }: Values & { range: Range | undefined },
 ): Promise<Report> {
-  if (range === undefined) return reportOnSpans(await verifyExport(keys, spans, tenant));
+  const [kept, pinned] = [checkpoint.length > 0, vkey.length > 0];
+  const performed = { log: range !== undefined, ordered: !anyOrder, kept, pinned };
+  if (range === undefined) return reportOnSpans(await verifyExport(keys, spans, tenant), performed);
   const checkpoints = checkpoint.map((file) => ({ name: file, text: read(file).toString("utf8") }));
-  return reportOnLogs(await verifyLog(keys, spans, { ...range, tenant, checkpoints, anyOrder }), anyOrder);
+  return reportOnLogs(await verifyLog(keys, spans, { ...range, tenant, checkpoints, anyOrder }), performed);
 }
 
 function parsed(args: string[]) {

@@ -8,12 +8,27 @@ export interface Report {
   json: unknown;
 }
 
-export function reportOnSpans(verdicts: readonly Verdict[]): Report {
+/** What was asked of the command. */
+export interface Performed {
+  /** Whether the spans were to be all of their logs', or each is for itself. */
+  log: boolean;
+  /** Whether they were to be in the log's order. */
+  ordered: boolean;
+  /** Whether checkpoints were given. */
+  kept: boolean;
+  /** Whether verifier keys were given. */
+  pinned: boolean;
+}
+
+export function reportOnSpans(verdicts: readonly Verdict[], performed: Performed): Report {
   const verified = verdicts.filter((each) => each.verified).length;
   const failed = verdicts.length - verified;
   return {
     ok: verified > 0 && failed === 0,
-    lines: verdicts.length === 0 ? ["there are no spans in the file"] : spanLines(verdicts, verified, failed),
+    lines:
+      verdicts.length === 0
+        ? ["there are no spans in the file"]
+        : [...spanLines(verdicts, verified, failed), ...closingLines(performed)],
     json: { verified, failed, spans: verdicts.map(spanJson) },
   };
 }
@@ -85,20 +100,20 @@ function spanJson(verdict: Verdict) {
   };
 }
 
-export function reportOnLogs({ ok, logs, signedApart }: LogReport, anyOrder: boolean): Report {
+export function reportOnLogs({ ok, logs, signedApart }: LogReport, performed: Performed): Report {
   const spans = counted(signedApart, "span is", "spans are");
   return {
     ok,
     lines: [
-      ...logs.flatMap((log) => logLines(log, anyOrder)),
+      ...logs.flatMap((log) => logLines(log, performed)),
       ...(signedApart > 0 ? [`${spans} signed apart, in no log: whether others are missing does not show`] : []),
-      ...(logs.length === 0 ? ["there are no spans of a log in the file"] : []),
+      ...(logs.length === 0 ? ["there are no spans of a log in the file"] : closingLines(performed)),
     ],
     json: { ok, logs: logs.map(logJson), signed_apart: signedApart },
   };
 }
 
-function logLines(log: LogResult, anyOrder: boolean): string[] {
+function logLines(log: LogResult, { ordered }: Performed): string[] {
   const { origin, from, to, spans, handovers, announced, checkpoints, findings } = log;
   const counts = [
     counted(spans, "span", "spans"),
@@ -112,7 +127,7 @@ function logLines(log: LogResult, anyOrder: boolean): string[] {
     span,
     message,
   ]);
-  const about = [...endTexts(log), ...table(rows), ...checkpoints.map(checkpointText), ...notChecked(log, anyOrder)];
+  const about = [...endTexts(log), ...table(rows), ...checkpoints.map(checkpointText), ...notChecked(log, ordered)];
   return [`log ${origin}, ${range}: ${counts.join(", ")}`, ...[...about, lastText(log)].map((line) => `  ${line}`)];
 }
 
@@ -132,14 +147,14 @@ function checkpointText({ name, size, agrees }: LogResult["checkpoints"][number]
   return `checkpoint ${name}, of ${entries(size)}, ${says}`;
 }
 
-function notChecked({ from, to, checkpoints }: LogResult, anyOrder: boolean): string[] {
+function notChecked({ from, to, checkpoints }: LogResult, ordered: boolean): string[] {
   const cutOff = from === to ? "" : `cut off behind entry ${to - 1}, or `;
   return [
     ...(from > 0 ? [`not checked, before entry ${from}: whether any is missing`] : []),
     ...(checkpoints.length === 0
       ? [`not checked, without a --checkpoint: whether the log was ${cutOff}written anew`]
       : []),
-    ...(anyOrder ? ["not checked, with --any-order: the order of the spans"] : []),
+    ...(ordered ? [] : ["not checked, with --any-order: the order of the spans"]),
   ];
 }
 
@@ -147,6 +162,27 @@ function lastText({ spans, findings }: LogResult): string {
   const [first] = findings;
   if (first === undefined) return spans === 0 ? "no spans" : "no problems";
   return `${counted(findings.length, "problem", "problems")}, the first at ${first.span ?? `entry ${first.leafIndex}`}`;
+}
+
+/** What was checked, and what no check shows, whatever came of it. */
+function closingLines({ log, ordered, kept, pinned }: Performed): string[] {
+  const checks = [
+    "each span's signature or log proof",
+    "the state of each key",
+    ...(log ? ["that no entry is missing, repeated or rewritten"] : []),
+    ...(log && ordered ? ["the order of the spans"] : []),
+    ...(kept ? ["the kept checkpoints"] : []),
+    ...(pinned ? ["that the keys follow from a --vkey"] : []),
+  ];
+  const limits = [
+    "that what a span says is true",
+    "spans never sent or sampled away",
+    log ? "what came after the last entry" : "whether spans are missing",
+    ...(log && !kept ? ["whether the log was cut off or written anew"] : []),
+    ...(kept ? ["that a checkpoint binds a party that kept it itself"] : []),
+    ...(pinned ? [] : ["whose the keys are"]),
+  ];
+  return [`The following checks were performed: ${checks.join("; ")}.`, `Not shown: ${limits.join("; ")}.`];
 }
 
 function logJson({ origin, endedAt, follows, from, to, spans, handovers, announced, ...about }: LogResult) {

@@ -123,6 +123,9 @@ interface LogCase {
 }
 const logs: LogCase[] = JSON.parse(readFileSync(join(root, "test", "vectors", "log", "logs.json"), "utf8"));
 
+/** The first key of the logs. */
+const [firstKey] = JSON.parse(logs[0]!.jwks).keys[0].vkeys as [string];
+
 /** The command line of a vector whose keys file may be another. */
 function argsOf(name: string, jwks?: string): string[] {
   const given = logs.find((each) => each.name === name)!;
@@ -165,6 +168,43 @@ describe("the command with --log", () => {
   it("says without it which entries of a log verify", () => {
     const { stdout } = expectLinesOfTheService(...argsOf("three spans removed"));
     expect(stdout).toMatch(/^log \S+: .* between are not in this file\); --log checks that none is missing$/m);
+  });
+
+  it("ends in what was checked and what does not show", () => {
+    const last = (...args: string[]) =>
+      ours(...args)
+        .stdout.trimEnd()
+        .split("\n")
+        .slice(-2);
+    const each = argsOf("all of a log");
+    expect(last(...each)).toEqual([
+      "The following checks were performed: each span's signature or log proof; the state of each key.",
+      "Not shown: that what a span says is true; spans never sent or sampled away; whether spans are missing; whose the keys are.",
+    ]);
+    expect(last("--log", ...each)).toEqual([
+      "The following checks were performed: each span's signature or log proof; the state of each key; " +
+        "that no entry is missing, repeated or rewritten; the order of the spans.",
+      "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; " +
+        "whether the log was cut off or written anew; whose the keys are.",
+    ]);
+    const kept = argsOf("checkpoints that were kept");
+    expect(last("--log", "--any-order", "--vkey", firstKey, ...kept)).toEqual([
+      "The following checks were performed: each span's signature or log proof; the state of each key; " +
+        "that no entry is missing, repeated or rewritten; the kept checkpoints; that the keys follow from a --vkey.",
+      "Not shown: that what a span says is true; spans never sent or sampled away; what came after the last entry; " +
+        "that a checkpoint binds a party that kept it itself.",
+    ]);
+  });
+
+  it.each([
+    ["no spans", ["there are no spans of a log in the file"]],
+    ["spans that are signed apart alone", [expect.any(String), "there are no spans of a log in the file"]],
+  ])("ends so only where a log was checked, and not for %s", (name, all) => {
+    expect(
+      ours("--log", ...argsOf(name))
+        .stdout.trimEnd()
+        .split("\n"),
+    ).toEqual(all);
   });
 
   it("lets nothing through that steers a terminal", () => {

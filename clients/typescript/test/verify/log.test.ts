@@ -32,7 +32,7 @@ async function said({ jwks, vkeys, tenant, export: spans, log }: LogCase, more: 
   const { checkpoints = [], ...range } = log;
   const options = { ...range, tenant, checkpoints: named(checkpoints), ...more };
   const report = await verifyLog(keys, new Uint8Array(Buffer.from(spans, "base64")), options);
-  const { json } = reportOnLogs(report, false);
+  const { json } = reportOnLogs(report, { log: true, ordered: true, kept: false, pinned: false });
   return JSON.parse(JSON.stringify(json, (name, value: unknown) => (name === "message" ? undefined : value)));
 }
 
