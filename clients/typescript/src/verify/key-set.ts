@@ -157,7 +157,7 @@ async function trustedKeys(
     const more = keys.filter((key) => {
       if (trusted.includes(key)) return true;
       const how = now.find(({ by }) => isSameKey(key)(by.to));
-      if (how !== undefined && !reached.has(key.keyId)) reached.set(key.keyId, how);
+      if (how !== undefined) reached.set(key.keyId, how);
       return how !== undefined;
     });
     if (more.length === trusted.length) return { trusted, reached };
