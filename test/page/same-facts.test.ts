@@ -11,7 +11,7 @@ import { checkpointsIn } from "../../src/cli/files.ts";
 import type { KeySet } from "../../src/cli/verify/key-set.ts";
 import { judgeSpans } from "../../src/cli/verify/judged-spans.ts";
 import { verifyLogs } from "../../src/cli/verify/log.ts";
-import { reportFacts } from "../../src/cli/verify/report-facts.ts";
+import { factsOf } from "../../src/cli/verify/report-facts.ts";
 import { parseVerifierKey } from "../../src/tlog/verifier-key.ts";
 import type { Facts } from "../../src/verification-report/facts.ts";
 import { randomFrom } from "../crash/random.ts";
@@ -42,7 +42,6 @@ function questionOf({ jwks, vkeys = [], tenant, spans, log }: Story): Question {
 
 /** As the command makes them. */
 function factsOfService({ jwks, vkeys, tenant, spans, log }: Story, question: Question): Facts | "refused" {
-  const buffer = <File extends { bytes: Uint8Array }>(file: File) => ({ ...file, bytes: Buffer.from(file.bytes) });
   try {
     const [all, keys] = [keySetOf(jwks, undefined), keySetOf(jwks, vkeys)];
     if (all === undefined || keys === undefined || !(vkeys ?? []).every((vkey) => isIn(all, vkey))) return "refused";
@@ -50,12 +49,12 @@ function factsOfService({ jwks, vkeys, tenant, spans, log }: Story, question: Qu
     const { from, to, anyOrder = false } = log ?? {};
     const kept = (log?.checkpoints ?? []).flatMap((text, i) => checkpointsIn(text, `checkpoint-${i}`));
     const logs = log === undefined ? [] : verifyLogs(judged, { keys, kept, from, to, isOrdered: !anyOrder }).logs;
-    const files = {
-      spans: buffer(question.spans),
-      keys: buffer(question.keys),
-      checkpoints: question.checkpoints.map(buffer),
-    };
-    return reportFacts({ files, asked: question.asked, keys, spans: judged, logs });
+    const files = [
+      { role: "spans" as const, ...question.spans },
+      { role: "keys" as const, ...question.keys },
+      ...question.checkpoints.map((file) => ({ role: "checkpoints" as const, ...file })),
+    ];
+    return factsOf(question.asked, files, { keys, spans: judged, logs });
   } catch (error) {
     if (error instanceof Failure) return "refused";
     throw error;
