@@ -1,8 +1,10 @@
 /** The result as the page shows it: conclusion, checks, findings, logs, keys, and what it does not show, in the words of the report. */
 import {
+  type Conclusion,
   checksOf,
   conclusionOf,
   conclusionText,
+  nextSteps,
   notShown,
   provenByOthers,
 } from "../../src/verification-report/conclusion.ts";
@@ -30,11 +32,18 @@ export interface SpanLinks {
 }
 
 /** A mark beside each conclusion, so that it is not told by colour alone. */
-const marks = { VERIFIED: "✓", CONSISTENT: "≈", VERIFIED_WITH_GAPS: "!", FAILED: "✗" };
-const checkMarks = { passed: "✓ passed", failed: "✗ failed", "not performed": "– not performed" };
+const marks: Readonly<Record<Conclusion, string>> = {
+  VERIFIED: "✓",
+  CONSISTENT: "≈",
+  VERIFIED_WITH_GAPS: "!",
+  CONSISTENT_WITH_GAPS: "!",
+  FAILED: "✗",
+};
+const checkMarks = { passed: "✓ passed", gaps: "! gaps", failed: "✗ failed", "not performed": "– not performed" };
 
 export function showResult(facts: Facts, links: SpanLinks): void {
   const conclusion = conclusionOf(facts);
+  const steps = nextSteps(facts).slice(0, mostFindings);
   const box = byId("conclusion");
   box.dataset.conclusion = conclusion;
   box.replaceChildren(
@@ -48,6 +57,7 @@ export function showResult(facts: Facts, links: SpanLinks): void {
     section("Keys", ...keyList(facts)),
     ...eventSection(facts),
     section("What this does not show", sentenceList(notShown(facts))),
+    ...(steps.length > 0 ? [section("To make the conclusion stronger, ask for", sentenceList(steps))] : []),
   );
 }
 

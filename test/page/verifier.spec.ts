@@ -47,7 +47,7 @@ describe.each([360, 1280].flatMap((width) => ["light", "dark"].map((colorScheme)
       await drop(page, ...dropped("keys.json", "checkpoint"));
       await looksWell("files");
       await verify(page);
-      expect(await conclusionOf(page)).toBe("VERIFIED_WITH_GAPS");
+      expect(await conclusionOf(page)).toBe("CONSISTENT_WITH_GAPS");
       await openEvidence(page, 2);
       await looksWell("gaps");
       await set(page, "log", false);
@@ -77,7 +77,7 @@ describe("a log", () => {
     expect(await conclusionOf(page)).toBe("VERIFIED");
     expect(facts.asked).toMatchObject({ log: true, vkeys: evidence.vkeys, keptBy: "Ann Auditor" });
     expect(facts.logs.map(({ spans, findings }) => [spans, findings])).toEqual([[120, []]]);
-    expect(await textOf(page, "#conclusion")).toContain("None is missing of entries 0 to");
+    expect(await textOf(page, "#conclusion")).toContain("none is missing of entries 0 to");
     expect(complaints).toEqual([]);
   });
 
