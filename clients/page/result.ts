@@ -148,7 +148,7 @@ function logParagraphs(log: LogFacts, { asked }: Facts): HTMLElement[] {
     element("li", {}, foreign(cut(name)), `, of ${counted(size, "entry", "entries")}: ${agreement(agrees)}`),
   );
   return [
-    element("p", {}, foreign(`Checked: ${rangeText(log)}: ${contentText(log)}.`)),
+    element("p", {}, foreign(`Among ${rangeText(log)} there are ${contentText(log)}.`)),
     element("p", {}, foreign(cut(completenessText(log, asked), 2000))),
     ...(checkpoints.length > 0 ? [element("ul", {}, ...checkpoints)] : []),
   ];
@@ -184,7 +184,7 @@ function keyItem(key: KeyFacts): HTMLElement {
     {},
     ...[
       code(key.keyId),
-      ` ${key.state}, verifies ${counted(key.spans, "span")}; in use ${from}, ${until}; vouched for by `,
+      ` ${key.state}, signed ${counted(key.spans, "span")}; signatures accepted ${from}, ${until}; vouched for by `,
     ],
     ...[foreign(cut(voucherText(key))), ". SHA-256 ", code(key.fingerprint)],
   );

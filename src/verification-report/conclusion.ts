@@ -58,19 +58,18 @@ export function conclusionText(facts: Facts): string {
 /** On what the conclusion rests beside the files themselves. */
 function restsOn(facts: Facts): string {
   const weak = weaknesses(facts);
-  if (weak.length > 0) return `This rests on the word of whoever supplied the files for ${weak.join(", and for ")}.`;
+  if (weak.length > 0) return `Only whoever supplied the files says ${weak.join(", and ")}.`;
   return facts.asked.log
     ? "The keys follow from a verifier key from elsewhere, and a kept checkpoint covers every entry."
     : "The keys follow from a verifier key from elsewhere.";
 }
 
-/** For which facts there is only the word of whoever supplied the files. */
+/** What only whoever supplied the files says. */
 function weaknesses({ asked, logs }: Facts): string[] {
   return [
     ...(asked.vkeys.length === 0 ? ["whose the keys are"] : []),
     ...(asked.log ? logs.filter((log) => coveredBy(log) < log.to) : []).map(
-      (log) =>
-        `the completeness of ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${log.origin}`,
+      (log) => `what stands in ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${log.origin}`,
     ),
   ];
 }

@@ -132,7 +132,7 @@ describe("the conclusion", () => {
 
   it("says on whose word it rests", () => {
     expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
-      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. This rests on the word of whoever supplied the files for whose the keys are.`,
+      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. Only whoever supplied the files says whose the keys are.`,
     );
   });
 
@@ -143,7 +143,7 @@ describe("the conclusion", () => {
     });
     const weak = { ...given, asked: { ...asked, vkeys: [] } };
     expect(conclusionText(weak)).toBe(
-      `All 999 spans in the file verify, but for 3 entries of entries 0 to 999 of ${origin} the file has no span, in 1 gap. This rests on the word of whoever supplied the files for whose the keys are, and for the completeness of entries 500 to 999 of ${origin}.`,
+      `All 999 spans in the file verify, but for 3 entries of entries 0 to 999 of ${origin} the file has no span, in 1 gap. Only whoever supplied the files says whose the keys are, and what stands in entries 500 to 999 of ${origin}.`,
     );
     expect(nextSteps(weak)).toEqual([
       `The spans of entries 7 to 9 of ${origin}.`,
