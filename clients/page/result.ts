@@ -103,7 +103,7 @@ function failureItems(facts: Facts, { showVerdict }: SpanLinks): HTMLElement[] {
     const count = failures.filter((each) => each.reason === reason).length;
     const proven = reason === "KEY_COMPROMISED" && byOthers > 0;
     const but = proven
-      ? ` Of ${counted(byOthers, "span")} of these, another checkpoint proves the entry: these count as verified.`
+      ? ` Another checkpoint proves the entries of ${digits(byOthers)} of these, which count as verified.`
       : "";
     const show = button("Show them", () => showVerdict(reason), { "aria-label": `Show them: spans with ${reason}` });
     const text = ` ${counted(count, "span")}. ${reasonText(reason)}${but} `;

@@ -20,7 +20,7 @@ interface WorkerScope {
   onmessage: ((event: { data: ToWorker }) => void) | null;
 }
 
-const mostShown = 2000;
+const mostShown = 65_536;
 const mostDetails = 500;
 
 export function serveVerification(scope: WorkerScope): void {
