@@ -1,4 +1,5 @@
 /** Saves and prints the report, which the worker writes. */
+import { isReportDate, reportDateForm, reportDateOf } from "../../src/verification-report/report-date.ts";
 import { byId, element } from "./elements.ts";
 import type { TrustedText } from "./trusted-types.ts";
 import type { VerifierWorker } from "./verifier-worker.ts";
@@ -11,6 +12,7 @@ export function startReport(trusted: TrustedText, worker: () => VerifierWorker, 
 
   async function html(): Promise<string> {
     const origin = { madeBy: `fluo-verify.html ${pageVersion}`, date: date.value.trim() };
+    if (!isReportDate(origin.date)) throw new Error(`The date of the report must be ${reportDateForm}.`);
     return (await worker().ask("report", origin)).html;
   }
 
@@ -38,7 +40,7 @@ export function startReport(trusted: TrustedText, worker: () => VerifierWorker, 
     /** Sets the date to now, unless somebody wrote one. */
     begin(now: Date): void {
       if (date.value === date.defaultValue) {
-        date.defaultValue = now.toISOString().replace(/\.\d+/, "");
+        date.defaultValue = reportDateOf(now);
         date.value = date.defaultValue;
       }
     },

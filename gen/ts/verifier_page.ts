@@ -1,2 +1,2 @@
 /** SHA-256 of gen/fluo-verify.html, lower-case hex. Made by `npm run gen`. */
-export const verifierPageSha256 = "317d097af1942cd75ff32afb10c09f04e6cb75c080048d8423288c62ad03afd0";
+export const verifierPageSha256 = "6fef36c9588e05098b07b34afd1629d7867321986cca6ec8efda981b8448ccc7";
