@@ -72,6 +72,7 @@ function spanFacts(verdicts: readonly Verdict[]): SpanFacts {
             {
               position: i + 1,
               span: nameOf(verdict),
+              place: verdict.log === undefined ? undefined : { origin: verdict.log, entry: verdict.leafIndex! },
               reason: reasonOf(verdict),
               message: verdict.message ?? explanations[verdict.reason],
             },

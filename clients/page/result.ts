@@ -6,7 +6,7 @@ import {
   conclusionText,
   nextSteps,
   notShown,
-  provenByOthers,
+  ofCompromisedKeys,
 } from "../../src/verification-report/conclusion.ts";
 import type { Facts, FindingFacts, KeyFacts, LogFacts } from "../../src/verification-report/facts.ts";
 import {
@@ -43,7 +43,7 @@ const checkMarks = { passed: "✓ passed", gaps: "! gaps", failed: "✗ failed",
 
 export function showResult(facts: Facts, links: SpanLinks): void {
   const conclusion = conclusionOf(facts);
-  const steps = nextSteps(facts).slice(0, mostFindings);
+  const steps = nextSteps(facts);
   const box = byId("conclusion");
   box.dataset.conclusion = conclusion;
   box.replaceChildren(
@@ -52,12 +52,13 @@ export function showResult(facts: Facts, links: SpanLinks): void {
   );
   byId("result-details").replaceChildren(
     section("Checks performed", checkTable(facts)),
-    ...facts.logs.map((log) => section(`Log ${log.origin}`, ...logParagraphs(log, facts))),
+    ...facts.logs.slice(0, mostLogs).map((log) => section(`Log ${log.origin}`, ...logParagraphs(log, facts))),
+    ...more(facts.logs.length, mostLogs),
     ...findingSections(facts, links),
     section("Keys", ...keyList(facts)),
     ...eventSection(facts),
-    section("What this does not show", sentenceList(notShown(facts))),
-    ...(steps.length > 0 ? [section("To make the conclusion stronger, ask for", sentenceList(steps))] : []),
+    section("What this does not show", ...sentenceList(notShown(facts))),
+    ...(steps.length > 0 ? [section("To make the conclusion stronger, ask for", ...sentenceList(steps))] : []),
   );
 }
 
@@ -91,6 +92,7 @@ function findingSections(facts: Facts, links: SpanLinks): HTMLElement[] {
       : []),
     ...facts.logs
       .filter(({ findings }) => findings.length > 0)
+      .slice(0, mostLogs)
       .map(({ origin, findings }) => section(`Gaps and other findings: ${origin}`, ...findingList(findings, links))),
   ];
 }
@@ -98,21 +100,28 @@ function findingSections(facts: Facts, links: SpanLinks): HTMLElement[] {
 /** One for each reason. In a log, another checkpoint may prove what a compromised key signed. */
 function failureItems(facts: Facts, { showVerdict }: SpanLinks): HTMLElement[] {
   const { failures } = facts.spans;
-  const byOthers = provenByOthers(facts);
+  const { proven, notChecked } = ofCompromisedKeys(facts);
   return [...new Set(failures.map(({ reason }) => reason))].map((reason) => {
     const count = failures.filter((each) => each.reason === reason).length;
-    const proven = reason === "KEY_COMPROMISED" && byOthers > 0;
-    const but = proven
-      ? ` Another checkpoint proves the entries of ${digits(byOthers)} of these, which count as verified.`
-      : "";
+    const but = [
+      proven > 0 && ` Another checkpoint proves the entries of ${digits(proven)} of these, which count as verified.`,
+      notChecked > 0 && ` The entries of ${digits(notChecked)} are not among those that were checked.`,
+    ];
+    const ofKey = reason === "KEY_COMPROMISED" ? but.filter(Boolean).join("") : "";
     const show = button("Show them", () => showVerdict(reason), { "aria-label": `Show them: spans with ${reason}` });
-    const text = ` ${counted(count, "span")}. ${reasonText(reason)}${but} `;
+    const text = ` ${counted(count, "span")}. ${reasonText(reason)}${ofKey} `;
     return element("li", { "data-reason": reason }, element("strong", {}, reason), text, show);
   });
 }
 
 /** As many as are listed at once. */
 const mostFindings = 100;
+/** As many as have their sections, or their lines. The command and the report have more. */
+const [mostLogs, mostLines] = [50, 500];
+
+function more(count: number, most: number): HTMLElement[] {
+  return count > most ? [element("p", {}, `And ${digits(count - most)} more, which are not shown.`)] : [];
+}
 
 function findingList(findings: readonly FindingFacts[], links: SpanLinks): HTMLElement[] {
   const list = element("ul", { class: "findings" });
@@ -144,13 +153,16 @@ function findingItem(finding: FindingFacts, { showSpan }: SpanLinks): HTMLElemen
 }
 
 function logParagraphs(log: LogFacts, { asked }: Facts): HTMLElement[] {
-  const checkpoints = log.checkpoints.map(({ name, size, agrees }) =>
-    element("li", {}, foreign(cut(name)), `, of ${counted(size, "entry", "entries")}: ${agreement(agrees)}`),
-  );
+  const checkpoints = log.checkpoints
+    .slice(0, mostLines)
+    .map(({ name, size, agrees }) =>
+      element("li", {}, foreign(cut(name)), `, of ${counted(size, "entry", "entries")}: ${agreement(agrees)}`),
+    );
   return [
     element("p", {}, foreign(`Among ${rangeText(log)} there are ${contentText(log)}.`)),
     element("p", {}, foreign(cut(completenessText(log, asked), 2000))),
     ...(checkpoints.length > 0 ? [element("ul", {}, ...checkpoints)] : []),
+    ...more(log.checkpoints.length, mostLines),
   ];
 }
 
@@ -163,7 +175,7 @@ function agreement(agrees: boolean | undefined): string {
 function keyList({ keys, keysPassedOver }: Facts): HTMLElement[] {
   const [used, others] = [keys.filter(({ spans }) => spans > 0), keys.filter(({ spans }) => spans === 0)];
   return [
-    ...(used.length > 0 ? [element("ul", { class: "keys" }, ...used.map(keyItem))] : []),
+    ...(used.length > 0 ? keyItems(used) : []),
     ...(used.length === 0 ? [element("p", {}, "No span here verifies by a key.")] : []),
     ...(others.length > 0 ? [otherKeys(others)] : []),
     ...(keysPassedOver > 0
@@ -174,7 +186,12 @@ function keyList({ keys, keysPassedOver }: Facts): HTMLElement[] {
 
 function otherKeys(keys: readonly KeyFacts[]): HTMLElement {
   const summary = element("summary", {}, `${counted(keys.length, "other key")} of the tenant`);
-  return element("details", {}, summary, element("ul", { class: "keys" }, ...keys.map(keyItem)));
+  return element("details", {}, summary, ...keyItems(keys));
+}
+
+function keyItems(keys: readonly KeyFacts[]): HTMLElement[] {
+  const items = keys.slice(0, mostLines).map(keyItem);
+  return [element("ul", { class: "keys" }, ...items), ...more(keys.length, mostLines)];
 }
 
 function keyItem(key: KeyFacts): HTMLElement {
@@ -183,7 +200,7 @@ function keyItem(key: KeyFacts): HTMLElement {
     "li",
     {},
     ...[
-      code(key.keyId),
+      code(cut(key.keyId)),
       ` ${key.state}, signed ${counted(key.spans, "span")}; signatures accepted ${from}, ${until}; vouched for by `,
     ],
     ...[foreign(cut(voucherText(key))), ". SHA-256 ", code(key.fingerprint)],
@@ -192,9 +209,10 @@ function keyItem(key: KeyFacts): HTMLElement {
 
 function eventSection(facts: Facts): HTMLElement[] {
   const events = eventTexts(facts);
-  return events.length === 0 ? [] : [section("Compromised, disabled, handed over", sentenceList(events))];
+  return events.length === 0 ? [] : [section("Compromised, disabled, handed over", ...sentenceList(events))];
 }
 
-function sentenceList(sentences: readonly string[]): HTMLElement {
-  return element("ul", {}, ...sentences.map((sentence) => element("li", {}, foreign(cut(sentence, 1000)))));
+function sentenceList(sentences: readonly string[]): HTMLElement[] {
+  const items = sentences.slice(0, mostLines).map((sentence) => element("li", {}, foreign(cut(sentence, 1000))));
+  return [element("ul", {}, ...items), ...more(sentences.length, mostLines)];
 }

@@ -1,6 +1,6 @@
 /** The conclusions that a report draws from the facts: the verdict, the checks performed, and what they do not show. */
 import type { Asked, Facts, FailureReason, FindingFacts, LogFacts } from "./facts.ts";
-import { counted, coveredBy, digits, entries, rangeText } from "./wording.ts";
+import { counted, coveredBy, digits, entries, nameText, rangeText } from "./wording.ts";
 
 /**
  * VERIFIED: nothing is wrong, by keys that the person who asks trusts from elsewhere and, for a log, up to the end of a kept checkpoint.
@@ -24,27 +24,37 @@ export function conclusionOf(facts: Facts): Conclusion {
   return findings.length > 0 ? `${conclusion}_WITH_GAPS` : conclusion;
 }
 
-/** Spans that do not verify. In a log, one that a compromised key signed verifies where another key's checkpoint proves its entry. */
-function failedSpans({ spans, logs, asked }: Facts): number {
-  if (!asked.log) return spans.failures.length;
-  return spans.failures.length - provenByOthers({ spans, logs, asked });
+/** Spans that do not verify, but for those of compromised keys that are no reason to fail. */
+function failedSpans(facts: Facts): number {
+  const { proven, notChecked } = ofCompromisedKeys(facts);
+  return facts.spans.failures.length - proven - notChecked;
 }
 
-/** Spans that only a compromised key signed, and whose entries another checkpoint proves. */
-export function provenByOthers({ spans, logs, asked }: Pick<Facts, "spans" | "logs" | "asked">): number {
-  if (!asked.log) return 0;
-  const signed = spans.failures.filter(({ reason }) => reason === "KEY_COMPROMISED");
-  const unproven = new Set(
-    logs.flatMap(({ findings }) => findings.filter(({ what }) => what === "compromised").map(({ span }) => span)),
-  );
-  return signed.filter(({ span }) => !unproven.has(span)).length;
+/**
+ * Spans of a log that only a compromised key signed. Some verify, because another key's checkpoint proves their entries. Of others it is not
+ * known, because their entries are not among those that were checked.
+ */
+export function ofCompromisedKeys({ spans, logs }: Facts): { proven: number; notChecked: number } {
+  const logOf = new Map(logs.map((log) => [log.origin, { ...log, unproven: compromisedEntries(log) }]));
+  let [proven, notChecked] = [0, 0];
+  for (const { reason, place } of spans.failures) {
+    const log = place && logOf.get(place.origin);
+    if (reason !== "KEY_COMPROMISED" || log === undefined) continue;
+    if (place!.entry < log.from || place!.entry >= log.to) notChecked += 1;
+    else if (!log.unproven.has(place!.entry)) proven += 1;
+  }
+  return { proven, notChecked };
+}
+
+function compromisedEntries({ findings }: LogFacts): ReadonlySet<number | undefined> {
+  return new Set(findings.filter(({ what }) => what === "compromised").map(({ entry }) => entry));
 }
 
 /** The conclusion in a sentence or two. */
 export function conclusionText(facts: Facts): string {
-  const { asked, spans, logs } = facts;
+  const { asked, logs } = facts;
   if (conclusionOf(facts) === "FAILED") return failureText(facts);
-  const all = spans.total === 1 ? "The span verifies" : `All ${digits(spans.total)} spans in the file verify`;
+  const all = verifyText(facts);
   if (!asked.log) return `${all}. Whether others are missing was not asked. ${restsOn(facts)}`;
   const gaps = logs.flatMap(({ findings }) => findings);
   const count = missingIn(gaps);
@@ -53,6 +63,15 @@ export function conclusionText(facts: Facts): string {
       ? `and none is missing of ${rangesText(logs)}`
       : `but for ${entries(count)} of ${rangesText(logs)} the file has no span, in ${counted(gaps.length, "gap")}`;
   return `${all}, ${complete}. ${restsOn(facts)}`;
+}
+
+/** How many spans verify, if none fails. */
+function verifyText(facts: Facts): string {
+  const { total } = facts.spans;
+  const { notChecked } = ofCompromisedKeys(facts);
+  if (notChecked > 0)
+    return `${digits(total - notChecked)} of ${counted(total, "span")} in the file verify (the others are of a compromised key, and not among the entries checked)`;
+  return total === 1 ? "The span verifies" : `All ${digits(total)} spans in the file verify`;
 }
 
 /** On what the conclusion rests beside the files themselves. */
@@ -68,8 +87,11 @@ function restsOn(facts: Facts): string {
 function weaknesses({ asked, logs }: Facts): string[] {
   return [
     ...(asked.vkeys.length === 0 ? ["whose the keys are"] : []),
-    ...(asked.log ? logs.filter((log) => coveredBy(log) < log.to) : []).map(
-      (log) => `what stands in ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${log.origin}`,
+    ...fewOf(
+      logs.filter((log) => coveredBy(log) < log.to),
+      (log) =>
+        `what stands in ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${nameText(log.origin)}`,
+      (others) => `what stands in ${counted(others, "other log")}`,
     ),
   ];
 }
@@ -79,18 +101,22 @@ export function nextSteps(facts: Facts): string[] {
   const { asked, keys, logs } = facts;
   if (conclusionOf(facts) === "FAILED") return [];
   const first = keys.find(({ spans }) => spans > 0);
+  const gaps = logs.flatMap(({ origin, findings }) => findings.map((finding) => ({ origin, ...finding })));
   return [
-    ...logs.flatMap(({ origin, findings }) =>
-      findings.map(
-        ({ entry = 0, count }) => `The spans of ${rangeText({ from: entry, to: entry + count })} of ${origin}.`,
-      ),
+    ...fewOf(
+      gaps,
+      ({ origin, entry = 0, count }) =>
+        `The spans of ${rangeText({ from: entry, to: entry + count })} of ${nameText(origin)}.`,
+      (others) => `The spans of ${counted(others, "other gap")}.`,
     ),
     ...(asked.vkeys.length === 0 && first !== undefined
-      ? [`The verifier key of ${first.keyId}, by another way than these files.`]
+      ? [`The verifier key of ${nameText(first.keyId)}, by another way than these files.`]
       : []),
-    ...(asked.log ? logs.filter((log) => coveredBy(log) < log.to) : []).map(
+    ...fewOf(
+      logs.filter((log) => coveredBy(log) < log.to),
       ({ origin, to }) =>
-        `A checkpoint of ${entries(to)} or more of ${origin}, from somebody independent who has kept it.`,
+        `A checkpoint of ${entries(to)} or more of ${nameText(origin)}, from somebody independent who has kept it.`,
+      (others) => `Such a checkpoint of ${counted(others, "other log")}.`,
     ),
   ];
 }
@@ -100,7 +126,7 @@ function failureText(facts: Facts): string {
   const failed = failedSpans(facts);
   if (spans.total === 0) return "There are no spans in the file.";
   if (asked.log && logs.length === 0) return "There are no spans of a log in the file.";
-  const others = logs.flatMap(({ findings }) => findings).filter(({ what }) => ofLogs.has(what));
+  const others = logs.flatMap(({ findings }) => findings).filter(isOfLog);
   const said = [
     ...(failed > 0
       ? [`${digits(failed)} of ${counted(spans.total, "span")} ${failed === 1 ? "does" : "do"} not verify`]
@@ -109,16 +135,42 @@ function failureText(facts: Facts): string {
       const own = others.filter((each) => each.what === what);
       return `${entries(own.reduce((sum, { count }) => sum + count, 0))} ${what}`;
     }),
-    ...logs.filter((log) => log.spans === 0).map(({ origin }) => `there are no spans of ${origin}`),
+    ...fewOf(
+      logs.filter((log) => log.spans === 0),
+      ({ origin }) => `there are no spans of ${nameText(origin)}`,
+      (others) => `there are none of ${counted(others, "other log")}`,
+    ),
   ].join("; ");
   return `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
 }
 
-/** Findings about the log as a whole; the others are spans that do not verify. */
 const ofLogs: ReadonlySet<FindingFacts["what"]> = new Set(["missing", "repeated", "reordered", "rewritten"]);
 
+/** Findings about the log as a whole, and about handovers; the others are spans that do not verify. */
+function isOfLog(finding: FindingFacts): boolean {
+  return ofLogs.has(finding.what) || isOfHandover(finding);
+}
+
+/** A handover that only compromised keys signed. */
+function isOfHandover({ what, span }: FindingFacts): boolean {
+  return what === "compromised" && span === undefined;
+}
+
 function rangesText(logs: readonly LogFacts[]): string {
-  return logs.map((log) => `${rangeText(log)} of ${log.origin}`).join(" and ");
+  const texts = fewOf(
+    logs,
+    (log) => `${rangeText(log)} of ${nameText(log.origin)}`,
+    (others) => `those of ${counted(others, "other log")}`,
+  );
+  return texts.join(" and ");
+}
+
+/** More than anybody reads in a sentence are counted, so that they leave room for the words behind them. */
+const mostNamed = 5;
+
+function fewOf<Each>(all: readonly Each[], text: (each: Each) => string, ofOthers: (count: number) => string) {
+  if (all.length <= mostNamed) return all.map(text);
+  return [...all.slice(0, mostNamed).map(text), ofOthers(all.length - mostNamed)];
 }
 
 function missingIn(findings: readonly FindingFacts[]): number {
@@ -126,41 +178,61 @@ function missingIn(findings: readonly FindingFacts[]): number {
 }
 
 export function checksOf(facts: Facts): Check[] {
-  const { asked, spans, logs } = facts;
+  const { asked, logs } = facts;
+  const { vkeys } = asked;
+  const check = "The keys are those that a verifier key from elsewhere leads to.";
+  return [
+    ...spanChecks(facts),
+    ...logChecks(asked, logs),
+    vkeys.length > 0
+      ? {
+          check,
+          result: "passed",
+          detail: `${counted(facts.keys.length, "key")} from ${counted(vkeys.length, "verifier key")}`,
+        }
+      : { check, result: "not performed", detail: "no verifier key was given" },
+  ];
+}
+
+/** A span is judged up to the first check that it fails. */
+function spanChecks(facts: Facts): Check[] {
+  const { spans, logs } = facts;
+  const { proven, notChecked } = ofCompromisedKeys(facts);
+  const handovers = logs.flatMap(({ findings }) => findings.filter(isOfHandover)).length;
   const failed = (...reasons: FailureReason[]) =>
     spans.failures.filter(({ reason }) => reasons.includes(reason)).length;
-  const ofSpans = (check: string, failures: number): Check =>
-    spans.total === 0
-      ? { check, result: "not performed", detail: "there are no spans" }
+  const ofSpans = (check: string, failures: number, notReached: number): Check => {
+    const reached = spans.total - notReached;
+    if (failures > 0) return { check, result: "failed", detail: `${digits(failures)} of ${counted(reached, "span")}` };
+    if (spans.total === 0) return { check, result: "not performed", detail: "there are no spans" };
+    return notReached === 0
+      ? { check, result: "passed", detail: counted(reached, "span") }
       : {
           check,
-          result: failures === 0 ? "passed" : "failed",
-          detail:
-            failures === 0 ? counted(spans.total, "span") : `${digits(failures)} of ${counted(spans.total, "span")}`,
+          result: "not performed",
+          detail: `${digits(reached)} of ${counted(spans.total, "span")}, not on the others`,
         };
+  };
+  const unreadable = failed("MALFORMED", "UNSIGNED");
+  const [unknown, state] = [failed("UNKNOWN_KEY"), failed("KEY_STATE")];
+  const changed = failed("SIGNATURE_MISMATCH", "SPAN_MISMATCH", "PROOF_INVALID");
+  const ofKeys = ofSpans(
+    "Each key was in use, give or take a minute of clocks, and is not marked as compromised.",
+    state + failed("KEY_COMPROMISED") - proven - notChecked,
+    unreadable + unknown + changed + notChecked,
+  );
   return [
-    ofSpans("Each span can be read and carries evidence.", failed("MALFORMED", "UNSIGNED")),
+    ofSpans("Each span can be read and carries evidence.", unreadable, 0),
     ofSpans(
       "Each span is as it was signed: its signature or log proof holds.",
-      failed("SIGNATURE_MISMATCH", "SPAN_MISMATCH", "PROOF_INVALID"),
+      changed,
+      // Some keys were never in use, so that no signature by them is looked at.
+      unreadable + unknown + state,
     ),
-    ofSpans("Each span was signed by one of the keys in the keys file.", failed("UNKNOWN_KEY")),
-    ofSpans(
-      "Each key was in use, give or take a minute of clocks, and is not marked as compromised.",
-      failed("KEY_STATE", "KEY_COMPROMISED") - provenByOthers(facts),
-    ),
-    ...logChecks(asked, logs),
-    asked.vkeys.length > 0
-      ? {
-          check: "The keys are those that a verifier key from elsewhere leads to.",
-          result: "passed",
-          detail: `${counted(facts.keys.length, "key")} from ${counted(asked.vkeys.length, "verifier key")}`,
-        }
-      : {
-          check: "The keys are those that a verifier key from elsewhere leads to.",
-          result: "not performed",
-          detail: "no verifier key was given",
-        },
+    ofSpans("Each span was signed by one of the keys in the keys file.", unknown, unreadable),
+    handovers > 0 && ofKeys.result !== "failed"
+      ? { ...ofKeys, result: "failed", detail: `${counted(handovers, "handover")} by compromised keys alone` }
+      : ofKeys,
   ];
 }
 
@@ -171,7 +243,7 @@ function logChecks({ log, anyOrder }: Asked, logs: readonly LogFacts[]): Check[]
     if (!log) return { check, result: "not performed", detail: "completeness was not asked" };
     const found = findings.filter((each) => each.what === what).reduce((sum, { count }) => sum + count, 0);
     return found === 0
-      ? { check, result: logs.length === 0 ? "not performed" : "passed", detail: entries(checked) }
+      ? { check, result: checked === 0 ? "not performed" : "passed", detail: entries(checked) }
       : {
           check,
           result: what === "missing" ? "gaps" : "failed",
@@ -201,20 +273,40 @@ function checkpointCheck(log: boolean, logs: readonly LogFacts[]): Check {
 }
 
 /** What no check here shows. */
-export function notShown({ asked, logs }: Facts): string[] {
-  const kept = logs.some(({ checkpoints }) => checkpoints.length > 0);
+export function notShown({ asked, logs, spans }: Facts): string[] {
+  const isKept = ({ checkpoints }: LogFacts) => checkpoints.length > 0;
+  const kept = logs.some(isKept);
   return [
     "Whether what a span says is true. It was not changed after it was signed; it may have been wrong then.",
     "Spans that were never sent to the service, were left out to save volume (sampled away), or were refused by it.",
     ...(asked.log
-      ? logs.map(({ origin, to }) => `What came after entry ${to - 1} of ${origin}.`)
+      ? fewOf(
+          logs,
+          ({ origin, to }) => `What came after entry ${to - 1} of ${nameText(origin)}.`,
+          (others) => `What came after the last entry of ${counted(others, "other log")}.`,
+        )
       : ["Whether spans are missing: each was checked for itself, not the log as a whole."]),
-    ...logs.filter(({ from }) => from > 0).map(({ origin, from }) => `The entries before ${from} of ${origin}.`),
+    ...fewOf(
+      logs.filter(({ from }) => from > 0),
+      ({ origin, from }) => `The entries before ${from} of ${nameText(origin)}.`,
+      (others) => `The entries before the first that was checked of ${counted(others, "other log")}.`,
+    ),
+    ...(asked.log && spans.signedApart > 0
+      ? [
+          `Whether spans are missing beside the ${digits(spans.signedApart)} with a signature of their own: these are in no log.`,
+        ]
+      : []),
     ...(asked.log && !kept
       ? ["Whether the log was cut off, or written anew by whoever holds the key: no kept checkpoint was given."]
       : []),
     ...(kept
       ? [
+          ...fewOf(
+            logs.filter((log) => !isKept(log)),
+            ({ origin }) =>
+              `Whether ${nameText(origin)} was cut off, or written anew by whoever holds the key: no kept checkpoint of it was given.`,
+            (others) => `The same of ${counted(others, "other log")}.`,
+          ),
           "Who kept a checkpoint, and since when. It binds the audited party only if somebody independent of that party has held it since.",
         ]
       : []),

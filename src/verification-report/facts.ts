@@ -64,6 +64,8 @@ export interface SpanFailure {
   position: number;
   /** `<trace id>/<span id>`; undefined where the span cannot be read. */
   span: string | undefined;
+  /** The place in a log that it claims. */
+  place: { origin: string; entry: number } | undefined;
   reason: FailureReason;
   /** For people; the two verifiers may use different words. */
   message: string;

@@ -1,6 +1,6 @@
 /** The report of a verification as a page of HTML: no script, no request, printed on A4. The same facts and origin make the same bytes. */
 import { escaped, steering } from "../encoding/steering.ts";
-import { checksOf, conclusionOf, conclusionText, nextSteps, notShown, provenByOthers } from "./conclusion.ts";
+import { checksOf, conclusionOf, conclusionText, nextSteps, notShown, ofCompromisedKeys } from "./conclusion.ts";
 import type { Asked, Facts, FindingFacts, KeyFacts, SpanFailure } from "./facts.ts";
 import { reportStyle } from "./report-style.ts";
 import {
@@ -33,12 +33,14 @@ type Html = { html: string };
 
 export function reportHtml(facts: Facts, { madeBy, date, command }: ReportOrigin): string {
   const conclusion = conclusionOf(facts);
-  const steps = nextSteps(facts).slice(0, mostRows);
+  const steps = nextSteps(facts);
+  const logs = facts.logs.slice(0, mostLogs);
   const sections = [
     section("What was verified", subjectTable(facts)),
-    ...facts.logs.map((log) =>
+    ...logs.map((log) =>
       section(`How far completeness is shown: ${log.origin}`, paragraph(completenessText(log, facts.asked))),
     ),
+    ...more(facts.logs.length, mostLogs),
     section("Exhibits", exhibitTable(facts)),
     section("Keys", keyTable(facts)),
     section("Checks performed", checkTable(facts)),
@@ -83,17 +85,18 @@ function subjectTable(facts: Facts): Html {
     ...(asked.log ? [["Issuer", issuers.join(", ") || "none"] as const] : []),
     ["Signed", period ? `from ${timeText(period.first)} to ${timeText(period.last)}` : "none"],
     ["Spans", spansText(facts)],
-    ...logs.map((log) => ["Log", `${log.origin}, ${rangeText(log)}: ${contentText(log)}`] as const),
+    ...logs.slice(0, mostLogs).map((log) => ["Log", `${log.origin}, ${rangeText(log)}: ${contentText(log)}`] as const),
     ["Question", questionText(asked)],
   ]);
 }
 
 function spansText(facts: Facts): string {
   const { total, verified, signedApart } = facts.spans;
-  const byOthers = provenByOthers(facts);
+  const { proven, notChecked } = ofCompromisedKeys(facts);
   return [
     `${digits(total)} in the file, ${digits(verified)} verify`,
-    ...(byOthers > 0 ? [`${digits(byOthers)} of a compromised key are proven by another checkpoint`] : []),
+    ...(proven > 0 ? [`${digits(proven)} of a compromised key are proven by another checkpoint`] : []),
+    ...(notChecked > 0 ? [`${digits(notChecked)} of a compromised key are not among the entries checked`] : []),
     `${digits(verified - signedApart)} of these have a place in a log, ${digits(signedApart)} a signature of their own`,
   ].join("; ");
 }
@@ -135,7 +138,7 @@ function exhibitLetter(index: number): string {
 function keyTable({ keys, keysPassedOver }: Facts): Html {
   const shown = keys.filter((key) => key.spans > 0 || key.compromisedAt !== undefined || !ordinary.has(key.state));
   const others = keys.length - shown.length;
-  const rows = shown.map((key) => [
+  const rows = shown.slice(0, mostRows).map((key) => [
     raw(
       `<td><code>${text(key.keyId)}</code><br><code class="hash">${text(key.fingerprint)}</code><br>` +
         `vouched for by ${text(voucherText(key))}</td>`,
@@ -162,7 +165,7 @@ function keyTable({ keys, keysPassedOver }: Facts): Html {
             numbers: [3],
           }),
         ];
-  return joined(...listed, ...rest.map(paragraph));
+  return joined(...listed, ...more(shown.length), ...rest.map(paragraph));
 }
 
 const ordinary: ReadonlySet<KeyFacts["state"]> = new Set(["PENDING", "ACTIVE", "RETIRED"]);
@@ -178,6 +181,8 @@ function checkTable(facts: Facts): Html {
 
 /** As many rows as somebody may read on paper. */
 const mostRows = 500;
+/** Each has sections of its own. */
+const mostLogs = 50;
 
 function findingSections({ asked, logs, spans }: Facts): Html[] {
   if (!asked.log) {
@@ -186,6 +191,7 @@ function findingSections({ asked, logs, spans }: Facts): Html[] {
   }
   return logs
     .filter(({ findings }) => findings.length > 0)
+    .slice(0, mostLogs)
     .map(({ origin, findings }) => section(`Gaps and other findings: ${origin}`, findingTable(findings)));
 }
 
@@ -215,8 +221,8 @@ function failureTable(failures: readonly SpanFailure[]): Html {
   return joined(table(["position", "span", "verdict", "why"], rows, { numbers: [0] }), ...more(failures.length));
 }
 
-function more(count: number): Html[] {
-  return count > mostRows ? [paragraph(`And ${digits(count - mostRows)} more, which the command lists.`)] : [];
+function more(count: number, most = mostRows): Html[] {
+  return count > most ? [paragraph(`And ${digits(count - most)} more, which the command lists.`)] : [];
 }
 
 function section(heading: string, ...parts: readonly Html[]): Html {
@@ -244,8 +250,8 @@ function table(
 }
 
 function list(items: readonly string[], kind = ""): Html {
-  const lines = items.map((item) => `<li>${text(item, 1000)}</li>`);
-  return raw(`<ul${kind === "" ? "" : ` class="${kind}"`}>\n${lines.join("\n")}\n</ul>`);
+  const lines = items.slice(0, mostRows).map((item) => `<li>${text(item, 1000)}</li>`);
+  return joined(raw(`<ul${kind === "" ? "" : ` class="${kind}"`}>\n${lines.join("\n")}\n</ul>`), ...more(items.length));
 }
 
 function paragraph(words: string): Html {

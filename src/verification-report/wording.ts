@@ -24,6 +24,11 @@ export function digits(count: number): string {
   return `${count}`.replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** Names that the audited party gave must not push out the words behind them. */
+export function nameText(name: string): string {
+  return name.length > 200 ? `${name.slice(0, 200).toWellFormed()}…` : name;
+}
+
 /** `2026-01-02 03:04:05.678 UTC` of `2026-01-02T03:04:05.678Z`. */
 export function timeText(time: string): string {
   return time.replace("T", " ").replace("Z", " UTC");
@@ -87,7 +92,7 @@ export function voucherText({ vouchedBy }: KeyFacts): string {
     case "asker":
       return "a verifier key that the person who asked trusts";
     case "handover":
-      return `key ${vouchedBy.fromKeyId}, handover in entry ${vouchedBy.entry}`;
+      return `key ${nameText(vouchedBy.fromKeyId)}, handover in entry ${vouchedBy.entry}`;
     case "file":
       return "the keys file alone";
   }
@@ -109,9 +114,10 @@ export function completenessText(log: LogFacts, { keptBy }: Asked): string {
   const time = kept.covers === undefined ? "" : `, the latest signed at ${timeText(kept.covers)}`;
   const inside = log.findings.filter(({ what, entry }) => what === "missing" && entry! < covered.to);
   const were = inside.length === 0 ? "" : " The missing ones among these were in the log when the checkpoint was made.";
-  const by = keptBy === undefined ? "Who kept it was not said." : `Kept, as whoever asked says, by: ${keptBy}.`;
+  const by =
+    keptBy === undefined ? "Who kept it was not said." : `Kept, as whoever asked says, by: ${nameText(keptBy)}.`;
   const rest = kept.size < log.to ? ` No kept checkpoint covers ${rangeText({ from: kept.size, to: log.to })}.` : "";
-  return `${checked} The checkpoint in ${kept.name} covers ${rangeText(covered)}${time}. ${by}${were}${rest}`;
+  return `${checked} The checkpoint in ${nameText(kept.name)} covers ${rangeText(covered)}${time}. ${by}${were}${rest}`;
 }
 
 function missingText(findings: readonly FindingFacts[]): string {
@@ -134,31 +140,36 @@ const markedStates: ReadonlySet<KeyFacts["state"]> = new Set(["COMPROMISED", "DI
 export function eventTexts({ keys, handovers, logs }: Facts): string[] {
   const marked = keys.filter(({ state, compromisedAt }) => compromisedAt !== undefined || markedStates.has(state));
   return [
-    ...(marked.length === 0 ? ["No key in the keys file is marked as compromised or disabled."] : []),
+    ...(marked.length === 0 ? ["None of these keys is marked as compromised or disabled."] : []),
     ...keys
       .filter(({ state, compromisedAt }) => state === "COMPROMISED" || compromisedAt !== undefined)
       .map(({ keyId, compromisedAt }) => {
         const when = compromisedAt === undefined ? "" : ` at ${timeText(compromisedAt)}`;
-        return `Key ${keyId} was marked as compromised${when}. What it alone signed proves nothing.`;
+        return `Key ${nameText(keyId)} was marked as compromised${when}. What it alone signed proves nothing.`;
       }),
     ...keys
       .filter(({ state }) => state === "DISABLED")
-      .map(({ keyId }) => `Key ${keyId} is disabled. What it signed before stands; it can hand over to no other key.`),
+      .map(
+        ({ keyId }) =>
+          `Key ${nameText(keyId)} is disabled. What it signed before stands; it can hand over to no other key.`,
+      ),
     ...keys
       .filter(({ state }) => state === "DESTROYED" || state === "DESTROY_SCHEDULED")
       .map(
         ({ keyId, state }) =>
-          `Key ${keyId} ${state === "DESTROYED" ? "was destroyed" : "is to be destroyed"}. What it signed stands.`,
+          `Key ${nameText(keyId)} ${state === "DESTROYED" ? "was destroyed" : "is to be destroyed"}. What it signed stands.`,
       ),
     ...handovers.map(
       ({ origin, entry, fromKeyId, toKeyId }) =>
-        `Key ${fromKeyId} handed over to key ${toKeyId} in entry ${entry} of ${origin}.`,
+        `Key ${nameText(fromKeyId)} handed over to key ${nameText(toKeyId)} in entry ${entry} of ${nameText(origin)}.`,
     ),
     ...logs.flatMap(({ origin, endedAt, follows }) => [
-      ...(follows ? [`Log ${origin} follows ${follows.origin}, which ended at ${entries(follows.endedAt)}.`] : []),
+      ...(follows
+        ? [`Log ${nameText(origin)} follows ${nameText(follows.origin)}, which ended at ${entries(follows.endedAt)}.`]
+        : []),
       ...(endedAt === undefined
         ? []
-        : [`Log ${origin} ended at ${entries(endedAt)}, when a backup was restored or a loss was accepted.`]),
+        : [`Log ${nameText(origin)} ended at ${entries(endedAt)}, when a backup was restored or a loss was accepted.`]),
     ]),
   ];
 }

@@ -7,6 +7,7 @@ import {
   conclusionText,
   nextSteps,
   notShown,
+  ofCompromisedKeys,
 } from "../../src/verification-report/conclusion.ts";
 import type { Asked, Facts, FindingFacts, LogFacts, SpanFailure } from "../../src/verification-report/facts.ts";
 import { reportHtml } from "../../src/verification-report/report-html.ts";
@@ -73,9 +74,10 @@ const finding = (what: FindingFacts["what"], more: Partial<FindingFacts> = {}): 
   message: "in detail",
   ...more,
 });
-const failure = (reason: SpanFailure["reason"], span = "t/s"): SpanFailure => ({
+const failure = (reason: SpanFailure["reason"], entry?: number): SpanFailure => ({
   position: 1,
-  span,
+  span: "t/s",
+  place: entry === undefined ? undefined : { origin, entry },
   reason,
   message: "",
 });
@@ -89,6 +91,7 @@ const withFailures = (failures: SpanFailure[], more: Partial<Facts> = {}): Facts
   spans: { ...facts.spans, failures },
   ...more,
 });
+const made = { madeBy: "fluo-kms 1", date: "2026-12-02", command: "fluo-kms verify" };
 const each = { asked: { ...asked, log: false }, logs: [] };
 
 describe("the conclusion", () => {
@@ -116,12 +119,17 @@ describe("the conclusion", () => {
     ["without spans", withFailures([], { ...each, spans: { ...facts.spans, total: 0, verified: 0 } }), "FAILED"],
     [
       "of a compromised key's span that another checkpoint proves",
-      withFailures([failure("KEY_COMPROMISED")]),
+      withFailures([failure("KEY_COMPROMISED", 7)]),
+      "VERIFIED",
+    ],
+    [
+      "of one whose entry was not to be checked",
+      withFailures([failure("KEY_COMPROMISED", 3)], { logs: [{ ...log, from: 4 }] }),
       "VERIFIED",
     ],
     [
       "of one that none proves",
-      withFailures([failure("KEY_COMPROMISED")], {
+      withFailures([failure("KEY_COMPROMISED", 7)], {
         logs: [{ ...log, findings: [finding("compromised", { span: "t/s" })] }],
       }),
       "FAILED",
@@ -134,6 +142,36 @@ describe("the conclusion", () => {
     expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
       `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. Only whoever supplied the files says whose the keys are.`,
     );
+  });
+
+  it("does not say of spans that they verify whose entries were not checked", () => {
+    const failures = [failure("KEY_COMPROMISED", 3), failure("KEY_COMPROMISED", 9), failure("KEY_COMPROMISED", 10)];
+    const given = withFailures(failures, { logs: [{ ...log, from: 4, to: 10 }] });
+    expect(ofCompromisedKeys(given)).toEqual({ proven: 1, notChecked: 2 });
+    expect(conclusionText(given)).toContain(
+      "997 of 999 spans in the file verify (the others are of a compromised key, and not among the entries checked), and none is missing of entries 4 to 9",
+    );
+  });
+
+  it("counts spans of one name by their entries", () => {
+    const failures = [failure("KEY_COMPROMISED", 7), failure("KEY_COMPROMISED", 8)];
+    const given = withFailures(failures, { logs: [{ ...log, findings: [finding("compromised", { span: "t/s" })] }] });
+    expect(conclusionText(given)).toBe("1 of 999 spans does not verify.");
+  });
+
+  it.each([
+    ["a name is long", [{ ...log, origin: "x".repeat(100_000), checkpoints: [] }]],
+    [
+      "there are many logs",
+      Array.from({ length: 1000 }, (_, i) => ({ ...log, origin: `${i}${"x".repeat(300)}`, checkpoints: [] })),
+    ],
+  ])("says on whose word it rests though %s", (_, logs) => {
+    const html = reportHtml({ ...facts, asked: { ...asked, vkeys: [] }, logs }, made);
+    expect(/<p class="conclusion[^\n]*/.exec(html)?.[0]).toContain(
+      "Only whoever supplied the files says whose the keys are",
+    );
+    expect(html).toContain("nobody signs the keys file");
+    expect(html.length).toBeLessThan(100_000);
   });
 
   it("says what to ask for where it could be stronger", () => {
@@ -168,6 +206,22 @@ describe("checks", () => {
     expect(results(facts)).toEqual(Array(10).fill("passed"));
   });
 
+  it("are not passed by spans that failed before them", () => {
+    const failures = [failure("UNSIGNED"), failure("PROOF_INVALID", 3)];
+    expect(checksOf(withFailures(failures, each)).slice(0, 4)).toMatchObject([
+      { result: "failed", detail: "1 of 999 spans" },
+      { result: "failed", detail: "1 of 998 spans" },
+      { result: "not performed", detail: "998 of 999 spans, not on the others" },
+      { result: "not performed", detail: "997 of 999 spans, not on the others" },
+    ]);
+  });
+
+  it("fail by a handover that only compromised keys signed", () => {
+    const given = withLog({ findings: [finding("compromised")] });
+    expect(conclusionText(given)).toBe("1 entry compromised.");
+    expect(checksOf(given)[3]).toMatchObject({ result: "failed", detail: "1 handover by compromised keys alone" });
+  });
+
   it("of the log are not performed where completeness was not asked", () => {
     expect(results({ ...facts, ...each }).slice(4, 9)).toEqual(Array(5).fill("not performed"));
   });
@@ -179,6 +233,14 @@ describe("checks", () => {
     const given = withFailures(failures, { logs: [{ ...log, findings, checkpoints: [differs] }] });
     const failed = (count: number) => Array(count).fill("failed");
     expect(results(given)).toEqual([...failed(4), "gaps", ...failed(4), "passed"]);
+  });
+
+  it("do not show what is beside spans with a signature of their own, nor logs without a checkpoint", () => {
+    const given = withLog({}, { spans: { ...facts.spans, signedApart: 3 } });
+    const said = notShown({ ...given, logs: [log, { ...log, origin: "kms/other", checkpoints: [] }] }).join("\n");
+    expect(said).toContain("beside the 3 with a signature of their own");
+    expect(said).toContain("Whether kms/other was cut off");
+    expect(said).not.toContain(`Whether ${origin} was cut off`);
   });
 
   it("say what they do not show", () => {
@@ -222,6 +284,10 @@ describe("sentences", () => {
     expect(completenessText({ ...log, checkpoints: [] }, asked)).toContain("No kept checkpoint covers them");
   });
 
+  it("say of the keys that are trusted, not of the keys file, that none is marked", () => {
+    expect(eventTexts(facts)[0]).toBe("None of these keys is marked as compromised or disabled.");
+  });
+
   it("say what became of keys and logs", () => {
     const [key] = facts.keys;
     const given = {
@@ -244,8 +310,6 @@ describe("sentences", () => {
 });
 
 describe("the HTML", () => {
-  const made = { madeBy: "fluo-kms 1", date: "2026-12-02", command: "fluo-kms verify" };
-
   it("is the same for the same facts", () => {
     expect(reportHtml(structuredClone(facts), made)).toBe(reportHtml(facts, made));
   });
@@ -266,7 +330,10 @@ describe("the HTML", () => {
 
   it("lists no more findings than one reads on paper, and counts the others", () => {
     const findings = Array.from({ length: 1501 }, (_, entry) => finding("missing", { entry }));
-    const html = reportHtml(withLog({ findings }), made);
+    const keys = Array.from({ length: 1501 }, () => ({ ...facts.keys[0]!, state: "DISABLED" as const }));
+    const html = reportHtml(withLog({ findings }, { keys }), made);
+    expect(html.match(/<td class="short"><bdi>DISABLED/g)).toHaveLength(500);
+    expect(html).toContain("The spans of 1,496 other gaps.");
     expect(html.match(/class="result">missing</g)).toHaveLength(500);
     expect(html).toContain("And 1,001 more");
   });

@@ -60,9 +60,14 @@ function spanFacts(spans: readonly JudgedSpan[]): SpanFacts {
 }
 
 function failureOf(span: JudgedSpan, position: number): SpanFailure {
-  const { traceId, spanId } = span;
-  const name = traceId === undefined ? undefined : `${traceId}/${spanId}`;
-  return { position, span: name, reason: verdictOf(span) as SpanFailure["reason"], message: explanationOf(span) };
+  const { traceId, spanId, place } = span;
+  return {
+    position,
+    span: traceId === undefined ? undefined : `${traceId}/${spanId}`,
+    place: place && { origin: place.claim.checkpoint.origin, entry: place.claim.index },
+    reason: verdictOf(span) as SpanFailure["reason"],
+    message: explanationOf(span),
+  };
 }
 
 /** Times of one form and length sort as text. */

@@ -9,7 +9,7 @@ import { judgeSpans } from "../../../src/cli/verify/judged-spans.ts";
 import { readKeySet, trustedKeySet } from "../../../src/cli/verify/key-set.ts";
 import { verifyLogs } from "../../../src/cli/verify/log.ts";
 import { parseVerifierKey } from "../../../src/tlog/verifier-key.ts";
-import { conclusionOf } from "../../../src/verification-report/conclusion.ts";
+import { conclusionOf, ofCompromisedKeys } from "../../../src/verification-report/conclusion.ts";
 import type { Asked, Facts } from "../../../src/verification-report/facts.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
@@ -134,6 +134,15 @@ describe("facts", () => {
     ]);
     expect(found.spans.failures.map(({ reason }) => reason)).toEqual(["KEY_COMPROMISED", "KEY_COMPROMISED"]);
     expect(conclusionOf(found)).toBe("FAILED");
+  });
+
+  it("tell apart what a compromised key signed outside of the entries checked", () => {
+    const found = facts(spans, { keys: keysFile([log], { 3: compromisedAt(log, 3) }), asked: { to: 10 } });
+    expect(found.spans.failures.map(({ place }) => place)).toEqual([
+      { origin: log.origin, entry: 11 },
+      { origin: log.origin, entry: 12 },
+    ]);
+    expect([conclusionOf(found), ofCompromisedKeys(found)]).toEqual(["CONSISTENT", { proven: 0, notChecked: 2 }]);
   });
 
   it("count spans for each tenant, and the digests of the exhibits", () => {
