@@ -97,7 +97,8 @@ function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
   const { origin, from, to, spans, handovers, announced, endedAt, follows } = log;
   const own = verdicts.filter((each) => each.log === origin);
   const verified = own.filter((each) => each.verified);
-  const before = (size: number) => verified.filter(({ leafIndex }) => leafIndex! < size);
+  const within = (start: number, end: number) =>
+    verified.filter(({ leafIndex }) => leafIndex! >= start && leafIndex! < end);
   return {
     origin,
     from,
@@ -107,10 +108,16 @@ function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
     announced,
     endedAt,
     follows,
-    period: periodOf(before(to).filter(({ leafIndex }) => leafIndex! >= from)),
-    checkpoints: log.checkpoints.map(({ name, size, agrees }): CheckpointFacts => {
-      return { name, size, agrees, covers: periodOf(before(size))?.last };
-    }),
+    period: periodOf(within(from, to)),
+    checkpoints: log.checkpoints.map(
+      ({ name, size, agrees, covered }): CheckpointFacts => ({
+        name,
+        size,
+        agrees,
+        covered: covered.map(({ start, end }) => ({ from: start, to: end })),
+        covers: periodOf(covered.flatMap(({ start, end }) => within(start, end)))?.last,
+      }),
+    ),
     findings: findingFacts(log, own),
   };
 }

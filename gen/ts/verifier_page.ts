@@ -1,2 +1,2 @@
 /** SHA-256 of gen/fluo-verify.html, lower-case hex. Made by `npm run gen`. */
-export const verifierPageSha256 = "97d15a571d0891c666a80f6f6163f459ecbb8063741cf2ff0bc90a95ee1cc210";
+export const verifierPageSha256 = "172392b40188a721d823a73330b0d94491db43400fb73cdda1736610ec48712b";

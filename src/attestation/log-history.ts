@@ -30,8 +30,8 @@ export interface KnownHead extends TreeHead {
 export interface History {
   /** Among these entries are others than a signed head, or a later entry's proof, is of. Those of a range that is not of the run lie before it. */
   rewritten: { range: Range; by: KnownHead | HistoryEntry }[];
-  /** Which heads came out, and in the place of which another did. */
-  agreed: ReadonlySet<KnownHead>;
+  /** Which heads came out, with the ranges of entries that they are of; and in the place of which another did. */
+  agreed: ReadonlyMap<KnownHead, readonly Range[]>;
   differed: ReadonlySet<KnownHead>;
   /** Entries that a trusted head proves, whatever signed their own. */
   proven: readonly Range[];
@@ -42,6 +42,8 @@ export interface History {
 /** Entries one behind the other. */
 interface Run {
   start: number;
+  /** Entries of earlier runs that are in the tree with which this one began. */
+  earlier: readonly Range[];
   tree: GrowingTree;
   /** Sizes at which a head came out; 0 where none did yet. */
   agreedAt: number;
@@ -63,7 +65,7 @@ interface OwnHead extends KnownHead {
 interface Finding {
   known: ReadonlyMap<number, readonly OwnHead[]>;
   rewritten: History["rewritten"];
-  agreed: Set<KnownHead>;
+  agreed: Map<KnownHead, readonly Range[]>;
   differed: Set<KnownHead>;
   runs: Run[];
 }
@@ -77,7 +79,7 @@ export function historyOf(
   const found: Finding = {
     known: bySize([...heads, ...ownHeads(entries)]),
     rewritten: [],
-    agreed: new Set(),
+    agreed: new Map(),
     differed: new Set(),
     runs: [],
   };
@@ -97,27 +99,38 @@ export function historyOf(
     takeUnproven(entry.index);
     const before = treeBefore(entry, entry.head.size);
     const goesOn = run?.tree.size() === entry.index;
-    const difference = goesOn && entry.isTrusted ? run!.tree.differenceFrom(before) : undefined;
+    const comparison = run?.tree.compare(before);
+    const difference = entry.isTrusted ? comparison?.difference : undefined;
     if (difference !== undefined) {
       const ofRun = entries.slice(0, i).filter(({ index }) => index >= run!.start);
       tell(found, rangeOfOthers(difference, ofRun), entry);
     }
-    if (run === undefined || !goesOn || difference !== undefined) run = begin(before, difference !== undefined, found);
+    if (run === undefined || !goesOn || difference !== undefined) {
+      const earlier = run === undefined || comparison?.difference ? [] : entriesBefore(run, comparison!.shared);
+      run = begin(before, { earlier, isOther: difference !== undefined }, found);
+    }
     run.tree.add(entry.leaf);
     compare(run, found);
   }
   takeUnproven(Number.POSITIVE_INFINITY);
   const last = Math.max(run?.agreedAt ?? 0, entries.at(-1)?.index ?? 0);
-  const proven = found.runs
-    .map(({ start, provenTo }) => ({ start, end: provenTo }))
-    .filter(({ start, end }) => start < end);
+  const proven = found.runs.map(({ start, provenTo }) => ({ start, end: provenTo })).filter(isSome);
   const { rewritten, agreed, differed } = found;
   return { rewritten, agreed, differed, proven, fitting: taken.filter(({ index }) => index < last) };
 }
 
-function begin(before: Tree, isOther: boolean, found: Finding): Run {
+/** Of the entries of a run, and of those that it goes on from, those below an index. */
+function entriesBefore({ start, earlier }: Run, end: number): Range[] {
+  return [...earlier, { start, end }].map((range) => ({ ...range, end: Math.min(range.end, end) })).filter(isSome);
+}
+
+function isSome({ start, end }: Range): boolean {
+  return start < end;
+}
+
+function begin(before: Tree, about: Pick<Run, "earlier" | "isOther">, found: Finding): Run {
   const [start, tree] = [before.size, growingTree(before)];
-  const run = { start, tree, agreedAt: 0, keptAt: 0, provenTo: 0, isOther, isDifferent: false };
+  const run = { start, tree, agreedAt: 0, keptAt: 0, provenTo: 0, isDifferent: false, ...about };
   found.runs.push(run);
   compare(run, found);
   return run;
@@ -131,7 +144,7 @@ function compare(run: Run, found: Finding): void {
   const root = run.tree.root();
   for (const head of heads) {
     if (Buffer.compare(head.root, root) === 0) {
-      agreed.add(head);
+      agreed.set(head, entriesBefore(run, head.size));
       run.agreedAt = head.size;
       if (head.isKept) run.keptAt = head.size;
       if (head.isTrusted) run.provenTo = head.size;

@@ -7,8 +7,15 @@ export interface GrowingTree {
   size(): number;
   root(): Uint8Array;
   add(leaf: Uint8Array): void;
-  /** The first subtree that the other tree, of the same size, has with another hash, and that hash; undefined where they are the same. */
-  differenceFrom(other: Tree): Difference | undefined;
+  /** Compares the complete subtrees that this tree and another, of this size or a larger one, have in common. */
+  compare(other: Tree): Comparison;
+}
+
+export interface Comparison {
+  /** How many leaves, from the first on, lie in subtrees of both. All of them where the trees have one size. */
+  shared: number;
+  /** The first subtree that the other tree has with another hash; undefined where they are the same. */
+  difference: Difference | undefined;
 }
 
 export interface Difference extends Subtree {
@@ -30,10 +37,17 @@ export function growingTree(from: Tree): GrowingTree {
       size += 1;
     },
 
-    differenceFrom({ frontier }) {
-      const others = hashesOf(frontier);
-      const at = hashes.findIndex((hash, i) => Buffer.compare(hash, others[i]!) !== 0);
-      return at < 0 ? undefined : { ...subtreesOf({ start: 0, end: size })[at]!, hash: others[at]! };
+    compare(other) {
+      const others = hashesOf(other.frontier);
+      const theirs = subtreesOf({ start: 0, end: other.size });
+      let [shared, difference]: [number, Difference | undefined] = [0, undefined];
+      for (const [i, subtree] of subtreesOf({ start: 0, end: size }).entries()) {
+        if (theirs[i]?.level !== subtree.level) break;
+        shared += 2 ** subtree.level;
+        const hash = others[i]!;
+        if (Buffer.compare(hashes[i]!, hash) !== 0) difference ??= { ...subtree, hash };
+      }
+      return { shared, difference };
     },
   };
 }

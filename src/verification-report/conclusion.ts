@@ -1,6 +1,6 @@
 /** The conclusions that a report draws from the facts: the verdict, the checks performed, and what they do not show. */
 import type { Asked, Facts, FailureReason, FindingFacts, LogFacts } from "./facts.ts";
-import { counted, coveredBy, digits, entries, nameText, rangeText } from "./wording.ts";
+import { counted, digits, entries, nameText, rangesText, rangeText, reachesEnd, uncovered } from "./wording.ts";
 
 /**
  * VERIFIED: nothing is wrong, by keys that the person who asks trusts from elsewhere and, for a log, up to the end of a kept checkpoint.
@@ -60,8 +60,8 @@ export function conclusionText(facts: Facts): string {
   const count = missingIn(gaps);
   const complete =
     count === 0
-      ? `and none is missing of ${rangesText(logs)}`
-      : `but for ${entries(count)} of ${rangesText(logs)} the file has no span, in ${counted(gaps.length, "gap")}`;
+      ? `and none is missing of ${logsText(logs)}`
+      : `but ${entries(count)} ${count === 1 ? "is" : "are"} missing of ${logsText(logs)}, in ${counted(gaps.length, "gap")}`;
   return `${all}, ${complete}. ${restsOn(facts)}`;
 }
 
@@ -77,20 +77,19 @@ function verifyText(facts: Facts): string {
 /** On what the conclusion rests beside the files themselves. */
 function restsOn(facts: Facts): string {
   const weak = weaknesses(facts);
-  if (weak.length > 0) return `Only whoever supplied the files says ${weak.join(", and ")}.`;
+  if (weak.length > 0) return `Resting on the supplier's word alone: ${weak.join("; ")}.`;
   return facts.asked.log
     ? "The keys follow from a verifier key from elsewhere, and a kept checkpoint covers every entry."
     : "The keys follow from a verifier key from elsewhere.";
 }
 
-/** What only whoever supplied the files says. */
+/** What rests on the word of whoever supplied the files. */
 function weaknesses({ asked, logs }: Facts): string[] {
   return [
     ...(asked.vkeys.length === 0 ? ["whose the keys are"] : []),
     ...fewOf(
-      logs.filter((log) => coveredBy(log) < log.to),
-      (log) =>
-        `what stands in ${rangeText({ from: Math.max(log.from, coveredBy(log)), to: log.to })} of ${nameText(log.origin)}`,
+      asked.log ? logs.filter((log) => uncovered(log).length > 0) : [],
+      (log) => `what stands in ${rangesText(uncovered(log))} of ${nameText(log.origin)}`,
       (others) => `what stands in ${counted(others, "other log")}`,
     ),
   ];
@@ -113,7 +112,7 @@ export function nextSteps(facts: Facts): string[] {
       ? [`The verifier key of ${nameText(first.keyId)}, by another way than these files.`]
       : []),
     ...fewOf(
-      logs.filter((log) => coveredBy(log) < log.to),
+      logs.filter((log) => !reachesEnd(log)),
       ({ origin, to }) =>
         `A checkpoint of ${entries(to)} or more of ${nameText(origin)}, from somebody independent who has kept it.`,
       (others) => `Such a checkpoint of ${counted(others, "other log")}.`,
@@ -156,7 +155,7 @@ function isOfHandover({ what, span }: FindingFacts): boolean {
   return what === "compromised" && span === undefined;
 }
 
-function rangesText(logs: readonly LogFacts[]): string {
+function logsText(logs: readonly LogFacts[]): string {
   const texts = fewOf(
     logs,
     (log) => `${rangeText(log)} of ${nameText(log.origin)}`,
@@ -239,11 +238,16 @@ function spanChecks(facts: Facts): Check[] {
 function logChecks({ log, anyOrder }: Asked, logs: readonly LogFacts[]): Check[] {
   const findings = logs.flatMap((each) => each.findings);
   const checked = logs.reduce((sum, { from, to }) => sum + to - from, 0);
+  const there = logs.reduce((sum, { spans, handovers, announced }) => sum + spans + handovers + announced, 0);
   const ofLog = (check: string, what: FindingFacts["what"]): Check => {
     if (!log) return { check, result: "not performed", detail: "completeness was not asked" };
     const found = findings.filter((each) => each.what === what).reduce((sum, { count }) => sum + count, 0);
     return found === 0
-      ? { check, result: checked === 0 ? "not performed" : "passed", detail: entries(checked) }
+      ? {
+          check,
+          result: checked === 0 ? "not performed" : "passed",
+          detail: entries(what === "missing" ? checked : there),
+        }
       : {
           check,
           result: what === "missing" ? "gaps" : "failed",
@@ -252,7 +256,7 @@ function logChecks({ log, anyOrder }: Asked, logs: readonly LogFacts[]): Check[]
   };
   const order = ofLog("The spans are in the order of the log.", "reordered");
   return [
-    ofLog("No entry of the log is missing.", "missing"),
+    ofLog("The files have each entry of the log.", "missing"),
     ofLog("No entry is there twice.", "repeated"),
     log && anyOrder ? { ...order, result: "not performed", detail: "the file is in no order" } : order,
     ofLog("The entries, their proofs and the checkpoints fit one history of the log.", "rewritten"),
@@ -282,7 +286,10 @@ export function notShown({ asked, logs, spans }: Facts): string[] {
     ...(asked.log
       ? fewOf(
           logs,
-          ({ origin, to }) => `What came after entry ${to - 1} of ${nameText(origin)}.`,
+          (log) => {
+            const after = `What came after entry ${log.to - 1} of ${nameText(log.origin)}`;
+            return reachesEnd(log) ? `${after}.` : `${after}, or was cut off there: no kept checkpoint counts its end.`;
+          },
           (others) => `What came after the last entry of ${counted(others, "other log")}.`,
         )
       : ["Whether spans are missing: each was checked for itself, not the log as a whole."]),
@@ -314,6 +321,6 @@ export function notShown({ asked, logs, spans }: Facts): string[] {
       ? ["Whose the keys are: they are taken from the keys file, and nobody else vouched for them."]
       : []),
     "Whether states and dates of keys are right: nobody signs the keys file.",
-    "Whether somebody else used a key, and whether clocks were right: times are those of the service that signed.",
+    "Who runs the service, which holds the keys; whether somebody else used one; and whether its clock, of which the times are, was right.",
   ];
 }

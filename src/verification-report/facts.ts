@@ -108,8 +108,16 @@ export interface CheckpointFacts {
   size: number;
   /** Undefined where the spans do not reach it, so that it was not compared. */
   agrees: boolean | undefined;
-  /** The latest time at which a verified span of an entry that the checkpoint covers says it was signed. */
+  /** The checked entries that it is shown to be of; empty unless it agrees. Beside a gap that may not be all before its end. */
+  covered: readonly EntryRange[];
+  /** The latest time at which a verified span among these says it was signed. */
   covers: string | undefined;
+}
+
+/** The entries from an index to before another. */
+export interface EntryRange {
+  from: number;
+  to: number;
 }
 
 export interface FindingFacts {

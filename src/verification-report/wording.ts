@@ -2,6 +2,7 @@
 import type {
   Asked,
   CheckpointFacts,
+  EntryRange,
   Facts,
   FailureReason,
   FindingFacts,
@@ -38,6 +39,22 @@ export function timeText(time: string): string {
 export function rangeText({ from, to }: Pick<LogFacts, "from" | "to">): string {
   if (from === to) return "no entries";
   return to - from === 1 ? `entry ${from}` : `entries ${from} to ${to - 1}`;
+}
+
+/** More ranges than anyone reads are counted. */
+const mostRanges = 4;
+
+/** `entries 0 to 127 and 133 to 200`. */
+export function rangesText(ranges: readonly EntryRange[]): string {
+  const [first, last] = [ranges[0], ranges.at(-1)];
+  if (first === undefined || last === undefined) return "no entries";
+  if (ranges.length === 1) return rangeText(first);
+  if (ranges.length > mostRanges) {
+    const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+    return `${digits(count)} of the entries ${first.from} to ${last.to - 1}`;
+  }
+  const texts = ranges.map(({ from, to }) => (to - from === 1 ? `${from}` : `${from} to ${to - 1}`));
+  return `entries ${texts.slice(0, -1).join(", ")} and ${texts.at(-1)}`;
 }
 
 /** What the checked entries are: `40 spans, 1 handover, 2 missing`. */
@@ -110,14 +127,16 @@ export function completenessText(log: LogFacts, { keptBy }: Asked): string {
   const kept = latestAgreeing(log);
   if (kept === undefined)
     return `${checked} No kept checkpoint covers them: whoever holds the key could have cut the log off, or written it anew.`;
-  const covered = { from: log.from, to: Math.min(kept.size, log.to) };
-  const time = kept.covers === undefined ? "" : `, the latest signed at ${timeText(kept.covers)}`;
-  const inside = log.findings.filter(({ what, entry }) => what === "missing" && entry! < covered.to);
-  const were = inside.length === 0 ? "" : " The missing ones among these were in the log when the checkpoint was made.";
+  const time = kept.covers === undefined ? "" : ` The latest span among these was signed at ${timeText(kept.covers)}.`;
   const by =
-    keptBy === undefined ? "Who kept it was not said." : `Kept, as whoever asked says, by: ${nameText(keptBy)}.`;
-  const rest = kept.size < log.to ? ` No kept checkpoint covers ${rangeText({ from: kept.size, to: log.to })}.` : "";
-  return `${checked} The checkpoint in ${nameText(kept.name)} covers ${rangeText(covered)}${time}. ${by}${were}${rest}`;
+    keptBy === undefined
+      ? "Who kept it was not said."
+      : `Whoever asked says, and nothing checks, that it was kept by: ${nameText(keptBy)}.`;
+  const inside = log.findings.filter(({ what, entry }) => what === "missing" && entry! < kept.size);
+  const were = inside.length === 0 ? "" : ` What is missing before entry ${kept.size} was in the log when it was made.`;
+  const others = uncovered(log);
+  const rest = others.length === 0 ? "" : ` No kept checkpoint covers ${rangesText(others)}.`;
+  return `${checked} The checkpoint in ${nameText(kept.name)} covers ${rangesText(kept.covered)}.${time} ${by}${were}${rest}`;
 }
 
 function missingText(findings: readonly FindingFacts[]): string {
@@ -125,9 +144,27 @@ function missingText(findings: readonly FindingFacts[]): string {
   return missing === 0 ? "none is missing" : `${digits(missing)} missing, as listed below`;
 }
 
-/** The number of entries that agreeing kept checkpoints cover; 0 without any. */
-export function coveredBy(log: LogFacts): number {
-  return latestAgreeing(log)?.size ?? 0;
+/** The checked entries that no kept checkpoint is shown to be of, but for those that are missing. */
+export function uncovered({ from, to, checkpoints, findings }: LogFacts): EntryRange[] {
+  const known = [
+    ...checkpoints.flatMap(({ covered }) => covered),
+    ...findings
+      .filter(({ what }) => what === "missing")
+      .map(({ entry, count }) => ({ from: entry!, to: entry! + count })),
+  ].sort((a, b) => a.from - b.from);
+  const ranges: EntryRange[] = [];
+  let next = from;
+  for (const range of [...known, { from: to, to }]) {
+    if (range.from > next) ranges.push({ from: next, to: Math.min(range.from, to) });
+    next = Math.max(next, range.to);
+    if (next >= to) break;
+  }
+  return ranges;
+}
+
+/** Whether a kept checkpoint that agrees counts all entries that were checked. */
+export function reachesEnd(log: LogFacts): boolean {
+  return (latestAgreeing(log)?.size ?? 0) >= log.to;
 }
 
 function latestAgreeing({ checkpoints }: LogFacts): CheckpointFacts | undefined {
@@ -140,7 +177,9 @@ const markedStates: ReadonlySet<KeyFacts["state"]> = new Set(["COMPROMISED", "DI
 export function eventTexts({ keys, handovers, logs }: Facts): string[] {
   const marked = keys.filter(({ state, compromisedAt }) => compromisedAt !== undefined || markedStates.has(state));
   return [
-    ...(marked.length === 0 ? ["None of these keys is marked as compromised or disabled."] : []),
+    ...(marked.length === 0
+      ? ["None of these keys is marked as compromised or disabled in the keys file, which nobody signs."]
+      : []),
     ...keys
       .filter(({ state, compromisedAt }) => state === "COMPROMISED" || compromisedAt !== undefined)
       .map(({ keyId, compromisedAt }) => {

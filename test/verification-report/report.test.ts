@@ -9,7 +9,14 @@ import {
   notShown,
   ofCompromisedKeys,
 } from "../../src/verification-report/conclusion.ts";
-import type { Asked, Facts, FindingFacts, LogFacts, SpanFailure } from "../../src/verification-report/facts.ts";
+import type {
+  Asked,
+  CheckpointFacts,
+  Facts,
+  FindingFacts,
+  LogFacts,
+  SpanFailure,
+} from "../../src/verification-report/facts.ts";
 import { reportHtml } from "../../src/verification-report/report-html.ts";
 import { completenessText, eventTexts, findingText } from "../../src/verification-report/wording.ts";
 
@@ -24,6 +31,10 @@ const asked: Asked = {
   keptBy: "Ann Auditor",
 };
 const period = { first: "2026-10-01T00:00:00.000Z", last: "2026-12-31T00:00:00.000Z" };
+/** A checkpoint that agrees. */
+function keptAt(size: number): CheckpointFacts {
+  return { name: "kept", size, agrees: true, covered: [{ from: 0, to: size }], covers: period.last };
+}
 const log: LogFacts = {
   origin,
   from: 0,
@@ -34,7 +45,7 @@ const log: LogFacts = {
   endedAt: undefined,
   follows: undefined,
   period,
-  checkpoints: [{ name: "kept", size: 1000, agrees: true, covers: period.last }],
+  checkpoints: [keptAt(1000)],
   findings: [],
 };
 const facts: Facts = {
@@ -100,10 +111,10 @@ describe("the conclusion", () => {
     ["of spans by a verifier key", { ...facts, ...each }, "VERIFIED"],
     ["without a verifier key", { ...facts, asked: { ...asked, vkeys: [] } }, "CONSISTENT"],
     ["without a checkpoint", withLog({ checkpoints: [] }), "CONSISTENT"],
-    ["with a checkpoint of less", withLog({ checkpoints: [{ ...log.checkpoints[0]!, size: 999 }] }), "CONSISTENT"],
+    ["with a checkpoint of less", withLog({ checkpoints: [keptAt(999)] }), "CONSISTENT"],
     [
       "with a checkpoint that was not compared",
-      withLog({ checkpoints: [{ ...log.checkpoints[0]!, agrees: undefined }] }),
+      withLog({ checkpoints: [{ ...keptAt(1000), agrees: undefined, covered: [] }] }),
       "CONSISTENT",
     ],
     ["with a gap", withLog({ findings: [finding("missing")] }), "VERIFIED_WITH_GAPS"],
@@ -140,7 +151,7 @@ describe("the conclusion", () => {
 
   it("says on whose word it rests", () => {
     expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
-      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. Only whoever supplied the files says whose the keys are.`,
+      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. Resting on the supplier's word alone: whose the keys are.`,
     );
   });
 
@@ -168,7 +179,7 @@ describe("the conclusion", () => {
   ])("says on whose word it rests though %s", (_, logs) => {
     const html = reportHtml({ ...facts, asked: { ...asked, vkeys: [] }, logs }, made);
     expect(/<p class="conclusion[^\n]*/.exec(html)?.[0]).toContain(
-      "Only whoever supplied the files says whose the keys are",
+      "Resting on the supplier&#39;s word alone: whose the keys are",
     );
     expect(html).toContain("nobody signs the keys file");
     expect(html.length).toBeLessThan(100_000);
@@ -176,12 +187,12 @@ describe("the conclusion", () => {
 
   it("says what to ask for where it could be stronger", () => {
     const given = withLog({
-      checkpoints: [{ ...log.checkpoints[0]!, size: 500 }],
+      checkpoints: [keptAt(500)],
       findings: [finding("missing", { count: 3 })],
     });
     const weak = { ...given, asked: { ...asked, vkeys: [] } };
     expect(conclusionText(weak)).toBe(
-      `All 999 spans in the file verify, but for 3 entries of entries 0 to 999 of ${origin} the file has no span, in 1 gap. Only whoever supplied the files says whose the keys are, and what stands in entries 500 to 999 of ${origin}.`,
+      `All 999 spans in the file verify, but 3 entries are missing of entries 0 to 999 of ${origin}, in 1 gap. Resting on the supplier's word alone: whose the keys are; what stands in entries 500 to 999 of ${origin}.`,
     );
     expect(nextSteps(weak)).toEqual([
       `The spans of entries 7 to 9 of ${origin}.`,
@@ -276,7 +287,7 @@ describe("sentences", () => {
 
   it("say up to when a log is complete, by which checkpoint, and who kept it", () => {
     expect(completenessText(log, asked)).toBe(
-      "Checked: entries 0 to 999; none is missing. The checkpoint in kept covers entries 0 to 999, the latest signed at 2026-12-31 00:00:00.000 UTC. Kept, as whoever asked says, by: Ann Auditor.",
+      "Checked: entries 0 to 999; none is missing. The checkpoint in kept covers entries 0 to 999. The latest span among these was signed at 2026-12-31 00:00:00.000 UTC. Whoever asked says, and nothing checks, that it was kept by: Ann Auditor.",
     );
     expect(completenessText({ ...log, to: 1001 }, { ...asked, keptBy: undefined })).toContain(
       "Who kept it was not said. No kept checkpoint covers entry 1000.",
@@ -285,7 +296,22 @@ describe("sentences", () => {
   });
 
   it("say of the keys that are trusted, not of the keys file, that none is marked", () => {
-    expect(eventTexts(facts)[0]).toBe("None of these keys is marked as compromised or disabled.");
+    expect(eventTexts(facts)[0]).toBe(
+      "None of these keys is marked as compromised or disabled in the keys file, which nobody signs.",
+    );
+  });
+
+  it("say of which entries beside a gap a checkpoint is, and of which it is not shown to be", () => {
+    const covered = [
+      { from: 0, to: 4 },
+      { from: 7, to: 10 },
+    ];
+    const given = { ...log, to: 12, findings: [finding("missing", { entry: 6 })] };
+    const said = completenessText({ ...given, checkpoints: [{ ...keptAt(10), covered }] }, asked);
+    expect(said).toContain("Checked: entries 0 to 11; 1 missing, as listed below.");
+    expect(said).toContain("The checkpoint in kept covers entries 0 to 3 and 7 to 9.");
+    expect(said).toContain("What is missing before entry 10 was in the log when it was made.");
+    expect(said).toContain("No kept checkpoint covers entries 4 to 5 and 10 to 11.");
   });
 
   it("say what became of keys and logs", () => {

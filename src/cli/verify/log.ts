@@ -36,8 +36,8 @@ export interface LogResult {
   /** The log that ended before this one began. */
   follows: Checkpoint | undefined;
   findings: Finding[];
-  /** `agrees` is undefined where the spans do not go there. */
-  checkpoints: { file: string; size: number; agrees: boolean | undefined }[];
+  /** `agrees` is undefined where the spans do not go there; `covered` are the entries that it then is of. */
+  checkpoints: { file: string; size: number; agrees: boolean | undefined; covered: readonly Range[] }[];
   isOrdered: boolean;
 }
 
@@ -121,6 +121,7 @@ function resultOf(
       file: head.file,
       size: head.size,
       agrees: history.agreed.has(head) || (history.differed.has(head) ? false : undefined),
+      covered: history.agreed.get(head) ?? [],
     })),
     isOrdered: scope.isOrdered,
   };

@@ -13,6 +13,7 @@ import type {
   SpanFacts,
   SpanFailure,
 } from "../../verification-report/facts.ts";
+import type { Range } from "../../tlog/proof-ranges.ts";
 import { explanationOf, type JudgedSpan, verdictOf } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
 import type { LogResult } from "./log.ts";
@@ -86,7 +87,8 @@ function logFacts(log: LogResult, spans: readonly JudgedSpan[]): LogFacts {
   const { origin, range, ended, follows } = log;
   const own = spans.filter(({ place }) => place?.claim.checkpoint.origin === origin);
   const verified = own.filter((each) => each.verified);
-  const before = (size: number) => verified.filter(({ place }) => place!.claim.index < size);
+  const within = ({ start, end }: Range) =>
+    verified.filter(({ place }) => place!.claim.index >= start && place!.claim.index < end);
   return {
     origin,
     from: range.start,
@@ -96,12 +98,13 @@ function logFacts(log: LogResult, spans: readonly JudgedSpan[]): LogFacts {
     announced: log.unused,
     endedAt: ended?.size,
     follows: follows && { origin: follows.origin, endedAt: follows.size },
-    period: periodOf(before(range.end).filter(({ place }) => place!.claim.index >= range.start)),
-    checkpoints: log.checkpoints.map(({ file, size, agrees }) => ({
+    period: periodOf(within(range)),
+    checkpoints: log.checkpoints.map(({ file, size, agrees, covered }) => ({
       name: file,
       size,
       agrees,
-      covers: periodOf(before(size))?.last,
+      covered: covered.map(({ start, end }) => ({ from: start, to: end })),
+      covers: periodOf(covered.flatMap(within))?.last,
     })),
     findings: findingFacts(log, own),
   };

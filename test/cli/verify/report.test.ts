@@ -119,10 +119,20 @@ describe("facts", () => {
         covers: covers !== undefined,
       }));
     expect(compared(spans, { middle })).toEqual([{ agrees: true, covers: true }]);
-    expect(compared(spans.slice(0, 2), { middle })).toEqual([{ agrees: undefined, covers: true }]);
+    expect(compared(spans.slice(0, 2), { middle })).toEqual([{ agrees: undefined, covers: false }]);
     return other.sign(...[9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((n) => pay(n, 99))).then(() => {
-      expect(compared(spans, { other: other.checkpoint() })).toEqual([{ agrees: false, covers: true }]);
+      expect(compared(spans, { other: other.checkpoint() })).toEqual([{ agrees: false, covers: false }]);
     });
+  });
+
+  it("say which entries beside a gap a checkpoint is shown to be of", () => {
+    const covered = (given: readonly Bytes[]) => facts(given, { kept: { middle } }).logs[0]!.checkpoints[0]!.covered;
+    expect(covered(spans)).toEqual([{ from: 0, to: 10 }]);
+    expect(covered(spans.toSpliced(5, 1))).toEqual([
+      { from: 0, to: 4 }, // a subtree before the gap and after it; entry 4 is in none
+      { from: 6, to: 10 },
+    ]);
+    expect(covered(spans.toSpliced(6, 1))).toEqual([{ from: 8, to: 10 }]); // of 8 entries there is one subtree
   });
 
   it("tell what a compromised key signed", () => {
@@ -172,7 +182,7 @@ describe("verify --report", () => {
     const html = readFileSync(join(cwd, "a.html"), "utf8");
     expect(html).toBe(readFileSync(join(cwd, "b.html"), "utf8"));
     expect(html).toContain("<strong>CONSISTENT</strong>");
-    expect(html).toContain("Kept, as whoever asked says, by: Ann.");
+    expect(html).toContain("Whoever asked says, and nothing checks, that it was kept by: Ann.");
     expect(html).toContain(
       "fluo-kms verify --log --keys keys.json --checkpoint end --kept-by Ann --report report.html",
     );

@@ -148,7 +148,7 @@ class Log:
         return json.dumps({**members, **more})
 
 
-LOG, OTHER = Log(), Log(changed=5)
+LOG, OTHER, ANEW = Log(), Log(changed=5), Log(changed=4)
 ALL = [LOG.spans[i] for i in (0, 1, 4, 5, 6, 7)]
 APART = signed(plain(20, 20), Resource(), InstrumentationScope())
 APART_KEY = {"kty": "OKP", "crv": "Ed25519", "kid": "00112233445566778899aabbccddeeff", "state": "ACTIVE"}
@@ -234,6 +234,7 @@ CASES = [
     case("another history, which nobody kept", [OTHER.spans[i] for i in (0, 1, 4, 5, 6, 7)], found()),
     case("another history, against a checkpoint", [OTHER.spans[i] for i in (0, 1, 4, 5, 6, 7)], found(finding("rewritten", 2, 4, count=5), checkpoints=[(2, True), (7, False)]), checkpoints=[K2, K7]),
     case("one span of another history", replaced(5, OTHER.spans[5]), found(finding("rewritten", 5, 5))),
+    case("entries written anew before a gap", [LOG.spans[0], LOG.spans[1], ANEW.spans[4], ANEW.spans[5], LOG.spans[7]], found(finding("rewritten", 4, 4, count=2), finding("missing", 6), spans=5)),
     case("a span that is signed apart", [*ALL, APART], found(apart=1), keys=LOG.key_set(keys=[A.jwk(), B.jwk(), APART_KEY])),
     case("spans that are signed apart alone", [APART], {"ok": False, "logs": [], "signed_apart": 1}, keys=LOG.key_set(keys=[A.jwk(), B.jwk(), APART_KEY])),
     case("no spans", [], {"ok": False, "logs": [], "signed_apart": 0}),

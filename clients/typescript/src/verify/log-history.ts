@@ -44,8 +44,8 @@ export interface KnownHead extends TreeHead {
 export interface History {
   /** Ranges whose entries contradict a signed head, or a later entry's proof. A range that is not of the run lies before it. */
   rewritten: { range: Range; by: KnownHead | HistoryEntry }[];
-  /** Heads that came out. */
-  agreed: ReadonlySet<KnownHead>;
+  /** Heads that came out, with the ranges of entries that they are of. */
+  agreed: ReadonlyMap<KnownHead, readonly Range[]>;
   /** Heads in whose place another came out. */
   differed: ReadonlySet<KnownHead>;
   /** Entries that a trusted head proves, whatever signed their own. */
@@ -57,6 +57,8 @@ export interface History {
 /** Entries one behind the other. */
 interface Run {
   start: number;
+  /** Entries of earlier runs that are in the tree with which this one began. */
+  earlier: readonly Range[];
   tree: GrowingTree;
   /** Sizes at which a head came out, and a kept one; 0 where none did yet. */
   agreedAt: number;
@@ -86,7 +88,7 @@ export async function historyOf(
   const waiting = new Map(unproven.map((entry) => [entry.index, entry]));
   const taken: UnprovenEntry[] = [];
   const rewritten: History["rewritten"] = [];
-  const [agreed, differed] = [new Set<KnownHead>(), new Set<KnownHead>()];
+  const [agreed, differed] = [new Map<KnownHead, readonly Range[]>(), new Set<KnownHead>()];
   const runs: Run[] = [];
   let run: Run | undefined;
 
@@ -96,9 +98,9 @@ export async function historyOf(
     if (last === undefined || range.start >= last.end || last.start >= range.end) rewritten.push({ range, by });
   }
 
-  async function begin(before: Tree, isOther: boolean): Promise<Run> {
+  async function begin(before: Tree, about: Pick<Run, "earlier" | "isOther">): Promise<Run> {
     const tree = growingTree(before, crypto);
-    const begun = { start: before.size, tree, agreedAt: 0, keptAt: 0, provenTo: 0, isOther, isDifferent: false };
+    const begun = { start: before.size, tree, agreedAt: 0, keptAt: 0, provenTo: 0, isDifferent: false, ...about };
     runs.push(begun);
     await compare(begun);
     return begun;
@@ -116,7 +118,7 @@ export async function historyOf(
     const root = await grown.tree.root();
     for (const head of ofSize) {
       if (isSame(head.root, root)) {
-        agreed.add(head);
+        agreed.set(head, entriesBefore(grown, head.size));
         grown.agreedAt = head.size;
         if (head.isKept) grown.keptAt = head.size;
         if (head.isTrusted) grown.provenTo = head.size;
@@ -144,19 +146,32 @@ export async function historyOf(
     await takeUnproven(entry.index);
     const before = treeBefore(entry, entry.head.size);
     const goesOn = run?.tree.size() === entry.index;
-    const difference: Subtree | undefined = goesOn && entry.isTrusted ? run!.tree.differenceFrom(before) : undefined;
+    const comparison = run?.tree.compare(before);
+    const difference = entry.isTrusted ? comparison?.difference : undefined;
     if (difference !== undefined) {
       const { start } = run!;
       const ofRun = entries.slice(0, i).filter(({ index }) => index >= start);
       tell(await rangeOfOthers(difference, ofRun, crypto), entry);
     }
-    if (run === undefined || !goesOn || difference !== undefined) run = await begin(before, difference !== undefined);
+    if (run === undefined || !goesOn || difference !== undefined) {
+      const earlier = run === undefined || comparison?.difference ? [] : entriesBefore(run, comparison!.shared);
+      run = await begin(before, { earlier, isOther: difference !== undefined });
+    }
     await add(run, entry.leaf);
   }
   await takeUnproven(Number.POSITIVE_INFINITY);
   const last = Math.max(run?.agreedAt ?? 0, entries.at(-1)?.index ?? 0);
-  const proven = runs.map(({ start, provenTo }) => ({ start, end: provenTo })).filter(({ start, end }) => start < end);
+  const proven = runs.map(({ start, provenTo }) => ({ start, end: provenTo })).filter(isSome);
   return { rewritten, agreed, differed, proven, fitting: taken.filter(({ index }) => index < last) };
+}
+
+/** Of the entries of a run, and of those that it goes on from, those below an index. */
+function entriesBefore({ start, earlier }: Run, end: number): Range[] {
+  return [...earlier, { start, end }].map((range) => ({ ...range, end: Math.min(range.end, end) })).filter(isSome);
+}
+
+function isSome({ start, end }: Range): boolean {
+  return start < end;
 }
 
 /** Returns the entries of a differing subtree whose own proofs do not lead to its hash, or all of it where every known one does. */

@@ -44,7 +44,13 @@ export interface LogResult {
   handovers: number;
   announced: number;
   /** Kept checkpoints of it; `agrees` is undefined where the spans do not go there. */
-  checkpoints: { name: string; size: number; agrees: boolean | undefined }[];
+  checkpoints: {
+    name: string;
+    size: number;
+    agrees: boolean | undefined;
+    /** The checked entries that an agreeing one is of: from `start` to before `end`. Of those beside a gap not all may be shown to be. */
+    covered: readonly { start: number; end: number }[];
+  }[];
   findings: LogFinding[];
 }
 
@@ -131,6 +137,7 @@ async function resultOf(
       name: head.name,
       size: head.size,
       agrees: history.agreed.has(head) || (history.differed.has(head) ? false : undefined),
+      covered: history.agreed.get(head) ?? [],
     })),
     findings: [...ofSpans, ...findings.map((finding) => ({ ...finding, at: finding.leafIndex }))]
       .sort((a, b) => a.at - b.at)

@@ -126,8 +126,11 @@ export interface GrowingTree {
   size(): number;
   root(): Promise<Uint8Array>;
   add(leaf: Uint8Array): Promise<void>;
-  /** The first subtree that the other tree, of the same size, has with another hash; undefined where they are the same. */
-  differenceFrom(other: Tree): Subtree | undefined;
+  /**
+   * Compares the complete subtrees that this tree and another, of this size or a larger one, have in common: how many leaves lie in those,
+   * and the first of them that the other tree has with another hash.
+   */
+  compare(other: Tree): { shared: number; difference: Subtree | undefined };
 }
 
 export function growingTree(from: Tree, crypto: Crypto): GrowingTree {
@@ -150,16 +153,24 @@ export function growingTree(from: Tree, crypto: Crypto): GrowingTree {
       size += 1;
     },
 
-    differenceFrom(other) {
-      let start = 0;
-      for (const [i, hash] of other.subtrees.entries()) {
-        let level = 0;
-        while (2 ** (level + 1) <= size - start) level += 1;
+    compare(other) {
+      let [start, difference]: [number, Subtree | undefined] = [0, undefined];
+      for (const [i, hash] of subtrees.entries()) {
+        const level = levelOf(size - start);
+        if (level !== levelOf(other.size - start)) break;
         const end = start + 2 ** level;
-        if (!isSame(hash, subtrees[i]!)) return { start, end, level, hash };
+        const theirs = other.subtrees[i]!;
+        if (!isSame(hash, theirs)) difference ??= { start, end, level, hash: theirs };
         start = end;
       }
-      return undefined;
+      return { shared: start, difference };
     },
   };
+}
+
+/** Of the widest complete subtree in so many leaves. */
+function levelOf(leaves: number): number {
+  let level = 0;
+  while (2 ** (level + 1) <= leaves) level += 1;
+  return level;
 }
