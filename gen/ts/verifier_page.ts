@@ -1,2 +1,2 @@
 /** SHA-256 of gen/fluo-verify.html, lower-case hex. Made by `npm run gen`. */
-export const verifierPageSha256 = "172392b40188a721d823a73330b0d94491db43400fb73cdda1736610ec48712b";
+export const verifierPageSha256 = "6f2723bafa6d11d4296384766a14cd34efb75c74da423481a98692adbffc4c4f";

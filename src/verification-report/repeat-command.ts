@@ -1,4 +1,7 @@
-/** The command by which anybody makes a report again, in a shell of POSIX, from files beside each other. */
+/**
+ * The command by which anybody makes a report again, in a shell of POSIX, from files beside each other. Others named the files, so that no
+ * shell into which somebody may paste it should run a part of a name: zsh, fish and PowerShell read quotes in other ways.
+ */
 import type { Exhibit, Facts } from "./facts.ts";
 
 export function repeatCommand({ asked, exhibits }: Pick<Facts, "asked" | "exhibits">, date: string): string {
@@ -27,6 +30,13 @@ function withValue(option: string, value: string): string {
   return value.startsWith("-") ? `${option}=${quoted(value)}` : `${option} ${quoted(value)}`;
 }
 
+/** Zsh takes `=name` for a program's path. */
+const plain = /^[\w./:+@,-][\w./:+=@,-]*$/;
+/** To fish a backslash escapes a quote between quotes, too; to PowerShell typographic quotes are quotes. */
+const notBetweenSingleQuotes = /['\\\u2018-\u201b]/g;
+
 function quoted(text: string): string {
-  return /^[\w./:+=@,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  if (plain.test(text)) return text;
+  const between = text.replace(notBetweenSingleQuotes, (each) => `'"${each === "\\" ? "\\\\" : each}"'`);
+  return `'${between}'`;
 }

@@ -18,8 +18,9 @@ const exhibit = (role: Exhibit["role"], name: string): Exhibit => ({ role, name,
 
 /** The arguments, as a shell gives them to the program. */
 function argumentsOf(command: string): string[] {
-  const script = `fluo-kms() { printf '%s\\0' "$@"; }; ${command}`;
-  return spawnSync("bash", ["-c", script], { encoding: "utf8" }).stdout.split("\0").slice(0, -1);
+  // Not every shell takes a dash in the name of a function.
+  const script = `list() { printf '%s\\0' "$@"; }; ${command.replace("fluo-kms", "list")}`;
+  return spawnSync("sh", ["-c", script], { encoding: "utf8" }).stdout.split("\0").slice(0, -1);
 }
 
 it("is short for a short question", () => {
@@ -51,3 +52,14 @@ it("has everything that was asked, and names that a shell would take apart or fo
     ...["--to", "7", "--any-order", "--report", "report.html", "--date", "2 December", "./-spans $(x).json"],
   ]);
 });
+
+it.each(["\\'; id; '", "\u2019; id; \u2018", "=id", "a\\", "'", "`id`$(id)", "a!b", "~", "{a,b}", "*", "#", ""])(
+  "keeps the name %j whole",
+  (name) => {
+    const command = repeatCommand({ asked, exhibits: [exhibit("spans", "spans"), exhibit("keys", name)] }, date);
+    expect(argumentsOf(command)[2]).toBe(name);
+    const between = command.replaceAll(/"(?:[^"\\]|\\\\)*"/g, "").match(/'[^']*'/g) ?? [];
+    expect(between.join("")).not.toMatch(/[\\\u2018-\u201b]/);
+    expect(command).not.toContain(" =");
+  },
+);
