@@ -171,7 +171,7 @@ describe("the report", () => {
     const { page, complaints } = await openVerifier(browser, { before: noPrinter });
     await drop(page, ...dropped("log.bin", "keys.json", "checkpoint"));
     const facts = (await verify(page)) as Facts;
-    const date = "2 December 2026";
+    const date = "2026-12-02";
     await set(page, "report-date", date);
     const [saved] = await Promise.all([page.waitForEvent("download"), press(page, "#save-report")]);
     const origin = { madeBy: `fluo-verify.html ${packageJson.version}`, date, command: repeatCommand(facts, date) };
@@ -186,6 +186,47 @@ describe("the report", () => {
     const border = `getComputedStyle(${frame}.contentDocument.querySelector(".conclusion")).borderTopStyle`;
     expect(await page.evaluate(border)).toBe("solid");
     expect(complaints).toEqual([]);
+  });
+});
+
+/** Drops a file of parts that a script in the page makes, and waits until it is listed beside one other. */
+async function dropParts(page: Page, parts: string): Promise<void> {
+  await page.evaluate(`{
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(${parts}, "parts"));
+    document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+  }`);
+  await until(page, "document.querySelectorAll('#exhibits li').length === 2");
+}
+
+describe("hostile files", () => {
+  it("with names and keys of markup and of any length are shown as text, and nothing runs", async () => {
+    const opened = await openVerifier(browser);
+    const { page } = opened;
+    const name = `"'><img src=x onerror="document.title='ran'">\u202e\n`;
+    const jwks = JSON.parse(Buffer.from(evidence.bytes("keys.json")).toString());
+    jwks.keys[0].kid = name + "k".repeat(4_000_000);
+    await drop(page, { name, bytes: evidence.bytes("log.bin") }, { name, bytes: Buffer.from(JSON.stringify(jwks)) });
+    expect(((await verify(page)) as Facts).spans.verified).toBe(96);
+    expect(await page.evaluate("document.querySelectorAll('img').length")).toBe(0);
+    expect((await textOf(page, "main")).length).toBeLessThan(50_000);
+    const [saved] = await Promise.all([page.waitForEvent("download"), press(page, "#save-report")]);
+    const html = readFileSync(await saved.path(), "utf8");
+    expect(html).not.toMatch(/<img|\u202e/);
+    expect(html.length).toBeLessThan(50_000);
+    expect(await page.evaluate("document.title")).toBe("Verify signed spans");
+    expect([foreignRequests(opened), opened.complaints]).toEqual([[], []]);
+  });
+
+  it("are refused where a line is longer than any text of the browser, as Chromium would read it as empty", async () => {
+    const { page } = await openVerifier(browser);
+    await drop(page, ...dropped("keys.json"));
+    const long = `Array(9).fill("a".repeat(64 * 1024 * 1024))`;
+    await dropParts(
+      page,
+      `['{"resourceSpans":["', ...${long}, '"]}', String.fromCharCode(10), '{"resourceSpans":[]}']`,
+    );
+    expect(await verify(page)).toContain("too large for the memory of this browser");
   });
 });
 

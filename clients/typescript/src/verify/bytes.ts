@@ -9,13 +9,17 @@ export function utf8Bytes(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
-/** Undefined for what is not UTF-8. */
+/** Undefined for what is not UTF-8. Throws RangeError for a text that is longer than the platform's longest. */
 export function utf8Text(bytes: Uint8Array): string | undefined {
+  let text: string;
   try {
-    return decoder.decode(bytes);
+    text = decoder.decode(bytes);
   } catch {
     return undefined;
   }
+  // Chromium gives an empty text in its place, as which changed spans would pass.
+  if (text === "" && bytes.length > 0) throw new RangeError("a text is too long for this platform");
+  return text;
 }
 
 /** Each byte as the character of its number. */

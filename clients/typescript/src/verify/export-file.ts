@@ -1,10 +1,10 @@
 /** The ResourceSpans of an OTLP trace export. An export is protobuf (field 1 repeated), JSON, or JSON lines. */
+import { utf8Text } from "./bytes.ts";
 import { type JsonTree, parseJson } from "./json-tree.ts";
 import { MalformedError, tried } from "./malformed.ts";
 import { type Message, resourceSpans, tracesData } from "./otlp.ts";
 import { readJson } from "./otlp-json.ts";
 import { readWire } from "./otlp-wire.ts";
-import { TextDecoder } from "./platform.ts";
 
 /** Field 1, length-delimited. */
 const resourceSpansTag = 10;
@@ -72,11 +72,11 @@ function* linesOf(bytes: Uint8Array): Generator<{ text: string; number: number; 
 
 /** One byte order mark is passed over at the start of a file. */
 function decoded(bytes: Uint8Array, isStart: boolean): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isStart }).decode(bytes);
-  } catch {
+  const hasMark = isStart && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const text = utf8Text(hasMark ? bytes.subarray(3) : bytes);
+  if (text === undefined)
     throw new UnreadableExportError("the spans are neither an OTLP trace export in protobuf nor JSON in UTF-8");
-  }
+  return text;
 }
 
 /** Undefined for a text that is no JSON. */
