@@ -18,16 +18,24 @@ export function startPage(script: string): void {
   const trusted = trustedText();
   const workerUrl = trusted.scriptUrl(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
   let worker: VerifierWorker | undefined;
+  let pressed = 0;
+  /** Of files and question; a verification knows of those before it. */
+  let changes = 0;
   /** Files are sorted and searched before a verification begins. */
   let settled = Promise.resolve();
   const exhibits = startExhibits(filesChanged);
-  const question = startQuestion(showStale);
+  const question = startQuestion(changed);
   const table = startSpanTable(showTrouble);
   const report = startReport(trusted, () => worker!, showTrouble);
   byId("version").textContent = pageVersion;
 
+  function changed(): void {
+    changes += 1;
+    byId("stale").hidden = false;
+  }
+
   async function filesChanged(): Promise<void> {
-    showStale();
+    changed();
     const spans = exhibits.spans();
     const ofLog =
       exhibits.checkpoints().length > 0 || (spans !== undefined && (await seemsOfLog(spans).catch(() => false)));
@@ -44,12 +52,15 @@ export function startPage(script: string): void {
   }
 
   async function verify(): Promise<void> {
+    pressed += 1;
+    const mine = pressed;
     showTrouble("");
     byId("result").hidden = true;
     let asking: VerifierWorker | undefined;
     try {
       await settled;
-      const files = askedFiles();
+      if (mine !== pressed) return;
+      const [files, known] = [askedFiles(), changes];
       showWorking(true);
       worker ??= startVerifierWorker(workerUrl, showProgress);
       asking = worker;
@@ -57,6 +68,7 @@ export function startPage(script: string): void {
       await table.begin(asking);
       report.begin(new Date());
       showResult(facts, table);
+      byId("stale").hidden = changes === known;
       showFinished(facts);
     } catch (error) {
       asking?.end();
@@ -133,7 +145,6 @@ function showProgress({ done, total }: { done: number; total: number }): void {
 
 /** A program that drives the page hears by the event that it is done, and has the facts. */
 function showFinished(facts: Facts): void {
-  byId("stale").hidden = true;
   byId("progress-text").textContent = "Done. The result is below.";
   byId("result").hidden = false;
   byId("result-heading").focus();
@@ -147,8 +158,4 @@ function showTrouble(sentence: string): void {
     byId("progress-text").textContent = "";
     byId("result").dispatchEvent(new CustomEvent("trouble", { detail: sentence }));
   }
-}
-
-function showStale(): void {
-  byId("stale").hidden = false;
 }

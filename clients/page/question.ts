@@ -25,8 +25,10 @@ export function startQuestion(onChange: () => void): QuestionForm {
   return {
     isLog: () => log.checked,
     suggestLog(suggested) {
-      if (!isDecided) log.checked = suggested;
+      if (isDecided || log.checked === suggested) return;
+      log.checked = suggested;
       show();
+      onChange();
     },
     asked(hasCheckpoints) {
       const from = log.checked ? sizeIn("from", "The beginning") : undefined;

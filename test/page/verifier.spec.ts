@@ -231,6 +231,19 @@ describe("hostile files", () => {
 });
 
 describe("files", () => {
+  it("and a question that change during a verification leave a result that says so", async () => {
+    const { page } = await openVerifier(browser);
+    await drop(page, ...dropped("many.bin", "keys.json"));
+    const verified = verify(page);
+    await until(page, "!document.getElementById('working').hidden");
+    await set(page, "tenant", "other");
+    expect(((await verified) as Facts).asked.tenant).toBe(undefined);
+    expect(await page.evaluate("document.getElementById('stale').hidden")).toBe(false);
+    await drop(page, ...dropped("alone.bin"));
+    await verify(page);
+    expect(await page.evaluate("document.getElementById('stale').hidden")).toBe(true);
+  });
+
   it("are told apart by what is in them, replaced, chosen and removed", async () => {
     const { page } = await openVerifier(browser);
     const renamed = (name: string, as: string) => ({ name: as, bytes: evidence.bytes(name) });
