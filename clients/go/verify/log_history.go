@@ -46,7 +46,8 @@ type knownHead struct {
 // what the proof of each says of the entries before it, and the heads of signed checkpoints.
 //
 // A run of entries without a gap begins with the tree that its first proof says was before it, and grows from there.
-// Where a head that is known comes out, all of the run before it is proven by that, its beginning too.
+// Where a head that is known comes out, all of the run before it is proven by that, its beginning too. Behind a gap, the
+// proof of the next entry still tells of the subtrees that its tree shares with the run's.
 type logHistory struct {
 	known     map[int64][]*knownHead
 	runs      []*entryRun
@@ -103,15 +104,14 @@ func historyOf(entries []*logEntry, heads []*knownHead, unproven []unprovenEntry
 	for i, entry := range entries {
 		takeUnproven(entry.index)
 		before := treeBefore(entry.index, entry.path, entry.head.size)
-		goesOn := run != nil && run.tree.size == entry.index
 		isOther := false
-		if goesOn && entry.isTrusted {
+		if run != nil && entry.isTrusted {
 			var found difference
 			if found, isOther = run.tree.differenceFrom(before); isOther {
 				h.tell(found.rangeOfOthers(entries[:i], run.start), fmt.Sprintf("the proof of entry %d", entry.index))
 			}
 		}
-		if !goesOn || isOther {
+		if run == nil || run.tree.size != entry.index || isOther {
 			run = &entryRun{start: before.size, tree: before, isOther: isOther}
 			h.runs = append(h.runs, run)
 			h.compare(run)

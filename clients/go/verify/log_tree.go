@@ -65,11 +65,15 @@ type difference struct {
 	hash tlog.Hash
 }
 
-// differenceFrom returns the first subtree that the other tree, of the same size, has with another hash.
+// differenceFrom returns the first of the subtrees that both trees are made of which the other one has with another
+// hash. Where one tree is larger, they share just the widest, up to the first that is not as wide in both.
 func (t *logTree) differenceFrom(other logTree) (difference, bool) {
 	start := int64(0)
 	for i, hash := range t.frontier {
 		level := bits.Len64(uint64(t.size-start)) - 1
+		if level != bits.Len64(uint64(other.size-start))-1 {
+			break
+		}
 		end := start + 1<<level
 		if hash != other.frontier[i] {
 			return difference{entryRange{start, end}, level, other.frontier[i]}, true
