@@ -3,6 +3,7 @@
 Known are what the proof of each entry says of the entries before it, and the heads of signed checkpoints. Each entry is
 one whose own proof holds. A run of entries without a gap begins with the tree that its first proof says was before it,
 and grows from there. If a known head comes out, all of the run before it is proven by that, its beginning too.
+Behind a gap, the proof of the next entry still tells of the subtrees that its tree shares with the run's.
 """
 
 from __future__ import annotations
@@ -83,14 +84,13 @@ class History:
         for at, entry in enumerate(entries):
             self._take(run, waiting, taken, entry.index)
             frontier = frontier_before(entry.index, entry.evidence.path, entry.evidence.checkpoint.size)
-            continues = run is not None and run.tree.size == entry.index
             difference = None
-            if run is not None and continues and entry.is_trusted:
-                difference = run.tree.difference_from(frontier)
+            if run is not None and entry.is_trusted:
+                difference = run.tree.difference_from(entry.index, frontier)
             if run is not None and difference is not None:
                 of_run = [each for each in entries[:at] if each.index >= run.start]
                 self._tell(_others(difference, of_run), entry)
-            if run is None or not continues or difference is not None:
+            if run is None or run.tree.size != entry.index or difference is not None:
                 run = self._begin(entry.index, frontier, is_other=difference is not None)
             self._add(run, entry.leaf)
         self._take(run, waiting, taken, None)

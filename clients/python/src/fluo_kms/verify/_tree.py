@@ -76,15 +76,25 @@ class GrowingTree:
             root = _node_hash(left, root)
         return root
 
-    def difference_from(self, frontier: Sequence[bytes]) -> Difference | None:
-        """The first subtree in which another tree of this size differs; None if they are the same."""
+    def difference_from(self, size: int, frontier: Sequence[bytes]) -> Difference | None:
+        """The first of the subtrees that this tree and another are made of in which they differ; None if in none.
+
+        If one tree is larger, they share just the widest, up to the first that is not as wide in both.
+        """
         start = 0
-        levels = (level for level in reversed(range(self.size.bit_length())) if self.size >> level & 1)
-        for level, own, other in zip(levels, self._frontier, frontier, strict=True):
+        trees = zip(_levels(self.size), self._frontier, strict=True), zip(_levels(size), frontier, strict=True)
+        for (level, own), (other_level, other) in zip(*trees, strict=False):
+            if level != other_level:
+                return None
             if own != other:
                 return Difference(range(start, start + (1 << level)), level, other)
             start += 1 << level
         return None
+
+
+def _levels(size: int) -> Iterator[int]:
+    """The levels of the complete subtrees that a tree is made of, widest first."""
+    return (level for level in reversed(range(size.bit_length())) if size >> level & 1)
 
 
 def _sides(index: int, size: int) -> Iterator[bool]:
