@@ -20,7 +20,8 @@ import java.util.Set;
  * of each says of the entries before it, and the heads of signed checkpoints.
  *
  * <p>A run of entries without a gap begins with the tree that its first proof says was before it, and grows from there.
- * Where a head that is known comes out, all of the run before it is proven by that, its beginning too.
+ * Where a head that is known comes out, all of the run before it is proven by that, its beginning too. Behind a gap, the
+ * proof of the next entry still tells of the subtrees that its tree shares with the run's.
  */
 final class LogHistory {
   /**
@@ -105,16 +106,16 @@ final class LogHistory {
     for (int i = 0; i < entries.size(); i++) {
       LogEntry entry = entries.get(i);
       takeUnproven(run, entry.index());
-      List<byte[]> before = Merkle.frontierBefore(entry.index(), entry.proof().path(), entry.head().size());
-      boolean goesOn = run != null && run.tree.size() == entry.index();
-      Subtree difference = goesOn && entry.isTrusted() ? run.tree.differenceFrom(before) : null;
+      List<byte[]> frontier = Merkle.frontierBefore(entry.index(), entry.proof().path(), entry.head().size());
+      GrowingTree before = new GrowingTree(entry.index(), frontier);
+      Subtree difference = run != null && entry.isTrusted() ? run.tree.differenceFrom(before) : null;
       if (difference != null) {
         long start = run.start;
         List<LogEntry> ofRun = entries.subList(0, i).stream().filter(each -> each.index() >= start).toList();
         tell(rangeOfOthers(difference, ofRun), "the proof of entry " + entry.index());
       }
-      if (!goesOn || difference != null) {
-        run = new Run(new GrowingTree(entry.index(), before), difference != null);
+      if (run == null || run.tree.size() != entry.index() || difference != null) {
+        run = new Run(before, difference != null);
         runs.add(run);
         compare(run);
       }

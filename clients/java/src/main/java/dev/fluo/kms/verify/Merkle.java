@@ -124,13 +124,19 @@ final class Merkle {
       size++;
     }
 
-    /** Returns the first subtree that the other tree, of the same size, has with another hash; null for none. */
-    Subtree differenceFrom(List<byte[]> other) {
+    /**
+     * Returns the first of the subtrees that both trees are made of which the other one has with another hash; null for
+     * none. Where one tree is larger, they share just the widest, up to the first that is not as wide in both.
+     */
+    Subtree differenceFrom(GrowingTree other) {
       long start = 0;
       for (int i = 0; i < frontier.size(); i++) {
         int level = 63 - Long.numberOfLeadingZeros(size - start);
-        if (!Arrays.equals(frontier.get(i), other.get(i))) {
-          return new Subtree(start, level, other.get(i));
+        if (level != 63 - Long.numberOfLeadingZeros(other.size - start)) {
+          return null;
+        }
+        if (!Arrays.equals(frontier.get(i), other.frontier.get(i))) {
+          return new Subtree(start, level, other.frontier.get(i));
         }
         start += 1L << level;
       }

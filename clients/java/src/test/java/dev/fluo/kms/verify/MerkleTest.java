@@ -57,16 +57,16 @@ class MerkleTest {
     GrowingTree tree = new GrowingTree(0, List.of());
     LEAVES.subList(0, 7).forEach(tree::add);
     List<byte[]> frontier = List.of(root(LEAVES.subList(0, 4)), root(LEAVES.subList(5, 7)), LEAVES.get(6));
-    Subtree difference = tree.differenceFrom(frontier);
+    Subtree difference = tree.differenceFrom(new GrowingTree(7, frontier));
     assertEquals(new Merkle.Range(4, 6), difference.range());
     assertArrayEquals(frontier.get(1), difference.hash());
     List<byte[]> path = path(5, LEAVES.subList(0, 7));
     assertArrayEquals(root(LEAVES.subList(4, 6)), Merkle.subtree(LEAVES.get(5), 5, path, 1));
-    assertNull(
-        tree.differenceFrom(List.of(root(LEAVES.subList(0, 4)), root(LEAVES.subList(4, 6)), LEAVES.get(6))));
+    List<byte[]> same = List.of(root(LEAVES.subList(0, 4)), root(LEAVES.subList(4, 6)), LEAVES.get(6));
+    assertNull(tree.differenceFrom(new GrowingTree(7, same)));
   }
 
-  private static byte[] root(List<byte[]> leaves) {
+  static byte[] root(List<byte[]> leaves) {
     if (leaves.size() < 2) {
       return leaves.isEmpty() ? Sha256.of() : leaves.get(0);
     }
@@ -74,7 +74,7 @@ class MerkleTest {
     return Merkle.node(root(leaves.subList(0, left)), root(leaves.subList(left, leaves.size())));
   }
 
-  private static List<byte[]> path(int index, List<byte[]> leaves) {
+  static List<byte[]> path(int index, List<byte[]> leaves) {
     if (leaves.size() == 1) {
       return List.of();
     }
