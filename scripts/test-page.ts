@@ -1,6 +1,7 @@
 /**
- * `npm run test:page`: the service's front page and the page that verifies, in Chromium, which axe-core judges. All is installed first, at fixed versions where it has any:
- * tools/spec-suite.ts says how. The last line is `N passed, N failed`.
+ * `npm run test:page`: the service's front page and the page that verifies, in Chromium: axe-core judges them, and the latter is compared with
+ * the command. All is installed first, at fixed versions where it has any: tools/spec-suite.ts says how. `--seed S`, `--cases N` and `--from N`
+ * choose the cases that are compared. The last line is `N passed, N failed`.
  */
 import { join } from "node:path";
 import { installChromium } from "./tools/debian.ts";
@@ -14,5 +15,18 @@ const packages: Need = {
 const chromium: Need = { name: "Chromium", install: installChromium };
 const curl: Need = { name: "curl", install: () => need("curl") };
 
-const specs = { verifier: [packages, chromium], "front-page": [packages, chromium, curl] };
-process.exitCode = await runSpecs("page", specs, process.argv.slice(2));
+const specs = {
+  agreement: [packages, chromium],
+  verifier: [packages, chromium],
+  "front-page": [packages, chromium, curl],
+};
+
+/** Takes `--NAME VALUE` from the words: the spec finds it in the environment. */
+function take(words: readonly string[], name: string): readonly string[] {
+  const at = words.indexOf(`--${name}`);
+  if (at < 0) return words;
+  process.env[`PAGE_${name.toUpperCase()}`] = words[at + 1];
+  return words.toSpliced(at, 2);
+}
+
+process.exitCode = await runSpecs("page", specs, ["seed", "cases", "from"].reduce(take, process.argv.slice(2)));

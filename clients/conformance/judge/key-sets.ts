@@ -11,7 +11,7 @@ export interface KeySetText {
   vkeys?: readonly string[];
 }
 
-const states = ["PENDING", "ACTIVE", "RETIRED", "DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"];
+export const states = ["PENDING", "ACTIVE", "RETIRED", "DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"];
 
 function dateText(ms: number, r: Random): string {
   const iso = new Date(ms).toISOString();
@@ -44,7 +44,7 @@ export function goodKeySet(tenant: TestTenant): { keys: Json[]; handovers: Json[
 }
 
 /** Keys of kinds that a reader passes over. */
-const laterKeys: readonly Json[] = [
+export const laterKeys: readonly Json[] = [
   { kty: "AKP", alg: "ML-DSA-44", pub: "AAAA", kid: "later", state: "ACTIVE" },
   { kty: "EC", crv: "P-256" },
   { kty: "RSA", state: 7, vkeys: "none" },

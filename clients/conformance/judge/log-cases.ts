@@ -19,7 +19,7 @@ export interface LogStory {
 }
 
 /** What was written to a tenant's logs, by one who writes it as it is, and by one who writes another history under the same keys. */
-interface History {
+export interface History {
   tenant: TestTenant;
   /** Sorted by log: those of the first log come first. */
   spans: SignedParts[];
@@ -30,8 +30,8 @@ interface History {
 const tenantName = "acme";
 
 /** Steps that two histories take alike as long as their seeds are. */
-function writtenHistory(seeds: readonly number[]): History {
-  const tenant = testTenant(tenantName);
+export function writtenHistory(seeds: readonly number[], name = tenantName): History {
+  const tenant = testTenant(name);
   const history: History = { tenant, spans: [], checkpoints: [] };
   const [first, second] = tenant.logs;
   let [log, at]: [typeof first, number] = [first, 0];
@@ -100,7 +100,7 @@ function inFiles(checkpoints: readonly string[], r: Random): string[] {
   return [checkpoints.join(r.pick(["", "\n", "\n\n"])!)];
 }
 
-function wrongNote(note: string, r: Random): string {
+export function wrongNote(note: string, r: Random): string {
   return r.pick([
     () => note.replaceAll("\n", "\r\n"),
     () => `\ufeff${note}`,

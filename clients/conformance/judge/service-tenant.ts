@@ -11,7 +11,7 @@ import { buildLogStatement } from "../../../src/attestation/log-entry.ts";
 import { spanDigest } from "../../../src/attestation/sign-statement.ts";
 import { cursor, readBytes, readTag } from "../../../src/encoding/wire-reader.ts";
 import { readFrame } from "../../../src/otlp/resource-spans.ts";
-import { randomFrom } from "../../../test/crash/random.ts";
+import { type Random, randomFrom } from "../../../test/crash/random.ts";
 import { type Bytes, len, message, varint } from "../../../test/support/otlp-wire.ts";
 import type { RunningService } from "../../../test/support/running-service.ts";
 import { signedOf } from "../../../test/support/span-batches.ts";
@@ -56,6 +56,26 @@ export async function serviceTenant(
       return Array.from({ length: count }, () => random.pick(from)!);
     },
   };
+}
+
+/** A tenant in good order: three keys that followed each other, spans that each signed, and a checkpoint of each batch. */
+export async function loggingTenant(
+  service: RunningService,
+  tenant: string,
+  r: Random,
+): Promise<{ jwks: string; logged: SignedParts[]; alone: SignedParts[]; checkpoints: string[] }> {
+  const [logged, alone]: [SignedParts[], SignedParts[]] = [[], []];
+  const checkpoints: string[] = [];
+  const log = `${service.url}/api/kms/tenants/${tenant}`;
+  for (const batches of [2, 3, 1]) {
+    if (logged.length > 0) await service.grpc.rotate({ tenantId: tenant, purpose: KeyPurpose.SIGNING, force: true });
+    for (let batch = 0; batch < batches; batch += 1) {
+      logged.push(...(await signInLog(service, tenant, [randomParts(r), randomParts(r), randomParts(r)])));
+      alone.push(await signAlone(service, tenant, randomParts(r)));
+      checkpoints.push(await (await fetch(`${log}/log/checkpoint`)).text());
+    }
+  }
+  return { jwks: await (await fetch(`${log}/jwks.json`)).text(), logged, alone, checkpoints };
 }
 
 async function signAlone({ grpc }: RunningService, tenant: string, parts: SpanParts): Promise<SignedParts> {

@@ -47,7 +47,7 @@ export const firstDayMs = Date.parse("2026-03-01T12:00:00.000Z");
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
 
-export function testTenant(name: string) {
+export function testTenant(name: string, origin = `kms.example.com/${name}`) {
   const keys = Array.from({ length: 5 }, (_, i): TenantKey => {
     const seed = createHash("sha256").update(`${name} ${i}`).digest();
     const validFromMs = firstDayMs + i * dayMs;
@@ -59,7 +59,7 @@ export function testTenant(name: string) {
       validUntilMs: validFromMs + dayMs + minuteMs,
     };
   });
-  const origins = [`kms.example.com/${name}`, `kms.example.com/${name}/1767323045`] as const;
+  const origins = [origin, `${origin}/1767323045`] as const;
   return {
     name,
     keys,
