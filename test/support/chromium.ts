@@ -22,7 +22,11 @@ export interface Page {
 }
 
 export interface Browser {
-  newContext(options: object): Promise<{ newPage(): Promise<Page> }>;
+  newContext(options: object): Promise<{ newPage(): Promise<Page>; close(): Promise<void> }>;
+  newBrowserCDPSession(): Promise<{
+    send(method: "SystemInfo.getProcessInfo"): Promise<{ processInfo: { type: string; id: number }[] }>;
+    detach(): Promise<void>;
+  }>;
   close(): Promise<void>;
 }
 
