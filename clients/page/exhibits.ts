@@ -83,7 +83,7 @@ export function startExhibits(onChange: () => Promise<void>): Exhibits {
     async add(files, asked) {
       const said: HTMLElement[] = [];
       for (const file of files) {
-        const content = await roleOf(file).catch(() => "unreadable" as const);
+        const content = await roleOf(file, asked).catch(() => "unreadable" as const);
         const role = content === "unreadable" ? undefined : (content ?? asked);
         const name = foreign(cut(file.name, 200));
         if (role === undefined) {

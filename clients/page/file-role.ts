@@ -7,10 +7,13 @@ export type Role = Exhibit["role"];
 const headBytes = 1024 * 1024;
 const spanListNames: readonly unknown[] = ["resourceSpans", "resource_spans"];
 
-/** Undefined for what is none of these. */
-export async function roleOf(file: Blob): Promise<Role | undefined> {
+/**
+ * Undefined for what is none of these. Few bytes make a protobuf, which counts only where no other kind of file was asked for: a damaged
+ * checkpoint must not replace the export.
+ */
+export async function roleOf(file: Blob, asked: Role | undefined): Promise<Role | undefined> {
   const head = new Uint8Array(await file.slice(0, headBytes).arrayBuffer());
-  if (isProtobuf(head, file.size)) return "spans";
+  if ((asked ?? "spans") === "spans" && isProtobuf(head, file.size)) return "spans";
   const text = new TextDecoder().decode(head).replaceAll("\r\n", "\n");
   if (isNote(text)) return "checkpoints";
   const name = /^\s*\{\s*"([^"]*)"/.exec(text)?.[1];

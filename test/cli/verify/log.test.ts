@@ -231,11 +231,11 @@ describe("an attack is found, and the span is named:", () => {
 
   it("entries written anew before a gap, as far as proofs after it tell", async () => {
     const others = await rewrittenAt(1);
-    const after = (next: number) => findings([...others.slice(0, 4), ...spans.slice(next)], { kept });
-    expect(after(5)).toEqual([`rewritten 0 x4 ${nameOf(0)}`, "missing 4"]);
-    expect(after(7)).toEqual([`rewritten 0 x4 ${nameOf(0)}`, "missing 4 x3"]);
+    const found = (next: number) => findings([...others.slice(0, 4), ...spans.slice(next)], { kept });
+    expect(found(5)).toEqual([`rewritten 0 x4 ${nameOf(0)}`, "missing 4"]);
+    expect(found(7)).toEqual([`rewritten 0 x4 ${nameOf(0)}`, "missing 4 x3"]);
     // The tree of 8 has no subtree of 4: nothing shows of what was before.
-    expect(after(8)).toEqual(["missing 4 x4"]);
+    expect(found(8)).toEqual(["missing 4 x4"]);
   });
 
   it("a span removed, and its place said to be a handover's that was not used", async () => {
