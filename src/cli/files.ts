@@ -58,8 +58,11 @@ export interface KeptCheckpoint extends Checkpoint {
   note: Note;
 }
 
-/** A note without an empty line in its text, so that several may stand one behind the other. */
-const noteForm = /(?:(?!— ).+\n)+\n(?:— .+\n)+\s*/guy;
+/**
+ * A note without an empty line in its text, so that several may stand one behind the other. No note has more characters or signatures; without
+ * bounds, lines by the million would take more than the stack.
+ */
+const noteForm = /(?:(?!— ).{1,131072}\n){1,131072}\n(?:— .{1,131072}\n){1,64}\s*/guy;
 
 /** Throws UsageError where a file cannot be read, a Failure where it holds anything but checkpoints. */
 export function readCheckpoints(files: readonly string[]): KeptCheckpoint[] {

@@ -174,6 +174,14 @@ describe("what the page cannot verify", () => {
       { checkpoints: [{ name: "march.txt", bytes: utf8("a") }], asked: { ...nothingAsked, log: true } },
       "march.txt holds no checkpoint",
     ],
+    [
+      "a checkpoint of more lines than a stack takes",
+      {
+        checkpoints: [{ name: "a", bytes: utf8(`${"x\n".repeat(10_000_000)}\n— x y\n`) }],
+        asked: { ...nothingAsked, log: true },
+      },
+      "a holds no checkpoint",
+    ],
     ["a checkpoint without a log", { checkpoints: [{ name: "march.txt", bytes: utf8("a") }] }, "completeness"],
   ])("is told of %s", async (_, change, told) => {
     await expect(verified({ ...questionOf("all of a log"), ...change })).rejects.toThrow(told);

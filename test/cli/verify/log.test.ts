@@ -1,5 +1,6 @@
 /** What an auditor finds out, with the spans, the tenant's public keys and checkpoints of earlier, and nothing else. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { checkpointsIn } from "../../../src/cli/files.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type Bytes, len, message } from "../../support/otlp-wire.ts";
 import { type TestLog, testLog, withLogProof } from "../../support/test-log.ts";
@@ -399,6 +400,14 @@ describe("twenty rotations", () => {
 });
 
 describe("what cannot be checked is refused:", () => {
+  it.each([
+    ["lines", "x\n".repeat(10_000_000)],
+    ["signatures", `x\n\n${"— x y\n".repeat(10_000_000)}`],
+    ["characters", `${"x".repeat(50_000_000)}\n`],
+  ])("a checkpoint of more %s than a stack takes", (_, beginning) => {
+    expect(() => checkpointsIn(`${beginning}\n— x y\n`, "note")).toThrow("note holds no checkpoint");
+  });
+
   it.each<[string, Given, string]>([
     ["a checkpoint that is none", { kept: { note: "hello\n" } }, "note holds no checkpoint"],
     ["a vkey that is none", { vkeys: ["acme"] }, "--vkey is NAME+ID+KEY"],

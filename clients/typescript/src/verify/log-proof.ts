@@ -62,8 +62,11 @@ export function proofReader(): ProofReader {
   };
 }
 
-/** A note without an empty line in its text, so that several may stand one behind the other. */
-const noteForm = /(?:(?!— ).+\n)+\n(?:— .+\n)+\s*/guy;
+/**
+ * A note without an empty line in its text, so that several may stand one behind the other. No note has more characters or signatures; without
+ * bounds, lines by the million would take more than the stack.
+ */
+const noteForm = /(?:(?!— ).{1,131072}\n){1,131072}\n(?:— .{1,131072}\n){1,64}\s*/guy;
 
 /**
  * Checkpoints that somebody kept in a text, one behind the other; it may have the line ends of Windows and a byte order mark, which were
