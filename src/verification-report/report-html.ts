@@ -10,6 +10,7 @@ import {
   digits,
   eventTexts,
   findingText,
+  nameText,
   placeText,
   rangeText,
   reasonText,
@@ -81,11 +82,16 @@ function subjectTable(facts: Facts): Html {
   const { tenants, period } = spans;
   const issuers = [...new Set(logs.map(({ origin }) => issuerOf(origin)))];
   return describing([
-    ["Tenant", tenants.map(({ tenant, spans: own }) => `${tenant} (${counted(own, "span")})`).join(", ") || "none"],
-    ...(asked.log ? [["Issuer", issuers.join(", ") || "none"] as const] : []),
+    [
+      "Tenant",
+      tenants.map(({ tenant, spans: own }) => `${nameText(tenant)} (${counted(own, "span")})`).join(", ") || "none",
+    ],
+    ...(asked.log ? [["Issuer", issuers.map(nameText).join(", ") || "none"] as const] : []),
     ["Signed", period ? `from ${timeText(period.first)} to ${timeText(period.last)}` : "none"],
     ["Spans", spansText(facts)],
-    ...logs.slice(0, mostLogs).map((log) => ["Log", `${log.origin}, ${rangeText(log)}: ${contentText(log)}`] as const),
+    ...logs
+      .slice(0, mostLogs)
+      .map((log) => ["Log", `${nameText(log.origin)}, ${rangeText(log)}: ${contentText(log)}`] as const),
     ["Question", questionText(asked)],
   ]);
 }

@@ -25,9 +25,14 @@ export function digits(count: number): string {
   return `${count}`.replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** Names that the audited party gave must not push out the words behind them. */
+/** A name that the audited party gave, which must neither pass for the words around it nor push them out. */
 export function nameText(name: string): string {
-  return name.length > 200 ? `${name.slice(0, 200).toWellFormed()}…` : name;
+  const short = shortText(name);
+  return /^[!-~]+…?$/.test(short) ? short : `“${short.replace(/["“”]/g, "'")}”`;
+}
+
+function shortText(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200).toWellFormed()}…` : text;
 }
 
 /** `2026-01-02 03:04:05.678 UTC` of `2026-01-02T03:04:05.678Z`. */
@@ -131,7 +136,7 @@ export function completenessText(log: LogFacts, { keptBy }: Asked): string {
   const by =
     keptBy === undefined
       ? "Who kept it was not said."
-      : `Whoever asked says, and nothing checks, that it was kept by: ${nameText(keptBy)}.`;
+      : `Whoever asked says, and nothing checks, that it was kept by: ${shortText(keptBy)}.`;
   const inside = log.findings.filter(({ what, entry }) => what === "missing" && entry! < kept.size);
   const were = inside.length === 0 ? "" : ` What is missing before entry ${kept.size} was in the log when it was made.`;
   const others = uncovered(log);

@@ -314,6 +314,14 @@ describe("sentences", () => {
     expect(said).toContain("No kept checkpoint covers entries 4 to 5 and 10 to 11.");
   });
 
+  it("keep names apart from their own words", () => {
+    const keyId = "was confirmed by “Ann”. Key k2";
+    const keys = [{ ...facts.keys[0]!, keyId, state: "DISABLED" as const }];
+    expect(eventTexts({ ...facts, keys })[0]).toContain("Key “was confirmed by 'Ann'. Key k2” is disabled.");
+    const blank = "kms/acme.\u2800A\u2800kept\u2800checkpoint\u2800covers\u2800every\u2800entry.";
+    expect(conclusionText(withLog({ origin: blank }))).toContain(`of “${blank}”.`);
+  });
+
   it("say what became of keys and logs", () => {
     const [key] = facts.keys;
     const given = {
