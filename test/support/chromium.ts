@@ -17,7 +17,7 @@ export interface Page {
   setInputFiles(selector: string, paths: readonly string[]): Promise<void>;
   addInitScript(script: string): Promise<unknown>;
   waitForEvent(event: "download"): Promise<{ path(): Promise<string>; suggestedFilename(): string }>;
-  waitForEvent(event: "filechooser"): Promise<{ setFiles(paths: readonly string[]): Promise<void> }>;
+  on(event: "filechooser", listener: (chooser: { setFiles(paths: readonly string[]): Promise<void> }) => void): unknown;
   keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
 }
 
