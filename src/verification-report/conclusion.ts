@@ -78,9 +78,10 @@ function verifyText(facts: Facts): string {
 function restsOn(facts: Facts): string {
   const weak = weaknesses(facts);
   if (weak.length > 0) return `Resting on the supplier's word alone: ${weak.join("; ")}.`;
-  return facts.asked.log
-    ? "The keys follow from a verifier key from elsewhere, and a kept checkpoint covers every entry."
-    : "The keys follow from a verifier key from elsewhere.";
+  const keys = "The keys follow from a verifier key from elsewhere";
+  if (!facts.asked.log) return `${keys}.`;
+  const hasGaps = facts.logs.some(({ findings }) => findings.length > 0);
+  return `${keys}, and a kept checkpoint covers every entry${hasGaps ? " that is not missing" : ""}.`;
 }
 
 /** What rests on the word of whoever supplied the files. */

@@ -155,6 +155,12 @@ describe("the conclusion", () => {
     );
   });
 
+  it("does not say that a checkpoint covers what is missing behind it", () => {
+    const checkpoints = [{ ...log.checkpoints[0]!, size: 900, covered: [{ from: 0, to: 900 }] }];
+    const given = withLog({ checkpoints, findings: [finding("missing", { entry: 900, count: 100 })] });
+    expect(conclusionText(given)).toContain("a kept checkpoint covers every entry that is not missing.");
+  });
+
   it("does not say of spans that they verify whose entries were not checked", () => {
     const failures = [failure("KEY_COMPROMISED", 3), failure("KEY_COMPROMISED", 9), failure("KEY_COMPROMISED", 10)];
     const given = withFailures(failures, { logs: [{ ...log, from: 4, to: 10 }] });
