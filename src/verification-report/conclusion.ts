@@ -60,8 +60,8 @@ export function conclusionText(facts: Facts): string {
   const count = missingIn(gaps);
   const complete =
     count === 0
-      ? `and none is missing of ${logsText(logs)}`
-      : `but ${entries(count)} ${count === 1 ? "is" : "are"} missing of ${logsText(logs)}, in ${counted(gaps.length, "gap")}`;
+      ? `and none is missing from ${logsText(logs)}`
+      : `but ${entries(count)} ${count === 1 ? "is" : "are"} missing from ${logsText(logs)}, in ${counted(gaps.length, "gap")}`;
   return `${all}, ${complete}. ${restsOn(facts)}`;
 }
 

@@ -77,7 +77,7 @@ describe("a log", () => {
     expect(await conclusionOf(page)).toBe("VERIFIED");
     expect(facts.asked).toMatchObject({ log: true, vkeys: evidence.vkeys, keptBy: "Ann Auditor" });
     expect(facts.logs.map(({ spans, findings }) => [spans, findings])).toEqual([[120, []]]);
-    expect(await textOf(page, "#conclusion")).toContain("none is missing of entries 0 to");
+    expect(await textOf(page, "#conclusion")).toContain("none is missing from entries 0 to");
     expect(complaints).toEqual([]);
   });
 

@@ -151,7 +151,7 @@ describe("the conclusion", () => {
 
   it("says on whose word it rests", () => {
     expect(conclusionText({ ...facts, asked: { ...asked, vkeys: [] } })).toBe(
-      `All 999 spans in the file verify, and none is missing of entries 0 to 999 of ${origin}. Resting on the supplier's word alone: whose the keys are.`,
+      `All 999 spans in the file verify, and none is missing from entries 0 to 999 of ${origin}. Resting on the supplier's word alone: whose the keys are.`,
     );
   });
 
@@ -166,7 +166,7 @@ describe("the conclusion", () => {
     const given = withFailures(failures, { logs: [{ ...log, from: 4, to: 10 }] });
     expect(ofCompromisedKeys(given)).toEqual({ proven: 1, notChecked: 2 });
     expect(conclusionText(given)).toContain(
-      "997 of 999 spans in the file verify (the others are of a compromised key, and not among the entries checked), and none is missing of entries 4 to 9",
+      "997 of 999 spans in the file verify (the others are of a compromised key, and not among the entries checked), and none is missing from entries 4 to 9",
     );
   });
 
@@ -198,7 +198,7 @@ describe("the conclusion", () => {
     });
     const weak = { ...given, asked: { ...asked, vkeys: [] } };
     expect(conclusionText(weak)).toBe(
-      `All 999 spans in the file verify, but 3 entries are missing of entries 0 to 999 of ${origin}, in 1 gap. Resting on the supplier's word alone: whose the keys are; what stands in entries 500 to 999 of ${origin}.`,
+      `All 999 spans in the file verify, but 3 entries are missing from entries 0 to 999 of ${origin}, in 1 gap. Resting on the supplier's word alone: whose the keys are; what stands in entries 500 to 999 of ${origin}.`,
     );
     expect(nextSteps(weak)).toEqual([
       `The spans of entries 7 to 9 of ${origin}.`,
