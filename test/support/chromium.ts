@@ -14,10 +14,10 @@ export interface Page {
   on(event: "console", listener: (message: { text(): string }) => void): unknown;
   on(event: "pageerror", listener: (error: Error) => void): unknown;
   on(event: "request", listener: (request: { url(): string }) => void): unknown;
+  on(event: "filechooser", listener: (chooser: { setFiles(paths: readonly string[]): Promise<void> }) => void): unknown;
   setInputFiles(selector: string, paths: readonly string[]): Promise<void>;
   addInitScript(script: string): Promise<unknown>;
   waitForEvent(event: "download"): Promise<{ path(): Promise<string>; suggestedFilename(): string }>;
-  on(event: "filechooser", listener: (chooser: { setFiles(paths: readonly string[]): Promise<void> }) => void): unknown;
   keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
 }
 
