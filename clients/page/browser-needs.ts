@@ -1,7 +1,7 @@
 /** What the page needs of a browser, tried before a file is given. */
 
 const advice =
-  "Open it in a current Chrome, Edge, Firefox or Safari, or verify the files by the command fluo-kms verify.";
+  "Open it in Chrome or Edge 137, Firefox 129, Safari 17 or later, or verify the files by the command fluo-kms verify.";
 
 /** Returns a sentence about what is missing, or undefined if nothing is. */
 export async function missingInBrowser(): Promise<string | undefined> {

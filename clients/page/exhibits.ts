@@ -11,7 +11,7 @@ export interface Given {
 
 export interface Exhibits {
   spans(): File | undefined;
-  /** Of several key sets, the chosen one. */
+  /** The chosen one of several key sets. */
   keys(): File | undefined;
   checkpoints(): readonly File[];
   /** `role` is what the person who gives them takes them for; it counts for files whose content does not say. */

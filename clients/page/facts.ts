@@ -12,6 +12,7 @@ import type {
   Period,
   SpanFacts,
 } from "../../src/verification-report/facts.ts";
+import { periodOf } from "../../src/verification-report/period.ts";
 import { hexText, isSame } from "../typescript/src/verify/bytes.ts";
 import type { JudgedSpan } from "../typescript/src/verify/judged-export.ts";
 import { heldHandovers } from "../typescript/src/verify/log-spans.ts";
@@ -47,7 +48,7 @@ export function nameOf({ traceId, spanId }: Verdict): string | undefined {
   return traceId === undefined ? undefined : `${traceId}/${spanId}`;
 }
 
-/** Of a verdict that is not verified. */
+/** Why a verdict is not verified. */
 export function reasonOf({ unsigned, reason }: Verdict): FailureReason {
   return unsigned ? "UNSIGNED" : (reason as FailureReason);
 }
@@ -64,7 +65,7 @@ function spanFacts(verdicts: readonly Verdict[]): SpanFacts {
     verified: verified.length,
     signedApart: verified.filter(({ log }) => log === undefined).length,
     tenants: [...tenants.keys()].sort().map((tenant) => ({ tenant, spans: tenants.get(tenant)!.length })),
-    period: periodOf(verified),
+    period: signedPeriod(verified),
     failures: verdicts.flatMap((verdict, i) =>
       verdict.verified
         ? []
@@ -81,16 +82,8 @@ function spanFacts(verdicts: readonly Verdict[]): SpanFacts {
   };
 }
 
-/** Times of one form and length sort as text. */
-function periodOf(verified: readonly Verdict[]): Period | undefined {
-  let period: Period | undefined;
-  for (const { signedAt } of verified) {
-    const time = signedAt!;
-    period ??= { first: time, last: time };
-    if (time < period.first) period.first = time;
-    if (time > period.last) period.last = time;
-  }
-  return period;
+function signedPeriod(verified: readonly Verdict[]): Period | undefined {
+  return periodOf(verified.map(({ signedAt }) => signedAt!));
 }
 
 function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
@@ -108,14 +101,14 @@ function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
     announced,
     endedAt,
     follows,
-    period: periodOf(within(from, to)),
+    period: signedPeriod(within(from, to)),
     checkpoints: log.checkpoints.map(
       ({ name, size, agrees, covered }): CheckpointFacts => ({
         name,
         size,
         agrees,
         covered: covered.map(({ start, end }) => ({ from: start, to: end })),
-        covers: periodOf(covered.flatMap(({ start, end }) => within(start, end)))?.last,
+        covers: signedPeriod(covered.flatMap(({ start, end }) => within(start, end)))?.last,
       }),
     ),
     findings: findingFacts(log, own),
@@ -124,7 +117,7 @@ function logFacts(log: LogResult, verdicts: readonly Verdict[]): LogFacts {
 
 function findingFacts({ findings }: LogResult, own: readonly Verdict[]): FindingFacts[] {
   const held = own.filter(({ verified, reason }) => verified || reason === "KEY_COMPROMISED");
-  // Of an entry that is there twice the first counts.
+  // The first counts where an entry is there twice.
   const timeOf = new Map(held.map(({ leafIndex, signedAt }) => [leafIndex, signedAt] as const).reverse());
   const neighbour = (span: string | undefined, entry: number): Neighbour | undefined =>
     span === undefined ? undefined : { span, signedAt: timeOf.get(entry) };

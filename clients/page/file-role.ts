@@ -51,10 +51,10 @@ function hasKeys(text: string): boolean {
   }
 }
 
-/** In the attribute that names the algorithm; JSON may escape the slash in front. */
+/** The end of the algorithm's name, as the attribute has it; JSON may escape the slash in front. */
 const logProofName = "tlog-proof@v1";
 const pieceBytes = 4 * 1024 * 1024;
-/** Past this a file is not searched: it is only about a default. */
+/** No more of a file is searched: it is only about a default. */
 const searchedBytes = 64 * 1024 * 1024;
 
 /** Whether a span of the export has a log proof, as far as it seems. */

@@ -16,7 +16,7 @@ export interface RowFilter {
   verdict: string;
   /** A part of a trace id, span id or name, or empty for all. */
   text: string;
-  /** From 0. */
+  /** Counted from 0. */
   page: number;
 }
 
@@ -24,7 +24,7 @@ export interface RowPage {
   rows: readonly SpanRow[];
   /** How many rows the filter leaves. */
   matching: number;
-  /** From 0: the last page where the one that was asked is past the end. */
+  /** Counted from 0: the last page where the one that was asked is past the end. */
   page: number;
   /** The verdicts that occur, each with its number of spans. */
   verdicts: readonly { verdict: string; spans: number }[];

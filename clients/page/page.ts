@@ -19,7 +19,7 @@ export function startPage(script: string): void {
   const workerUrl = trusted.scriptUrl(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
   let worker: VerifierWorker | undefined;
   let pressed = 0;
-  /** Of files and question; a verification knows of those before it. */
+  /** Changes of files and question so far; a verification knows of those before it. */
   let changes = 0;
   /** Files are sorted and searched before a verification begins. */
   let settled = Promise.resolve();
@@ -104,7 +104,7 @@ async function refuseWithoutNeeds(): Promise<void> {
   byId<HTMLButtonElement>("verify").disabled = true;
 }
 
-/** From the labelled inputs, and from anywhere on the page. */
+/** Takes files from the labelled inputs, and from anywhere on the page. */
 function takeFiles(take: (files: readonly File[], role?: Role) => void): void {
   for (const role of ["spans", "keys", "checkpoints"] as const) {
     const input = byId<HTMLInputElement>(`${role}-file`);

@@ -114,9 +114,9 @@ function failureItems(facts: Facts, { showVerdict }: SpanLinks): HTMLElement[] {
   });
 }
 
-/** As many as are listed at once. */
+/** So many are listed at once. */
 const mostFindings = 100;
-/** As many as have their sections, or their lines. The command and the report have more. */
+/** So many have their sections, or their lines. The command and the report have more. */
 const [mostLogs, mostLines] = [50, 500];
 
 function more(count: number, most: number): HTMLElement[] {

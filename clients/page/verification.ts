@@ -3,7 +3,6 @@
  * worker of the page, and needs no DOM.
  */
 import type { Asked, Facts, FailureReason } from "../../src/verification-report/facts.ts";
-import { webCrypto } from "../typescript/src/verify/crypto.ts";
 import { type Explanation, explainSpan } from "../typescript/src/verify/explain.ts";
 import { type JudgedSpan, judgeExport, readSpanAt } from "../typescript/src/verify/judged-export.ts";
 import { reportOf } from "../typescript/src/verify/log.ts";
@@ -33,7 +32,7 @@ export interface Verification {
 }
 
 export interface SpanRow {
-  /** In the file, from 1. */
+  /** Its place in the file, from 1. */
   position: number;
   /** `<trace id>/<span id>`; undefined where the span cannot be read. */
   span: string | undefined;
@@ -49,11 +48,6 @@ export interface SpanRow {
   entry: number | undefined;
 }
 
-/** The browser has no Ed25519, without which no evidence of any kind can be checked. */
-export class NoEd25519Error extends Error {
-  override readonly name = "NoEd25519Error";
-}
-
 /**
  * Throws an Error whose message is a sentence for people, where the question cannot be answered at all. `done` of `total` are bytes of the
  * spans file, not spans: how many there are shows at its end.
@@ -62,7 +56,6 @@ export async function verifyFiles(
   { spans, keys, checkpoints, asked }: Question,
   onProgress: (done: number, total: number) => void,
 ): Promise<Verification> {
-  await needEd25519();
   const { log, tenant, vkeys, from, to, anyOrder } = asked;
   if (from !== undefined && to !== undefined && from >= to)
     throw new LogError("the size to begin behind must be below the size to end with");
@@ -77,26 +70,6 @@ export async function verifyFiles(
     rows: judged.map(rowOf),
     explain: async (position) => explainSpan(readSpanAt(spans.bytes, origins[position - 1]!), keySet, tenant),
   };
-}
-
-const hex = (text: string) => Uint8Array.from(text.match(/../g)!, (digits) => Number.parseInt(digits, 16));
-/** TEST 1 of RFC 8032, 7.1, whose message is empty. */
-const [publicKey, signature] = [
-  hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
-  hex(
-    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
-  ),
-];
-
-/** Before any work: platforms without Ed25519 would tell of it at the first span with a signature, or not at all. */
-async function needEd25519(): Promise<void> {
-  const isThere = await (async () => webCrypto().isSignedBy(publicKey, new Uint8Array(), signature))().catch(
-    () => false,
-  );
-  if (!isThere)
-    throw new NoEd25519Error(
-      "This browser cannot check Ed25519 signatures, on which all evidence rests. Open the page in Chrome or Edge 137, Firefox 129, Safari 17 or later, or verify with the command fluo-kms verify.",
-    );
 }
 
 /** Keeps its byte order mark, which is for the key set to pass over. */

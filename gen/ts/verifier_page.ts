@@ -1,2 +1,2 @@
 /** SHA-256 of gen/fluo-verify.html, lower-case hex. Made by `npm run gen`. */
-export const verifierPageSha256 = "c6bcb2f3d0a90e24d3154ffa8af2a8881d8e9cc199dd273732a65f51c2d377fb";
+export const verifierPageSha256 = "fc5b4e04ab6f55c231409f3a5051ea6052425f477829bfb1597beb85ac445db9";

@@ -21,7 +21,7 @@ export interface LogFinding {
   count: number;
   /** The first span that it is about; undefined where that is not there. */
   name: string | undefined;
-  /** Of missing entries: the spans next to them, where there are some. */
+  /** The spans next to missing entries, where there are some. */
   after?: string | undefined;
   before?: string | undefined;
   /** The rest of a sentence that begins with `what`. */

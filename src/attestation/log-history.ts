@@ -119,7 +119,7 @@ export function historyOf(
   return { rewritten, agreed, differed, proven, fitting: taken.filter(({ index }) => index < last) };
 }
 
-/** Of the entries of a run, and of those that it goes on from, those below an index. */
+/** The entries of a run, and those that it goes on from, as far as they are below an index. */
 function entriesBefore({ start, earlier }: Run, end: number): Range[] {
   return [...earlier, { start, end }].map((range) => ({ ...range, end: Math.min(range.end, end) })).filter(isSome);
 }

@@ -36,7 +36,7 @@ export interface Voucher {
 
 export interface TrustedKeys {
   keys: LogKey[];
-  /** By key id. */
+  /** How each of them that was not among the first ones came to be trusted, by key id. */
   vouchers: ReadonlyMap<string, Voucher>;
 }
 

@@ -1,7 +1,7 @@
 /** A log's tree that grows leaf by leaf, as whoever has all its entries goes through them. merkle.ts grows one by many leaves at once. */
 import { nodeHash, rootOf, type Tree } from "./merkle.ts";
 import { hashesOf } from "./inclusion-proof.ts";
-import { type Subtree, subtreesOf } from "./proof-ranges.ts";
+import { rangeOf, type Subtree, subtreesOf } from "./proof-ranges.ts";
 
 export interface GrowingTree {
   size(): number;
@@ -39,15 +39,19 @@ export function growingTree(from: Tree): GrowingTree {
 
     compare(other) {
       const others = hashesOf(other.frontier);
-      const theirs = subtreesOf({ start: 0, end: other.size });
-      let [shared, difference]: [number, Difference | undefined] = [0, undefined];
-      for (const [i, subtree] of subtreesOf({ start: 0, end: size }).entries()) {
-        if (theirs[i]?.level !== subtree.level) break;
-        shared += 2 ** subtree.level;
-        const hash = others[i]!;
-        if (Buffer.compare(hashes[i]!, hash) !== 0) difference ??= { ...subtree, hash };
-      }
-      return { shared, difference };
+      // Nearly all are of one size: the tree before an entry, and the entries that came before it.
+      const shared = other.size === size ? size : sharedLeaves(size, other.size);
+      const at = hashes.findIndex((hash, i) => Buffer.compare(hash, others[i] ?? hash) !== 0);
+      const subtree = at < 0 ? undefined : subtreesOf({ start: 0, end: size })[at]!;
+      const isShared = subtree !== undefined && rangeOf(subtree).end <= shared;
+      return { shared, difference: isShared ? { ...subtree, hash: others[at]! } : undefined };
     },
   };
+}
+
+/** How many leaves lie in the complete subtrees that trees of both sizes have. */
+function sharedLeaves(size: number, other: number): number {
+  const [ours, theirs] = [size, other].map((end) => subtreesOf({ start: 0, end }));
+  const first = ours!.find(({ level }, i) => level !== theirs![i]?.level);
+  return first === undefined ? size : rangeOf(first).start;
 }

@@ -1,6 +1,16 @@
 /** The conclusions that a report draws from the facts: the verdict, the checks performed, and what they do not show. */
 import type { Asked, Facts, FailureReason, FindingFacts, LogFacts } from "./facts.ts";
-import { counted, digits, entries, nameText, rangesText, rangeText, reachesEnd, uncovered } from "./wording.ts";
+import {
+  counted,
+  digits,
+  entries,
+  missingIn,
+  nameText,
+  rangesText,
+  rangeText,
+  reachesEnd,
+  uncovered,
+} from "./wording.ts";
 
 /**
  * VERIFIED: nothing is wrong, by keys that the person who asks trusts from elsewhere and, for a log, up to the end of a kept checkpoint.
@@ -74,7 +84,7 @@ function verifyText(facts: Facts): string {
   return total === 1 ? "The span verifies" : `All ${digits(total)} spans in the file verify`;
 }
 
-/** On what the conclusion rests beside the files themselves. */
+/** The word on which the conclusion rests beside the files themselves. */
 function restsOn(facts: Facts): string {
   const weak = weaknesses(facts);
   if (weak.length > 0) return `Resting on the supplier's word alone: ${weak.join("; ")}.`;
@@ -171,10 +181,6 @@ const mostNamed = 5;
 function fewOf<Each>(all: readonly Each[], text: (each: Each) => string, ofOthers: (count: number) => string) {
   if (all.length <= mostNamed) return all.map(text);
   return [...all.slice(0, mostNamed).map(text), ofOthers(all.length - mostNamed)];
-}
-
-function missingIn(findings: readonly FindingFacts[]): number {
-  return findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
 }
 
 export function checksOf(facts: Facts): Check[] {

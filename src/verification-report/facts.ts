@@ -8,9 +8,9 @@ export interface Facts {
   exhibits: readonly Exhibit[];
   asked: Asked;
   spans: SpanFacts;
-  /** In order of their first span in the file; empty unless logs were checked. */
+  /** Ordered by their first span in the file; empty unless logs were checked. */
   logs: readonly LogFacts[];
-  /** In the order of the key set: with verifier keys given, those alone that are trusted. */
+  /** Ordered as in the key set: with verifier keys given, those alone that are trusted. */
   keys: readonly KeyFacts[];
   /** Keys of kinds that this release cannot use. */
   keysPassedOver: number;
@@ -20,7 +20,7 @@ export interface Facts {
 
 export interface Exhibit {
   role: "spans" | "keys" | "checkpoints";
-  /** As the file was named. */
+  /** The file's name, as it was given. */
   name: string;
   bytes: number;
   /** Lower-case hex. */
@@ -44,7 +44,7 @@ export interface Asked {
 export interface SpanFacts {
   total: number;
   verified: number;
-  /** Of the verified ones those with a signature of their own; the others have a log proof. */
+  /** Verified spans with a signature of their own; the other verified ones have a log proof. */
   signedApart: number;
   /** Tenants that the verified spans name, sorted, each with their number. */
   tenants: readonly { tenant: string; spans: number }[];
@@ -67,7 +67,7 @@ export interface SpanFailure {
   /** The place in a log that it claims. */
   place: { origin: string; entry: number } | undefined;
   reason: FailureReason;
-  /** For people; the two verifiers may use different words. */
+  /** Words for people, which may differ between the two verifiers. */
   message: string;
 }
 
@@ -137,7 +137,7 @@ export interface FindingFacts {
   count: number;
   /** `<trace id>/<span id>` of the first span concerned. */
   span: string | undefined;
-  /** Of a gap: the spans on its two sides, where there are some. */
+  /** The spans on the two sides of a gap, where there are some. */
   after: Neighbour | undefined;
   before: Neighbour | undefined;
   message: string;

@@ -32,7 +32,7 @@ function withValue(option: string, value: string): string {
 
 /** Zsh takes `=name` for a program's path. */
 const plain = /^[\w./:+@,-][\w./:+=@,-]*$/;
-/** To fish a backslash escapes a quote between quotes, too; to PowerShell typographic quotes are quotes. */
+/** A backslash escapes a quote between quotes in fish; typographic quotes are quotes in PowerShell. */
 const notBetweenSingleQuotes = /['\\\u2018-\u201b]/g;
 
 function quoted(text: string): string {

@@ -1,6 +1,6 @@
 /** The date of a report: a date of RFC 3339, with or without a time. */
 
-/** For people, where a text is none. */
+/** What a text should have been that is none. */
 export const reportDateForm = "a date such as 2026-01-02, or a time such as 2026-01-02T03:04:05Z";
 
 export function isReportDate(text: string): boolean {

@@ -23,7 +23,7 @@ import {
 export interface ReportOrigin {
   /** Program and version. */
   madeBy: string;
-  /** As the person who asks gave it, or RFC 3339. */
+  /** The date that the person who asks gave, or the time in RFC 3339. */
   date: string;
   /** The command that makes the same report from the same files. */
   command: string;
@@ -185,7 +185,7 @@ function checkTable(facts: Facts): Html {
   return table(["check", "result", "on"], rows);
 }
 
-/** As many rows as somebody may read on paper. */
+/** More rows than these nobody reads on paper. */
 const mostRows = 500;
 /** Each has sections of its own. */
 const mostLogs = 50;

@@ -20,7 +20,7 @@ export function entries(count: number): string {
   return counted(count, "entry", "entries");
 }
 
-/** With a comma between thousands, in every locale. */
+/** The number with a comma between thousands, in every locale. */
 export function digits(count: number): string {
   return `${count}`.replace(/\B(?=(\d{3})+$)/g, ",");
 }
@@ -64,7 +64,7 @@ export function rangesText(ranges: readonly EntryRange[]): string {
 
 /** What the checked entries are: `40 spans, 1 handover, 2 missing`. */
 export function contentText({ spans, handovers, announced, findings }: LogFacts): string {
-  const missing = findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
+  const missing = missingIn(findings);
   return [
     counted(spans, "span"),
     ...(handovers > 0 ? [counted(handovers, "handover")] : []),
@@ -103,7 +103,7 @@ function neighbourText({ span, signedAt }: Neighbour): string {
   return signedAt === undefined ? span : `${span} (signed ${timeText(signedAt)})`;
 }
 
-/** `entry 7`, `entries 7 to 9`, or `-` for a span that claims no place. */
+/** `entry 7`, `entries 7 to 9`, or `–` for a span that claims no place. */
 export function placeText({ entry, count }: FindingFacts): string {
   if (entry === undefined) return "–";
   return rangeText({ from: entry, to: entry + count });
@@ -144,8 +144,13 @@ export function completenessText(log: LogFacts, { keptBy }: Asked): string {
   return `${checked} The checkpoint in ${nameText(kept.name)} covers ${rangesText(kept.covered)}.${time} ${by}${were}${rest}`;
 }
 
+/** How many entries are missing. */
+export function missingIn(findings: readonly FindingFacts[]): number {
+  return findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
+}
+
 function missingText(findings: readonly FindingFacts[]): string {
-  const missing = findings.filter(({ what }) => what === "missing").reduce((sum, { count }) => sum + count, 0);
+  const missing = missingIn(findings);
   return missing === 0 ? "none is missing" : `${digits(missing)} missing, as listed below`;
 }
 

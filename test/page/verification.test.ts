@@ -1,8 +1,8 @@
 /** The page's verification, in Node, of the logs in test/vectors/log and the spans in test/vectors/span. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { describe, expect, it, vi } from "vitest";
-import { NoEd25519Error, type Question, type Verification, verifyFiles } from "../../clients/page/verification.ts";
+import { describe, expect, it } from "vitest";
+import { type Question, type Verification, verifyFiles } from "../../clients/page/verification.ts";
 import type { Asked, FindingFacts, LogFacts } from "../../src/verification-report/facts.ts";
 
 interface LogCase {
@@ -192,17 +192,5 @@ describe("what the page cannot verify", () => {
     const question = questionOf("all of a log", { vkeys: [vkey!] });
     const others = { name: "jwks.json", bytes: utf8('{"keys":[]}') };
     await expect(verified({ ...question, keys: others })).rejects.toThrow(`has no key ${vkey}`);
-  });
-
-  it("is told of a browser without Ed25519, before it reads anything", async () => {
-    const none = { digest: crypto.subtle.digest.bind(crypto.subtle), importKey: () => Promise.reject(new Error()) };
-    vi.stubGlobal("crypto", { subtle: none });
-    try {
-      const refused = verified({ ...questionOf("all of a log"), keys: { name: "a", bytes: utf8("[]") } });
-      await expect(refused).rejects.toThrow(NoEd25519Error);
-      await expect(refused).rejects.toThrow("fluo-kms verify");
-    } finally {
-      vi.unstubAllGlobals();
-    }
   });
 });

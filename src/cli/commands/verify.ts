@@ -82,32 +82,36 @@ export const verify: Command = {
     const scope = logScope(options);
     const report = reportOptions(options);
     const [tenant, vkeys] = [textOf(options, "tenant"), textsOf(options, "vkey")];
-    const keysGiven: GivenFile = { role: "keys", name: keysFile, bytes: readFile(keysFile) };
+    const keysGiven = given("keys", keysFile);
     const keys = trusted(readKeySet(keysGiven.bytes), vkeys);
-    const spansGiven: GivenFile = { role: "spans", name: operand, bytes: readFile(operand) };
+    const spansGiven = given("spans", operand);
     const spans = await judged(spansGiven.bytes, keys, tenant);
-    const checkpoints = textsOf(options, "checkpoint").map((name) => ({ name, bytes: readFile(name) }));
+    const checkpoints = textsOf(options, "checkpoint").map((name) => given("checkpoints", name));
     const kept = checkpoints.flatMap(({ name, bytes }) => checkpointsIn(bytes.toString("utf8"), name));
     const result =
       scope === undefined ? { ...verifyEach(spans), logs: [] } : verifyLogs(spans, { ...scope, keys, kept });
+    const asked = { log: scope !== undefined, tenant, vkeys, from: scope?.from, to: scope?.to };
+    const isOrdered = scope?.isOrdered ?? true;
     if (report !== undefined) {
-      const { from, to, isOrdered } = scope ?? { from: undefined, to: undefined, isOrdered: true };
-      const question = { log: scope !== undefined, tenant, vkeys, from, to, anyOrder: !isOrdered };
-      const files = [spansGiven, keysGiven, ...checkpoints.map((file) => ({ role: "checkpoints" as const, ...file }))];
-      const facts = factsOf({ ...question, keptBy: report.keptBy }, files, { keys, spans, logs: result.logs });
+      const files = [spansGiven, keysGiven, ...checkpoints];
+      const question = { ...asked, anyOrder: !isOrdered, keptBy: report.keptBy };
+      const facts = factsOf(question, files, { keys, spans, logs: result.logs });
       writeReport(report, facts, `${serviceName} ${version}`);
     }
     if (options.json) printJson(result.json());
     else {
       result.print();
-      const isEmpty = (scope === undefined ? spans : result.logs).length === 0;
-      const given = { kept: checkpoints.length > 0, pinned: vkeys.length > 0 };
-      const performed = { log: scope !== undefined, ordered: scope?.isOrdered ?? true, ...given };
-      for (const line of isEmpty ? [] : closingLines(performed)) printLine(line);
+      const hasChecked = (asked.log ? result.logs : spans).length > 0;
+      const performed = { log: asked.log, ordered: isOrdered, kept: checkpoints.length > 0, pinned: vkeys.length > 0 };
+      for (const line of hasChecked ? closingLines(performed) : []) printLine(line);
     }
     return result.ok ? exitCode.ok : exitCode.failed;
   },
 };
+
+function given(role: GivenFile["role"], name: string) {
+  return { role, name, bytes: readFile(name) };
+}
 
 /** Spans judged between two turns of the event loop, in which Ctrl-C is heard. */
 const spansATurn = 100;

@@ -13,6 +13,7 @@ import type {
   SpanFacts,
   SpanFailure,
 } from "../../verification-report/facts.ts";
+import { periodOf } from "../../verification-report/period.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";
 import { explanationOf, type JudgedSpan, verdictOf } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
@@ -21,7 +22,7 @@ import { heldHandovers } from "./log-spans.ts";
 
 export interface GivenFile {
   role: Exhibit["role"];
-  /** As the file was named. */
+  /** The file's name, as it was given. */
   name: string;
   bytes: Uint8Array;
 }
@@ -55,7 +56,7 @@ function spanFacts(spans: readonly JudgedSpan[]): SpanFacts {
     verified: verified.length,
     signedApart: verified.filter(({ place }) => place === undefined).length,
     tenants: [...tenants.keys()].sort().map((tenant) => ({ tenant, spans: tenants.get(tenant)!.length })),
-    period: periodOf(verified),
+    period: signedPeriod(verified),
     failures: spans.flatMap((span, i) => (span.verified ? [] : [failureOf(span, i + 1)])),
   };
 }
@@ -71,16 +72,8 @@ function failureOf(span: JudgedSpan, position: number): SpanFailure {
   };
 }
 
-/** Times of one form and length sort as text. */
-function periodOf(verified: readonly JudgedSpan[]): Period | undefined {
-  let period: Period | undefined;
-  for (const { signedAt } of verified) {
-    const time = signedAt!;
-    period ??= { first: time, last: time };
-    if (time < period.first) period.first = time;
-    if (time > period.last) period.last = time;
-  }
-  return period;
+function signedPeriod(verified: readonly JudgedSpan[]): Period | undefined {
+  return periodOf(verified.map(({ signedAt }) => signedAt!));
 }
 
 function logFacts(log: LogResult, spans: readonly JudgedSpan[]): LogFacts {
@@ -98,13 +91,13 @@ function logFacts(log: LogResult, spans: readonly JudgedSpan[]): LogFacts {
     announced: log.unused,
     endedAt: ended?.size,
     follows: follows && { origin: follows.origin, endedAt: follows.size },
-    period: periodOf(within(range)),
+    period: signedPeriod(within(range)),
     checkpoints: log.checkpoints.map(({ file, size, agrees, covered }) => ({
       name: file,
       size,
       agrees,
       covered: covered.map(({ start, end }) => ({ from: start, to: end })),
-      covers: periodOf(covered.flatMap(within))?.last,
+      covers: signedPeriod(covered.flatMap(within))?.last,
     })),
     findings: findingFacts(log, own),
   };
@@ -114,7 +107,7 @@ function findingFacts({ findings }: LogResult, own: readonly JudgedSpan[]): Find
   const timeOf = new Map<number, string | undefined>();
   for (const { verified, reason, place, signedAt } of own) {
     const { index } = place!.claim;
-    // Of an entry that is there twice the first counts.
+    // The first counts where an entry is there twice.
     if ((verified || reason === "KEY_COMPROMISED") && !timeOf.has(index)) timeOf.set(index, signedAt);
   }
   const neighbour = (span: string | undefined, entry: number): Neighbour | undefined =>

@@ -111,7 +111,7 @@ describe("facts", () => {
     expect(facts(spans).keys.map(({ vouchedBy }) => vouchedBy.by)).toEqual(["file", "file", "file"]);
   });
 
-  it("say which checkpoints agree, and up to when they cover spans", () => {
+  it("say which checkpoints agree, and up to when they cover spans", async () => {
     const other = testLog();
     const compared = (given: readonly Bytes[], kept: Record<string, string>) =>
       facts(given, { kept }).logs[0]!.checkpoints.map(({ agrees, covers }) => ({
@@ -120,9 +120,8 @@ describe("facts", () => {
       }));
     expect(compared(spans, { middle })).toEqual([{ agrees: true, covers: true }]);
     expect(compared(spans.slice(0, 2), { middle })).toEqual([{ agrees: undefined, covers: false }]);
-    return other.sign(...[9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((n) => pay(n, 99))).then(() => {
-      expect(compared(spans, { other: other.checkpoint() })).toEqual([{ agrees: false, covers: false }]);
-    });
+    await other.sign(...[9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((n) => pay(n, 99)));
+    expect(compared(spans, { other: other.checkpoint() })).toEqual([{ agrees: false, covers: false }]);
   });
 
   it("say which entries beside a gap a checkpoint is shown to be of", () => {

@@ -46,8 +46,6 @@ globalThis.drive = async (given) => {
   at("verify").click();
   const { type, detail } = await end;
   ended.abort();
-  // The button is free again once the page has gone on after the event.
-  await new Promise((resolve) => setTimeout(resolve));
   if (type === "trouble") return { refusal: detail };
   // Content that is clearly of another role is used in that one, and the page says so: it was another question then.
   const meant = Object.entries(files).flatMap(([role, list]) => list.map(() => role));

@@ -25,7 +25,7 @@ export async function openDriven(browser: Browser): Promise<DrivenPage> {
   return {
     async verify({ spans, keys, checkpoints, asked }) {
       const files = { spans: [sent(spans)], keys: [sent(keys)], checkpoints: checkpoints.map(sent) };
-      // As an argument: the browser keeps the text of each expression that it was given.
+      // Given as an argument: the browser keeps the text of each expression that it was given.
       const outcome = await page.evaluate(driveIn, JSON.stringify({ files, asked }));
       if (!("refusal" in outcome)) needSame(outcome);
       return outcome;

@@ -39,7 +39,7 @@ function said(outcome: Outcome): string {
   return "refusal" in outcome ? outcome.refusal : outcome.conclusion;
 }
 
-/** Without what is undefined, and without what is for people. */
+/** Leaves out what is undefined, and what is for people. */
 function comparable({ facts, conclusion, rows }: Verified): Record<string, unknown> {
   const compared = {
     conclusion,

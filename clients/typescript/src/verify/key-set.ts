@@ -27,7 +27,7 @@ export interface KeySet {
   readonly logKeys: readonly LogKey[];
   /** Proofs that one key handed over to another. */
   readonly handovers: readonly HandoverClaim[];
-  /** By key id, how each key was reached that `trusting` was not given. */
+  /** How each key was reached that `trusting` was not given, by key id. */
   readonly reached: ReadonlyMap<string, Reached>;
   /** Entries of handovers that were not used, as somebody says. */
   readonly unusedHandovers: readonly UnusedHandover[];

@@ -157,7 +157,7 @@ export function growingTree(from: Tree, crypto: Crypto): GrowingTree {
       let [start, difference]: [number, Subtree | undefined] = [0, undefined];
       for (const [i, hash] of subtrees.entries()) {
         const level = levelOf(size - start);
-        if (level !== levelOf(other.size - start)) break;
+        if (other.size !== size && level !== levelOf(other.size - start)) break;
         const end = start + 2 ** level;
         const theirs = other.subtrees[i]!;
         if (!isSame(hash, theirs)) difference ??= { start, end, level, hash: theirs };
@@ -168,7 +168,7 @@ export function growingTree(from: Tree, crypto: Crypto): GrowingTree {
   };
 }
 
-/** Of the widest complete subtree in so many leaves. */
+/** The level of the widest complete subtree in so many leaves. */
 function levelOf(leaves: number): number {
   let level = 0;
   while (2 ** (level + 1) <= leaves) level += 1;
