@@ -60,7 +60,7 @@ async function firstSights(algorithm: TokenAlgorithm, times: number): Promise<nu
 async function inForce(): Promise<InForce> {
   const { files, problems } = readPolicyFiles(world.policy.file, { nowMs: Date.now(), strict: false, tls: "own" });
   if (files === undefined) throw new Error(problems.map(({ text }) => text).join("; "));
-  const settings = { jwksMaxStaleMs: 86_400_000, profile: "dev", proxies: {} };
+  const settings = { profile: "dev", proxies: {} };
   const parts = { settings, log: pino({ level: "error" }), time: realTime, changed() {} };
   const put = putInForce(files, undefined, parts);
   await Promise.all(put.issuers.all.map(({ keys }) => keys.reload()));

@@ -12,6 +12,12 @@ import { keySource } from "./token/key-source.ts";
 import { staticTokens } from "./token/static-token.ts";
 import type { Time } from "../runtime/time.ts";
 
+/**
+ * How long the keys of an issuer that cannot be reached are believed. Tokens end earlier, and an issuer that is not to be
+ * believed any more is taken out of the policy.
+ */
+export const keysMaxStaleMs = 24 * 3_600_000;
+
 export interface InForce {
   readonly files: PolicyFiles;
   readonly loaded: Loaded;
@@ -20,7 +26,6 @@ export interface InForce {
 }
 
 export interface KeySourceSettings {
-  readonly jwksMaxStaleMs: number;
   /** In `prod` no issuer is asked but by `https:`. */
   readonly profile: string;
   /** Variables by which Node's agents find proxies. */
@@ -52,10 +57,7 @@ export function putInForce(files: PolicyFiles, former: InForce | undefined, part
 }
 
 /** What is loaded as the keys of an issuer, and from where. */
-export function keysOf(
-  entry: IssuerEntry,
-  { profile, proxies, time }: Omit<KeySourceSettings, "jwksMaxStaleMs"> & { time: Time },
-) {
+export function keysOf(entry: IssuerEntry, { profile, proxies, time }: KeySourceSettings & { time: Time }) {
   const { name, keys } = entry;
   const load =
     keys.from === "file"
@@ -67,7 +69,7 @@ export function keysOf(
 function openKeys(entry: IssuerEntry, { settings, log, time, changed }: InForceParts): KeySet {
   const { name } = entry;
   return openKeySet({
-    ...{ ...keysOf(entry, { ...settings, time }), maxStaleMs: settings.jwksMaxStaleMs },
+    ...{ ...keysOf(entry, { ...settings, time }), maxStaleMs: keysMaxStaleMs },
     warn: (text) => log.warn({ issuer: name }, `the key set ${text}`),
     failed(error) {
       log.warn({ issuer: name, cause: String(error) }, "the keys of an issuer cannot be had; the former ones stay");

@@ -50,8 +50,6 @@ export interface Config {
   readonly policyFile: string | undefined;
   /** What is served to whoever reaches it, with `policy`. */
   readonly open: Values["fluo.kms.open"];
-  /** How long the keys of an issuer that cannot be reached are believed. */
-  readonly jwksMaxStaleMs: number;
   /** Whether somebody before the service speaks TLS for it. */
   readonly tlsTerminated: boolean;
   /** Whether a client of HTTP/1.1 is asked for a certificate: browsers would ask their user. */
@@ -61,8 +59,6 @@ export interface Config {
   /** Age at which a connection is closed, with `policy`. */
   readonly connectionMaxAgeMs: number;
   readonly connections: ConnectionSettings;
-  /** Bytes of bodies of HTTP/1.1 that are not whole yet. */
-  readonly maxBodyBytes: number;
   /** Sites whose pages may call. */
   readonly allowedOrigins: readonly string[];
   /** Origin of logs and issuer of public keys. */
@@ -77,7 +73,6 @@ export interface Config {
   readonly logLevel: string;
   readonly cache: {
     readonly ttlMs: number;
-    readonly publicTtlMs: number;
     readonly maxEntries: number;
     readonly maxStaleMs: number;
     /** Tenants whose keys are loaded before the service is ready. */
@@ -89,7 +84,7 @@ export interface Config {
   readonly cost: {
     readonly per10000Calls: number;
     readonly perKeyMonth: number;
-    /** Whether looks at the state of a key are charged as well. */
+    /** Whether looks at the state of a key are charged as well: Google charges none. */
     readonly charged: "all" | "cryptographic";
     readonly currency: string;
   };

@@ -106,16 +106,10 @@ export const settings = {
   "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },
   "fluo.kms.policy.file": { parse: filePath },
   "fluo.kms.open": { parse: openPaths, standard: "health" },
-  "fluo.kms.jwks.max-stale": { parse: duration("10m", "7d"), standard: "24h" },
   "fluo.kms.connection.max-age": { parse: duration("1s", "7d"), standard: "1h" },
   "fluo.kms.connection.max": { parse: wholeNumber(1, 100_000), standard: "2000" },
   "fluo.kms.connection.max-per-address": { parse: wholeNumber(0, 100_000), standard: "0" },
-  "fluo.kms.connection.first-call": { parse: duration("1s", "1h"), standard: "30s" },
   "fluo.kms.connection.idle": { parse: duration("1s", "7d"), standard: "15m" },
-  "fluo.kms.connection.resets": { parse: wholeNumber(1, 1_000_000), standard: "200" },
-  "fluo.kms.connection.header-work": { parse: duration("1ms", "10s"), standard: "1s" },
-  // One message at least.
-  "fluo.kms.http.bodies": { parse: byteSize(5), standard: "32MiB" },
   "fluo.kms.limit.caller": { parse: wholeNumber(0, 9_999_999), standard: "0" },
   "fluo.kms.limit.tenant": { parse: wholeNumber(0, 9_999_999), standard: "0" },
   // Without a value it depends on fluo.kms.tls.terminated, see load.ts.
@@ -142,7 +136,6 @@ export const settings = {
     standard: "info",
   },
   "kms.cache.ttl": { parse: duration("1s", "7d"), standard: "60m" },
-  "kms.cache.public-ttl": { parse: duration("1s", "7d"), standard: "24h" },
   "kms.cache.max-entries": { parse: wholeNumber(1, 1_000_000), standard: "1000" },
   "kms.cache.max-stale": { parse: duration("0s", "7d"), standard: "4h" },
   "kms.cache.warm": { parse: warmTenants },
@@ -150,7 +143,6 @@ export const settings = {
   // What Status reckons with. The defaults are AWS's prices of a symmetric key: aws.amazon.com/kms/pricing
   "kms.cost.per-10000-calls": { parse: price, standard: "0.03" },
   "kms.cost.per-key-month": { parse: price, standard: "1" },
-  "kms.cost.charged": { parse: choice(["all", "cryptographic"]), standard: "all" },
   "kms.cost.currency": { parse: currencyCode, standard: "USD" },
   "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },

@@ -20,6 +20,8 @@ import {
   settingNames,
   type Values,
 } from "./known-settings.ts";
+import { strangerBounds } from "../limits/connection-settings.ts";
+import { removedSettings, removedWarnings } from "./removed-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
 import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
 import { unknownVariables } from "./unknown-variables.ts";
@@ -49,7 +51,7 @@ export function loadConfig({
   const absolute = (path: string) => resolve(cwd, path);
   const properties = openProperties(
     absolute(file ?? "application.properties"),
-    { optional: file === undefined, wrongIn: (read) => unknownProperties(read, isTenantKeyName) },
+    { optional: file === undefined, wrongIn: (read) => unknownProperties(read, isNoMistake) },
     problems,
   );
   const sources = { env, properties, problems };
@@ -97,6 +99,7 @@ export function loadConfig({
     ...warningsOf(settled),
     ...unknown.map((each) => slip("UNKNOWN_VARIABLE", each)),
     ...repeated.map((each) => slip("SETTING_REPEATED", each)),
+    ...removedWarnings(env, properties, settled.profile),
     ...telemetry.warnings,
     ...idle,
   ];
@@ -106,6 +109,11 @@ export function loadConfig({
 /** The subject is the name alone, without where it stands. */
 function slip(code: NoticeCode, { name, description }: Problem): Notice {
   return notice(code, `${name} ${description}${description.endsWith("?") ? "" : "."}`, name.split(" (")[0]);
+}
+
+/** Whether a name in the file is none of the known settings, and yet no mistake. */
+function isNoMistake(name: string): boolean {
+  return isTenantKeyName(name) || Object.hasOwn(removedSettings, name);
 }
 
 function withoutEffect(name: string, why: string): Notice {
@@ -181,10 +189,8 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
     auth: values["fluo.kms.auth"],
     policyFile: policyFile && absolute(policyFile),
     open: values["fluo.kms.open"],
-    jwksMaxStaleMs: values["fluo.kms.jwks.max-stale"],
     connectionMaxAgeMs: values["fluo.kms.connection.max-age"],
     connections: connectionSettings(values),
-    maxBodyBytes: values["fluo.kms.http.bodies"],
     tlsTerminated: values["fluo.kms.tls.terminated"],
     httpClientCertificates: values["fluo.kms.http.client-certificates"],
     proxies: proxiesIn(env),
@@ -197,7 +203,6 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
     logLevel: values["fluo.kms.log.level"],
     cache: {
       ttlMs: values["kms.cache.ttl"],
-      publicTtlMs: values["kms.cache.public-ttl"],
       maxEntries: values["kms.cache.max-entries"],
       maxStaleMs: values["kms.cache.max-stale"],
       warm: values["kms.cache.warm"] ?? [],
@@ -206,7 +211,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
     cost: {
       per10000Calls: values["kms.cost.per-10000-calls"],
       perKeyMonth: values["kms.cost.per-key-month"],
-      charged: values["kms.cost.charged"],
+      charged: provider.name === "gcp" ? "cryptographic" : "all",
       currency: values["kms.cost.currency"],
     },
     rotation: {
@@ -257,11 +262,9 @@ function connectionSettings(values: Values): SettledConfig["connections"] {
   return {
     max: values["fluo.kms.connection.max"],
     maxPerAddress: values["fluo.kms.connection.max-per-address"],
-    firstCallMs: values["fluo.kms.connection.first-call"],
     idleMs: values["fluo.kms.connection.idle"],
-    resetsPerSecond: values["fluo.kms.connection.resets"],
-    headerWorkMs: values["fluo.kms.connection.header-work"],
     byAddress: !values["fluo.kms.tls.terminated"],
+    ...strangerBounds,
   };
 }
 

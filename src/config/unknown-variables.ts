@@ -3,6 +3,7 @@ import { nearestName } from "../encoding/nearest.ts";
 import { clientVariables } from "./client-environment.ts";
 import { prefixes, settingNames } from "./known-settings.ts";
 import type { Problem } from "./problem.ts";
+import { removedSettings } from "./removed-settings.ts";
 import { type Environment, environmentName, isServiceLink } from "./sources.ts";
 import { declaredNames, tenantVariable } from "./tenants.ts";
 
@@ -20,6 +21,7 @@ const azureVariables = [
 /** Variables of Vault's own tools that are near a setting. */
 const vaultVariables = ["CAPATH", "K8S_NAMESPACE"].map((name) => `VAULT_${name}`);
 
+const removed = Object.keys(removedSettings).map(environmentName);
 const variablePrefixes = prefixes.map(environmentName);
 /** Prefixes under which other programs have more names than can be listed. */
 const shared = /^(VAULT|AZURE)_/;
@@ -32,13 +34,20 @@ const ofService = /_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(
  */
 export function unknownVariables(env: Environment, providerKeys: Iterable<string>): Problem[] {
   const ofSettings = [...settingNames, ...declaredNames(providerKeys)].map(environmentName);
-  const known = [...ofSettings, ...clientVariables, ...exampleVariables, ...azureVariables, ...vaultVariables];
+  const known = [
+    ...ofSettings,
+    ...removed,
+    ...clientVariables,
+    ...exampleVariables,
+    ...azureVariables,
+    ...vaultVariables,
+  ];
   const unknown = Object.keys(env).filter((name) => {
     const text = env[name]?.trim() ?? "";
     if (text === "" || !variablePrefixes.some((start) => name.startsWith(start)) || known.includes(name)) return false;
     return !ofService.test(name) && !tenantVariable.test(name) && !(name.endsWith("_PORT") && isServiceLink(text));
   });
-  const names = known.map((name) => name.toLowerCase());
+  const names = known.filter((name) => !removed.includes(name)).map((name) => name.toLowerCase());
   return unknown.flatMap((name) => {
     const near = nearestName(name, names)?.toUpperCase();
     if (near === undefined && shared.test(name)) return [];

@@ -25,7 +25,7 @@ export interface KeyringSettings {
   ttlMs: number;
   /** How much longer while the provider gives no answer: `kms.cache.max-stale`. */
   maxStaleMs: number;
-  /** How long public keys are served while the store gives no answer: `kms.cache.public-ttl`. */
+  /** How long public keys are served while the store gives no answer. */
   publicTtlMs: number;
   /** Of each kind: `kms.cache.max-entries`. */
   maxEntries: number;

@@ -14,3 +14,10 @@ export interface ConnectionSettings {
   /** Whether addresses have budgets. Behind a proxy that speaks TLS for the service all clients have one. */
   readonly byAddress: boolean;
 }
+
+/** Bounds on strangers, which no setting changes: none of them costs a caller with a grant anything. */
+export const strangerBounds = {
+  firstCallMs: 30_000,
+  resetsPerSecond: 200,
+  headerWorkMs: 1_000,
+} as const satisfies Partial<ConnectionSettings>;

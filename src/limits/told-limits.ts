@@ -15,11 +15,13 @@ export const connectionLimits = [
 ] as const;
 export type ConnectionLimitName = (typeof connectionLimits)[number];
 export type LimitName = CallLimitName | ConnectionLimitName;
+/** Limits that no setting raises. */
+export const fixedLimits: readonly LimitName[] = ["first_call", "resets", "header_work", "bodies"];
 
 export interface LimitedBy {
   /** Name of a caller or tenant, or a network address. */
   who: string;
-  /** What an operator changes: a setting, or the limit of a rule. Without it nobody is remarked upon. */
+  /** What an operator changes or looks at: a setting, the limit of a rule, a fixed limit. Without it nobody is remarked upon. */
   by?: string | undefined;
   /** Whether the log says nothing of it, since it is nothing to look into. */
   quiet?: boolean;

@@ -23,8 +23,6 @@ export interface ServerSettings {
   readonly httpPort: number;
   readonly httpClientCertificates: boolean;
   readonly allowedOrigins: readonly string[];
-  /** Bytes of bodies of HTTP that are not whole yet. */
-  readonly maxBodyBytes: number;
   readonly shutdownGraceMs: number;
 }
 
@@ -87,7 +85,6 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     providerName: services.providerName,
     loopbackOnly: door === undefined,
     allowedOrigins: settings.allowedOrigins,
-    maxBodyBytes: settings.maxBodyBytes,
     isLeaving: () => isLeaving,
   });
   bound.move();

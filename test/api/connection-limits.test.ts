@@ -5,6 +5,8 @@ import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { connectionLimits } from "../../src/limits/told-limits.ts";
 import { captureLog, type CapturedLog } from "../support/captured-log.ts";
 import { eventually } from "../support/eventually.ts";
@@ -27,10 +29,12 @@ rules:
   - { name: ops, who: { token: ops }, roles: [status, metrics], tenants: "*" }
 `;
 
-const start = (properties: Record<string, string>) =>
+const start = (properties: Record<string, string>, bounds: Partial<ConnectionSettings> = {}) =>
   startTlsService(
     { "policy.yaml": policy, "mesh.pem": mesh.pem },
     { "fluo.kms.http.client-certificates": "true", ...properties },
+    realTime,
+    bounds,
   );
 
 type Sample = Readonly<Record<string, number>>;
@@ -150,12 +154,10 @@ describe("limits that close connections", () => {
   let log: CapturedLog;
   beforeAll(async () => {
     log = captureLog();
-    service = await start({
-      "fluo.kms.log.level": "warn",
-      "fluo.kms.connection.max": "8",
-      "fluo.kms.connection.first-call": "1s",
-      "fluo.kms.connection.idle": "1s",
-    });
+    service = await start(
+      { "fluo.kms.log.level": "warn", "fluo.kms.connection.max": "8", "fluo.kms.connection.idle": "1s" },
+      { firstCallMs: 1_000 },
+    );
   });
   afterAll(async () => {
     await service.stop();
@@ -197,7 +199,7 @@ describe("limits that close connections", () => {
   });
 
   it("tell of resets with the network", async () => {
-    const other = await start({ "fluo.kms.log.level": "warn", "fluo.kms.connection.resets": "1" });
+    const other = await start({ "fluo.kms.log.level": "warn" }, { resetsPerSecond: 1 });
     onTestFinished(() => other.stop());
     const made = await session(other, certificateOf("granted"));
     const closed = new Promise<"closed">((resolve) => made.once("close", () => resolve("closed")));

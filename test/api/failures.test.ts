@@ -9,11 +9,8 @@ import { testKey, tokenBy } from "../support/signed-tokens.ts";
 let service: AllCredentials;
 let client: GrpcClient;
 beforeAll(async () => {
-  service = await startAllCredentials({
-    "fluo.kms.limit.failures": "1",
-    // A thousand refusals cost more than the second of CPU that strangers have in 10 s, unless they take long.
-    "fluo.kms.connection.header-work": "10s",
-  });
+  // A thousand refusals cost more than the second of CPU that strangers have in 10 s, unless they take long.
+  service = await startAllCredentials({ "fluo.kms.limit.failures": "1" }, { headerWorkMs: 10_000 });
   client = service.client();
 });
 afterAll(async () => {

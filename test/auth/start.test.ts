@@ -34,7 +34,7 @@ async function started(files: Record<string, string>, time: Time = realTime) {
   const authentication = await startAuthentication(
     {
       ...{ policyFile: join(path, "policy.yaml"), profile: "dev", tls: {}, tlsTerminated: false },
-      ...{ jwksMaxStaleMs: hourMs, proxies: {} },
+      proxies: {},
       limits: { callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
     },
     {

@@ -107,11 +107,11 @@ it("has a replica of PostgreSQL note heads on its pod's own disk, which a job do
 });
 
 it("writes large numbers as whole ones, for the service and for a drill", () => {
-  const set = ["cache.maxEntries=1000000", 'settings={"fluo.kms.connection.resets": 1000000}'];
+  const set = ["cache.maxEntries=1000000", 'settings={"kms.cost.per-key-month": 1000000}'];
   const { data } = only(objects("postgres", set), "ConfigMap", "kms-fluo-kms");
   expect(read(data["application.properties"])).toMatchObject({ cache: { maxEntries: 1_000_000 } });
   for (const name of ["application.properties", "job.properties", "drill.properties"]) {
-    expect(data[name]).toContain("\nfluo.kms.connection.resets=1000000\n");
+    expect(data[name]).toContain("\nkms.cost.per-key-month=1000000\n");
   }
 });
 

@@ -23,7 +23,6 @@ describe("settings of who may call", () => {
         "fluo.kms.auth=policy",
         "fluo.kms.policy.file=conf/policy.yaml",
         "fluo.kms.open=health, metrics",
-        "fluo.kms.jwks.max-stale=10m",
         "fluo.kms.tls.terminated=true",
         "fluo.kms.http.client-certificates=false",
         "fluo.kms.http.allowed-origins=https://app.example.org, https://other.example.org:8443",
@@ -33,7 +32,6 @@ describe("settings of who may call", () => {
       auth: "policy",
       policyFile: join(cwd, "conf", "policy.yaml"),
       open: ["health", "metrics"],
-      jwksMaxStaleMs: 600_000,
       tlsTerminated: true,
       httpClientCertificates: false,
       allowedOrigins: ["https://app.example.org", "https://other.example.org:8443"],
@@ -51,12 +49,6 @@ describe("settings of who may call", () => {
       { ...policy, FLUO_KMS_POLICY_FILE: "version: 1\nrules: []" },
       "fluo.kms.policy.file (environment FLUO_KMS_POLICY_FILE): must be the path of a file",
     ],
-    [
-      "keys that are believed for ever",
-      { FLUO_KMS_JWKS_MAX_STALE: "8d" },
-      'must be a duration from 10m to 7d, a whole number with ms, s, m, h or d, not "8d"',
-    ],
-    ["keys that are believed for no time", { FLUO_KMS_JWKS_MAX_STALE: "9m" }, "must be a duration from 10m to 7d"],
     [
       "a word for yes",
       { FLUO_KMS_TLS_TERMINATED: "yes" },

@@ -28,13 +28,11 @@ describe("with the keys in memory, and no other setting", () => {
       auth: "none",
       policyFile: undefined,
       open: ["health"],
-      jwksMaxStaleMs: 86_400_000,
       connectionMaxAgeMs: 3_600_000,
       connections: {
         ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },
         ...{ resetsPerSecond: 200, headerWorkMs: 1_000, byAddress: true },
       },
-      maxBodyBytes: 32 * 1024 * 1024,
       tlsTerminated: false,
       httpClientCertificates: true,
       allowedOrigins: [],
@@ -45,7 +43,7 @@ describe("with the keys in memory, and no other setting", () => {
       shutdownDelayMs: 0,
       shutdownGraceMs: 20_000,
       logLevel: "info",
-      cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
+      cache: { ttlMs: 3_600_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
       providerCheckMs: 30_000,
       cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100, minAgeMs: 0 },
@@ -189,7 +187,6 @@ describe("refused", () => {
       { KMS_COST_CURRENCY: "$" },
       "kms.cost.currency (environment KMS_COST_CURRENCY): must be the three capitals",
     ],
-    ["a charge for what nobody charges", { KMS_COST_CHARGED: "some" }, "available: all, cryptographic"],
     ["a misspelt production", { FLUO_KMS_PROFILE: "production" }, "fluo.kms.profile"],
     ["one port for both", { FLUO_KMS_GRPC_PORT: "8080" }, "fluo.kms.http.port"],
     ["a certificate without its key", { FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }, "fluo.kms.tls.key"],
@@ -218,9 +215,9 @@ describe("accepted", () => {
   });
 
   it("are another provider's prices, in the environment or the file", () => {
-    const gcp = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "cryptographic", currency: "EUR" };
-    const file = "kms.cost.per-key-month=0.06\nkms.cost.charged=cryptographic\nkms.cost.currency=EUR\n";
-    expect(load({}, file).cost).toEqual(gcp);
+    const software = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "all", currency: "EUR" };
+    const file = "kms.cost.per-key-month=0.06\nkms.cost.currency=EUR\n";
+    expect(load({}, file).cost).toEqual(software);
     expect(load({ KMS_COST_PER_10000_CALLS: "0", KMS_COST_PER_KEY_MONTH: "0" }, file).cost).toMatchObject({
       per10000Calls: 0,
       perKeyMonth: 0,

@@ -41,7 +41,7 @@ export interface ServiceEnd {
   err: string;
 }
 
-const preload = ["kill-at.ts", "clock.ts"].map((name) => join(import.meta.dirname, name));
+const preload = ["kill-at.ts", "clock.ts", "short-caches.ts"].map((name) => join(import.meta.dirname, name));
 /** pino's number of `error`. */
 const errorLevel = 50;
 

@@ -77,7 +77,7 @@ export async function openStage(postgres: PostgresServer | undefined, cuts?: Pow
 const leaseDays = 3 / (24 * 60);
 
 /** So short that keys are unwrapped again and again. */
-const caches = { KMS_CACHE_TTL: "1s", KMS_CACHE_PUBLIC_TTL: "1s" };
+const caches = { KMS_CACHE_TTL: "1s" };
 
 /** By the clock only where that is what is to be interrupted: elsewhere keys change by what is asked for. */
 function rotation(phase: Phase | undefined): Record<string, string> {

@@ -8,6 +8,7 @@ import { maxPolicyBytes } from "../../src/auth/policy/policy-text.ts";
 import { maxRules } from "../../src/auth/policy/rules.ts";
 import { maxIssuers } from "../../src/auth/policy/trust.ts";
 import { maxTokenBytes } from "../../src/auth/token/bearer.ts";
+import { keysMaxStaleMs } from "../../src/auth/in-force.ts";
 import { pauseMs, refreshMs } from "../../src/auth/token/issuer-keys.ts";
 import { maxKeys } from "../../src/auth/token/jwks.ts";
 import * as remembered from "../../src/auth/token/remembered.ts";
@@ -16,6 +17,7 @@ import { checksEveryMs, standardFailures } from "../../src/config/load.ts";
 import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
 import { dayMs, lapsesAfterMs } from "../../src/keys/destruction.ts";
 import { defaultKeyring } from "../../src/keys/keyring.ts";
+import { strangerBounds } from "../../src/limits/connection-settings.ts";
 import { itemsAUnit } from "../../src/limits/call-limits.ts";
 import { failureBurstSeconds } from "../../src/limits/failure-limit.ts";
 import { maxBuckets } from "../../src/limits/keyed-buckets.ts";
@@ -103,10 +105,7 @@ function canCheckEvery(seconds: number): boolean {
   }
 }
 
-const firstCallMs = settings["fluo.kms.connection.first-call"].parse(
-  settings["fluo.kms.connection.first-call"].standard,
-);
-const resetsPerSecond = Number(settings["fluo.kms.connection.resets"].standard);
+const { firstCallMs, resetsPerSecond, headerWorkMs } = strangerBounds;
 
 /** Limits by their rows. */
 const limits: Record<string, string> = {
@@ -162,23 +161,21 @@ const limits: Record<string, string> = {
   "time for which a stranger is new": time(newMs),
   "new strangers of a network that has callers": count(mostNew),
   "calls that a connection begins in a turn of the loop": count(mostCallsInTurn),
-  "time to the first call, `fluo.kms.connection.first-call`": time(firstCallMs),
+  "time to the first call": time(firstCallMs),
   "the same if half of the connections are taken": time(firstCallMs * hurry),
   "time without a call, `fluo.kms.connection.idle`": settings["fluo.kms.connection.idle"].standard.replace("m", " min"),
   "new connections let in at a turn of the event loop": count(connectionsPerTurn),
   "gRPC calls of strangers looked at in a turn of the loop": count(strangersPerTurn),
-  "resets by strangers a second, `fluo.kms.connection.resets`": count(resetRate({ resetsPerSecond }).perSecond),
+  "resets by strangers a second": count(resetRate({ resetsPerSecond }).perSecond),
   "resets by strangers at once": count(resetRate({ resetsPerSecond }).burst),
-  "CPU of strangers in 10 s, `fluo.kms.connection.header-work`": time(
-    settings["fluo.kms.connection.header-work"].parse(settings["fluo.kms.connection.header-work"].standard),
-  ),
+  "CPU of strangers in 10 s": time(headerWorkMs),
   "resets a second on a caller's connection": count(resetRate({ resetsPerSecond }).perSecond),
   "CPU in 10 s on a caller's connection, beside its calls": time(10 * workRate({ headerWorkMs: 1 }).perSecond),
   "of this, at once": time(workRate({ headerWorkMs: 1 }).burst),
   "time that one waits so": time(mostWaitMs),
   "the same of a network that is over a budget": time(shutWaitMs),
   "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),
-  "HTTP bodies that are not whole yet, `fluo.kms.http.bodies`": bytes(maxBodyBytes),
+  "HTTP bodies that are not whole yet": bytes(maxBodyBytes),
   "bytes that such a body counts in addition": bytes(bodyCost),
   "bytes that each chunk of such a body counts in addition": bytes(chunkCost),
   "age at which such a body is slow": time(slowMs),
@@ -195,6 +192,7 @@ const limits: Record<string, string> = {
   "time between two loads of an issuer's keys": time(refreshMs),
   "time between two loads for key ids that are not there": time(pauseMs),
   "keys of an issuer": count(maxKeys),
+  "time for which keys of a silent issuer are believed": time(keysMaxStaleMs),
   "time before a certificate's end at which a connection ends": time(renewMs),
   "time for streams by a certificate after a connection's age": time(graceMs),
   "bytes of a policy": bytes(maxPolicyBytes),

@@ -13,6 +13,8 @@ import {
   StatusResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
+import { realTime } from "../../src/runtime/time.ts";
 import { secondsFromNow } from "./from-now.ts";
 import { type Issued, newAuthority } from "./pki.ts";
 import { bearer, bearerHeaders } from "./policy-service.ts";
@@ -40,7 +42,11 @@ export interface AllCredentials extends TlsService {
 
 const roles = "[sign, verify, encrypt, generate-data-key, status, operate, metrics]";
 
-export async function startAllCredentials(properties: Record<string, string> = {}): Promise<AllCredentials> {
+/** `bounds` hold in place of constants. */
+export async function startAllCredentials(
+  properties: Record<string, string> = {},
+  bounds: Partial<ConnectionSettings> = {},
+): Promise<AllCredentials> {
   const [web, key, made] = [newAuthority({ name: "web" }), sharedKey("ES256", "a"), newStaticToken()];
   const sso = await startIssuer({ keys: [key.jwk] });
   const policy = `version: 1
@@ -57,6 +63,8 @@ rules:
   const service = await startTlsService(
     { "policy.yaml": policy, "web.pem": web.pem, "web.crl": web.crl(), "sso.pem": sso.ca },
     properties,
+    realTime,
+    bounds,
   );
   const now = secondsFromNow(0);
   const tokenOf: AllCredentials["tokenOf"] = (issuer, claims = {}) => {

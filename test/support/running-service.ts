@@ -20,6 +20,7 @@ import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
 import type { RunningServer } from "../../src/server.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
 import { inMemory } from "./in-memory.ts";
 
@@ -30,10 +31,11 @@ export interface RunningService extends RunningServer {
   url: string;
 }
 
-/** `properties` by their names in application.properties. The service is loaded here, as most who need its clients start it elsewhere. */
+/** `properties` by their names in application.properties, `bounds` in place of constants. The service is loaded here, as most who need its clients start it elsewhere. */
 export async function startService(
   properties: Record<string, string> = {},
   time: Time = realTime,
+  bounds: Partial<ConnectionSettings> = {},
 ): Promise<RunningService> {
   const [{ loadConfig }, { startServer }] = await Promise.all([
     import("../../src/config/load.ts"),
@@ -45,7 +47,8 @@ export async function startService(
     value,
   ]);
   const config = loadConfig({ env: inMemory(Object.fromEntries(env)), cwd: import.meta.dirname });
-  const server = await startServer(config, time);
+  const connections = { ...config.connections, ...bounds };
+  const server = await startServer({ ...config, connections }, time);
   const url = `http://127.0.0.1:${server.httpPort}`;
   const client = grpcClient(`127.0.0.1:${server.grpcPort}`);
   return {

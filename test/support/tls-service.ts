@@ -4,6 +4,7 @@ import { request, type RequestOptions } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
 import { newAuthority } from "./pki.ts";
 import { type GrpcClient, grpcClient, startService } from "./running-service.ts";
@@ -40,11 +41,12 @@ export interface TlsService {
   stop(): Promise<void>;
 }
 
-/** `files` has `policy.yaml` and what it names. */
+/** `files` has `policy.yaml` and what it names. `bounds` hold in place of constants. */
 export async function startTlsService(
   files: Record<string, string>,
   properties: Record<string, string> = {},
   time: Time = realTime,
+  bounds: Partial<ConnectionSettings> = {},
 ): Promise<TlsService> {
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-tls-"));
   const serverCa = newAuthority({ name: "server" });
@@ -70,6 +72,7 @@ export async function startTlsService(
       ...properties,
     },
     time,
+    bounds,
   );
   service.grpc.close();
   const { grpcPort, httpPort } = service;

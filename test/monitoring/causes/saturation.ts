@@ -125,7 +125,7 @@ export const saturation: readonly Cause[] = [
       groups.put(site, newGroup(`fluo-kms-${process.pid}`));
     },
     start: (_, site) => ({
-      env: { FLUO_KMS_SQLITE_FILE: join(disks.of(site).dir, "kms.db"), FLUO_KMS_HTTP_BODIES: "5MiB" },
+      env: { FLUO_KMS_SQLITE_FILE: join(disks.of(site).dir, "kms.db") },
       options: { enter: [...disks.of(site).enter, "/bin/sh", "-c", limited(groups.of(site)), "sh"] },
     }),
     async begin(scene) {
