@@ -7,9 +7,12 @@ import { type Architecture, git, root } from "./recipe.ts";
 /** Licences stay, whatever their name ends with. */
 const licences = /^(licen[cs]e|notice|copying|copyright|authors)/i;
 
-/** Node does not run TypeScript below node_modules, and nobody compiles there. */
+/** Node does not run TypeScript below node_modules, and nobody compiles, documents or tests there. */
 const unread =
-  /\.(d\.ts|ts|mts|cts|map|md|markdown|tsbuildinfo|bare|c|cc|h|gypi?|flow|html|sh|py|zip)$|^(CMakeLists\.txt|\..*)$/;
+  /\.(d\.ts|ts|mts|cts|map|md|markdown|tsbuildinfo|bare|c|cc|h|gypi?|flow|html|sh|py|zip|ya?ml|jsdoc|bnf|ico)$|\.(test|spec)\.[cm]?js$|^(CMakeLists\.txt|Makefile|CODEOWNERS|CNAME|\..*)$/;
+
+/** Folders for those who work on a package. test/image holds that no other file of a package asks for one below them. */
+export const folderOfAuthors = /^(tests?|__tests__|bench(marks?)?|examples?|fixtures|\.github|\.husky)$/;
 
 export interface Application {
   /** Where package.json is. */
@@ -45,6 +48,10 @@ function trim(modules: string, npm: Architecture["npm"]): void {
   for (const folder of globSync("**/.bin", { cwd: modules })) rmSync(join(modules, folder), { recursive: true });
   for (const folder of globSync("**/prebuilds/*", { cwd: modules })) {
     if (!folder.endsWith(`/linux-${npm}`)) rmSync(join(modules, folder), { recursive: true });
+  }
+  for (const entry of readdirSync(modules, { recursive: true, withFileTypes: true })) {
+    if (!entry.isDirectory() || !folderOfAuthors.test(entry.name)) continue;
+    rmSync(join(entry.parentPath, entry.name), { recursive: true, force: true });
   }
   for (const entry of readdirSync(modules, { recursive: true, withFileTypes: true })) {
     if (entry.isDirectory() || licences.test(entry.name) || !unread.test(entry.name)) continue;

@@ -35,8 +35,11 @@ export async function begin(sandbox: Omit<Sandbox, "rootfs">): Promise<{ child: 
 }
 
 /** Runs a program to its end. */
-export function runContained(command: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  const [name, ...args] = sandboxed({ rootfs: inject("image").rootfs, command });
+export function runContained(
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): { status: number | null; stdout: string; stderr: string } {
+  const [name, ...args] = sandboxed({ rootfs: inject("image").rootfs, command, env });
   return spawnSync(name!, args, { encoding: "utf8", timeout: 60_000 });
 }
 

@@ -1,9 +1,10 @@
 /** What is in the image: files, their owners and modes, the configuration, the bill of materials. */
 import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
+import { folderOfAuthors } from "../../scripts/image/application.ts";
 import { readLock } from "../../scripts/image/debian-packages.ts";
-import { architectureHere, entrypoint, nonroot } from "../../scripts/image/recipe.ts";
+import { architectureHere, entrypoint, nonroot, root } from "../../scripts/image/recipe.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { readBlob } from "./unpacked.ts";
 
@@ -118,6 +119,34 @@ describe("files", () => {
     expect(packages).toContain("sodium-native");
   });
 
+  it("are no tests, benchmarks, examples or workflows of packages, and none is asked for by a file that is there", () => {
+    const inPackages = entries.filter(({ path }) => path.startsWith("/app/node_modules/"));
+    const ofAuthors = inPackages.filter(
+      ({ path }) => /\.(test|spec)\.[cm]?js$/.test(path) || path.split("/").some((name) => folderOfAuthors.test(name)),
+    );
+    expect(ofAuthors).toEqual([]);
+    const sources = inPackages.filter(({ isFile, path }) => isFile && /\.[cm]?js$/.test(path));
+    expect(sources.length).toBeGreaterThan(1_000);
+    expect(sources.flatMap(({ path }) => asksAuthors(path))).toEqual([]);
+  });
+
+  it("are the licences of all packages that have one", () => {
+    const modules = join(root, "node_modules");
+    const packages = entries.filter(({ path }) =>
+      /^\/app\/node_modules\/(@[^/]+\/)?[^/@.][^/]*\/package\.json$/.test(path),
+    );
+    expect(packages.length).toBeGreaterThan(100);
+    const licensesIn = (folder: string) =>
+      readdirSync(folder).filter((name) => /^(licen[cs]e|notice|copying)/i.test(name));
+    for (const { path } of packages) {
+      const name = path.slice("/app/node_modules/".length, -"/package.json".length);
+      expect([name, licensesIn(join(rootfs, "app/node_modules", name))]).toEqual([
+        name,
+        licensesIn(join(modules, name)),
+      ]);
+    }
+  });
+
   it("are places to mount over, and empty", () => {
     for (const name of ["proc", "dev", "sys", "tmp", "run"]) expect(readdirSync(join(rootfs, name))).toEqual([]);
   });
@@ -131,6 +160,21 @@ it("tells scanners what it is made of: the system and each of Debian's packages 
   );
   expect(versions).toEqual(readLock()[architecture.name].map(({ version }) => version));
 });
+
+/** Returns the files that a source names relative to itself, if they lie below a folder that is not there. */
+function asksAuthors(path: string): string[] {
+  const text = readFileSync(join(rootfs, path), "utf8");
+  const named = [...text.matchAll(/(?:require\(|from|import\(?)\s*["'](\.{1,2}\/[^"']+)["']/g)].map(
+    ([, name]) => name!,
+  );
+  return named
+    .filter((name) =>
+      join(dirname(path), name)
+        .split("/")
+        .some((part) => folderOfAuthors.test(part)),
+    )
+    .map((name) => `${path}: ${name}`);
+}
 
 function isElf(file: string): boolean {
   return readFileSync(file).subarray(0, 4).toString("latin1") === "\x7fELF";

@@ -21,6 +21,55 @@ it("is ready, passes Validate, and ends with 0 on SIGTERM, of itself", async () 
   expect(service.log.map((line) => JSON.parse(line).msg).slice(-3)).toEqual(["draining", "health is down", "stopped"]);
 });
 
+/** Settings of a provider that nobody answers for, and what its own libraries then say. */
+const providers: [name: string, env: Record<string, string>, says: RegExp][] = [
+  [
+    "aws",
+    {
+      AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+      AWS_KMS_REGION: "eu-west-1",
+      AWS_KMS_ENDPOINT: "https://127.0.0.1:9",
+      AWS_ACCESS_KEY_ID: "id",
+      AWS_SECRET_ACCESS_KEY: "secret",
+    },
+    /the provider cannot be reached: AWS KMS of eu-west-1 gives no answer \(ECONNREFUSED\)/,
+  ],
+  [
+    "azure",
+    {
+      AZURE_KEY_VAULT_KEY: "https://127.0.0.1:9/keys/fluo-kms",
+      AZURE_TENANT_ID: "tenant",
+      AZURE_CLIENT_ID: "client",
+      AZURE_CLIENT_SECRET: "secret",
+    },
+    /the provider cannot be reached/,
+  ],
+  ["gcp", { GCP_KMS_KEY: "projects/p/locations/l/keyRings/r/cryptoKeys/k" }, /provider gcp has no credentials/],
+  [
+    "vault",
+    { VAULT_ADDR: "https://127.0.0.1:9", VAULT_TRANSIT_KEY: "fluo-kms", VAULT_TOKEN: "token" },
+    /provider vault did not answer \(ECONNREFUSED\)/,
+  ],
+];
+
+it.each(providers)("has all that provider %s asks for, up to the network", (name, env, says) => {
+  const { stderr, stdout } = runContained(entrypoint, {
+    ...{ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_STORE: "memory", FLUO_KMS_PROVIDER: name },
+    ...env,
+  });
+  expect(stderr).toMatch(says);
+  expect(`${stdout}${stderr}`).not.toMatch(/MODULE_NOT_FOUND|Cannot find (module|package)/);
+});
+
+it.each(["http/protobuf", "http/json", "grpc"])("has the exporters of OTLP by %s", async (protocol) => {
+  const service = await startContained({
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9",
+    OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+  });
+  expect(await service.end()).toBe(0);
+  expect((await service.ended).err).not.toMatch(/MODULE_NOT_FOUND|Cannot find (module|package)/);
+});
+
 it("has no capability, gains no privilege, and is nobody's root", async () => {
   const { pid } = await startContained();
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
