@@ -9,6 +9,13 @@ import { serviceRow } from "./service.ts";
 
 /** Its committed file, relative to the repository. */
 export const dashboardFile = "monitoring/grafana/dashboards/kms-operations.json";
+export const alertsFile = "monitoring/prometheus/kms-alerts.yaml";
+
+/** The Helm chart carries both as files of its own. */
+export const chartCopies = {
+  [dashboardFile]: "deploy/helm/fluo-kms/files/kms-operations.json",
+  [alertsFile]: "deploy/helm/fluo-kms/files/kms-alerts.yaml",
+} as const;
 
 /**
  * Metrics that a healthy service may not export, and why. A query of one of them may find nothing; any other query must

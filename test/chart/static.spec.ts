@@ -135,7 +135,7 @@ describe("monitoring", () => {
     expect(metadata.labels.grafana_dashboard).toBe("1");
   });
 
-  it("packages both as files, where there are links", () => {
+  it("packages both as files", () => {
     const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     expect(runHelm(["package", chart, "--destination", folder]).status).toBe(0);

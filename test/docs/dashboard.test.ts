@@ -1,9 +1,9 @@
 /** The dashboard against the script that makes it, the metrics' page, the recording rules and the runbooks. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { dashboard, dashboardFile, mayBeEmpty } from "../../scripts/dashboard/dashboard.ts";
+import { chartCopies, dashboard, dashboardFile, mayBeEmpty } from "../../scripts/dashboard/dashboard.ts";
 import { namesIn, rowsOf } from "./tables.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -72,6 +72,11 @@ function overlaps({ gridPos: a }: Panel, { gridPos: b }: Panel): boolean {
 
 it("the dashboard is the one that scripts/dashboard.ts makes", () => {
   expect(JSON.parse(read(dashboardFile))).toEqual(JSON.parse(JSON.stringify(dashboard)));
+});
+
+it.each(Object.entries(chartCopies))("%s is what the chart carries, in a file and no link", (file, copy) => {
+  expect(read(copy) === read(file), "run node scripts/dashboard.ts").toBe(true);
+  expect(lstatSync(join(root, copy)).isFile()).toBe(true);
 });
 
 describe("the panels", () => {
