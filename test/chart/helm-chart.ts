@@ -35,14 +35,18 @@ export function runHelm(args: readonly string[]): HelmRun {
   return { status, stdout, stderr };
 }
 
-/** `set` are values as --set-json takes them. */
-export function tryTemplate(example: string, set: readonly string[] = []): HelmRun {
-  const values = ["--values", exampleFile(example), ...set.flatMap((each) => ["--set-json", each])];
-  return runHelm(["template", "kms", chart, "--namespace", "fluo", ...values]);
+/** Options of Helm for one example or several, the last of them first in rank. `set` are values as --set-json takes them. */
+export function valuesOf(example: string | readonly string[], set: readonly string[] = []): string[] {
+  const files = [example].flat().flatMap((each) => ["--values", exampleFile(each)]);
+  return [...files, ...set.flatMap((each) => ["--set-json", each])];
+}
+
+export function tryTemplate(example: string | readonly string[], set: readonly string[] = []): HelmRun {
+  return runHelm(["template", "kms", chart, "--namespace", "fluo", ...valuesOf(example, set)]);
 }
 
 /** Throws with what Helm says where it refuses. */
-export function template(example: string, set: readonly string[] = []): string {
+export function template(example: string | readonly string[], set: readonly string[] = []): string {
   const { status, stdout, stderr } = tryTemplate(example, set);
   if (status !== 0) throw new Error(stderr);
   return stdout;
@@ -57,7 +61,7 @@ export function documents(text: string): Rendered[] {
     .filter((each) => each !== null);
 }
 
-export function objects(example: string, set: readonly string[] = []): Rendered[] {
+export function objects(example: string | readonly string[], set: readonly string[] = []): Rendered[] {
   return documents(template(example, set));
 }
 

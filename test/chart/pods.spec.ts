@@ -36,11 +36,15 @@ function containersOf(spec: Rendered): Rendered[] {
   return [...(spec.initContainers ?? []), ...spec.containers];
 }
 
-describe.each(all)("$name", ({ spec }) => {
+/** Examples that leave users and groups to the cluster, and that have a limit of CPU. */
+const [ofCluster, limited] = [/^openshift, /, /^scheduling, /];
+
+describe.each(all)("$name", ({ name, spec }) => {
   it("runs as nobody, who can gain nothing", () => {
-    expect(spec.securityContext).toMatchObject({
-      ...{ runAsNonRoot: true, runAsUser: 65_532, runAsGroup: 65_532, fsGroup: 65_532 },
-      ...{ fsGroupChangePolicy: "OnRootMismatch", seccompProfile: { type: "RuntimeDefault" } },
+    const nobody = { runAsUser: 65_532, runAsGroup: 65_532, fsGroup: 65_532 };
+    expect(spec.securityContext).toEqual({
+      ...(ofCluster.test(name) ? {} : nobody),
+      ...{ runAsNonRoot: true, fsGroupChangePolicy: "OnRootMismatch", seccompProfile: { type: "RuntimeDefault" } },
     });
     for (const { securityContext } of containersOf(spec)) {
       expect(securityContext).toEqual({
@@ -54,9 +58,10 @@ describe.each(all)("$name", ({ spec }) => {
     expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
   });
 
-  it("has a limit of memory, as much as it requests, and none of CPU", () => {
+  it("has a limit of memory, as much as it requests, and none of CPU unless it is given", () => {
     for (const { resources } of containersOf(spec)) {
-      expect(resources.limits).toEqual({ memory: resources.requests.memory });
+      const cpu = limited.test(name) ? { cpu: "4" } : {};
+      expect(resources.limits).toEqual({ memory: resources.requests.memory, ...cpu });
       expect(resources.requests.cpu).toBeDefined();
     }
   });
@@ -185,7 +190,30 @@ describe("replicas", () => {
     expect(only(rendered, "Deployment").spec).not.toHaveProperty("replicas");
     const { spec } = only(rendered, "HorizontalPodAutoscaler");
     expect(spec.behavior.scaleDown.stabilizationWindowSeconds).toBe(1_800);
-    expect(spec.metrics[0].resource.target.averageUtilization).toBe(60);
+    expect(spec.metrics).toEqual([
+      { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 60 } } },
+    ]);
+  });
+
+  it("follow calls and the event loop where the CPU is left out", () => {
+    const { metrics } = only(objects("autoscaling"), "HorizontalPodAutoscaler").spec;
+    const named = metrics.map(({ pods }: Rendered) => [pods.metric.name, pods.target.averageValue]);
+    expect(named).toEqual([
+      ["kms_calls_per_second", "5000"],
+      ["kms_event_loop_utilization", "700m"],
+    ]);
+  });
+
+  it("are spread as they are told, and the service's pods are meant where no others are", () => {
+    const { topologySpreadConstraints } = service("scheduling");
+    const { labels } = servicePod(objects("scheduling")).metadata;
+    expect(topologySpreadConstraints).toHaveLength(1);
+    expect(topologySpreadConstraints[0].whenUnsatisfiable).toBe("DoNotSchedule");
+    expect(isPartOf(topologySpreadConstraints[0].labelSelector.matchLabels, labels)).toBe(true);
+    const others = 'topologySpreadConstraints=[{"topologyKey": "a", "labelSelector": {"matchLabels": {"b": "c"}}}]';
+    expect(service("scheduling", [others]).topologySpreadConstraints[0].labelSelector).toEqual({
+      matchLabels: { b: "c" },
+    });
   });
 
   it("have a budget for disruptions only where they are several", () => {
@@ -237,6 +265,90 @@ describe("jobs", () => {
       ...["backup", "--config", "/etc/fluo-kms/config/job.properties"],
       ...["--directory", "/var/lib/fluo-kms-backup", "--keep", "48"],
     ]);
+  });
+});
+
+describe("extras", () => {
+  const rendered = objects("extras");
+  const pods = podsOf(rendered).filter(({ metadata }) => metadata.labels["app.kubernetes.io/component"] !== "test");
+  const names = (list: readonly Rendered[]) => list.map(({ name }) => name);
+
+  it("give the service and each job the variables, the volumes and what starts before them", () => {
+    expect(pods).toHaveLength(4);
+    for (const { spec } of pods) {
+      const [own] = spec.containers;
+      expect(names(own.env)).toEqual(["NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "AWS_ROLE_SESSION_NAME"]);
+      expect(own.envFrom).toEqual([{ configMapRef: { name: "company-environment" } }]);
+      expect(own.volumeMounts.map(({ mountPath }: Rendered) => mountPath)).toContain("/etc/company-ca");
+      expect(names(spec.volumes)).toContain("company-ca");
+      expect(names(spec.initContainers)).toEqual(["database-proxy"]);
+    }
+  });
+
+  it("give the service alone what runs beside it: a job would not end", () => {
+    expect(names(servicePod(rendered).spec.containers)).toEqual(["fluo-kms", "log-shipper"]);
+    for (const { name, spec } of pods.filter((pod) => !pod.name.startsWith("Deployment"))) {
+      expect([name, spec.containers.length]).toEqual([name, 1]);
+    }
+  });
+
+  it("come after the variables of the credentials' Secret", () => {
+    const secret = 'credentials.envSecretName="provider"';
+    expect(service("extras", [secret]).containers[0].envFrom[0]).toEqual({ secretRef: { name: "provider" } });
+  });
+});
+
+describe("common labels and annotations", () => {
+  const rendered = objects("labels");
+  const owner = "example.com/owner";
+
+  it("are on every object and every pod", () => {
+    const all = [...rendered, ...podsOf(rendered)].map(({ kind, name, metadata }) => ({
+      ...{ name: kind ?? name, team: metadata.labels.team, owner: metadata.annotations?.[owner] },
+    }));
+    const expected = { team: "payments", owner: "payments@example.com" };
+    expect(all).toEqual(all.map(({ name }) => ({ name, ...expected })));
+    expect(all.length).toBeGreaterThan(15);
+  });
+
+  it("are in no selector, which cannot be changed", () => {
+    const selectors = rendered.flatMap(({ spec }) => [spec?.selector, spec?.podSelector]).filter(Boolean);
+    expect(JSON.stringify(selectors)).not.toContain("payments");
+    expect(selectors.length).toBeGreaterThan(3);
+  });
+
+  it("give way to those of the pods, of the service and of jobs", () => {
+    const given = ['commonLabels={"tier": "x"}', 'commonAnnotations={"linkerd.io/inject": "enabled"}'];
+    for (const { name, metadata } of podsOf(objects("labels", given))) {
+      const isService = name.startsWith("Deployment");
+      expect([name, metadata.labels.tier]).toEqual([name, isService ? "platform" : "x"]);
+      expect(metadata.annotations["linkerd.io/inject"]).toBe(isService ? "enabled" : "disabled");
+      expect(metadata.labels["sidecar.istio.io/inject"]).toBe(isService ? undefined : "false");
+    }
+  });
+
+  it("are not on the claims of a StatefulSet, which cannot be changed either", () => {
+    const { volumeClaimTemplates } = only(objects("sqlite", ['commonLabels={"team": "payments"}']), "StatefulSet").spec;
+    expect(JSON.stringify(volumeClaimTemplates)).not.toContain("payments");
+  });
+});
+
+describe("users and groups", () => {
+  it("are written as whole numbers, however large", () => {
+    const set = 'podSecurityContext={"runAsUser": 1000650000, "supplementalGroups": [5000]}';
+    expect(template("aws-irsa", [set])).toContain("\n        runAsUser: 1000650000\n");
+    expect(service("aws-irsa", [set]).securityContext).toMatchObject({
+      ...{ runAsUser: 1_000_650_000, runAsGroup: 65_532, supplementalGroups: [5_000] },
+    });
+  });
+
+  it("stand beside what is fixed, for a container too", () => {
+    const profile = { type: "Localhost", localhostProfile: "profiles/kms.json" };
+    const set = `containerSecurityContext={"seccompProfile": ${JSON.stringify(profile)}}`;
+    expect(service("aws-irsa", [set]).containers[0].securityContext).toEqual({
+      ...{ seccompProfile: profile, allowPrivilegeEscalation: false },
+      ...{ readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+    });
   });
 });
 

@@ -95,7 +95,10 @@ describe("a value that is left empty", () => {
     ...["service.http.annotations", "networkPolicy.clients", "networkPolicy.http", "otlp.endpoint", "otlp.attributes"],
     ...["monitoring.serviceMonitor.labels", "monitoring.prometheusRule.labels", "monitoring.dashboard.labels"],
     ...["test.tokenSecret.name", "podLabels", "podAnnotations", "priorityClassName", "nodeSelector", "tolerations"],
-    "affinity",
+    ...["affinity", "topologySpreadConstraints", "commonLabels", "commonAnnotations", "containerSecurityContext"],
+    ...["jobs.podLabels", "jobs.podAnnotations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts"],
+    ...["extraInitContainers", "extraContainers", "autoscaling.metrics", "resources.cpuLimit", "tls.publicName"],
+    ...["service.admin.annotations", "test.address"],
   ];
 
   it("is missing to the schema, unless nothing comes of it", () => {
@@ -150,13 +153,40 @@ describe("monitoring", () => {
 
   it("scrapes by https under the name that the certificate has, as the job that the alerts take for granted", () => {
     const monitor = only(rendered, "ServiceMonitor").spec;
-    const http = only(rendered, "Service", "kms-fluo-kms-http");
-    expect(http.metadata.labels).toMatchObject(monitor.selector.matchLabels);
-    expect(http.metadata.labels[monitor.jobLabel]).toBe("fluo-kms");
+    const services = rendered.filter(({ kind }) => kind === "Service");
+    const chosen = services.filter(({ metadata }) =>
+      Object.entries(monitor.selector.matchLabels).every(([name, value]) => metadata.labels[name] === value),
+    );
+    // One of two that show the same pods: each would be scraped twice.
+    expect(chosen.map(({ metadata }) => metadata.name)).toEqual(["kms-fluo-kms-admin"]);
+    expect(chosen[0].metadata.labels[monitor.jobLabel]).toBe("fluo-kms");
     const [endpoint] = monitor.endpoints;
-    expect(endpoint).toMatchObject({ port: http.spec.ports[0].name, scheme: "https", path: "/q/metrics" });
+    expect(endpoint).toMatchObject({ port: chosen[0].spec.ports[0].name, scheme: "https", path: "/q/metrics" });
     const { dnsNames } = only(objects("cert-manager"), "Certificate").spec;
     expect(dnsNames).toContain(endpoint.tlsConfig.serverName);
+  });
+});
+
+describe("a certificate of a public authority", () => {
+  const rendered = objects("acme");
+
+  it("has public names alone, as such an authority signs no other", () => {
+    expect(only(rendered, "Certificate").spec.dnsNames).toEqual(["kms.example.com"]);
+    const more = objects("acme", ['tls.certManager.dnsNames=["keys.example.com"]']);
+    expect(only(more, "Certificate").spec.dnsNames).toEqual(["kms.example.com", "keys.example.com"]);
+  });
+
+  it("is verified by the authorities that everybody knows: nothing takes a ca.crt, which is empty there", () => {
+    const [{ tlsConfig }] = only(rendered, "ServiceMonitor").spec.endpoints;
+    expect(tlsConfig).toEqual({ serverName: "kms.example.com" });
+    expect(JSON.stringify(only(rendered, "Pod"))).not.toMatch(/CACERT|ca\.crt/);
+  });
+
+  it("is that of helm test's address", () => {
+    const address = (set: string[]) =>
+      only(objects("acme", set), "Pod").spec.containers[0].env.find(({ name }: Rendered) => name === "FLUO_KMS_ADDR");
+    expect(address([]).value).toBe("https://kms.example.com");
+    expect(address(['test.address=""']).value).toBe("https://kms.example.com:8080");
   });
 });
 
@@ -177,14 +207,32 @@ describe("services", () => {
   it("tell proxies that both ports speak TLS", () => {
     const services = objects("postgres").filter(({ kind }) => kind === "Service");
     const protocols = services.flatMap(({ spec }) => spec.ports.map(({ appProtocol }: Rendered) => appProtocol));
-    expect(protocols).toEqual(["https", "https"]);
+    expect(protocols).toEqual(["https", "https", "https"]);
   });
 
-  it("show a replica that is not ready by HTTP, and not by gRPC", () => {
+  it("show callers only replicas that are ready, by gRPC and by HTTP, and show administration all of them", () => {
     const rendered = objects("postgres");
-    expect(only(rendered, "Service", "kms-fluo-kms-http").spec.publishNotReadyAddresses).toBe(true);
-    const grpc = only(rendered, "Service", "kms-fluo-kms").spec;
-    expect(grpc).toMatchObject({ clusterIP: "None" });
-    expect(grpc.publishNotReadyAddresses).toBeUndefined();
+    const spec = (name: string) => only(rendered, "Service", name).spec;
+    expect(spec("kms-fluo-kms-admin")).toMatchObject({ publishNotReadyAddresses: true, clusterIP: "None" });
+    expect(spec("kms-fluo-kms").clusterIP).toBe("None");
+    for (const name of ["kms-fluo-kms", "kms-fluo-kms-http"])
+      expect(spec(name).publishNotReadyAddresses).toBeUndefined();
+    expect(spec("kms-fluo-kms-http").clusterIP).toBeUndefined();
+  });
+
+  it("have the annotations that are given for each", () => {
+    const set = ["grpc", "http", "admin"].map((each) => `service.${each}.annotations={"a": "${each}"}`);
+    const services = objects("postgres", set).filter(({ kind }) => kind === "Service");
+    expect(services.map(({ metadata }) => metadata.annotations)).toEqual([
+      { a: "grpc" },
+      { a: "http" },
+      { a: "admin" },
+    ]);
+  });
+
+  it("have their names on a certificate that cert-manager makes", () => {
+    const rendered = objects("cert-manager");
+    const hosts = rendered.filter(({ kind }) => kind === "Service").map(({ metadata }) => `${metadata.name}.fluo.svc`);
+    expect(only(rendered, "Certificate").spec.dnsNames).toEqual(expect.arrayContaining(hosts));
   });
 });

@@ -1,7 +1,7 @@
 /** The chart on a real kube-apiserver: every object is admitted, pods are under the restricted policy, and Helm installs and upgrades. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { customResourceDefinitions } from "../../scripts/tools/kubernetes/schemas.ts";
-import { chart, exampleFile, examples, objects, podsOf, type Rendered, runHelm } from "../chart/helm-chart.ts";
+import { chart, examples, objects, podsOf, type Rendered, runHelm, valuesOf } from "../chart/helm-chart.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 
 const namespace = "fluo";
@@ -40,9 +40,13 @@ function helm(...args: string[]): void {
 }
 
 /** There is nobody to run the hook's job. */
-function put(verb: "install" | "upgrade", release: string, example: string, ...set: string[]): void {
-  const values = ["--values", exampleFile(example), ...set.flatMap((each) => ["--set-json", each])];
-  helm(verb, release, chart, "--no-hooks", ...values);
+function put(
+  verb: "install" | "upgrade",
+  release: string,
+  example: string | readonly string[],
+  ...set: string[]
+): void {
+  helm(verb, release, chart, "--no-hooks", ...valuesOf(example, set));
 }
 
 /** As a cluster does that runs pods: with the default account where none is named, and the volumes of a StatefulSet's claims. */
@@ -55,8 +59,15 @@ function completed(spec: Rendered): Rendered {
   return { serviceAccountName: "default", ...spec, volumes: [...spec.volumes, ...ofClaims] };
 }
 
-describe.each(examples)("%s", (example) => {
-  const rendered = objects(example);
+/** Examples that fit together, so that everything that can be on is on at once. */
+const everything = [
+  ...["postgres", "network-policy", "monitoring", "cert-manager", "scheduling", "autoscaling"],
+  ...["extras", "labels", "openshift"],
+];
+const each = [...examples.map((name) => ({ name, of: name })), { name: "everything at once", of: everything }];
+
+describe.each(each)("$name", ({ of }) => {
+  const rendered = objects(of);
 
   it("has objects that the server admits, without a warning of a field that it does not know", async () => {
     for (const each of rendered) {
@@ -100,6 +111,19 @@ describe("Helm", () => {
     put("upgrade", "first", "aws-irsa", 'settings={"kms.cache.ttl": "30m"}');
     expect((await deployment("first")).metadata.generation).toBe(2);
     helm("uninstall", "first", "--no-hooks");
+  });
+
+  it("installs and upgrades with everything at once, and gives an object to every name", async () => {
+    put("install", "whole", everything);
+    put("upgrade", "whole", everything, 'settings={"kms.cache.ttl": "30m"}');
+    expect((await deployment("whole")).metadata).toMatchObject({ generation: 2, labels: { team: "payments" } });
+    const kinds = new Set(objects(everything).map(({ kind }) => kind));
+    expect([...kinds].sort()).toEqual([
+      ...["Certificate", "ConfigMap", "CronJob", "Deployment", "HorizontalPodAutoscaler", "Job", "NetworkPolicy"],
+      ...["PersistentVolumeClaim", "Pod", "PodDisruptionBudget", "PrometheusRule", "Service", "ServiceAccount"],
+      "ServiceMonitor",
+    ]);
+    helm("uninstall", "whole", "--no-hooks");
   });
 
   it("leaves the number of replicas to the autoscaler at an upgrade", async () => {

@@ -24,9 +24,14 @@
 {{- default (printf "%s-backup" (include "fluo-kms.fullname" .)) .Values.backup.existingClaim -}}
 {{- end -}}
 
-{{/* The name by which a client inside the cluster reaches HTTP, and that the certificate has. */}}
-{{- define "fluo-kms.httpHost" -}}
-{{- printf "%s-http.%s.svc" (include "fluo-kms.fullname" .) .Release.Namespace -}}
+{{/* The host of a Service: of gRPC, of HTTP for callers ("-http"), and of HTTP of every replica ("-admin"). Parts: root, and suffix. */}}
+{{- define "fluo-kms.host" -}}
+{{- printf "%s%s.%s.svc" (include "fluo-kms.fullname" .root) .suffix .root.Release.Namespace -}}
+{{- end -}}
+
+{{/* A DNS name that the certificate has. "-http" and not "-admin": certificates that were made for older releases of the chart have it. */}}
+{{- define "fluo-kms.serverName" -}}
+{{- .Values.tls.publicName | default (include "fluo-kms.host" (dict "root" . "suffix" "-http")) -}}
 {{- end -}}
 
 {{- define "fluo-kms.selector" -}}
@@ -34,12 +39,46 @@ app.kubernetes.io/name: {{ include "fluo-kms.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Labels of an object; the pods of the service alone have the component that selectors look for. */}}
+{{/* The chart's own labels of an object. */}}
 {{- define "fluo-kms.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "fluo-kms.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* Merges maps of a list into one, the last of them first in rank, without what is null. */}}
+{{- define "fluo-kms.layers" -}}
+{{- $merged := dict -}}
+{{- range . -}}
+{{- range $name, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $merged $name $value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/*
+Labels and annotations of an object or a pod: its own come before the common ones. The pods of the service alone have the component
+that selectors look for. Parts: root; component, labels and annotations, if it has any.
+*/}}
+{{- define "fluo-kms.metadata" -}}
+{{- $own := include "fluo-kms.labels" .root | fromYaml -}}
+{{- with .component }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
+labels:
+  {{- include "fluo-kms.layers" (list .root.Values.commonLabels .labels $own) | nindent 2 }}
+{{- with include "fluo-kms.layers" (list .root.Values.commonAnnotations .annotations) | fromYaml }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The same of a pod. Parts: root and component; of, which has podLabels and podAnnotations; annotations, if it has any of its own. */}}
+{{- define "fluo-kms.podMetadata" -}}
+{{- $azure := ternary (dict "azure.workload.identity/use" "true") (dict) .root.Values.credentials.azureWorkloadIdentity -}}
+{{- $labels := include "fluo-kms.layers" (list .of.podLabels $azure) | fromYaml -}}
+{{- $annotations := include "fluo-kms.layers" (list .of.podAnnotations .annotations) | fromYaml -}}
+{{- include "fluo-kms.metadata" (dict "root" .root "component" .component "labels" $labels "annotations" $annotations) -}}
 {{- end -}}
 
 {{- define "fluo-kms.image" -}}
@@ -101,6 +140,9 @@ requests:
   cpu: {{ .Values.resources.cpu | quote }}
   memory: {{ include "fluo-kms.memory" . }}Mi
 limits:
+  {{- with .Values.resources.cpuLimit }}
+  cpu: {{ . | quote }}
+  {{- end }}
   memory: {{ include "fluo-kms.memory" . }}Mi
 {{- end -}}
 
@@ -120,5 +162,40 @@ limits:
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- include "fluo-kms.checkedExtras" . -}}
+{{- end -}}
+
+{{/* Refuses extras that would take the place of what the chart sets, or that Kubernetes would refuse only when it makes the pods. */}}
+{{- define "fluo-kms.checkedExtras" -}}
+{{- $settings := include "fluo-kms.settings" (dict "root" . "job" false) | fromYaml -}}
+{{- range .Values.extraEnv -}}
+{{- $variable := .name -}}
+{{- range $name, $_ := $settings -}}
+{{- if eq $variable (regexReplaceAll "[^a-zA-Z0-9]" (regexReplaceAll "^%[a-z]+\\." $name "") "_" | upper) -}}
+{{- fail (printf "extraEnv: %s would take the place of the setting %s, which the chart sets: change it by the value that it comes from" $variable $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $pod := (include "fluo-kms.servicePod" . | fromYaml).spec -}}
+{{- $container := first $pod.containers -}}
+{{- $volumes := concat $pod.volumes (list (dict "name" "state") (dict "name" "work") (dict "name" "backup")) -}}
+{{- $containers := concat $pod.containers (default list $pod.initContainers) -}}
+{{- include "fluo-kms.once" (dict "value" "extraEnv" "all" $container.env "by" "name" "given" .Values.extraEnv) -}}
+{{- include "fluo-kms.once" (dict "value" "extraVolumes" "all" $volumes "by" "name" "given" .Values.extraVolumes) -}}
+{{- include "fluo-kms.once" (dict "value" "extraVolumeMounts" "all" $container.volumeMounts "by" "mountPath" "given" .Values.extraVolumeMounts) -}}
+{{- include "fluo-kms.once" (dict "value" "extraContainers" "all" $containers "by" "name" "given" .Values.extraContainers) -}}
+{{- include "fluo-kms.once" (dict "value" "extraInitContainers" "all" $containers "by" "name" "given" .Values.extraInitContainers) -}}
+{{- end -}}
+
+{{/* Refuses what is given and is there twice. Parts: value, its name; given, its entries; all, these among others; by, the field. */}}
+{{- define "fluo-kms.once" -}}
+{{- range .given -}}
+{{- $name := get . $.by -}}
+{{- $count := 0 -}}
+{{- range $.all }}{{ if eq $name (get . $.by) }}{{ $count = add $count 1 }}{{ end }}{{ end -}}
+{{- if gt (int $count) 1 -}}
+{{- fail (printf "%s: the %s %s is there already, of the chart or of another entry" $.value $.by $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

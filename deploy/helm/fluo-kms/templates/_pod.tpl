@@ -1,15 +1,11 @@
-{{/* What every pod of the chart has; none of it is a value. */}}
+{{/* What every pod of the chart has. Values choose users and groups; that a pod is not root, and under a list of calls, is fixed. */}}
 {{- define "fluo-kms.podSecurity" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- $fixed := dict "runAsNonRoot" true }}
+{{- $standard := dict "seccompProfile" (dict "type" "RuntimeDefault") }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+  {{- include "fluo-kms.layers" (list $standard .Values.podSecurityContext $fixed) | nindent 2 }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -21,11 +17,9 @@ imagePullSecrets:
 {{- define "fluo-kms.containerSecurity" -}}
 image: {{ include "fluo-kms.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- $fixed := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- include "fluo-kms.layers" (list .Values.containerSecurityContext $fixed) | nindent 2 }}
 {{- end -}}
 
 {{- define "fluo-kms.placement" -}}
@@ -77,11 +71,16 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Of the provider: a Secret of variables. */}}
+{{/* A Secret of variables for the provider, and what else is given. */}}
 {{- define "fluo-kms.envFrom" -}}
-{{- with .Values.credentials.envSecretName }}
+{{- if or .Values.credentials.envSecretName .Values.extraEnvFrom }}
 envFrom:
+  {{- with .Values.credentials.envSecretName }}
   - secretRef: { name: {{ . }} }
+  {{- end }}
+  {{- with .Values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
@@ -103,6 +102,9 @@ envFrom:
 {{- end }}
 {{- if .Values.credentials.projectedToken.enabled }}
 - { name: provider-token, mountPath: /var/run/secrets/fluo-kms, readOnly: true }
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -141,4 +143,23 @@ envFrom:
           path: token
 {{- end }}
 {{- end }}
+{{- with $v.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Spreads replicas over zones and hosts, or as the values have it. One without a selector is for the service's pods. */}}
+{{- define "fluo-kms.spread" -}}
+{{- $selector := include "fluo-kms.selector" . | fromYaml -}}
+{{- $selector = dict "matchLabels" (set $selector "app.kubernetes.io/component" "service") -}}
+{{- $constraints := default list .Values.topologySpreadConstraints -}}
+{{- if and (empty $constraints) (eq .Values.store.kind "postgres") -}}
+{{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" -}}
+{{- $each := dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash") -}}
+{{- $constraints = append $constraints $each -}}
+{{- end -}}
+{{- end -}}
+{{- range $constraints }}
+- {{ include "fluo-kms.layers" (list (dict "labelSelector" $selector) .) | nindent 2 | trim }}
+{{- end -}}
 {{- end -}}

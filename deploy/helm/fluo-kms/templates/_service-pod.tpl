@@ -2,38 +2,22 @@
 {{- define "fluo-kms.servicePod" -}}
 {{- $postgres := eq .Values.store.kind "postgres" -}}
 metadata:
-  labels:
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- if .Values.credentials.azureWorkloadIdentity }}
-    azure.workload.identity/use: "true"
-    {{- end }}
-    {{- include "fluo-kms.labels" . | nindent 4 }}
-    app.kubernetes.io/component: service
-  annotations:
-    {{- with .Values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    # Settings are read at the start alone. Policy, tenants and certificates are watched, and not in this sum.
-    checksum/config: {{ include "fluo-kms.properties" (dict "root" . "job" false) | trim | sha256sum }}
+  {{- /* Settings are read at the start alone. Policy, tenants and certificates are watched, and not in this sum. */ -}}
+  {{- $checksum := include "fluo-kms.properties" (dict "root" . "job" false) | trim | sha256sum }}
+  {{- $own := dict "checksum/config" $checksum }}
+  {{- include "fluo-kms.podMetadata" (dict "root" . "component" "service" "of" .Values "annotations" $own) | nindent 2 }}
 spec:
   {{- include "fluo-kms.podSecurity" . | nindent 2 }}
   serviceAccountName: {{ include "fluo-kms.serviceAccount" . }}
   terminationGracePeriodSeconds: {{ add .Values.shutdown.delay .Values.shutdown.grace 15 }}
   {{- with include "fluo-kms.placement" . | trim }}{{ . | nindent 2 }}{{- end }}
-  {{- if $postgres }}
+  {{- with include "fluo-kms.spread" . | fromYamlArray }}
   topologySpreadConstraints:
-    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
-    - maxSkew: 1
-      topologyKey: {{ . }}
-      whenUnsatisfiable: ScheduleAnyway
-      matchLabelKeys: [pod-template-hash]
-      labelSelector:
-        matchLabels:
-          {{- include "fluo-kms.selector" $ | nindent 10 }}
-          app.kubernetes.io/component: service
-    {{- end }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.extraInitContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   containers:
     - name: fluo-kms
@@ -42,6 +26,7 @@ spec:
       env:
         {{- include "fluo-kms.env" . | nindent 8 }}
         {{- with include "fluo-kms.otlpEnv" . | trim }}{{ . | nindent 8 }}{{- end }}
+        {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{- end }}
       {{- with include "fluo-kms.envFrom" . | trim }}{{ . | nindent 6 }}{{- end }}
       ports:
         - { name: grpc, containerPort: 9000 }
@@ -75,6 +60,9 @@ spec:
         {{- if and .Values.backup.enabled (not $postgres) }}
         - { name: backup, mountPath: /var/lib/fluo-kms-backup }
         {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     {{- include "fluo-kms.volumes" (dict "root" . "config" (include "fluo-kms.fullname" .)) | nindent 4 }}
     - name: policy
