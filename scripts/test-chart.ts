@@ -9,6 +9,7 @@ import { runSpecs, type Specs } from "./tools/spec-suite.ts";
 const specs: Specs = {
   drill: [],
   schemas: [helm, kubeconform, schemas],
+  gitops: [helm, kubeconform, schemas],
   golden: [helm],
   pods: [helm],
   refusals: [helm],

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import type { StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { hungMs } from "../support/hung.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
@@ -84,6 +85,42 @@ describe("the dashboard", () => {
     },
   );
 });
+
+describe("the metrics of an autoscaler", () => {
+  const { rules } = parse(readFileSync(join(root, "deploy", "prometheus-adapter", "values.yaml"), "utf8"));
+  const of: AdapterRule[] = rules.custom;
+
+  /** As the adapter asks for a metric of pods. A scrape here has no label of a pod, which an instance stands for. */
+  function asked({ seriesQuery, metricsQuery }: AdapterRule): string {
+    const parts = {
+      ...{ Series: /^\w+/.exec(seriesQuery)![0], GroupBy: "instance" },
+      LabelMatchers: `namespace="${namespace}",cluster="pair"`,
+    };
+    return metricsQuery.replace(/<<\.(\w+)>>/g, (_, name: string) => parts[name as keyof typeof parts]);
+  }
+
+  it.each(of)("$name.as is found for each replica", async (rule) => {
+    const found = await prometheus.query(asked(rule));
+    expect(found).toHaveLength(2);
+    for (const { value } of found) expect(value).toBeGreaterThan(0);
+  });
+
+  it("are those that the chart's example names", () => {
+    const example = readFileSync(join(root, "deploy", "helm", "fluo-kms", "ci", "autoscaling.yaml"), "utf8");
+    const named = parse(example).autoscaling.metrics.map((each: PodsMetric) => each.pods.metric.name);
+    expect(named).toEqual(of.map(({ name }) => name.as));
+  });
+});
+
+interface AdapterRule {
+  seriesQuery: string;
+  metricsQuery: string;
+  name: { as: string };
+}
+
+interface PodsMetric {
+  pods: { metric: { name: string } };
+}
 
 describe("the rules", () => {
   it("are well", async () => {

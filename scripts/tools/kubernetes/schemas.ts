@@ -32,6 +32,21 @@ const modules = [
     folder: "deploy/crds",
     files: ["cert-manager.io_certificates.yaml"],
   },
+  {
+    module: "github.com/argoproj/argo-cd/v3@v3.2.0",
+    folder: "manifests/crds",
+    files: ["application-crd.yaml"],
+  },
+  {
+    module: "github.com/fluxcd/helm-controller@v1.4.0",
+    folder: "config/crd/bases",
+    files: ["helm.toolkit.fluxcd.io_helmreleases.yaml"],
+  },
+  {
+    module: "github.com/fluxcd/source-controller@v1.7.0",
+    folder: "config/crd/bases",
+    files: ["source.toolkit.fluxcd.io_gitrepositories.yaml"],
+  },
 ] as const;
 
 type Json = { [name: string]: unknown };
