@@ -329,6 +329,7 @@ const mayImport: Record<string, readonly string[]> = {
   "store/sqlite/wal": [],
   "store/heads": ["notices.ts", "store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
   "store/postgres": [
+    "version.ts",
     ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade", "failpoints.ts"],
     "runtime/in-flight.ts",
   ],

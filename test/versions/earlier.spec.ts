@@ -1,6 +1,6 @@
 /**
  * The version before, from its own sources in FLUO_VERSIONS_SOURCES, beside this one on PostgreSQL: it neither destroys nor rotates any more and
- * says so, and this one does. First it runs alone, so that the test knows that it would.
+ * says so, and this one does. First it runs alone, so that the test knows that it would. Beside it a start does not migrate: the command does.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
@@ -11,7 +11,8 @@ import { afterAll, expect, it, onTestFinished } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
-import { startProcess, watchProcess } from "../support/service-process.ts";
+import { runProcess } from "../support/cli-fixture.ts";
+import { beginProcess, startProcess, watchProcess } from "../support/service-process.ts";
 
 const sources = process.env.FLUO_VERSIONS_SOURCES;
 const server = await sharedPostgres();
@@ -42,6 +43,12 @@ async function place() {
       });
       onTestFinished(() => void child.kill("SIGKILL"));
       return watchProcess(child, {}).serving;
+    },
+    /** This version's start, which may be refused. */
+    begun: () => beginProcess(env, { cwd: dir }),
+    /** Brings the store to this version, whoever uses it. */
+    async migrate() {
+      expect(await runProcess(["migrate"], { env, cwd: dir })).toMatchObject({ code: 0, err: "" });
     },
     /** This version, so many days later. */
     current: (later: number) =>
@@ -77,11 +84,32 @@ it("destroys and rotates alone", async () => {
   expect(await keysOf(old.client, "going")).toEqual(["v1 DESTROYED"]);
 });
 
+it("keeps this one from starting, and its own way back, until it has ended", async () => {
+  const { earlier, begun, current } = await place();
+  const old = await earlier();
+  const keyId = await newKey(old.client, "acme");
+  const { serving, ended } = begun();
+  await expect(serving).rejects.toThrow("ended without saying");
+  const refused = await ended;
+  expect(refused).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("services of an earlier release use the store"),
+  });
+  expect(refused.err).toContain("run fluo-kms migrate");
+  expect(await old.end()).toBe(0);
+  const again = await earlier(); // nothing was migrated
+  expect(await newKey(again.client, "acme")).toBe(keyId);
+  expect(await again.end()).toBe(0);
+  const service = await current(0);
+  expect(await newKey(service.client, "acme")).toBe(keyId);
+});
+
 it("neither rotates beside this one nor destroys what it scheduled before, and says so; this one does", async () => {
-  const { earlier, current, setDays } = await place();
+  const { earlier, migrate, current, setDays } = await place();
   const old = await earlier();
   await schedule(old.client, "going");
   await newKey(old.client, "ageing");
+  await migrate();
   const first = await current(0);
   await expect.poll(() => destroyUnwitnessed(first.client, "going")).toBeDefined();
   expect(await first.end()).toBe(0);
@@ -99,9 +127,10 @@ it("neither rotates beside this one nor destroys what it scheduled before, and s
 });
 
 it("destroys nothing that it schedules afterwards either; this one waits for a day more at least", async () => {
-  const { earlier, current, setDays } = await place();
+  const { earlier, migrate, current, setDays } = await place();
   const old = await earlier();
   await newKey(old.client, "going");
+  await migrate();
   expect(await (await current(0)).end()).toBe(0);
 
   await schedule(old.client, "going");

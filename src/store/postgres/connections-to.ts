@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import pg from "pg";
 import { parseIntoClientConfig } from "pg-connection-string";
 import { KmsError } from "../../errors.ts";
+import { serviceName, version } from "../../version.ts";
 
 export interface PostgresServer {
   /** Holds the password, unless a file does: never shown. */
@@ -13,6 +14,10 @@ export interface PostgresServer {
   /** Absolute. PEM of the authorities that the server's certificate may be by, instead of the public ones; read once. */
   ca?: string | undefined;
 }
+
+/** Name of sessions in `pg_stat_activity`, unless the URL gives another. Those of 0.1 have no version in it. */
+export const ownName = `${serviceName}/${version}`;
+export const nameOf01 = serviceName;
 
 const connectMs = 5_000;
 export const statementMs = 15_000;
@@ -30,7 +35,7 @@ export function connectionsTo({ url, passwordFile, ca }: PostgresServer, longest
   // Not as `connectionString`, whose password, be it empty, pg takes before any other.
   const parsed = parseIntoClientConfig(url);
   return {
-    application_name: "fluo-kms",
+    application_name: ownName,
     types,
     connectionTimeoutMillis: connectMs,
     statement_timeout: longestMs,

@@ -10,7 +10,7 @@ import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
 import { adviceOn, leadToPrimary } from "./server-advice.ts";
-import { connectionsTo, type PostgresServer, statementMs } from "./connections-to.ts";
+import { connectionsTo, nameOf01, ownName, type PostgresServer, statementMs } from "./connections-to.ts";
 import { postgresNews } from "./listen.ts";
 import { proveInsert, refuseMissingRights } from "./write-access.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
@@ -39,6 +39,11 @@ export const postgresDialect: Dialect = {
   hasSchema: "select count(to_regclass('kms_schema')) as present",
   // A backup may hold the tables for minutes. Less than audit rows may take, so that no replica stops for it.
   impatience: "set local lock_timeout = '1500ms'",
+  // With a name from the URL both releases look alike. A start of this one holds the schema's lock, or waits for it.
+  earlierSessions: `select count(*) as sessions from pg_stat_activity as other
+    where datname = current_database() and pid <> pg_backend_pid() and (application_name = '${nameOf01}'
+      or application_name = current_setting('application_name') and application_name <> '${ownName}' and not exists
+        (select 1 from pg_locks where pg_locks.pid = other.pid and locktype = 'advisory'))`,
   refuse: (name, { before, when }) => [
     `create or replace function kms_refuse_earlier() returns trigger language plpgsql as
      $$ begin raise exception '${earlierVersion}'; end $$`,

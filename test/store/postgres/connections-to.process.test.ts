@@ -51,7 +51,7 @@ describe("sslmode=verify-full with fluo.kms.postgres.ca", () => {
     await service.grpc.generateDataKey({ tenantId: "acme" });
     const rows = await asAdmin(async (client) => {
       const { rows: found } = await client.query(
-        "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where datname = $1 and application_name = 'fluo-kms'",
+        "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where datname = $1 and application_name like 'fluo-kms/%'",
         [url.pathname.slice(1)],
       );
       return found;

@@ -20,6 +20,8 @@ export interface Dialect {
   hasSchema: string;
   /** Statement before the steps of a migration, which says how long they may wait for tables, while whoever is at work waits behind them. */
   impatience?: string;
+  /** Statement that counts, as `sessions`, the connections to the store of releases before `firstRollingSchema`. */
+  earlierSessions?: string;
   /** Statements after which the database itself refuses what only a service of an earlier version does, which may still run. */
   refuse(name: string, what: { before: string; when: string }): string[];
 }

@@ -25,9 +25,12 @@ export const thisRelease: Release = { steps: migrations, oldest: oldestSchema };
 /** Whether a start brings the tables up to date, or leaves that to `fluo-kms migrate`. */
 export type MigrateMode = "auto" | "never";
 
-/** Makes the tables this release's, or sees that they are. STORE_UNAVAILABLE where the store is not for this release, or is to be migrated first. */
+/**
+ * Makes the tables this release's, or sees that they are. STORE_UNAVAILABLE where the store is not for this release, is to be migrated first, or is in
+ * use by a release that could not come back.
+ */
 export async function prepareSchema(db: Database, dialect: Dialect, mode: MigrateMode = "auto"): Promise<void> {
-  if (mode === "auto") await db.write((tx) => migrate(tx, dialect));
+  if (mode === "auto") await db.write((tx) => migrateUnused(tx, dialect));
   else refuseUnprepared(await db.read((query) => readSchema(query, dialect)));
 }
 
@@ -83,6 +86,31 @@ function refuseUnprepared(state: SchemaState | undefined): void {
   if (state.version >= known) return;
   const message = `the store has schema version ${state.version}, this release needs ${known}, and fluo.kms.store.migrate is never`;
   throw new KmsError("STORE_UNAVAILABLE", message, { advice });
+}
+
+/**
+ * Migrates, unless no way leads back and replicas of an earlier release are connected. One that starts meanwhile waits for the lock, and then
+ * finds a store that is not for it.
+ */
+async function migrateUnused(tx: Transaction, dialect: Dialect): Promise<void> {
+  await tx.lock("schema");
+  const state = await readSchema(tx.query, dialect);
+  // From the first rolling version on a migration leaves `min_reader` as it is, and the release before may come back.
+  if (state !== undefined && state.version < firstRollingSchema) await refuseBesideEarlier(tx, dialect, state);
+  await migrate(tx, dialect);
+}
+
+async function refuseBesideEarlier(tx: Transaction, dialect: Dialect, { version }: SchemaState): Promise<void> {
+  if (dialect.earlierSessions === undefined) return;
+  const [row] = await tx.query(dialect.earlierSessions);
+  const sessions = Number(row?.sessions);
+  if (sessions === 0) return;
+  const known = thisRelease.steps.length;
+  throw new KmsError(
+    "STORE_UNAVAILABLE",
+    `services of an earlier release use the store (connections: ${sessions}), and could not start again on schema version ${known}, from ${version}`,
+    { advice: "stop them all and start again, or run fluo-kms migrate, which does not wait for them; back up before" },
+  );
 }
 
 /** Brings the tables up to date, and gives the version that they had: 0 if there were none. Any number of replicas may do it at once. */
