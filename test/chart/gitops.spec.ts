@@ -4,7 +4,6 @@ import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
 import { chart, deploy, documents, only, podsOf, type Rendered, runHelm, tools } from "./helm-chart.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -17,26 +16,34 @@ function read(name: string): Rendered[] {
 
 /** What each says of a release, in one shape. */
 const application = only(read("argo-cd.yaml"), "Application").spec;
-const [repository, release] = ["GitRepository", "HelmRelease"].map((kind) => only(read("flux.yaml"), kind));
+const release = only(read("flux.yaml"), "HelmRelease");
 const releases = {
   "Argo CD": {
-    ...{ name: application.source.helm.releaseName, namespace: application.destination.namespace },
-    ...{ path: application.source.path, tag: application.source.targetRevision },
+    name: application.source.helm.releaseName,
+    namespace: application.destination.namespace,
+    path: application.source.path,
     values: application.source.helm.valuesObject,
   },
   Flux: {
-    ...{ name: release.spec.releaseName, namespace: release.metadata.namespace },
-    ...{ path: release.spec.chart.spec.chart, tag: repository.spec.ref.tag },
+    name: release.spec.releaseName,
+    namespace: release.metadata.namespace,
+    path: release.spec.chart.spec.chart,
     values: release.spec.values,
   },
 };
 
-describe.each(Object.entries(releases))("the example for %s", (tool, { name, namespace, path, tag, values }) => {
+describe.each(Object.entries(releases))("the example for %s", (tool, { name, namespace, path, values }) => {
   function render(): string {
     const file = join(folder, `${tool}.yaml`);
     writeFileSync(file, JSON.stringify(values));
     const { status, stdout, stderr } = runHelm([
-      ...["template", name, join(root, path), "--namespace", namespace, "--values", file],
+      "template",
+      name,
+      join(root, path),
+      "--namespace",
+      namespace,
+      "--values",
+      file,
     ]);
     if (status !== 0) throw new Error(stderr);
     return stdout;
@@ -44,9 +51,8 @@ describe.each(Object.entries(releases))("the example for %s", (tool, { name, nam
   const text = render();
   const rendered = documents(text);
 
-  it("is of this chart, at the tag of its version", () => {
+  it("is of this chart", () => {
     expect(join(root, path)).toBe(chart);
-    expect(tag).toBe(`v${parse(readFileSync(join(chart, "Chart.yaml"), "utf8")).version}`);
   });
 
   it("has values that the chart takes, for a service in full", () => {

@@ -304,7 +304,9 @@ describe("common labels and annotations", () => {
 
   it("are on every object and every pod", () => {
     const all = [...rendered, ...podsOf(rendered)].map(({ kind, name, metadata }) => ({
-      ...{ name: kind ?? name, team: metadata.labels.team, owner: metadata.annotations?.[owner] },
+      name: kind ?? name,
+      team: metadata.labels.team,
+      owner: metadata.annotations?.[owner],
     }));
     const expected = { team: "payments", owner: "payments@example.com" };
     expect(all).toEqual(all.map(({ name }) => ({ name, ...expected })));
@@ -338,7 +340,9 @@ describe("users and groups", () => {
     const set = 'podSecurityContext={"runAsUser": 1000650000, "supplementalGroups": [5000]}';
     expect(template("aws-irsa", [set])).toContain("\n        runAsUser: 1000650000\n");
     expect(service("aws-irsa", [set]).securityContext).toMatchObject({
-      ...{ runAsUser: 1_000_650_000, runAsGroup: 65_532, supplementalGroups: [5_000] },
+      runAsUser: 1_000_650_000,
+      runAsGroup: 65_532,
+      supplementalGroups: [5_000],
     });
   });
 
@@ -346,8 +350,10 @@ describe("users and groups", () => {
     const profile = { type: "Localhost", localhostProfile: "profiles/kms.json" };
     const set = `containerSecurityContext={"seccompProfile": ${JSON.stringify(profile)}}`;
     expect(service("aws-irsa", [set]).containers[0].securityContext).toEqual({
-      ...{ seccompProfile: profile, allowPrivilegeEscalation: false },
-      ...{ readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+      seccompProfile: profile,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
     });
   });
 });

@@ -20,6 +20,8 @@ const stated: Readonly<Record<string, RegExp>> = {
   "clients/ruby/lib/fluo/kms/version.rb": /^ *VERSION = "(.+)"$/m,
   "clients/rust/Cargo.toml": /^\[package\]\n(?:.*\n)*?version = "(.+)"$/m,
   "clients/rust/Cargo.lock": /^name = "fluo-kms"\nversion = "(.+)"$/m,
+  "deploy/gitops/argo-cd.yaml": /^ {4}targetRevision: v(.+)$/m,
+  "deploy/gitops/flux.yaml": /^ {2}ref: \{ tag: v(.+) \}$/m,
   "docs/CLIENTS.md": /<artifactId>fluo-kms<\/artifactId>\s*<version>(.+)<\/version>/,
 };
 

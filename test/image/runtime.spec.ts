@@ -80,7 +80,10 @@ it("serves under a user that the cluster chose and that no file names, with file
     chmodSync(join(tls, name), 0o440);
   }
   const bind = (source: string, destination: string, ...options: string[]) => ({
-    ...{ destination, type: "bind", source, options: ["bind", ...options] },
+    destination,
+    type: "bind",
+    source,
+    options: ["bind", ...options],
   });
   const { id, service } = await startByRunc({
     owner: `uid=${nonroot},gid=${nonroot}`,
