@@ -377,6 +377,8 @@ describe("identities", () => {
       ({ kind }) => kind === "CronJob",
     );
     expect(backups.length).toBe(2);
+    // The provider is not needed to migrate.
+    expect(only(objects("azure"), "Job").spec.template.metadata.labels).not.toHaveProperty([use]);
     for (const { spec } of backups) expect(spec.jobTemplate.spec.template.metadata.labels[use]).toBe("true");
   });
 

@@ -73,9 +73,15 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The same of a pod. Parts: root and component; of, which has podLabels and podAnnotations; annotations, if it has any of its own. */}}
+{{/*
+The same of a pod. Parts: root and component; of, which has podLabels and podAnnotations; annotations, if it has any of its own; provider,
+true if it calls the provider and so needs an identity there.
+*/}}
 {{- define "fluo-kms.podMetadata" -}}
-{{- $azure := ternary (dict "azure.workload.identity/use" "true") (dict) .root.Values.credentials.azureWorkloadIdentity -}}
+{{- $azure := dict -}}
+{{- if and .provider .root.Values.credentials.azureWorkloadIdentity -}}
+{{- $azure = dict "azure.workload.identity/use" "true" -}}
+{{- end -}}
 {{- $labels := include "fluo-kms.layers" (list .of.podLabels $azure) | fromYaml -}}
 {{- $annotations := include "fluo-kms.layers" (list .of.podAnnotations .annotations) | fromYaml -}}
 {{- include "fluo-kms.metadata" (dict "root" .root "component" .component "labels" $labels "annotations" $annotations) -}}

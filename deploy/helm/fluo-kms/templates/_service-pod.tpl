@@ -5,7 +5,7 @@ metadata:
   {{- /* Settings are read at the start alone. Policy, tenants and certificates are watched, and not in this sum. */ -}}
   {{- $checksum := include "fluo-kms.properties" (dict "root" . "job" false) | trim | sha256sum }}
   {{- $own := dict "checksum/config" $checksum }}
-  {{- include "fluo-kms.podMetadata" (dict "root" . "component" "service" "of" .Values "annotations" $own) | nindent 2 }}
+  {{- include "fluo-kms.podMetadata" (dict "root" . "component" "service" "of" .Values "annotations" $own "provider" true) | nindent 2 }}
 spec:
   {{- include "fluo-kms.podSecurity" . | nindent 2 }}
   serviceAccountName: {{ include "fluo-kms.serviceAccount" . }}
