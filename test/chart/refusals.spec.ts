@@ -214,6 +214,12 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
     /propertyName 'helm\.sh\/hook'/,
   ],
   [
+    "an annotation of everything that makes Argo CD pass over the chart's hooks",
+    "aws-irsa",
+    ['commonAnnotations={"argocd.argoproj.io/hook": "Sync"}'],
+    /propertyName 'argocd\.argoproj\.io\/hook'/,
+  ],
+  [
     "an autoscaler without a metric",
     "postgres",
     ["autoscaling.targetCPUUtilizationPercentage=0"],
