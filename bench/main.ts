@@ -1,9 +1,9 @@
 /**
  * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the
  * store and the logs, what memory a load takes, and what the pool's threads take at rest, what a flood of refusals leaves,
- * what the heads file costs, what provider calls a day of use makes, how soon a disaster is over, what it takes to verify
- * an export, and what calls notice of a rotation, of readers and of a greedy caller. Timing never fails it. README.md says
- * what the options are and what the figures mean.
+ * what the heads file costs, what provider calls a day of use makes, how soon a disaster is over, what a signature takes of
+ * PostgreSQL, what it takes to verify an export, and what calls notice of a rotation, of readers and of a greedy caller.
+ * Timing never fails it. README.md says what the options are and what the figures mean.
  */
 import { parseArgs } from "node:util";
 import { printMachine, writeJson } from "./report.ts";
@@ -20,6 +20,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   heads: async () => (await import("./heads/main.ts")).heads(),
   integrity: async () => (await import("./integrity/main.ts")).integrity(),
   disaster: async () => (await import("./disaster/main.ts")).disaster(),
+  sizing: async () => (await import("./sizing/main.ts")).sizing(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
   verify: async () => (await import("./verify/main.ts")).verifying({ isShort: options.short === true }),
   readers: async () => (await import("./readers/main.ts")).readers({ isShort: options.short === true }),

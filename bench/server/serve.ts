@@ -11,18 +11,19 @@ import { type ServerKey, startEmpty } from "./empty.ts";
 export type Question =
   | { serve: "service"; env: Readonly<Record<string, string>> }
   | { serve: "empty"; answerBytes: Readonly<Record<string, number>>; own?: ServerKey }
-  | { ask: "cpu" }
+  | { ask: "cpu" | "httpPort" }
   | { run: keyof BareLoops; times: number };
 
 let stop = async (): Promise<void> => {};
+let httpPort = 0;
 /** Only where they are asked for: elsewhere the process is the service's alone, in memory as well. */
 let loops: Promise<BareLoops> | undefined;
 
 answerQuestions<Question>(answer, () => stop());
 
-/** A port; or CPU time in microseconds, of the process so far or of the loop. */
+/** A port, of gRPC or of HTTP; or CPU time in microseconds, of the process so far or of the loop. */
 async function answer(question: Question): Promise<number> {
-  if ("ask" in question) return cpuMicros();
+  if ("ask" in question) return question.ask === "cpu" ? cpuMicros() : httpPort;
   if ("run" in question) {
     loops ??= import("./bare.ts").then(({ bareLoops }) => bareLoops());
     return cpuOf((await loops)[question.run], question.times);
@@ -34,6 +35,7 @@ async function answer(question: Question): Promise<number> {
   }
   const server = await startServer(loadConfig({ env: question.env, cwd: import.meta.dirname }));
   stop = server.stop;
+  httpPort = server.httpPort;
   return server.grpcPort;
 }
 

@@ -16,6 +16,7 @@ export interface Server {
 }
 
 export interface Service extends Server {
+  httpPort(): Promise<number>;
   /** Microseconds of CPU for all turns together. */
   run(loop: keyof BareLoops, times: number): Promise<number>;
 }
@@ -52,6 +53,7 @@ async function start(question: Question, execArgv: readonly string[] = []): Prom
     pid: child.pid,
     port,
     cpu: () => ask({ ask: "cpu" }),
+    httpPort: () => ask({ ask: "httpPort" }),
     run: (loop, times) => ask({ run: loop, times }),
     stop: child.stop,
   };
