@@ -50,11 +50,12 @@ export function metricsOf(expr: string, records: readonly RecordingRule[] = []):
   return [...new Set(names)];
 }
 
-/** Returns the names outside of selectors, ranges and lists of labels, except functions and operators. */
+/** Returns the names outside of selectors, ranges, texts and lists of labels, except functions and operators. */
 function namesIn(expr: string): string[] {
   const bare = expr
     .replace(/\{[^}]*\}/g, "")
     .replace(/\[[^\]]*\]/g, "")
+    .replace(/"[^"]*"/g, "")
     .replace(/\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g, "");
   // An aggregation may have its labels in front, which are taken out by now: `sum (…)`.
   const names = bare.matchAll(/(?<![\w:.])[a-zA-Z_:][\w:]*(?![\w:]*\s*\()/g);
