@@ -1,8 +1,10 @@
 /** The dashboard for operators: its variables and its rows. */
+import { annotations } from "./annotations.ts";
 import { cacheRow } from "./cache.ts";
 import { errorsRow } from "./errors.ts";
 import { datasource, placed } from "./grafana.ts";
 import { latencyRow } from "./latency.ts";
+import { nowRow } from "./now.ts";
 import { processRow } from "./process.ts";
 import { rotationRow } from "./rotation.ts";
 import { serviceRow } from "./service.ts";
@@ -30,8 +32,11 @@ export const mayBeEmpty: Readonly<Record<string, string>> = {
   kms_postgres_connections: "the store is not PostgreSQL",
   kms_clock_difference_seconds: "there is no second clock",
   kms_heads_age_seconds: "no heads file is kept",
+  ALERTS: "no alert fires",
   process_open_fds: "the system does not count descriptors: it is not Linux",
 };
+
+const runbooks = "https://github.com/fluo-dev/fluo-kms/blob/main/docs/KMS_TROUBLESHOOTING.md#runbooks";
 
 /** A variable with the values of a label, of which all, several or one are chosen. */
 function variable(name: string, query: string) {
@@ -50,8 +55,8 @@ export const dashboard = {
   tags: ["fluo", "kms"],
   ...{ schemaVersion: 39, version: 1, editable: true, graphTooltip: 1 },
   ...{ refresh: "30s", timezone: "utc", time: { from: "now-6h", to: "now" } },
-  annotations: { list: [] },
-  links: [],
+  annotations: { list: annotations },
+  links: [{ type: "link", title: "Runbooks", url: runbooks, icon: "doc", targetBlank: true }],
   templating: {
     list: [
       { name: "datasource", label: "data source", type: "datasource", query: "prometheus", regex: "", hide: 0 },
@@ -64,5 +69,5 @@ export const dashboard = {
       ),
     ],
   },
-  panels: placed([serviceRow, cacheRow, latencyRow, errorsRow, rotationRow, processRow]),
+  panels: placed([nowRow, serviceRow, cacheRow, latencyRow, errorsRow, rotationRow, processRow]),
 };

@@ -18,6 +18,13 @@ export interface PanelSpec {
   names?: Readonly<Record<number, { text: string; color?: Color }>>;
 }
 
+export interface StatSpec extends PanelSpec {
+  /** Shown if the queries find nothing. */
+  noValue?: string;
+  /** URL that a value leads to, by the beginning of its name. */
+  links?: Readonly<Record<string, string>>;
+}
+
 export interface TimeSeriesSpec extends PanelSpec {
   /** End of the scale. It begins at 0. */
   max?: number;
@@ -87,13 +94,14 @@ export function timeSeries(id: number, title: string, spec: TimeSeriesSpec): Unp
 }
 
 /** Present values, large. Thresholds colour the background. */
-export function stat(id: number, title: string, spec: PanelSpec): Unplaced {
-  const { thresholds = plain, queries } = spec;
+export function stat(id: number, title: string, spec: StatSpec): Unplaced {
+  const { thresholds = plain, queries, noValue, links = {} } = spec;
   return panel(id, title, spec, {
     type: "stat",
     height: 4,
     times: { instant: true, range: false },
-    defaults: { color: { mode: "thresholds" } },
+    defaults: { color: { mode: "thresholds" }, ...(noValue !== undefined && { noValue }) },
+    overrides: Object.entries(links).map(linked),
     options: {
       colorMode: thresholds.length > 1 ? "background" : "value",
       graphMode: "none",
@@ -163,6 +171,13 @@ function colored([name, color]: [name: string, Color]): object {
   return {
     matcher: { id: "byRegexp", options: `/^${name}\\b/` },
     properties: [{ id: "color", value: { mode: "fixed", fixedColor: color } }],
+  };
+}
+
+function linked([name, url]: [name: string, url: string]): object {
+  return {
+    matcher: { id: "byRegexp", options: `/^${name}\\b/` },
+    properties: [{ id: "links", value: [{ title: "Runbook", url, targetBlank: true }] }],
   };
 }
 

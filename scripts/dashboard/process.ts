@@ -5,6 +5,10 @@ import { max, perReplica, query, rate, series, sum } from "./promql.ts";
 /** Used part of a limit, from 0 to 1. */
 const share = (used: string, limit: string) => `${series(used)} / ${series(limit)}`;
 
+/** Time that one waits on each replica: how many wait, by how many a second are done. */
+const waits = (queue: string, done: string) =>
+  `${max(series(queue), "instance")} / (${sum(rate(done), "instance")} > 0)`;
+
 export const processRow: Row = {
   id: 600,
   title: "Process and queues",
@@ -70,6 +74,17 @@ export const processRow: Row = {
         query(max(series("kms_store_queue")), "wait for the store"),
         query(max(series("kms_pool_queue")), "batches in the pool"),
         query(max(series("kms_provider_in_flight")), "at the providers"),
+      ],
+    }),
+    timeSeries(615, "Waits for a pool", {
+      says: "Seconds that a call waits for the store, and a batch is in the threads, on the replica that is worst off.",
+      runbook: "kms-saturated",
+      width: 8,
+      unit: "s",
+      thresholds: ["text", [0.1, "orange"]],
+      queries: [
+        query(max(waits("kms_store_queue", "kms_store_seconds_count")), "for the store"),
+        query(max(waits("kms_pool_queue", "kms_batch_seconds_count")), "batches"),
       ],
     }),
     timeSeries(608, "Connections and streams", {

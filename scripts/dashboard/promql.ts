@@ -10,9 +10,9 @@ export function series(metric: string, ...matchers: readonly string[]): string {
   return `${metric}{${[...ofService, 'instance=~"$instance"', ...matchers].join(", ")}}`;
 }
 
-/** Selects a recording rule's series, which are of whole services. */
-export function recorded(rule: string): string {
-  return `${rule}{${ofService.join(", ")}}`;
+/** Selects series that rules make, which are of whole services. */
+export function recorded(rule: string, ...matchers: readonly string[]): string {
+  return `${rule}{${[...ofService, ...matchers].join(", ")}}`;
 }
 
 export function rate(metric: string, ...matchers: readonly string[]): string {
