@@ -1,12 +1,12 @@
 /**
  * `npm run test:monitoring`: rules, dashboard and runbooks against live services that a Prometheus looks at, and by OTLP through a Collector.
- * Prometheus and the Collector are installed first: tools/spec-suite.ts says how. `-- NAME` runs one file. The last line is
+ * Prometheus, Alertmanager and the Collector are installed first: tools/spec-suite.ts says how. `-- NAME` runs one file. The last line is
  * `N passed, N failed`.
  */
 import { join } from "node:path";
 import { postgresAvailable } from "../test/support/postgres-cluster.ts";
 import { linkTool, tools } from "./tools/cache.ts";
-import { unpackDebian } from "./tools/debian.ts";
+import { provideDebian, unpackDebian } from "./tools/debian.ts";
 import { buildGo } from "./tools/go.ts";
 import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 
@@ -15,6 +15,13 @@ const root = join(import.meta.dirname, "..");
 const prometheus: Need = {
   name: "Prometheus",
   install: async () => void linkTool("prometheus", await unpackDebian("prometheus")),
+};
+const alertmanager: Need = {
+  name: "Alertmanager",
+  async install() {
+    await provideDebian("bwrap", "bubblewrap");
+    linkTool("alertmanager", await unpackDebian("prometheus-alertmanager"));
+  },
 };
 const postgres: Need = {
   name: "PostgreSQL",
@@ -31,12 +38,12 @@ const collector: Need = {
 };
 
 const specs: Specs = {
-  alerts: [prometheus, postgres],
+  alerts: [prometheus, alertmanager, postgres],
   silent: [prometheus, postgres],
   otlp: [prometheus, postgres, collector],
   panels: [prometheus, postgres],
   series: [],
-  static: [prometheus],
+  static: [prometheus, alertmanager],
 };
 
 process.exitCode = await runSpecs("monitoring", specs, process.argv.slice(2), ["silent", "panels"]);

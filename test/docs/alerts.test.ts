@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { type AlertRule, alertsOf, metricsOf, readRules, recordsOf, rulesPath } from "../monitoring/alert-rules.ts";
+import { readConfig } from "../monitoring/alertmanager.ts";
 import { durationMs, fastRules } from "../monitoring/fast-rules.ts";
 import { namesIn, rowsOf } from "./tables.ts";
 
@@ -114,6 +115,28 @@ describe("cases", () => {
       expect(alert).toHaveProperty("exp_annotations.summary");
       expect(alert).toHaveProperty("exp_annotations.runbook_url");
     }
+  });
+});
+
+describe("the rules of Alertmanager", () => {
+  const { inhibit_rules: inhibitions } = readConfig();
+
+  it("name alerts and values of labels that there are", () => {
+    const matchers = inhibitions.flatMap(({ source_matchers, target_matchers }) => [
+      ...source_matchers,
+      ...target_matchers,
+    ]);
+    const wrong = matchers.filter((matcher) => {
+      const [, label, values] = /^(\w+) =~? "?([\w|]+)"?$/.exec(matcher)!;
+      const known = alerts.map(({ alert, labels }) => (label === "alertname" ? alert : labels[label!]));
+      return values!.split("|").some((value) => !known.includes(value));
+    });
+    expect(inhibitions.length).toBeGreaterThan(10);
+    expect(wrong).toEqual([]);
+  });
+
+  it("keep services apart", () => {
+    for (const { equal } of inhibitions) expect(equal).toEqual(expect.arrayContaining(["cluster", "namespace", "job"]));
   });
 });
 

@@ -57,7 +57,7 @@ export function durationMs(text: string): number {
 }
 
 /** Returns a sixtieth, in the longest unit of which it is a whole number. */
-function fasterDuration(text: string): string {
+export function fasterDuration(text: string): string {
   const ms = durationMs(text) / speed;
   const [unit, length] = Object.entries(units).find(([, length]) => Number.isInteger(ms / length)) ?? ["ms", 1];
   return `${Math.round(ms / length)}${unit}`;

@@ -69,6 +69,8 @@ export interface Prometheus {
 export interface PrometheusOptions {
   /** Paths of files of rules. */
   rules?: readonly string[];
+  /** `host:port` of an Alertmanager that is told of alerts. */
+  alertmanager?: string;
   /** Shown to every target. */
   token?: string;
   /** Whether targets tell their own `job` and `instance`, as a Collector does. */
@@ -84,6 +86,7 @@ interface Answer {
 
 export async function startPrometheus({
   rules = [],
+  alertmanager,
   token,
   honorLabels = false,
 }: PrometheusOptions = {}): Promise<Prometheus> {
@@ -98,6 +101,9 @@ export async function startPrometheus({
   const config = file("prometheus.yml", {
     global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
     rule_files: rules,
+    ...(alertmanager !== undefined && {
+      alerting: { alertmanagers: [{ static_configs: [{ targets: [alertmanager] }] }] },
+    }),
     scrape_configs: [
       {
         ...{ job_name: job, honor_labels: honorLabels, metrics_path: "/q/metrics" },

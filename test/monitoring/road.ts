@@ -8,6 +8,8 @@ export interface Road {
   block(): void;
   /** Undoes `block`. */
   open(): void;
+  /** Has whatever goes either way arrive so much later. */
+  slow(byMs: number): void;
   /** Leads each new connection to this port. */
   lead(to: number): void;
   close(): void;
@@ -17,6 +19,11 @@ export async function roadTo(port: number): Promise<Road> {
   const sockets = new Set<Socket>();
   let isBlocked = false;
   let to = port;
+  let laterByMs = 0;
+  const pass = (bytes: Buffer | string, on: Socket): void => {
+    if (laterByMs === 0) on.write(bytes);
+    else setTimeout(() => on.write(bytes), laterByMs);
+  };
   const listener = createServer((client) => {
     if (isBlocked) return void client.destroy();
     const server = connect(to, "127.0.0.1");
@@ -29,8 +36,8 @@ export async function roadTo(port: number): Promise<Road> {
         server.destroy();
       });
     }
-    client.on("data", (bytes) => server.write(bytes));
-    server.on("data", (bytes) => client.write(bytes));
+    client.on("data", (bytes) => pass(bytes, server));
+    server.on("data", (bytes) => pass(bytes, client));
   }).listen(0, "127.0.0.1");
   await once(listener, "listening");
   return {
@@ -41,6 +48,9 @@ export async function roadTo(port: number): Promise<Road> {
     },
     open() {
       isBlocked = false;
+    },
+    slow(byMs) {
+      laterByMs = byMs;
     },
     lead(next) {
       to = next;

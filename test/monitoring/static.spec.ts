@@ -1,6 +1,7 @@
 /** The files of Prometheus, and what the service shows it, as promtool sees them: it must find nothing to say. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { join } from "node:path";
+import { checkConfig } from "./alertmanager.ts";
 import { rulesPath } from "./alert-rules.ts";
 import { promtool } from "./prometheus.ts";
 import { scrape } from "./scraped.ts";
@@ -20,6 +21,11 @@ it.concurrent("has rules that are right, and each alert fires and is silent wher
   expect(checked.code, checked.said).toBe(0);
   const tested = await promtool(["test", "rules", join(rulesPath, "..", "kms-alerts.test.yaml")]);
   expect(tested.code, tested.said).toBe(0);
+});
+
+it.concurrent("has a configuration of Alertmanager that is right", async () => {
+  const { code, said } = await checkConfig();
+  expect(code, said).toBe(0);
 });
 
 it.concurrent("shows metrics in good form, before any call and after one of every method", async () => {

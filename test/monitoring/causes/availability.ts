@@ -31,6 +31,7 @@ export const availability: readonly Cause[] = [
     call: encrypt,
     begin: ({ roads }) => roads[0]!.block(),
     fires: [{ name: "KmsNotReady" }, { name: "KmsReplicaNotReady" }, { name: "KmsAuditFails" }, ...serverFaults],
+    pages: ["KmsAuditFails"],
     restarted: "gone",
     end: ({ roads }) => roads[0]!.open(),
     // The faults stay in windows of minutes.
@@ -50,6 +51,7 @@ export const availability: readonly Cause[] = [
     name: "killed",
     begin: ({ services }) => services[0]!.end("SIGKILL"),
     fires: [{ name: "KmsGone" }, { name: "KmsScrapeFails" }],
+    pages: ["KmsGone"],
     // Prometheus cannot miss what it never saw.
     late: [{ name: "KmsScrapeFails" }],
     restarted: "never",
@@ -75,6 +77,7 @@ export const availability: readonly Cause[] = [
     begin: ({ site }) =>
       site.write({ "policy.yaml": site.policy.replace(/(name: scraper, sha256: .*expires: )2099/, "$12020") }),
     fires: [{ name: "KmsScrapeFails" }, { name: "KmsGone" }],
+    pages: ["KmsGone"],
     late: [{ name: "KmsScrapeFails" }],
     end: ({ site }) => site.write({ "policy.yaml": site.policy }),
   },
@@ -84,6 +87,7 @@ export const availability: readonly Cause[] = [
     begin: ({ site }) => site.kms.fault({ latencyMs: 500 }),
     // Each call needs a key that is in no memory.
     fires: [...slow, { name: "KmsCacheHitRateLow" }],
+    pages: ["KmsSlow"],
     silent: [{ name: "KmsProviderUnreachable" }],
     end: ({ site }) => site.kms.heal(),
     linger: [...slow, { name: "KmsCacheHitRateLow" }],

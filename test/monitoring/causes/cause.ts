@@ -47,6 +47,8 @@ export interface Cause {
   begin(scene: Scene): Promise<unknown> | unknown;
   beginAgain?(scene: Scene): Promise<unknown> | unknown;
   fires: readonly Expected[];
+  /** Critical alerts that Alertmanager does not hold back, once all fire; none if it is for a ticket alone. `any` where KmsSlow may be one, by how fast this machine is. */
+  pages?: readonly string[] | "any";
   /** Alerts that somebody could think to fire, too. */
   silent?: readonly Expected[];
   /**

@@ -74,6 +74,7 @@ export const configuration: readonly Cause[] = [
       site.write({ "callers.pem": newAuthority({ name: "callers", until: fromNow(day / 3) }).pem });
     },
     fires: [expires("tls"), expires("authority")],
+    pages: ["KmsCertificateExpires"],
     end: ({ site }) =>
       site.write({ ...serverFiles(site.authorities.server), "callers.pem": site.authorities.callers.pem }),
   },

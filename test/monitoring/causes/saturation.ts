@@ -6,6 +6,7 @@ import { type SmallDisk, smallDisk, whyNoSmallDisk } from "../../faults/small-di
 import { fromNow } from "../../support/from-now.ts";
 import { type GrpcClient, grpcClient } from "../../support/running-service.ts";
 import type { Site } from "../site.ts";
+import { bringTenant } from "./availability.ts";
 import { type Cause, ofSites, type Scene } from "./cause.ts";
 
 const saturated = (resource: string) => ({ name: "KmsSaturated", labels: { resource, severity: "warning" } });
@@ -101,15 +102,34 @@ export const saturation: readonly Cause[] = [
     begin: stall,
     beginAgain: stall,
     fires: [saturated("event_loop")],
+    pages: "any",
     end: ({ site }) => stops.ended(site),
     // The percentiles are of the last half minute.
     linger: [saturated("event_loop")],
     tidy: stops.ended,
   },
   {
+    // Each call takes a connection for many ways to the database and back, and there is one connection.
+    name: "pool-exhausted",
+    store: "postgres",
+    start: () => ({ env: { FLUO_KMS_POSTGRES_MAX_CONNECTIONS: "1" } }),
+    call: bringTenant,
+    begin: ({ roads }) => roads[0]!.slow(50),
+    fires: [saturated("postgres_connections")],
+    pages: "any",
+    restarted: "never",
+    // What is under way must not arrive behind what follows.
+    end({ roads }) {
+      roads[0]!.slow(0);
+      roads[0]!.block();
+      roads[0]!.open();
+    },
+  },
+  {
     name: "many-large-calls",
     begin: callLargely,
     fires: [saturated("requests")],
+    pages: "any",
     restarted: "never",
     async end({ site }) {
       stops.ended(site);
@@ -134,6 +154,7 @@ export const saturation: readonly Cause[] = [
     },
     beginAgain: takeRoom,
     fires: [...["disk", "descriptors", "memory"].map(saturated), diskIsFull],
+    pages: ["KmsSaturated"],
     end({ site }) {
       clients.ended(site);
       freeMost(site);

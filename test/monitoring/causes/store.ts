@@ -47,6 +47,8 @@ const headsObstacle = ({ dir }: Site) => join(dir, "kms.db-heads.new");
 /** A lock is held by a connection of the test. */
 const locks = ofSites((client: Client) => client.end());
 
+const methodFails = ["critical", "warning"].map((severity) => ({ name: "KmsMethodFails", labels: { severity } }));
+
 export const stores: readonly Cause[] = [
   {
     name: "record-altered",
@@ -55,15 +57,23 @@ export const stores: readonly Cause[] = [
     async begin({ database, services }) {
       await services[0]!.client.signSpan({ tenantId: "acme", span: { name: "a" } }).catch(() => {});
       await execute(database!, "UPDATE kms_keys SET version = version + 7 WHERE purpose = 'data'");
-      await services[0]!.client.rotate({ tenantId: "acme", force: true }).catch(() => {});
-      await services[0]!.client.admin.listKeys({ tenantId: "acme" }).catch(() => {});
+      // More than the two that alert nobody.
+      for (let calls = 0; calls < 4; calls += 1) {
+        await services[0]!.client.rotate({ tenantId: "acme", force: true }).catch(() => {});
+        await services[0]!.client.admin.listKeys({ tenantId: "acme" }).catch(() => {});
+      }
     },
-    fires: [{ name: "KmsDataLoss" }],
+    fires: [{ name: "KmsDataLoss" }, ...methodFails],
+    // These faults are before its first look.
+    late: [{ name: "KmsDataLoss" }],
+    pages: ["KmsDataLoss"],
     // It is told of until a whole pass finds none, and each start begins one.
     async end({ database, restart }) {
       await execute(database!, "UPDATE kms_keys SET version = version - 7 WHERE purpose = 'data'");
       await restart(0);
     },
+    // Nobody calls the method again.
+    linger: methodFails,
   },
   {
     name: "store-put-back",
@@ -77,6 +87,7 @@ export const stores: readonly Cause[] = [
       await alone(scene, `DROP DATABASE ${name}`, `ALTER DATABASE ${name}_copy RENAME TO ${name}`);
     },
     fires: [{ name: "KmsHeadsBehind" }, { name: "KmsNotReady" }],
+    pages: ["KmsHeadsBehind"],
     restarted: "gone",
   },
   {
@@ -89,6 +100,7 @@ export const stores: readonly Cause[] = [
       await client.query("BEGIN; LOCK TABLE kms_audit IN EXCLUSIVE MODE");
     },
     fires: [{ name: "KmsAuditFails" }],
+    pages: ["KmsAuditFails"],
     end: ({ site }) => locks.ended(site),
     tidy: locks.ended,
   },
@@ -146,6 +158,7 @@ export const stores: readonly Cause[] = [
       ...[{ name: "KmsBackupTooOld", labels: { severity: "critical" } }, { name: "KmsHeadsUnwritten" }],
       { name: "KmsKeyDestruction" },
     ],
+    pages: ["KmsBackupTooOld"],
     silent: [{ name: "KmsHeadsBehind" }, { name: "KmsNotReady" }],
     async end({ site, services }) {
       rmdirSync(headsObstacle(site));
