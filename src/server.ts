@@ -104,7 +104,7 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const { instruments } = telemetry;
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
-  const { providers, store, leases, losses, heads, advice, problems } = await startStore(
+  const { providers, store, storeId, leases, losses, heads, advice, problems } = await startStore(
     config,
     { telemetry, log, time, alarm },
     parts,
@@ -162,7 +162,7 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   });
 
   const services = createServices({
-    ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
+    ...{ providers, store, storeId, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
     ...{ health, integrity, heads, policy, tls, config, instruments, alarm, time, log, startedAt },
   });
   await warmAhead({ keyring, store, log, time, ...config.cache });
@@ -204,7 +204,7 @@ async function startStore(config: Config, started: StoreParts, parts: AsyncDispo
     close,
   );
   const place = placeOf(config.store, config.heads);
-  const { key, advice, ...opened } = parts.adopt(
+  const { key, id, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, {
       ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew },
     }),
@@ -220,7 +220,7 @@ async function startStore(config: Config, started: StoreParts, parts: AsyncDispo
   );
   const losses = createLosses();
   const problems = () => [...opened.problems(), ...heads.problems()];
-  return { providers, store: losses.refusedIn(store), leases, losses, heads, advice, problems };
+  return { providers, store: losses.refusedIn(store), storeId: id, leases, losses, heads, advice, problems };
 }
 
 /** Holds the data directory, if the service has one. Returns whether its first store is yet to be made. */

@@ -53,6 +53,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
+    storeId: (await store.storeKey()).storeId,
     providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
     tenantProviderKeys: { all: () => [], keyOf: () => undefined },

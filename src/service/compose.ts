@@ -37,6 +37,7 @@ import type { Time } from "../runtime/time.ts";
 export interface ServicesParts {
   providers: StartedProviders;
   store: Store;
+  storeId: string;
   audit: AuditTrail;
   observer: AuditObserver;
   keyring: Keyring;
@@ -103,6 +104,7 @@ export function createServices(parts: ServicesParts): Services {
         issuer,
         health,
         store,
+        storeId: parts.storeId,
         watches: providers.watches,
         tenantProviderKeys: providers.tenantProviderKeys,
         providerOf: providers.usedBy,

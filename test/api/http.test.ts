@@ -122,6 +122,7 @@ describe("GET /api/admin/kms/status", () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       uptime_seconds: expect.any(Number),
       store: "memory",
+      store_id: expect.stringMatching(/^[0-9a-f]{32}$/),
       provider_keys: [
         {
           provider: "local",

@@ -25,6 +25,7 @@ const status = {
   version: "0.1.0",
   uptime_seconds: 12,
   store: "memory",
+  store_id: "75c0843209c88c5794b7ac8c1c7c186b",
   provider_keys: [
     {
       provider: "aws",
@@ -114,6 +115,7 @@ describe("status", () => {
     const { code, out } = await run(["status", "--address", address, "--tenant", "a&b"]);
     expect(code).toBe(0);
     expect(out).toMatch(/^status +operational$/m);
+    expect(out).toMatch(/^store +memory 75c0843209c88c5794b7ac8c1c7c186b$/m);
     expect(out).toMatch(/^data keys +1 ACTIVE, 2 RETIRED$/m);
     expect(out).toMatch(/^data cache +1 of 1000, 5 hits, 1 misses, 0 evictions$/m);
     expect(out).toMatch(/^signing cache +.* 0 evictions, 1 served past their time$/m);

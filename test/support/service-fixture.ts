@@ -54,6 +54,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
+    storeId: "5".repeat(32),
     providerOf: () => ({ unguarded: provider, watch }),
     time: wallTime(clock),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },

@@ -2338,6 +2338,8 @@ type StatusResponse struct {
 	Heads *HeadsStatus `protobuf:"bytes,40,opt,name=heads,proto3" json:"heads,omitempty"`
 	// Notices to the operator; empty if all is well, and with a tenant_id.
 	NoticeDetails []*Notice `protobuf:"bytes,51,rep,name=notice_details,json=noticeDetails,proto3" json:"notice_details,omitempty"`
+	// Id that the store got when it was made, 32 lower-case hex digits. A restored copy has the id of its original.
+	StoreId       string `protobuf:"bytes,52,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2545,6 +2547,13 @@ func (x *StatusResponse) GetNoticeDetails() []*Notice {
 		return x.NoticeDetails
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetStoreId() string {
+	if x != nil {
+		return x.StoreId
+	}
+	return ""
 }
 
 // The examination of the store, which begins with each start and every week: all rows, the trail, and the logs.
@@ -2890,7 +2899,8 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\fwitnessed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwitnessedAt\x12!\n" +
 	"\fsecond_clock\x18\x05 \x01(\tR\vsecondClock\x12:\n" +
 	"\vclock_ahead\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"clockAhead\"\xeb\t\n" +
+	"clockAhead\"\x86\n" +
+	"\n" +
 	"\x0eStatusResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12+\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x13.fluo.kms.v1.HealthR\x06status\x12\x1d\n" +
@@ -2919,7 +2929,8 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting\x12:\n" +
 	"\tintegrity\x182 \x01(\v2\x1c.fluo.kms.v1.IntegrityStatusR\tintegrity\x12.\n" +
 	"\x05heads\x18( \x01(\v2\x18.fluo.kms.v1.HeadsStatusR\x05heads\x12:\n" +
-	"\x0enotice_details\x183 \x03(\v2\x13.fluo.kms.v1.NoticeR\rnoticeDetails\"\xf7\x01\n" +
+	"\x0enotice_details\x183 \x03(\v2\x13.fluo.kms.v1.NoticeR\rnoticeDetails\x12\x19\n" +
+	"\bstore_id\x184 \x01(\tR\astoreId\"\xf7\x01\n" +
 	"\x0fIntegrityStatus\x12\x18\n" +
 	"\apercent\x18\x01 \x01(\rR\apercent\x120\n" +
 	"\x05began\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x126\n" +

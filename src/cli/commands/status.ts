@@ -38,6 +38,7 @@ export interface Status {
   version?: string;
   uptime_seconds?: number;
   store?: string;
+  store_id?: string;
   provider_keys?: ProviderKey[];
   tenant_keys?: (ProviderKey & { name: string; tenants: number })[];
   tenant_keys_total?: number;
@@ -114,7 +115,7 @@ function printStatus(status: Status): void {
         "",
         `${key.name} of ${key.tenants} tenant${key.tenants === 1 ? "" : "s"}: ${providerKeyText(key)}`,
       ]),
-    ["store", String(status.store)],
+    ["store", [status.store, status.store_id].filter(Boolean).join(" ")],
     ["version", `${status.version}, up ${status.uptime_seconds} s`],
     ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
     ...Object.entries(cache).map(([type, caught]) => [`${type} cache`, cacheText(caught)]),

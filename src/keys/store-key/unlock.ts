@@ -41,13 +41,13 @@ export interface UnlockOptions {
   beforeNew?: () => Promise<void>;
 }
 
-/** Unlocks as `unlockStore` does. Also gives the key that authenticates the store, and whether there was none before. */
+/** Unlocks as `unlockStore` does. Also gives the key that authenticates the store, its id, and whether there was none before. */
 export async function unlockWithKey(
   locked: LockedStore,
   providerKeys: ProviderKeys,
   time: Time,
   { known, advise, beforeNew }: UnlockOptions = {},
-): Promise<{ store: Store; key: KeyObject; isNew: boolean }> {
+): Promise<{ store: Store; key: KeyObject; storeId: string; isNew: boolean }> {
   const found = await locked.storeKey();
   if (found === undefined) await beforeNew?.();
   const present = found ?? (await makeStoreKey(locked, providerKeys, time));
@@ -56,7 +56,7 @@ export async function unlockWithKey(
   const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
   if (advice !== undefined) advise?.(advice);
-  return { store, key, isNew: found === undefined };
+  return { store, key, storeId: present.storeId, isNew: found === undefined };
 }
 
 /** Unwraps the store key as `unwrapStoreKey` does. The row that names the provider's key may be what is damaged: then `refuseDamaged` says so. */

@@ -14,6 +14,8 @@ export interface UnlockedStore {
   store: Store;
   /** The key that authenticates every row. */
   key: KeyObject;
+  /** The store's id. */
+  id: string;
   /** What to set about the store key, one sentence each. */
   advice: readonly string[];
   /** See JoinedStore. */
@@ -45,7 +47,7 @@ export async function openUnlockedStore(settings: StoreSettings, parts: UnlockPa
   for (const each of locked.remarks) log.warn(each);
   const advice: string[] = [];
   try {
-    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, time, {
+    const { store, key, storeId, isNew } = await unlockWithKey(locked, providerKeys, time, {
       known,
       advise: (one) => advice.push(one),
       beforeNew: () => refuseEmpty(heads, locked),
@@ -54,7 +56,7 @@ export async function openUnlockedStore(settings: StoreSettings, parts: UnlockPa
     if (isNew && !mayBeNew && settings.name !== "memory") log.warn(beginning(settings));
     for (const each of advice) log.warn(each);
     const { store: joined, problems, leave } = joinStore(store, { changed, time });
-    return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };
+    return { store: joined, key, id: storeId, advice, problems, close: () => leave().finally(store.close) };
   } catch (error) {
     await locked.close();
     throw error;

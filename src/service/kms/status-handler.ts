@@ -42,6 +42,7 @@ import type { Time } from "../../runtime/time.ts";
 export interface StatusParts {
   health: HealthMonitor;
   store: Store;
+  storeId: string;
   providerName: string;
   /** Of all but the tenants' keys, the current provider's first. */
   watches: readonly Pick<ProviderWatch, "provider" | "current">[];
@@ -132,6 +133,7 @@ export function statusHandlers(parts: StatusParts) {
         cost: costStatus(parts, uptimeMs),
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
+        storeId: parts.storeId,
         audit: auditStatus(audit),
         notices: report.notices.map(({ text }) => text),
         noticeDetails: [...report.notices],

@@ -37,6 +37,7 @@ export function statusJson(response: StatusResponse) {
     version: response.version,
     uptime_seconds: seconds(response.uptime),
     store: response.store,
+    store_id: response.storeId,
     provider_keys: response.providerKeys.map(providerKeyStatusJson),
     tenant_keys: response.tenantKeys.map((key) => ({
       name: key.name,

@@ -57,6 +57,11 @@ it("tells how many keys are due, and when a key was last rotated, as the metric 
   expect(after.rotation).toMatchObject({ due: 1n });
 });
 
+it("names the store by its id, as check and note-check do", async () => {
+  const { kms, parts } = setUp();
+  expect(await kms.status(asking(), call())).toMatchObject({ store: "memory", storeId: parts.storeId });
+});
+
 it("counts the keys of one tenant", async () => {
   const { kms, store } = setUp();
   for (let n = 0; n < 3; n++) await addKey(store);
