@@ -123,6 +123,8 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/heads", "store/sql/rows", "upgrade"],
   "cli/preflight": [
     "notices.ts",
+    "version.ts",
+    "encoding",
     ...[
       "cli",
       "cli/access",

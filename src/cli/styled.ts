@@ -23,9 +23,10 @@ function styled(style: Styled["style"]) {
   return (word: string, rest = ""): Styled => ({ word, rest, style });
 }
 
-/** `PASS` and `FAIL`, alone or before more, as the service and the checklist say them. */
+/** `PASS`, `WARN`, `WAIVED` and `FAIL`, alone or before more, as the service and the checklist say them. */
 export function verdict(text: string): string | Styled {
-  const [, word, rest] = /^(PASS|FAIL)(?=\W|$)(.*)$/s.exec(text) ?? [];
+  const [, word, rest] = /^(PASS|WARN|WAIVED|FAIL)(?=\W|$)(.*)$/s.exec(text) ?? [];
   if (word === undefined) return text;
+  if (word === "WARN" || word === "WAIVED") return warning(word, rest);
   return word === "PASS" ? good(word, rest) : bad(word, rest);
 }

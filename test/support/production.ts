@@ -26,6 +26,8 @@ export interface Production extends AsyncDisposable {
   caFile: string;
   kms: AwsKmsFake;
   key: FakeKey;
+  /** Makes an empty database beside the service's, and gives its URL. */
+  otherDatabase(): Promise<string>;
   service: ServiceProcess;
   run(...args: string[]): Promise<Result>;
   preflight(...args: string[]): Promise<Preflight>;
@@ -35,7 +37,13 @@ export interface Production extends AsyncDisposable {
 
 interface Preflight {
   code: number | null;
-  answer: { ok: boolean; checks: Line[] };
+  answer: {
+    ok: boolean;
+    release: { command: string; service: string | null };
+    time: string;
+    address: string;
+    checks: (Line & { waived: boolean })[];
+  };
 }
 
 const credentials = {
@@ -59,9 +67,12 @@ export async function startProduction(): Promise<Production> {
     authority.issue({ dns: ["localhost"], addresses: ["127.0.0.1"], extendedKeyUsage: ["serverAuth"] });
   const caFile = file("ca.pem", authority.pem);
   const postgres = parts.adopt(await startPostgres({ tls: issued() }), (each) => each.close());
-  const url = new URL(await postgres.createDatabase());
-  url.hostname = "localhost";
-  url.searchParams.set("sslmode", "verify-full");
+  const otherDatabase = async () => {
+    const url = new URL(await postgres.createDatabase());
+    url.hostname = "localhost";
+    url.searchParams.set("sslmode", "verify-full");
+    return url.href;
+  };
   const kms = parts.adopt(await startAwsKms({ region: "eu-central-1" }), (each) => each.close());
   const key = kms.createKey();
   key.rotationDays = 365;
@@ -85,7 +96,7 @@ export async function startProduction(): Promise<Production> {
     AWS_KMS_REGION: kms.region,
     AWS_KMS_ENDPOINT: kms.url,
     FLUO_KMS_STORE: "postgres",
-    FLUO_KMS_POSTGRES_URL: url.href,
+    FLUO_KMS_POSTGRES_URL: await otherDatabase(),
     FLUO_KMS_POSTGRES_CA: caFile,
     FLUO_KMS_AUTH: "policy",
     FLUO_KMS_POLICY_FILE: policyFile,
@@ -114,7 +125,7 @@ export async function startProduction(): Promise<Production> {
   };
   const rest = parts.move();
   return {
-    ...{ directory, env, policyFile, tokenFile, caFile, kms, key, service },
+    ...{ directory, env, policyFile, tokenFile, caFile, kms, key, otherDatabase, service },
     run: (...args) => command(args),
     preflight: (...args) => preflight(args),
     preflightWith: (more) => preflight([], more),

@@ -1,15 +1,15 @@
 /** Lines on who may call, and whether anybody can read along. */
 import { isLoopback } from "../../runtime/loopback.ts";
 import { lengthText } from "./age.ts";
-import { type Evidence, foreign } from "./evidence.ts";
-import { fail, type Line, pass, skipped, untold } from "./line.ts";
+import { type Evidence, foreign, otherSettings } from "./evidence.ts";
+import { fail, type Line, pass, skipped, untold, warn } from "./line.ts";
 
 export function accessLines(evidence: Evidence): Line[] {
   const why = foreign(evidence);
   const ofSettings = (name: string, line: Line) =>
     why === undefined ? line : skipped(name, "not tried: these settings are not the service's");
   return [
-    settingsLine(why),
+    settingsLine(evidence),
     ofSettings("profile", profileLine(evidence)),
     authenticationLine(evidence),
     policyLine(evidence, why),
@@ -18,8 +18,11 @@ export function accessLines(evidence: Evidence): Line[] {
   ];
 }
 
-function settingsLine(why: string | undefined): Line {
-  if (why === undefined) return pass("settings", "those read here are the service's, as far as can be told");
+function settingsLine(evidence: Evidence): Line {
+  const why = otherSettings(evidence);
+  const { provider, store } = evidence.config;
+  if (why === undefined)
+    return pass("settings", `provider ${provider.name} and store ${store.name}, as the service has`);
   return fail("settings", why, "run it where the service runs, with its --config and environment");
 }
 
@@ -62,7 +65,7 @@ function tlsLine({ place, config, status: { authentication } }: Evidence): Line 
       : "set fluo.kms.tls.certificate and fluo.kms.tls.key";
     return fail("tls", `${place.text} is in the clear`, advice);
   }
-  if (isServed) return pass("tls", "on both ports, and a proxy before it speaks without", "ask the service by https");
+  if (isServed) return warn("tls", "on both ports, and a proxy before it speaks without", "ask the service by https");
   if (config.tlsTerminated) return pass("tls", "before the service, by a proxy in the same pod");
   if (config.tls !== undefined) return fail("tls", "the settings have it, and the service does not", "start it again");
   if (isLoopback(config.host)) return skipped("tls", `the service listens on ${config.host} alone`);

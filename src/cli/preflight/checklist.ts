@@ -1,6 +1,7 @@
-/** The whole checklist, from what was looked at; each line by its name. */
+/** The whole checklist, from what was looked at. */
 import { accessLines } from "./access-lines.ts";
 import type { Evidence } from "./evidence.ts";
+import { checkIds, type idsByHand } from "./check-ids.ts";
 import { fail, type Line, pass, skipped } from "./line.ts";
 import { noticeLines, recommendationLines } from "./notice-lines.ts";
 import { postgresLines } from "./postgres-lines.ts";
@@ -9,33 +10,16 @@ import { serviceLines } from "./service-lines.ts";
 import { storeLines } from "./store-lines.ts";
 import { trailLines } from "./trail-lines.ts";
 
-/** What nobody can see from here. */
 const byHand: readonly Line[] = [
-  skipped(
-    "heads-copy",
-    "cannot be seen from here",
-    "keep the heads of audit verify where no writer of the database writes",
-  ),
-  skipped("balancer", "cannot be seen from here", "have it ask /q/health/ready, and restarts depend on /q/health/live"),
-  skipped("signals", "cannot be seen from here", "let what starts and ends the service reach Node itself"),
-  skipped(
-    "deletion-alarm",
-    "cannot be seen from here",
-    "alert on the deletion of the provider key, and on who else may use it",
-  ),
+  unseen("heads-copy", "keep the heads of audit verify where no writer of the database writes"),
+  unseen("balancer", "have it ask /q/health/ready, and restarts depend on /q/health/live"),
+  unseen("signals", "let what starts and ends the service reach Node itself"),
+  unseen("deletion-alarm", "alert on the deletion of the provider key, and on who else may use it"),
 ];
 
-/** Names in order; a line for each, and for `notice` one or more. Recommendations of Validate follow the notices. */
-export const lineNames = [
-  "service",
-  ...["settings", "profile", "authentication", "policy", "tls", "certificate"],
-  ...["provider", "provider-key", "validate", "cache-hit", "key-rotation"],
-  ...["health", "readiness", "liveness", "rotation", "clocks"],
-  ...["store", "backup", "drill", "upgrade"],
-  ...["postgres-tls", "postgres-primary", "postgres-pooler", "postgres-connections"],
-  ...["audit", "heads-file", "integrity", "notice"],
-  ...byHand.map(({ name }) => name),
-] as const;
+function unseen(id: (typeof idsByHand)[number], advice: string): Line {
+  return skipped(id, "cannot be seen from here", advice);
+}
 
 export function checklist(evidence: Evidence): Line[] {
   const { place, status } = evidence;
@@ -53,6 +37,6 @@ export function checklist(evidence: Evidence): Line[] {
 
 /** The checklist where there is no service to look at. */
 export function unanswered(why: string): Line[] {
-  const [service, ...others] = lineNames;
-  return [fail(service!, why), ...others.map((name) => skipped(name, "not tried: the service gave no answer"))];
+  const [service, ...others] = checkIds;
+  return [fail(service!, why), ...others.map((id) => skipped(id, "not tried: the service gave no answer"))];
 }

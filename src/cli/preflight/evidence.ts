@@ -1,4 +1,4 @@
-/** What preflight looks at: answers of the running service, the settings, and the store that these name. */
+/** What preflight looks at: answers of the running service, the settings, and the store that these name. Whether they belong together. */
 import type { Config } from "../../config/config.ts";
 import { isDataDirectory } from "../../store/directory/data-directory.ts";
 import type { OperatorNotes } from "../../store/offline/operator-notes.ts";
@@ -22,7 +22,7 @@ export interface Evidence {
   live: Tried<unknown>;
   audit: Tried<VerifiedAudit>;
   files: NamedFiles;
-  /** Undefined if it is not the service's, or in memory: nothing was opened. */
+  /** Undefined if the settings are not the service's, or the store is in memory: nothing was opened. */
   store: StoreEvidence | undefined;
 }
 
@@ -35,15 +35,30 @@ export interface NamedFiles {
 }
 
 export interface StoreEvidence {
-  notes: Tried<OperatorNotes>;
+  identity: Tried<StoreIdentity>;
+  /** Undefined if it is another store than the service's: then nothing of it is read. */
+  notes: Tried<OperatorNotes> | undefined;
   /** The PostgreSQL server; undefined for another store. */
   server: Tried<ExaminedServer> | undefined;
   /** Kind of the network file system that a SQLite file is on; undefined for a local disk. */
   network: string | undefined;
 }
 
-/** Why the settings that were read are not those of the service; undefined if they may be. */
-export function foreign({ config, status, store }: Pick<Evidence, "config" | "status" | "store">): string | undefined {
+export interface StoreIdentity {
+  /** A restored copy has the id of its original. */
+  id: string;
+  /** Whether an audit row arrived that the service was just made to write: a copy never gets it. */
+  isWrittenTo: Tried<boolean>;
+}
+
+/** Why the settings, or their store, are not those of the service; undefined if they may be. */
+export function foreign(evidence: Pick<Evidence, "config" | "status" | "store">): string | undefined {
+  const { status, store } = evidence;
+  return otherSettings(evidence) ?? (store && otherStore({ status, identity: store.identity }));
+}
+
+/** Why the settings that were read are not those of the service, whatever is in the store that they name. */
+export function otherSettings({ config, status }: Pick<Evidence, "config" | "status">): string | undefined {
   if (status.provider !== config.provider.name) {
     return `the service has the provider ${status.provider}, and these settings ${config.provider.name}`;
   }
@@ -54,9 +69,22 @@ export function foreign({ config, status, store }: Pick<Evidence, "config" | "st
   if (dataDirectory !== undefined && !isDataDirectory(dataDirectory.directory)) {
     return `the service has the store ${status.store}, and these settings lead to ${dataDirectory.directory}, which is no data directory`;
   }
-  const isElsewhere = store !== undefined && "got" in store.notes && !store.notes.got.hasWriter;
-  if (isElsewhere && (status.audit?.sequence ?? 0) > 0) {
-    return `the ${config.store.name} store of these settings has no audit row of the service: it is another store`;
-  }
   return undefined;
+}
+
+/** Why the store that was read is not the one that the service writes to; undefined if it may be. */
+export function otherStore({
+  status,
+  identity,
+}: Pick<Evidence, "status"> & Pick<StoreEvidence, "identity">): string | undefined {
+  if ("why" in identity) return undefined;
+  const { id, isWrittenTo } = identity.got;
+  if (isOtherId(id, status)) return `these settings lead to the store ${id}, and the service has ${status.store_id}`;
+  if ("why" in isWrittenTo || isWrittenTo.got) return undefined;
+  return `what the service has just written is not in the store of these settings, ${id}: it is another, such as a restored copy`;
+}
+
+/** A service of an earlier release does not say its store's id. */
+export function isOtherId(id: string, { store_id: told = "" }: Status): boolean {
+  return told !== "" && told !== id;
 }

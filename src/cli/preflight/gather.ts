@@ -6,7 +6,6 @@ import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { hexDigest } from "../../crypto/sha256.ts";
 import { examinedServer, openTables } from "../../store/registry.ts";
-import type { OperatorNotes } from "../../store/offline/operator-notes.ts";
 import { credentialsFor } from "../access/service-credentials.ts";
 import type { Place } from "../access/service-token.ts";
 import { Failure, type OptionValues } from "../command.ts";
@@ -14,9 +13,11 @@ import type { VerifiedAudit } from "../commands/audit-verify.ts";
 import type { Status } from "../commands/status.ts";
 import type { Validation } from "../commands/validate.ts";
 import { keyOf, presentProviderKeys, storeName, using } from "../open-store.ts";
-import { askService, type Call, type Service } from "../service-client.ts";
+import type { Service } from "../service-client.ts";
+import { ask, askInTurn } from "./ask.ts";
 import { attempt, type Tried } from "./attempt.ts";
-import { type Evidence, foreign, type NamedFiles, type StoreEvidence } from "./evidence.ts";
+import { type Evidence, type NamedFiles, otherSettings, otherStore, type StoreEvidence } from "./evidence.ts";
+import { identityOf } from "./store-identity.ts";
 
 export interface Asked {
   config: Config;
@@ -44,26 +45,8 @@ export async function gather(options: OptionValues, { config, place, replicas }:
     live: await probed(service, "/q/health/live"),
     audit: await attempt(auditMs * 2, () => askInTurn<VerifiedAudit>(service, verify)),
     files: await namedFiles(config),
-    store: isOpened(config, status) ? await storeEvidence(config, status) : undefined,
+    store: isOpened(config, status) ? await storeEvidence(service, config, status) : undefined,
   };
-}
-
-async function ask(service: Service, call: Call): Promise<Record<string, unknown>> {
-  return (await askService(service, call)).json;
-}
-
-/** A caller may have a Validate, and a VerifyAudit, every ten seconds: see config/load.ts. */
-const turnMs = 10_500;
-
-async function askInTurn<T extends object>(service: Service, call: Call): Promise<T> {
-  try {
-    return (await ask(service, call)) as T;
-  } catch (error) {
-    const { code } = (error instanceof Failure ? error.json : {}) as { code?: unknown };
-    if (!/^(rate_limited|resource_exhausted)$/i.test(String(code))) throw error;
-  }
-  await realTime.sleep(turnMs);
-  return (await ask(service, call)) as T;
 }
 
 /** Asks as balancers do: without a token and a certificate. */
@@ -95,24 +78,35 @@ function lifeOf(pem: Buffer) {
 
 /** Settings of another service lead to another store, which is none of our business. */
 function isOpened(config: Config, status: Status): boolean {
-  return config.store.name !== "memory" && foreign({ config, status, store: undefined }) === undefined;
+  return config.store.name !== "memory" && otherSettings({ config, status }) === undefined;
 }
 
-async function storeEvidence(config: Config, status: Status): Promise<StoreEvidence> {
+async function storeEvidence(service: Service, config: Config, status: Status): Promise<StoreEvidence> {
   const { store } = config;
+  const identity = await attempt(storeMs, () => identityOf(service, store, status));
   return {
-    notes: await attempt(storeMs, () => notesOf(config, status.audit?.writer_id ?? "")),
+    identity,
+    notes: await notesOf(config, status, identity),
     server: store.name === "postgres" ? await attempt(storeMs, async () => (await examinedServer(store))!) : undefined,
     network: store.name === "sqlite" ? await networkOf(dirname(store.file)) : undefined,
   };
 }
 
-function notesOf(config: Config, writerId: string): Promise<OperatorNotes> {
-  return using(presentProviderKeys(config), (providerKeys) =>
-    using(openTables(config.store), async (tables) => {
-      const { key } = await keyOf(tables, providerKeys, storeName(config.store));
-      return tables.notes(key, writerId);
-    }),
+/** A store that could not be opened is not tried again, and another one's notes are none of our business. */
+async function notesOf(
+  config: Config,
+  status: Status,
+  identity: StoreEvidence["identity"],
+): Promise<StoreEvidence["notes"]> {
+  if ("why" in identity) return identity;
+  if (otherStore({ status, identity }) !== undefined) return undefined;
+  return attempt(storeMs, () =>
+    using(presentProviderKeys(config), (providerKeys) =>
+      using(openTables(config.store), async (tables) => {
+        const { key } = await keyOf(tables, providerKeys, storeName(config.store));
+        return tables.notes(key);
+      }),
+    ),
   );
 }
 

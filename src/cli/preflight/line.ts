@@ -1,27 +1,34 @@
 /** One line of the checklist, as preflight answers it. */
 
 export interface Line {
-  name: string;
-  /** SKIPPED is for what does not apply, and for what was not tried: `found` says which. */
-  result: "PASS" | "FAIL" | "SKIPPED";
-  found: string;
+  /** Of the check, or of a notice: see check-ids.ts. */
+  id: string;
+  /** WARN is for what an operator should know and may leave. SKIPPED is for what does not apply or was not tried: `text` says which. */
+  outcome: "PASS" | "WARN" | "FAIL" | "SKIPPED";
+  /** What was found. */
+  text: string;
+  /** What to do. */
   advice?: string;
 }
 
-/** A line that is as it should be; advice is for what may stay as it is. */
-export function pass(name: string, found: string, advice?: string): Line {
-  return { name, result: "PASS", found, ...(advice !== undefined && { advice }) };
+export function pass(id: string, text: string): Line {
+  return { id, outcome: "PASS", text };
 }
 
-export function fail(name: string, found: string, advice?: string): Line {
-  return { name, result: "FAIL", found, ...(advice !== undefined && { advice }) };
+/** A line on what may stay as it is, with what else could be done. */
+export function warn(id: string, text: string, advice: string): Line {
+  return { id, outcome: "WARN", text, advice };
 }
 
-export function skipped(name: string, found: string, advice?: string): Line {
-  return { name, result: "SKIPPED", found, ...(advice !== undefined && { advice }) };
+export function fail(id: string, text: string, advice?: string): Line {
+  return { id, outcome: "FAIL", text, ...(advice !== undefined && { advice }) };
+}
+
+export function skipped(id: string, text: string, advice?: string): Line {
+  return { id, outcome: "SKIPPED", text, ...(advice !== undefined && { advice }) };
 }
 
 /** What the service does not send, being older than this command. */
-export function untold(name: string): Line {
-  return fail(name, "the service does not say", "run the service in the release of this command");
+export function untold(id: string): Line {
+  return fail(id, "the service does not say", "run the service in the release of this command");
 }

@@ -1,8 +1,9 @@
-/** Notices of the service, and recommendations of Validate: those that no other line says, and whether they may stay. */
+/** Notices of the service, and recommendations of Validate, that no other line says. One that may stay is a warning. */
 import { mayStay, type NoticeCode } from "../../notices.ts";
 import type { SentNotice } from "../commands/status.ts";
 import type { Evidence } from "./evidence.ts";
-import { fail, type Line, pass } from "./line.ts";
+import { noticeId } from "./check-ids.ts";
+import { fail, type Line, pass, warn } from "./line.ts";
 
 /** The line that says the same in its own words. */
 const saidBy: Partial<Record<NoticeCode, string>> = {
@@ -26,14 +27,12 @@ export function noticeLines(evidence: Evidence, others: readonly Line[]): Line[]
   const notices = noticesOf(evidence.status);
   const left = notices.filter((each) => !isSaid(each, others));
   if (left.length > 0) {
-    return left.map(({ code, text }) =>
-      mayStay(code) ? pass("notice", text, "know why it may stay") : fail("notice", text),
-    );
+    return left.map(({ code, text }) => lineOf(code, text, mayStay(code)));
   }
   return [pass("notice", notices.length === 0 ? "none" : "none that is not said elsewhere here")];
 }
 
-/** A line each, none if there is nothing to say. Those of an earlier release have no code, and pass. */
+/** A line each, none if there is nothing to say. Those of an earlier release have no code, and may stay. */
 export function recommendationLines(evidence: Evidence, others: readonly Line[]): Line[] {
   const { validation, status } = evidence;
   if ("why" in validation) return [];
@@ -44,15 +43,18 @@ export function recommendationLines(evidence: Evidence, others: readonly Line[])
   const earlier = recommendations.filter((text) => !text.startsWith("✅"));
   const all = sent ?? earlier.map((text) => ({ code: "", subject: "", text }));
   const left = all.filter((each) => !isNotice(each) && !isSaid(each, others));
-  return left.map(({ code, text }) =>
-    code === "" || mayStay(code) ? pass("recommendation", text, "know why it may stay") : fail("recommendation", text),
-  );
+  return left.map(({ code, text }) => lineOf(code, text, code === "" || mayStay(code)));
+}
+
+function lineOf(code: string, text: string, isWarning: boolean): Line {
+  const id = noticeId(code);
+  return isWarning ? warn(id, text, "know why it may stay") : fail(id, text);
 }
 
 /** A line that passes although the notice may not stay does not say it. */
 function isSaid({ code }: SentNotice, others: readonly Line[]): boolean {
-  const line = others.find(({ name }) => name === saidBy[code as NoticeCode]);
-  return line !== undefined && (line.result === "FAIL" || mayStay(code));
+  const line = others.find(({ id }) => id === saidBy[code as NoticeCode]);
+  return line !== undefined && (line.outcome === "FAIL" || mayStay(code));
 }
 
 /** A service is degraded by keys of tenants too, who may disable their own. */

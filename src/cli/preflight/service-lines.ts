@@ -29,7 +29,7 @@ const graceDays = 7;
 function rotationLine({ status: { rotation }, config, store, now }: Evidence): Line {
   if (rotation === undefined) return untold("rotation");
   if (!rotation.enabled) return fail("rotation", "off", "set kms.rotation.enabled=true");
-  const { oldestActive } = store !== undefined && "got" in store.notes ? store.notes.got : { oldestActive: [] };
+  const { oldestActive } = store?.notes !== undefined && "got" in store.notes ? store.notes.got : { oldestActive: [] };
   const oldest = oldestActive.find(({ tenantId }) => !config.tenantProviderKeys.tenants.has(tenantId))?.at;
   const age = oldest === undefined ? "" : `, the oldest ACTIVE key is of ${agoText(now, oldest)}`;
   const found = `on, after ${rotation.max_age_days} days${age}, ${rotation.failed} failed`;

@@ -3,8 +3,8 @@ import type { Config } from "../../config/config.ts";
 import type { OperatorNotes } from "../../store/offline/operator-notes.ts";
 import { isToCome } from "../note-done.ts";
 import { agoText, lengthText } from "./age.ts";
-import { type Evidence, foreign } from "./evidence.ts";
-import { fail, type Line, pass, skipped } from "./line.ts";
+import { type Evidence, foreign, otherStore } from "./evidence.ts";
+import { fail, type Line, pass, skipped, warn } from "./line.ts";
 
 export function storeLines(evidence: Evidence): Line[] {
   const { config, store, now } = evidence;
@@ -12,17 +12,21 @@ export function storeLines(evidence: Evidence): Line[] {
   if (config.store.name === "memory" && evidence.status.store === "memory") {
     const found = "memory: keys are lost with the process, and what is encrypted under them";
     const line = fail("store", found, "set fluo.kms.store=sqlite for one instance, postgres for several");
-    return [line, ...names.map((name) => skipped(name, "the store is in memory"))];
+    const others = names.map((name) => skipped(name, "the store is in memory"));
+    return [skipped("store-identity", "the store is in memory"), line, ...others];
   }
-  if (store === undefined || foreign(evidence) !== undefined) {
-    return ["store", ...names].map((name) => skipped(name, "not tried: these settings are not the service's"));
+  const identity = identityLine(evidence);
+  if (store?.notes === undefined || foreign(evidence) !== undefined) {
+    const others = ["store", ...names].map((name) => skipped(name, "not tried: these settings are not the service's"));
+    return [identity, ...others];
   }
   if ("why" in store.notes) {
     const line = fail("store", store.notes.why, "run it as the service's user, with its settings and credentials");
-    return [line, ...names.map((name) => skipped(name, "not tried: the store could not be read"))];
+    return [identity, line, ...names.map((name) => skipped(name, "not tried: the store could not be read"))];
   }
   const notes = store.notes.got;
   return [
+    identity,
     storeLine(evidence, notes),
     backupLine(config, notes.backupAt, now),
     drillLine(notes.checkAt, now),
@@ -30,9 +34,22 @@ export function storeLines(evidence: Evidence): Line[] {
   ];
 }
 
+function identityLine({ status, store }: Evidence): Line {
+  const id = "store-identity";
+  if (store === undefined) return skipped(id, "not tried: these settings are not the service's");
+  const { identity } = store;
+  if ("why" in identity) return skipped(id, "not tried: the store could not be read");
+  const why = otherStore({ status, identity });
+  if (why !== undefined) return fail(id, why, "run it with the settings, and so the store, that the service has");
+  const { id: storeId, isWrittenTo } = identity.got;
+  if ("got" in isWrittenTo) return pass(id, `${storeId}, and the service writes to it`);
+  const found = `${storeId}; whether it is a copy of the service's was not tried: ${isWrittenTo.why}`;
+  return warn(id, found, "let preflight's caller have the role audit");
+}
+
 /** Replicas that were told, or those that run, or the one that answers. */
 export function replicasOf({ replicas, store }: Pick<Evidence, "replicas" | "store">): number {
-  const running = store !== undefined && "got" in store.notes ? store.notes.got.replicas.length : 0;
+  const running = store?.notes !== undefined && "got" in store.notes ? store.notes.got.replicas.length : 0;
   return replicas ?? Math.max(1, running);
 }
 
@@ -93,9 +110,9 @@ function upgradeLine({ replicas, isUpgraded }: OperatorNotes): Line {
   if (replicas.length === 0) return fail("upgrade", "no replica has noted that it runs", "see the service's log");
   const found = `${replicas.length} of release ${releases.join(" and ")}`;
   if (releases.length > 1)
-    return pass("upgrade", `${found}: it is under way`, "replace the replicas of the earlier one");
+    return warn("upgrade", `${found}: it is under way`, "replace the replicas of the earlier one");
   if (isUpgraded) return pass("upgrade", `${found}, finished`);
-  return pass(
+  return warn(
     "upgrade",
     `${found}, not finished`,
     "fluo-kms migrate --finish, once the release before is not to come back",

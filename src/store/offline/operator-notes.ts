@@ -18,30 +18,19 @@ export interface OperatorNotes {
   replicas: readonly SeenReplica[];
   /** Whether the store is for this release and later ones alone. */
   isUpgraded: boolean;
-  /** Whether the writer of audit rows that was asked for has written to the store. */
-  hasWriter: boolean;
 }
 
-export interface NotesWanted {
-  /** The store's clock. */
-  now: number;
-  /** A service's writer of audit rows, as Status has it. */
-  writerId: string;
-}
-
-/** DATA_LOSS if a row is not as it was written. */
-export async function readNotes(query: Query, mac: RowMac, { now, writerId }: NotesWanted): Promise<OperatorNotes> {
+/** `now` is by the store's clock. DATA_LOSS if a row is not as it was written. */
+export async function readNotes(query: Query, mac: RowMac, now: number): Promise<OperatorNotes> {
   const { replicas, minReader } = await upgradeState(query, mac, now);
   const oldest = await query(
     "select tenant_id, min(activated_at) as at from kms_keys where state = 'ACTIVE' group by tenant_id order by 2 limit 1000",
   );
-  const writers = await query("select 1 from kms_audit_writers where writer_id = ?1", writerId);
   return {
     backupAt: await leaseFinishedAt(query, mac, "backup"),
     checkAt: await leaseFinishedAt(query, mac, "check"),
     oldestActive: oldest.map(({ tenant_id, at }) => ({ tenantId: String(tenant_id), at: date(at)! })),
     replicas,
     isUpgraded: minReader >= newestSchema,
-    hasWriter: writers.length > 0,
   };
 }

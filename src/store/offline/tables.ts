@@ -54,8 +54,10 @@ export interface Tables {
   records(key: KeyObject, page: RecordPage): Promise<{ records: KeyRecord[]; next: string | undefined }>;
   /** The reads that judge the store by its heads file; without a key they authenticate nothing. */
   heads(key: KeyObject | undefined): HeadsReader;
-  /** What operators and replicas noted, of one moment; of a service by its writer of audit rows. DATA_LOSS where a note is not authentic. */
-  notes(key: KeyObject, writerId: string): Promise<OperatorNotes>;
+  /** What operators and replicas noted, of one moment. DATA_LOSS where a note is not authentic. */
+  notes(key: KeyObject): Promise<OperatorNotes>;
+  /** Whether the audit trail has a row of the tenant. It needs no key, and authenticates nothing. */
+  hasAuditOf(tenantId: string): Promise<boolean>;
   /** In words; undefined for an empty store. */
   content(): Promise<string | undefined>;
   /**
@@ -126,11 +128,12 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     heads: (key) => headsReader(snapshot, db, key),
 
-    notes: (key, writerId) =>
-      snapshot(async (query) => {
-        const now = await db.now(query);
-        return readNotes(query, rowMac(key), { now, writerId });
-      }),
+    notes: (key) => snapshot(async (query) => readNotes(query, rowMac(key), await db.now(query))),
+
+    async hasAuditOf(tenantId) {
+      const rows = await db.read((query) => query("select 1 from kms_audit where tenant_id = ?1 limit 1", tenantId));
+      return rows.length > 0;
+    },
 
     async signingKeys(key, tenantId) {
       const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";

@@ -18,8 +18,8 @@ it("ends though the settings' PostgreSQL says nothing", async () => {
   const url = new URL(production.env.FLUO_KMS_POSTGRES_URL!);
   url.port = String((silent.address() as AddressInfo).port);
   const { code, answer } = await production.preflightWith({ FLUO_KMS_POSTGRES_URL: url.href });
-  const failed = answer.checks.filter(({ result }) => result === "FAIL");
-  expect(failed.map(({ name, found }) => [name, found])).toEqual([
+  const failed = answer.checks.filter(({ outcome }) => outcome === "FAIL");
+  expect(failed.map(({ id, text }) => [id, text])).toEqual([
     ["store", expect.stringContaining("the PostgreSQL store failed (no answer)")],
     ["postgres-tls", expect.stringContaining("the PostgreSQL store failed (no answer)")],
   ]);
@@ -30,7 +30,7 @@ it("ends though the provider says nothing", async () => {
   await production.kms.fault({ mode: "hanging" });
   const { code, answer } = await production.preflight();
   const failed = Object.fromEntries(
-    answer.checks.flatMap(({ name, result, found }) => (result === "FAIL" ? [[name, found]] : [])),
+    answer.checks.flatMap(({ id, outcome, text }) => (outcome === "FAIL" ? [[id, text]] : [])),
   );
   // Whether health has noticed yet is a matter of a second.
   expect(failed).toMatchObject({
@@ -38,6 +38,6 @@ it("ends though the provider says nothing", async () => {
     store: expect.stringContaining("AWS KMS of eu-central-1"),
   });
   expect(failed.validate).not.toContain("not tried");
-  expect(answer.checks.find(({ name }) => name === "cache-hit")!.result).toBe("SKIPPED");
+  expect(answer.checks.find(({ id }) => id === "cache-hit")!.outcome).toBe("SKIPPED");
   expect(code).toBe(1);
 });

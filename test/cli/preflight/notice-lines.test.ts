@@ -1,7 +1,7 @@
 /** Notices that preflight lets stay, by those that make them, and those that another line says. */
 import { expect, it, onTestFinished } from "vitest";
 import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
-import { fail, pass, skipped } from "../../../src/cli/preflight/line.ts";
+import { fail, pass, skipped, warn } from "../../../src/cli/preflight/line.ts";
 import { noticeLines, recommendationLines } from "../../../src/cli/preflight/notice-lines.ts";
 import { watchDestructions } from "../../../src/health/destruction-remarks.ts";
 import { startHealthMonitor } from "../../../src/health/monitor.ts";
@@ -96,7 +96,7 @@ it("leaves to another line what that says, unless it passes where the notice may
   const lines = [fail("provider", "local"), skipped("clocks", "none")];
   expect(noticeLines(evidence([local, late]), lines)).toEqual([pass("notice", "none that is not said elsewhere here")]);
   expect(noticeLines(evidence([local, late]), [pass("provider", "aws"), pass("clocks", "agree")])).toEqual([
-    fail("notice", "Local."),
+    fail("provider-local", "Local."),
   ]);
   expect(noticeLines(evidence([]), [])).toEqual([pass("notice", "none")]);
 });
@@ -106,15 +106,15 @@ it("gives a recommendation a line if neither a notice nor another line says it",
   const well = notice("KEY_PATH_WORKS", "✅ Works.");
   const told = notice("PROVIDER_PAUSED", "Calls to aws are paused.", "aws");
   const found = recommendationLines(evidence([told], [well, paused, stale]), [pass("validate", "20 tests")]);
-  expect(found).toEqual([pass("recommendation", "Set it.", "know why it may stay")]);
+  expect(found).toEqual([warn("no-stale-keys", "Set it.", "know why it may stay")]);
 });
 
-it("fails for a recommendation that may not stay, and passes for one of an earlier release", () => {
+it("fails for a recommendation that may not stay, and warns of one of an earlier release", () => {
   const unpinned = notice("STORE_KEY_UNPINNED", "Pin it.");
-  expect(recommendationLines(evidence([], [unpinned]), [])).toEqual([fail("recommendation", "Pin it.")]);
+  expect(recommendationLines(evidence([], [unpinned]), [])).toEqual([fail("store-key-unpinned", "Pin it.")]);
   const earlier = { status: {}, validation: { got: { recommendations: ["✅ Well.", "Do it."] } } };
   expect(recommendationLines(earlier as unknown as Evidence, [])).toEqual([
-    pass("recommendation", "Do it.", "know why it may stay"),
+    warn("notice", "Do it.", "know why it may stay"),
   ]);
 });
 

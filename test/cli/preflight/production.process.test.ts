@@ -2,8 +2,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checklist, lineNames } from "../../../src/cli/preflight/checklist.ts";
+import { checklist } from "../../../src/cli/preflight/checklist.ts";
+import { checkIds, idsByHand, noticeId } from "../../../src/cli/preflight/check-ids.ts";
 import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
+import { noticesOf } from "../../../src/cli/preflight/notice-lines.ts";
 import { gather } from "../../../src/cli/preflight/gather.ts";
 import { type NoticeCode, notice } from "../../../src/notices.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
@@ -25,19 +27,18 @@ beforeAll(async () => {
 });
 afterAll(() => production[Symbol.asyncDispose]());
 
-const byHand = ["heads-copy", "balancer", "signals", "deletion-alarm"];
-const namesWithoutSpeed = lineNames.filter((name) => name !== "cache-hit");
+const idsWithoutSpeed = checkIds.filter((name) => name !== "cache-hit");
 
 it("passes, with exit code 0 and a line for each name", async () => {
   const { code, answer } = await production.preflight();
   const lines = withoutSpeed(answer.checks);
-  expect(lines.filter(({ result }) => result === "FAIL")).toEqual([]);
-  expect(lines.map(({ name }) => name)).toEqual(namesWithoutSpeed);
-  const isFast = answer.checks.find(({ name }) => name === "cache-hit")!.result === "PASS";
+  expect(lines.filter(({ outcome }) => outcome === "FAIL")).toEqual([]);
+  expect(lines.map(({ id }) => id)).toEqual(idsWithoutSpeed);
+  const isFast = answer.checks.find(({ id }) => id === "cache-hit")!.outcome === "PASS";
   expect({ code, ok: answer.ok }).toEqual(isFast ? { code: 0, ok: true } : { code: 1, ok: false });
-  const skipped = answer.checks.filter(({ result }) => result === "SKIPPED").map(({ name }) => name);
-  expect(skipped).toEqual(byHand);
-  const found = Object.fromEntries(answer.checks.map(({ name, found }) => [name, found]));
+  const skipped = answer.checks.filter(({ outcome }) => outcome === "SKIPPED").map(({ id }) => id);
+  expect(skipped).toEqual(idsByHand);
+  const found = Object.fromEntries(answer.checks.map(({ id, text }) => [id, text]));
   expect(found).toMatchObject({
     profile: "prod",
     tls: "on both ports",
@@ -58,12 +59,12 @@ it("prints a line each, and no secret", async () => {
   expect({ code, err }).toEqual({ code: isFast ? 0 : 1, err: "" });
   expect(out).toMatch(/^overall {2}(?:PASS|FAIL)\nchecks\n {2}service +PASS +https:/);
   expect(out.startsWith("overall  PASS")).toBe(isFast);
-  const lines = Array.from(out.matchAll(/^ {2}([a-z-]+) +(?:PASS|SKIPPED) +(.*)$/gm), ([, name, found]) => ({
-    name: name!,
-    found: found!,
-    result: "PASS" as const,
+  const lines = Array.from(out.matchAll(/^ {2}([a-z-]+) +(?:PASS|SKIPPED) +(.*)$/gm), ([, id, text]) => ({
+    id: id!,
+    text: text!,
+    outcome: "PASS" as const,
   }));
-  expect(withoutSpeed(lines).map(({ name }) => name)).toEqual(namesWithoutSpeed);
+  expect(withoutSpeed(lines).map(({ id }) => id)).toEqual(idsWithoutSpeed);
   expect(out).toMatch(/^ {2}audit +PASS +\d+ events, no problems$/m);
   const { password } = new URL(production.env.FLUO_KMS_POSTGRES_URL!);
   expect(password).not.toBe("");
@@ -81,7 +82,7 @@ async function gathered(): Promise<Evidence> {
 /** On a machine that is not busy. */
 const fast = { "validation.got.latency_ms.cache_hit": 0.01, "validation.got.recommendation_details": [] };
 
-const failed = (lines: readonly Line[]) => lines.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
+const failed = (lines: readonly Line[]) => lines.flatMap(({ id, outcome }) => (outcome === "FAIL" ? [id] : []));
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -92,7 +93,8 @@ const release = (name: string) => ({ replicaId: name, release: name, version: 8,
 const causes: [name: string, what: string, changes: Record<string, unknown>][] = [
   ["settings", "another provider", { "status.provider": "gcp" }],
   ["settings", "another kind of store", { "status.store": "sqlite" }],
-  ["settings", "another store", { "store.notes.got.hasWriter": false }],
+  ["store-identity", "a store with another id", { "status.store_id": "00".repeat(16) }],
+  ["store-identity", "a copy", { "store.identity.got.isWrittenTo": { got: false } }],
   ["profile", "dev", { "config.profile": "dev" }],
   ["authentication", "none", { "status.authentication.kind": "none" }],
   ["policy", "a file that is not in force", { "status.authentication.policy.problems": ["line 3: no such role"] }],
@@ -129,7 +131,12 @@ const causes: [name: string, what: string, changes: Record<string, unknown>][] =
   ["clocks", "one that is 6 s behind the provider's", { "validation.got.key.clock_skew_ms": -6_000 }],
   ["clocks", "one that is 301 s ahead", { "status.destructions_waiting.clock_ahead_seconds": 301 }],
   ["health", "degraded, by more than a tenant's key", { ...tenantsKey(), "status.tenant_keys_unusable": 0 }],
-  ["notice", "one", noticed("BACKUP_FAILED")],
+  ["backup-failed", "the notice", noticed("BACKUP_FAILED")],
+  [
+    "notice",
+    "one of an earlier release",
+    { "status.notice_details": undefined, "status.notices": ["Backups: the last one failed."] },
+  ],
   ["store", "one that cannot be read", { "store.notes": { why: "the PostgreSQL store failed (no answer)" } }],
   ["backup", "no interval", { "config.backupIntervalMs": 0 }],
   ["backup", "none", { "store.notes.got.backupAt": undefined }],
@@ -163,7 +170,7 @@ function unserved(text: string, host: string): Record<string, unknown> {
 /** What passes nonetheless, each with what it says. */
 const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] = [
   [
-    "recommendation",
+    "no-stale-keys",
     /^NO_STALE_KEYS$/,
     { "validation.got.recommendation_details": [notice("NO_STALE_KEYS", "NO_STALE_KEYS")] },
   ],
@@ -193,7 +200,13 @@ const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] 
     },
   ],
   ["backup", /^the last is of 1 hour ago, and/, { "store.notes.got.backupAt": ago(1.5 * hourMs - 60_000) }],
-  ["notice", /^LIMIT_ACTED$/, noticed("LIMIT_ACTED")],
+  ["limit-acted", /^LIMIT_ACTED$/, noticed("LIMIT_ACTED")],
+  ["store-identity", /^[0-9a-f]{32}, and the service writes to it$/, { "status.store_id": undefined }],
+  [
+    "store-identity",
+    /^[0-9a-f]{32}; whether it is a copy of the service's was not tried: unimplemented$/,
+    { "status.store_id": undefined, "store.identity.got.isWrittenTo": { why: "unimplemented" } },
+  ],
   ["health", /^degraded, by provider keys of tenants alone$/, tenantsKey()],
   ["integrity", /^checked /, { "status.integrity.percent": 40 }],
   ["notice", /^none that is not said elsewhere/, noticed("EXAMINATION_RUNNING")],
@@ -235,19 +248,22 @@ describe("with one thing that is otherwise", () => {
   it.each(causes)("%s alone fails for %s", (name, _what, changes) => {
     const lines = checklist(changed(evidence, changes));
     expect(failed(lines)).toEqual([name]);
-    expect(lines.find((line) => line.result === "FAIL")!.found).not.toBe("");
-    expect(lines.map((line) => line.name)).toEqual(lineNames);
+    expect(lines.find((line) => line.outcome === "FAIL")!.text).not.toBe("");
+    const ofNotices = noticesOf(changed(evidence, changes).status).map(({ code }) => noticeId(code));
+    expect(lines.map((line) => line.id)).toEqual(
+      checkIds.map((id) => (id === "notice" ? (ofNotices[0] ?? "notice") : id)),
+    );
   });
 
   it("each line can fail, but those that cannot be seen and the service itself", () => {
     const names = new Set(causes.map(([name]) => name));
-    expect(lineNames.filter((name) => !names.has(name))).toEqual(["service", ...byHand]);
+    expect(checkIds.filter((name) => !names.has(name))).toEqual(["service", ...idsByHand]);
   });
 
   it.each(remarks)("%s passes, and says %s", (name, says, changes) => {
     const lines = checklist(changed(evidence, changes));
     expect(failed(lines)).toEqual([]);
-    expect(lines.find((line) => line.name === name)?.found).toMatch(says);
+    expect(lines.find((line) => line.id === name)?.text).toMatch(says);
   });
 });
 
@@ -260,7 +276,7 @@ it("counts the replicas that run, unless it is told how many there will be", asy
     const { code } = await production.run("validate", "--address", second.http);
     expect(code).toBe(0);
     const { answer } = await production.preflight();
-    const found = Object.fromEntries(answer.checks.map((line) => [line.name, line.found]));
+    const found = Object.fromEntries(answer.checks.map((line) => [line.id, line.text]));
     expect(found.store).toBe("postgres, for several instances: 2 run");
     expect(found["postgres-connections"]).toBe("(2 + 1) × 11 + 10 = 43 of 100");
     expect(failed(withoutSpeed(answer.checks))).toEqual([]);
@@ -278,7 +294,7 @@ describe("with another caller", () => {
 
   it("says that nothing was tried for a caller that may not see the status", async () => {
     const { code, answer } = await production.preflight("--token-file", "app.token");
-    expect(answer.checks[0]!.found).toMatch(/the caller may not status for all tenants; it lacks the role status/);
+    expect(answer.checks[0]!.text).toMatch(/the caller may not status for all tenants; it lacks the role status/);
     expect(failed(answer.checks)).toEqual(["service"]);
     expect(code).toBe(1);
   });
@@ -292,8 +308,8 @@ describe("with one thing that was changed in production", () => {
       const { code, answer } = await production.preflight();
       const names = new Set(failed(answer.checks));
       for (const name of ["provider-key", "validate", "health", "readiness", "store"]) expect(names).toContain(name);
-      expect(answer.checks.find(({ name }) => name === "readiness")!.found).toMatch(/^\/q\/health\/ready: HTTP 503/);
-      expect(answer.checks.find(({ name }) => name === "liveness")!.result).toBe("PASS");
+      expect(answer.checks.find(({ id }) => id === "readiness")!.text).toMatch(/^\/q\/health\/ready: HTTP 503/);
+      expect(answer.checks.find(({ id }) => id === "liveness")!.outcome).toBe("PASS");
       expect(code).toBe(1);
     } finally {
       const before = production.service.log.length;
