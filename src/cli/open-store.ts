@@ -161,8 +161,9 @@ export function storeName(settings: StoreSettings): string {
   return settings.name === "sqlite" ? `the SQLite store ${settings.file}` : `the ${settings.name} store`;
 }
 
-export function contentsJson({ keys, auditEvents, newestAuditAt, requests, logs, providerKeys }: Contents) {
+export function contentsJson({ storeId, keys, auditEvents, newestAuditAt, requests, logs, providerKeys }: Contents) {
   return {
+    store_id: storeId ?? null,
     keys,
     audit_events: auditEvents,
     newest_audit_event: newestAuditAt?.toISOString() ?? null,

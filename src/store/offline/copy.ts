@@ -13,6 +13,8 @@ import type { WrappedBy } from "../key-store.ts";
 
 /** What was copied. */
 export interface Contents {
+  /** Undefined for a store that no service has used. The copy has the same. */
+  storeId: string | undefined;
   keys: Record<Purpose, Partial<Record<KeyState, number>>>;
   auditEvents: number;
   /** When the newest of them happened: the copy is of that moment or soon after. */
@@ -76,6 +78,7 @@ export async function copyRows(
   { become = (log) => log, copied = () => {} }: Copying = {},
 ): Promise<Contents> {
   const contents: Contents = {
+    storeId: undefined,
     keys: { data: {}, signing: {} },
     auditEvents: 0,
     newestAuditAt: undefined,
@@ -98,6 +101,7 @@ export async function copyRows(
     }
   };
   await copy("kms_store", (row) => {
+    contents.storeId = String(row.store_id);
     providerKeyOf(contents.providerKeys, row).storeKey = true;
   });
   await copy("kms_keys", (row) => countKey(contents, row), copiedKeys);

@@ -59,6 +59,16 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
     expect((await backup.json("check")).answer).toMatchObject({ ok: true, problems: [] });
   });
 
+  it("has the id of its original, and so has what is restored from it", async () => {
+    const from = await make();
+    await liveIn(from);
+    const id = (await sql(from, "select store_id from kms_store")).map(({ store_id }) => String(store_id)).join();
+    expect((await from.json("backup", "b.db")).answer).toMatchObject({ store_id: id });
+    const into = from.with({ name: "sqlite", file: join(from.directory, "new.db") });
+    expect((await into.json("restore", "b.db")).answer).toMatchObject({ store_id: id });
+    expect((await into.json("check")).answer).toMatchObject({ store_id: id });
+  });
+
   it("restores into an empty store, says what came back, and appends that to the audit trail", async () => {
     const from = await make();
     const keys = await liveIn(from);
