@@ -3,10 +3,12 @@ import { realTime, type Time } from "./runtime/time.ts";
 import { createAlarm, type StartedAlarm } from "./alarm.ts";
 import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { startAuditTrail } from "./audit/start.ts";
+import type { AuditTrail } from "./audit/trail.ts";
 import type { AuthenticationParts } from "./auth/start.ts";
 import { startBackups } from "./backup/start.ts";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import type { Config } from "./config/config.ts";
+import type { HealthMonitor } from "./health/monitor.ts";
 import { startHealth } from "./health/start.ts";
 import { createLosses } from "./integrity/losses.ts";
 import { createIntegrity } from "./integrity/start.ts";
@@ -25,13 +27,14 @@ import { type ServiceProcess, startProcess } from "./process.ts";
 import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
 import { startProviders } from "./provider-keys/start.ts";
-import { createServices } from "./service/compose.ts";
+import { createServices, type Services } from "./service/compose.ts";
 import { startGcTime } from "./runtime/gc-time.ts";
 import { startLoopLag } from "./runtime/loop-lag.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
 import { holdDirectory } from "./store/directory/held-directory.ts";
 import { heldLeases } from "./store/held-leases.ts";
+import type { Store } from "./store/store.ts";
 import { observedStore } from "./store/observed-store.ts";
 import { rotationRecorder, storeRecorder } from "./telemetry/instruments.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
@@ -39,7 +42,7 @@ import { createBudget } from "./transport/budget.ts";
 import { closingOf } from "./transport/connections/closing.ts";
 import { type ConnectionsParts, createConnections } from "./transport/connections/connections.ts";
 import { policyDoor } from "./transport/policy-door.ts";
-import { startServers } from "./transport/start.ts";
+import { type StartedServers, startServers } from "./transport/start.ts";
 import { startTls } from "./transport/tls.ts";
 import { startRewriting } from "./upgrade/rewriting.ts";
 import { closeInBackground, shutDown } from "./shutdown.ts";
@@ -172,11 +175,34 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
     await startServers(config, { budget, connections, services, observer, health, telemetry, log, time, door, tls }),
     close,
   );
+  await startLocalSocket(config, { services, servers, telemetry, health, store, audit, log, time }, parts);
   log.info({ start_ms: Math.round(time.monotonicMs()) }, "serving");
   background.start();
   const rewriting = parts.adopt(startRewriting({ store, time, log }), (part) => closeInBackground(part, time));
   integrity.start();
   return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
+}
+
+interface LocalSocketParts extends Pick<ServiceProcess, "log" | "time" | "telemetry"> {
+  services: Services;
+  servers: StartedServers;
+  health: HealthMonitor;
+  store: Store;
+  audit: AuditTrail;
+}
+
+/** Opened last and closed after the drain: while the service ends it is needed most. */
+async function startLocalSocket(
+  { localSocket: path }: Config,
+  { services, servers, telemetry, ...shared }: LocalSocketParts,
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  if (path === undefined) return;
+  const { startLocal } = await import("./transport/local/server.ts");
+  const { kms: handlers, providerName } = services;
+  const { calls } = servers;
+  const own = { path, handlers, providerName, calls, serveMetrics: telemetry.servePrometheus };
+  parts.adopt(await startLocal({ ...shared, ...own }), close);
 }
 
 /** What bounds callers and connections, and tells what that did. */

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { command } from "../tools/command.ts";
-import { type Architecture, nonroot, stateDirectory } from "./recipe.ts";
+import { type Architecture, commandScript, nonroot, stateDirectory } from "./recipe.ts";
 
 /** Empty folders that something is mounted over: on a read-only root nothing can make them. */
 const mountPoints = ["proc", "dev", "sys", "tmp", "run"];
@@ -48,6 +48,7 @@ export function writeBaseSystem(to: string, work: string, { architecture, node, 
   const unpacked = unpackAll(packages, work);
   mergeUsr(to, architecture);
   copyNode(node, join(to, "usr/bin/node"));
+  writeFileSync(join(to, "usr/bin/fluo-kms"), commandScript, { mode: 0o755 });
   copyLibraries(to, unpacked, architecture, [node, ...addons]);
   copyAuthorities(to, join(unpacked, "usr/share/ca-certificates"));
   cpSync(join(unpacked, "usr/lib/os-release"), join(to, "usr/lib/os-release"));

@@ -14,6 +14,9 @@ export const stateDirectory = "/var/lib/fluo-kms";
 /** The command of the image. The bill of materials and the compile cache are made for the same Node and flags. */
 export const entrypoint = ["/usr/bin/node", ...flags, "--use-system-ca", "/app/src/main.js"];
 
+/** `/usr/bin/fluo-kms`, for commands beside the service: without a shell there is no other way to give them a name. The entry adds the flags. */
+export const commandScript = `#!${entrypoint[0]}\nimport "${entrypoint.at(-1)}";\n`;
+
 /** Names of one processor: of npm packages, of Debian's libraries, and of the loader that programs name. */
 export interface Architecture {
   readonly name: "amd64" | "arm64";

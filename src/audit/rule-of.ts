@@ -15,6 +15,8 @@ type NobodysAction =
       | "cancel_destruction_request"
       | "finish_upgrade"
       | "policy_loaded"
+      | "set_log_level"
+      | "profile_cpu"
     )
   // Only of callers that may not, so that no rule let them.
   | ("verify_span" | "get_public_keys" | "read_log" | "status" | "validate");

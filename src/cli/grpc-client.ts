@@ -51,7 +51,7 @@ export interface Target {
 
 /** Opens a connection, and a stream on it. `ended` is called once, as the last. */
 export function openSpanStream({ address, shown }: Target, { answered, drained, ended }: StreamEvents): SpanStream {
-  const client = new grpc.Client(`dns:${address.target}`, credentialsOf(address, shown), {
+  const client = new grpc.Client(`dns:${connectedTo(address)}`, credentialsOf(address, shown), {
     ...{ ...channelOptions, ...proxyOf(address), ...serverNameOf(address) },
   });
   const metadata = new grpc.Metadata();
@@ -78,8 +78,13 @@ export function openSpanStream({ address, shown }: Target, { answered, drained, 
 }
 
 /** grpc-js knows the variables by their names in small letters alone. */
-function proxyOf({ host }: Address): grpc.ChannelOptions {
-  return { "grpc.enable_http_proxy": proxiesFor(host) === undefined ? 0 : 1 };
+function proxyOf({ host, via }: Address): grpc.ChannelOptions {
+  return { "grpc.enable_http_proxy": via !== undefined || proxiesFor(host) === undefined ? 0 : 1 };
+}
+
+function connectedTo({ target, via }: Address): string {
+  if (via === undefined) return target;
+  return via.host.includes(":") ? `[${via.host}]:${via.port}` : `${via.host}:${via.port}`;
 }
 
 function credentialsOf({ isTls, host }: Address, { tls: { ca, certificate } }: Credentials): grpc.ChannelCredentials {
@@ -94,8 +99,11 @@ function credentialsOf({ isTls, host }: Address, { tls: { ca, certificate } }: C
 }
 
 /** TLS names no server by an IP address, and grpc-js would; the certificate is checked against the address all the same. */
-function serverNameOf({ isTls, host }: Address): grpc.ChannelOptions {
-  return isTls && isIP(host) > 0 ? { "grpc.ssl_target_name_override": "address.invalid" } : {};
+function serverNameOf({ isTls, host, target, via }: Address): grpc.ChannelOptions {
+  const authority = via === undefined ? {} : { "grpc.default_authority": target };
+  if (!isTls) return authority;
+  if (isIP(host) > 0) return { ...authority, "grpc.ssl_target_name_override": "address.invalid" };
+  return via === undefined ? {} : { ...authority, "grpc.ssl_target_name_override": host };
 }
 
 /** The spans as they are encoded, and the other fields behind them. */

@@ -9,9 +9,12 @@ import { auditVerify } from "./commands/audit-verify.ts";
 import { backup } from "./commands/backup.ts";
 import { check } from "./commands/check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
+import { cpuProfile } from "./commands/cpu-profile.ts";
 import { demo } from "./commands/demo.ts";
 import { noteCheck } from "./check/note-check.ts";
 import { commandHelp, globalHelp } from "./help.ts";
+import { logLevel } from "./commands/log-level.ts";
+import { metrics } from "./commands/metrics.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { policyCheck } from "./commands/policy-check.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
@@ -38,6 +41,9 @@ const commands: readonly Command[] = [
   validate,
   status,
   preflight,
+  metrics,
+  logLevel,
+  cpuProfile,
   whoami,
   rotate,
   rewrap,

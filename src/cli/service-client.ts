@@ -11,7 +11,8 @@ import {
   credentialsFor,
   type ReadCredentials,
 } from "./access/service-credentials.ts";
-import type { Place } from "./access/service-token.ts";
+import { connectToOption, viaOf } from "./access/connect-to.ts";
+import type { Place, Via } from "./access/service-token.ts";
 
 export interface Answer {
   /** As the service wrote it. */
@@ -39,8 +40,9 @@ export const serviceOptions: readonly Option[] = [
   {
     name: "address",
     value: "URL",
-    description: `the service's HTTP address, else FLUO_KMS_ADDR, else ${defaultAddress}`,
+    description: `the service's HTTP address, or unix:PATH of its local socket; else FLUO_KMS_ADDR, else ${defaultAddress}`,
   },
+  connectToOption,
   ...credentialOptions,
 ];
 
@@ -56,8 +58,19 @@ export async function callService(options: OptionValues, call: Call): Promise<An
   return askService({ place, credentials: credentialsFor(options, place) }, call);
 }
 
-/** The same, for a service that is known already. */
+/** Text of an answer that is no JSON. Throws a Failure for anything but status 200. */
+export async function textFromService(options: OptionValues, call: Call): Promise<string> {
+  const place = placeOf(options);
+  refuseBeyondSocket(place, call);
+  const shown = credentialsFor(options, place)();
+  const { status, text } = await answerOf(place, call, shown);
+  if (status === 200) return text.trimEnd();
+  throw refusal(status, objectIn(text) ?? {}, shown);
+}
+
+/** Asks a service that is known already, as {@link callService}. */
 export async function askService({ place, credentials }: Service, call: Call): Promise<Answer> {
+  refuseBeyondSocket(place, call);
   const shown = credentials();
   const { status, location, text } = await answerOf(place, call, shown);
   if (location !== undefined && status >= 300 && status < 400) throw redirected(place, location);
@@ -70,18 +83,36 @@ export async function askService({ place, credentials }: Service, call: Call): P
 }
 
 /** The service that an option or the environment names. Throws UsageError for what is no address. */
-export function placeOf(options: OptionValues, { address } = clientEnvironment()): Place {
+export function placeOf(options: OptionValues, env = clientEnvironment()): Place {
   const given = textOf(options, "address");
-  return placeAt(given ?? address ?? defaultAddress, given === undefined ? "FLUO_KMS_ADDR" : undefined);
+  const place = placeAt(given ?? env.address ?? defaultAddress, given === undefined ? "FLUO_KMS_ADDR" : undefined);
+  return { ...place, via: place.socket === undefined ? viaOf(options, env) : undefined };
 }
 
 /** `origin` is where the text comes from. Throws UsageError that names it. */
 export function placeAt(text: string, origin = "--address"): Place {
+  if (text.startsWith("unix:")) return socketAt(text, origin);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url !== undefined && url.username === "" && url.search === "" && url.hash === "";
   if (!isPlain || !/^https?:$/.test(url.protocol))
     throw new UsageError(`${origin} must be a URL such as ${defaultAddress}`);
   return { text: url.href.replace(/\/$/, ""), host: url.hostname, isTls: url.protocol === "https:" };
+}
+
+function socketAt(text: string, origin: string): Place {
+  const socket = text.slice("unix:".length);
+  if (socket === "" || socket.startsWith("//"))
+    throw new UsageError(`${origin} must be unix:PATH, without // before the path`);
+  return { text, host: "localhost", isTls: false, socket };
+}
+
+/** Paths of the local socket. The service refuses all others; said here, the refusal has advice. */
+const ofSocket = /^\/(q\/|api\/admin\/kms\/(status|validate|log-level|cpu-profile)(\?seconds=\d+)?$)/;
+
+function refuseBeyondSocket({ socket }: Place, { path, body = {} }: Call): void {
+  if (socket === undefined || (ofSocket.test(path) && !Object.hasOwn(body, "tenant_id"))) return;
+  const served = "status, validate, preflight, metrics, log-level and cpu-profile, and no tenant";
+  throw new UsageError(`a local socket serves ${served}; for this name the service's HTTP address with --address`);
 }
 
 async function answerOf(
@@ -95,7 +126,9 @@ async function answerOf(
   };
   const sent = method === "POST" ? JSON.stringify(body ?? {}) : undefined;
   try {
-    return await askByHttp(new URL(place.text + path), { method, headers, body: sent, tls, timeoutMs });
+    const { socket, via } = place;
+    const base = socket === undefined ? place.text : "http://localhost";
+    return await askByHttp(new URL(base + path), { method, headers, body: sent, tls, timeoutMs, socket, via });
   } catch (error) {
     throw unreachable(whyUnreachable(place, error));
   }
@@ -107,11 +140,13 @@ function redirected({ text }: Place, location: string): Failure {
 }
 
 /** Says why a service cannot be reached; each address of a name has an error of its own. Texts are quoted, and decide nothing. */
-function whyUnreachable({ text: address, isTls }: Place, error: unknown): string {
+function whyUnreachable({ text, via, isTls, socket }: Place, error: unknown): string {
+  const address = via === undefined ? text : `${text} at ${authorityOf(via)}`;
   if ((error as Error).name === "TimeoutError")
     return `no answer from ${address} in time; look at its log and its health`;
   const { errors, message, ...own } = error as Error & { code?: string; errors?: { code?: string }[] };
   const code = own.code ?? errors?.[0]?.code;
+  if (socket !== undefined) return whySocketUnreachable(address, code);
   if (code === "ECONNREFUSED") {
     return `nothing listens at ${address}; start the service with "fluo-kms serve" or name another with --address`;
   }
@@ -124,6 +159,23 @@ function whyUnreachable({ text: address, isTls }: Place, error: unknown): string
     return `the certificate of ${address} is not trusted (${code}); name its authority's PEM file with --ca-cert, or in NODE_EXTRA_CA_CERTS`;
   }
   return `no answer from ${address} (${code ?? message}); is it the service's HTTP port, ${isTls ? "with" : "without"} TLS?`;
+}
+
+function whySocketUnreachable(address: string, code: string | undefined): string {
+  switch (code) {
+    case "EACCES":
+      return `this user may not use ${address}; run the command as the service's user, or as root`;
+    case "ENOENT":
+      return `there is no ${address}; name the path of fluo.kms.local-socket`;
+    case "ECONNREFUSED":
+      return `nothing listens at ${address}: its process was killed; see whether the service runs`;
+    default:
+      return `no answer from ${address} (${code}); is it the local socket of a fluo-kms service?`;
+  }
+}
+
+function authorityOf({ host, port }: Via): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function unreachable(message: string): Failure {

@@ -3,6 +3,7 @@ import type { Environment } from "./sources.ts";
 
 const variables = {
   address: "FLUO_KMS_ADDR",
+  connectTo: "FLUO_KMS_CONNECT_TO",
   grpcAddress: "FLUO_KMS_GRPC_ADDR",
   token: "FLUO_KMS_TOKEN",
   tokenFile: "FLUO_KMS_TOKEN_FILE",

@@ -20,6 +20,8 @@ export interface Config {
   /** 0 for any that is free. */
   readonly grpcPort: number;
   readonly httpPort: number;
+  /** Path of the unix socket for operators beside the process. */
+  readonly localSocket: string | undefined;
   readonly provider: ProviderSettings;
   /** A second provider key, which opens what it wrapped and wraps nothing. */
   readonly otherProvider: ProviderSettings | undefined;

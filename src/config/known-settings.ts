@@ -120,6 +120,7 @@ export const settings = {
   // The file of tenants' provider keys, see provider-keys/tenant-provider-keys.ts, which knows the other names under fluo.kms.tenants.
   "fluo.kms.tenants.file": { parse: filePath },
   "fluo.kms.grpc.port": { parse: port, standard: "9000" },
+  "fluo.kms.local-socket": { parse: filePath },
   "fluo.kms.http.port": { parse: port, standard: "8080" },
   "fluo.kms.tls.certificate": { parse: filePath },
   "fluo.kms.tls.key": { parse: filePath },

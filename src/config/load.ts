@@ -173,6 +173,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
     host: values["fluo.kms.host"],
     grpcPort: values["fluo.kms.grpc.port"],
     httpPort: values["fluo.kms.http.port"],
+    localSocket: optionalPath(values["fluo.kms.local-socket"], absolute),
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
     tenantProviderKeys: ofTenants,

@@ -76,7 +76,10 @@ export type AuditAction =
   | "restore"
   | "accept_rollback"
   | "finish_upgrade"
-  | "policy_loaded";
+  | "policy_loaded"
+  // Over the local socket; `detail` says what was set.
+  | "set_log_level"
+  | "profile_cpu";
 
 /** What happened, never its content. */
 export interface AuditEvent {

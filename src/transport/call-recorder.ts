@@ -51,7 +51,6 @@ export interface CallParts {
 const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) => [code, name]));
 
 export function callRecorder({ instruments, tracer, log, time, services }: CallParts): CallRecorder {
-  const debug = log.isLevelEnabled("debug");
   const metricsOf = callMetrics(instruments, services);
 
   function succeeded(method: DescMethod, startedMs: number): void {
@@ -59,7 +58,7 @@ export function callRecorder({ instruments, tracer, log, time, services }: CallP
     const seconds = (time.monotonicMs() - startedMs) / 1000;
     duration.record(seconds, ok);
     outcomes.ok += 1;
-    if (debug) log.debug({ method: method.name, seconds }, "call answered");
+    if (log.isLevelEnabled("debug")) log.debug({ method: method.name, seconds }, "call answered");
   }
 
   const tell = failureTeller(log, time);

@@ -7,7 +7,7 @@ import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry/start.ts";
 import type { Door } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
-import { createCalls } from "./calls.ts";
+import { type Calls, createCalls } from "./calls.ts";
 import type { Connections } from "./connections/connections.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";
@@ -42,6 +42,7 @@ export interface ServerParts {
 }
 
 export interface StartedServers {
+  calls: Pick<Calls, "route" | "refuse">;
   grpcPort: number;
   httpPort: number;
   /** Each answer of HTTP/1.1 ends its connection from now on. A connection of gRPC goes on until {@link close}. */
@@ -92,6 +93,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   log.info(`Connect, health, metrics and administration on ${tls ? "https" : "http"}://${http.address}`);
   let closing: Promise<unknown> | undefined;
   return {
+    calls,
     grpcPort: grpc.port,
     httpPort: http.port,
     leave() {

@@ -14,8 +14,11 @@ export interface Contained extends ServiceProcess {
 const anyPorts = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
 
 /** Resolves when the service serves. It ends with the test at the latest. */
-export async function startContained(env: Record<string, string> = {}): Promise<Contained> {
-  const { child, pid } = await begin({ command: entrypoint, env: { ...anyPorts, ...env } });
+export async function startContained(
+  env: Record<string, string> = {},
+  more: Pick<Sandbox, "mounts"> = {},
+): Promise<Contained> {
+  const { child, pid } = await begin({ command: entrypoint, env: { ...anyPorts, ...env }, ...more });
   const service = await watchProcess(child).serving;
   await service.said(/"serving"/);
   const end = async (signal: NodeJS.Signals = "SIGTERM") => {
@@ -37,9 +40,9 @@ export async function begin(sandbox: Omit<Sandbox, "rootfs">): Promise<{ child: 
 /** Runs a program to its end. */
 export function runContained(
   command: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  more: Pick<Sandbox, "mounts" | "env"> = {},
 ): { status: number | null; stdout: string; stderr: string } {
-  const [name, ...args] = sandboxed({ rootfs: inject("image").rootfs, command, env });
+  const [name, ...args] = sandboxed({ rootfs: inject("image").rootfs, command, ...more });
   return spawnSync(name!, args, { encoding: "utf8", timeout: 60_000 });
 }
 

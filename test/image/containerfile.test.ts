@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { entrypoint, root } from "../../scripts/image/recipe.ts";
+import { commandScript, entrypoint, root } from "../../scripts/image/recipe.ts";
 
 const text = readFileSync(join(root, "deploy", "image", "Containerfile"), "utf8");
 
@@ -16,6 +16,12 @@ it("says first that it was not built", () => {
 
 it("starts what the image of `npm run image` starts", () => {
   expect(words(/^ENTRYPOINT (.*)$/m)).toEqual(entrypoint);
+});
+
+it("has the command of the image", () => {
+  expect(JSON.parse(`"${/printf '(.*)' > \/out\/usr\/bin\/fluo-kms/.exec(text)![1]!.replaceAll('"', '\\"')}"`)).toBe(
+    commandScript,
+  );
 });
 
 it("fills the compile cache by the same Node and flags", () => {

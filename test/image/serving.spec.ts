@@ -1,9 +1,11 @@
 /** The service in the image, started read-only and without root under bubblewrap, as the first process of its container. */
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { entrypoint, nonroot, stateDirectory } from "../../scripts/image/recipe.ts";
 import { begin, runContained, startContained } from "./contained.ts";
 
@@ -54,8 +56,10 @@ const providers: [name: string, env: Record<string, string>, says: RegExp][] = [
 
 it.each(providers)("has all that provider %s asks for, up to the network", (name, env, says) => {
   const { stderr, stdout } = runContained(entrypoint, {
-    ...{ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_STORE: "memory", FLUO_KMS_PROVIDER: name },
-    ...env,
+    env: {
+      ...{ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_STORE: "memory", FLUO_KMS_PROVIDER: name },
+      ...env,
+    },
   });
   expect(stderr).toMatch(says);
   expect(`${stdout}${stderr}`).not.toMatch(/MODULE_NOT_FOUND|Cannot find (module|package)/);
@@ -68,6 +72,23 @@ it.each(["http/protobuf", "http/json", "grpc"])("has the exporters of OTLP by %s
   });
   expect(await service.end()).toBe(0);
   expect((await service.ended).err).not.toMatch(/MODULE_NOT_FOUND|Cannot find (module|package)/);
+});
+
+it("has a command beside it, which asks the local socket without a credential", async () => {
+  const run = mkdtempSync(join(tmpdir(), "fluo-kms-run-"));
+  onTestFinished(() => rmSync(run, { recursive: true }));
+  chmodSync(run, 0o777); // as the root of an emptyDir
+  const mounts = ["--perms", "0700", "--tmpfs", stateDirectory, "--bind", run, "/run"];
+  const socket = "/run/local/kms.sock";
+  const service = await startContained({ FLUO_KMS_LOCAL_SOCKET: socket }, { mounts });
+  const beside = { mounts, env: { FLUO_KMS_ADDR: `unix:${socket}` } };
+  expect(runContained(["/usr/bin/fluo-kms", "status"], beside)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^status +operational$/m),
+  });
+  expect(runContained(["/usr/bin/fluo-kms", "log-level", "debug"], beside).stdout).toBe("debug, configured is info\n");
+  expect(await service.end()).toBe(0);
+  expect(readdirSync(join(run, "local"))).toEqual([]);
 });
 
 it("has no capability, gains no privilege, and is nobody's root", async () => {

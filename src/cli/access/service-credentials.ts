@@ -19,8 +19,9 @@ const noTls: ServiceTls = { ca: undefined, certificate: undefined };
 /** Shows nothing, whatever the environment holds. */
 export const noCredentials: ReadCredentials = () => ({ token: undefined, tls: noTls });
 
-/** Where there is no TLS, its files are not looked at. */
+/** Where there is no TLS, its files are not looked at; a local socket is shown nothing at all. */
 export function credentialsFor(options: OptionValues, place: Place, env = clientEnvironment()): ReadCredentials {
+  if (place.socket !== undefined) return noCredentials;
   return () => ({ token: tokenFor(options, place, env), tls: place.isTls ? tlsFor(options, env) : noTls });
 }
 

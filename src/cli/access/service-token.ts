@@ -11,6 +11,16 @@ export interface Place {
   text: string;
   host: string;
   isTls: boolean;
+  /** Path of the unix socket that it is; nothing is shown there. */
+  socket?: string | undefined;
+  /** Where connections go in its stead: the certificate and the name stay those of the address. */
+  via?: Via | undefined;
+}
+
+/** `host` is without brackets. */
+export interface Via {
+  host: string;
+  port: number;
 }
 
 export interface ServiceToken {
@@ -35,8 +45,10 @@ export function tokenFor(options: OptionValues, place: Place, env: ClientEnviron
   }
   const named = fileNamed([tokenOption.name, option], [variables.file, env.tokenFile]);
   if (named === undefined && env.token === undefined) return undefined;
-  if (!place.isTls && !isLoopback(place.host)) {
-    throw new UsageError(`a token is not sent to ${place.text}, where others could read it on its way; use https://`);
+  if (!place.isTls && !isLoopback(place.via?.host ?? place.host)) {
+    throw new UsageError(
+      `a token is not sent to ${place.via?.host ?? place.text}, where others could read it on its way; use https://`,
+    );
   }
   if (named === undefined) return tokenIn(env.token!, variables.text);
   return readToken(named);

@@ -15,6 +15,7 @@ import {
   signExport,
   summaryOf,
 } from "../sign/export.ts";
+import { connectToOption } from "../access/connect-to.ts";
 import { grpcAddressOf, grpcAddressOption } from "../sign/span-stream.ts";
 
 const shownRefusals = 20;
@@ -32,6 +33,7 @@ export const sign: Command = {
     },
     { name: "out", value: "FILE", description: "a new file for the signed export, instead of standard output" },
     grpcAddressOption,
+    { ...connectToOption, description: "connect there instead, with the name and the certificate of the address" },
     ...credentialOptions,
     { name: "resume", value: "RUN", description: "go on with a run in mode log that failed, with the same files" },
     { ...jsonOption, description: "print a summary as JSON; needs --out" },

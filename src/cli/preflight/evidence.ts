@@ -20,7 +20,8 @@ export interface Evidence {
   validation: Tried<Validation>;
   ready: Tried<unknown>;
   live: Tried<unknown>;
-  audit: Tried<VerifiedAudit>;
+  /** Not asked for over a local socket, which says nothing of tenants. */
+  audit: Tried<VerifiedAudit> | { unasked: string };
   files: NamedFiles;
   /** Undefined if the settings are not the service's, or the store is in memory: nothing was opened. */
   store: StoreEvidence | undefined;

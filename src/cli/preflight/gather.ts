@@ -43,7 +43,10 @@ export async function gather(options: OptionValues, { config, place, replicas }:
     validation: await attempt(validateMs * 2, () => askInTurn<Validation>(service, validate)),
     ready: await probed(service, "/q/health/ready"),
     live: await probed(service, "/q/health/live"),
-    audit: await attempt(auditMs * 2, () => askInTurn<VerifiedAudit>(service, verify)),
+    audit:
+      place.socket === undefined
+        ? await attempt(auditMs * 2, () => askInTurn<VerifiedAudit>(service, verify))
+        : { unasked: "the local socket serves no audit verify" },
     files: await namedFiles(config),
     store: isOpened(config, status) ? await storeEvidence(service, config, status) : undefined,
   };

@@ -1,6 +1,7 @@
 /** What `sign` needs of a service: the terms between it and the gRPC client, and where the service is. */
 import { clientEnvironment } from "../../config/client-environment.ts";
 import { type Option, type OptionValues, textOf, UsageError } from "../command.ts";
+import { viaOf } from "../access/connect-to.ts";
 import type { Place } from "../access/service-token.ts";
 import type { Attribute } from "./json-spans.ts";
 
@@ -67,9 +68,13 @@ export const grpcAddressOption: Option = {
 const form = /^(?:(https?):\/\/)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+):\d{1,5})\/?$/i;
 
 /** Throws UsageError for what no address is. */
-export function grpcAddressOf(options: OptionValues, { grpcAddress } = clientEnvironment()): Address {
+export function grpcAddressOf(options: OptionValues, env = clientEnvironment()): Address {
   const given = textOf(options, "grpc-address");
-  return addressAt(given ?? grpcAddress ?? defaultAddress, given === undefined ? "FLUO_KMS_GRPC_ADDR" : undefined);
+  const address = addressAt(
+    given ?? env.grpcAddress ?? defaultAddress,
+    given === undefined ? "FLUO_KMS_GRPC_ADDR" : undefined,
+  );
+  return { ...address, via: viaOf(options, { ...env, connectTo: undefined }) };
 }
 
 /** `origin` is where the text comes from. Throws UsageError that names it. */

@@ -209,7 +209,7 @@ function identifies(routes: readonly Route[], { pathname }: URL): boolean {
  * Undefined for a target that another reader of it may take for another: one that is no path, or whose path changes as it is made
  * normal, here or by a proxy before. A fragment is never sent. What `new URL` makes of `//host` relative to a base is not asked.
  */
-function targetOf({ url = "" }: IncomingMessage): URL | undefined {
+export function targetOf({ url = "" }: IncomingMessage): URL | undefined {
   const [path] = url.split("?", 1) as [string];
   const target = path.startsWith("/") ? URL.parse(`http://service${url}`) : null;
   if (target?.pathname !== path || /\/\/|%2e/i.test(path) || url.includes("#")) return undefined;

@@ -51,15 +51,7 @@ export function routesOf({ route }: Pick<Pipeline, "route">, parts: RouteParts):
     ...logRoutes({ route }, logs),
     whoamiRoute(door),
     frontPageRoute(parts),
-    {
-      method: "GET",
-      path: /^\/q\/health(\/ready|\/live)?$/,
-      open: "health",
-      async answer({ path, request }) {
-        const details = await seesDetails(request);
-        return healthReply(health.current(), details ? providerName : undefined, path[1] === "/live");
-      },
-    },
+    healthRoute(health, async (request) => ((await seesDetails(request)) ? providerName : undefined)),
     {
       method: "POST",
       path: /^\/api\/admin\/kms\/validate$/,
@@ -110,6 +102,22 @@ export function routesOf({ route }: Pick<Pipeline, "route">, parts: RouteParts):
       ),
     },
   ];
+}
+
+/** `providerFor` names the provider to those who may know more than the state. */
+export function healthRoute(
+  health: HealthMonitor,
+  providerFor: (request: IncomingMessage) => Promise<string | undefined>,
+): Route {
+  return {
+    method: "GET",
+    path: /^\/q\/health(\/ready|\/live)?$/,
+    open: "health",
+    async answer({ path, request }) {
+      const provider = await providerFor(request);
+      return healthReply(health.current(), provider, path[1] === "/live");
+    },
+  };
 }
 
 /**

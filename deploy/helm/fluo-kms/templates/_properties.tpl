@@ -13,6 +13,8 @@ Parts: root, and job (true or false).
 {{- $_ := set $s "fluo.kms.host" $v.host -}}
 {{- $_ := set $s "fluo.kms.grpc.port" "9000" -}}
 {{- $_ := set $s "fluo.kms.http.port" "8080" -}}
+{{- /* For kubectl exec. The root of the volume is open to its group; the service makes the folder in it, for itself alone. */ -}}
+{{- $_ := set $s "fluo.kms.local-socket" "/run/fluo-kms/local/kms.sock" -}}
 {{- $_ := set $s "fluo.kms.tls.certificate" "/etc/fluo-kms/tls/tls.crt" -}}
 {{- $_ := set $s "fluo.kms.tls.key" "/etc/fluo-kms/tls/tls.key" -}}
 {{- $_ := set $s "fluo.kms.shutdown.delay" (printf "%ds" (int $v.shutdown.delay)) -}}

@@ -25,6 +25,8 @@ spec:
       args: [--config, /etc/fluo-kms/config/application.properties]
       env:
         {{- include "fluo-kms.env" . | nindent 8 }}
+        # Of commands by kubectl exec; the service itself does not read it.
+        - { name: FLUO_KMS_ADDR, value: "unix:/run/fluo-kms/local/kms.sock" }
         {{- with include "fluo-kms.otlpEnv" . | trim }}{{ . | nindent 8 }}{{- end }}
         {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{- end }}
       {{- with include "fluo-kms.envFrom" . | trim }}{{ . | nindent 6 }}{{- end }}
@@ -54,6 +56,7 @@ spec:
         - { name: policy, mountPath: /etc/fluo-kms/policy, readOnly: true }
         - { name: tls, mountPath: /etc/fluo-kms/tls, readOnly: true }
         - { name: state, mountPath: /var/lib/fluo-kms }
+        - { name: run, mountPath: /run/fluo-kms }
         {{- if .Values.policy.clusterToken }}
         - { name: cluster-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
         {{- end }}
@@ -80,6 +83,8 @@ spec:
           {{- end }}
     - name: tls
       secret: { secretName: {{ include "fluo-kms.tlsSecret" . }}, defaultMode: 288 }
+    - name: run
+      emptyDir: { sizeLimit: 1Mi }
     {{- if .Values.policy.clusterToken }}
     - name: cluster-token
       projected:

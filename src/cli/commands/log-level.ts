@@ -1,0 +1,28 @@
+/** `log-level`: the level of a running service's log, over its local socket, until it ends or is set again. */
+import { type Command, exitCode, jsonOption } from "../command.ts";
+import { printJsonText, printLine } from "../print.ts";
+import { callLocal, localOptions } from "../local-client.ts";
+
+const path = "/api/admin/kms/log-level";
+const timeoutMs = 30_000;
+
+export const logLevel: Command = {
+  name: "log-level",
+  summary: "Shows or sets the log level of a running service, until its next start.",
+  options: [...localOptions, jsonOption],
+  operand: "[LEVEL]",
+  details: [
+    "LEVEL is trace, debug, info, warn, error, fatal or silent. A change is a row of the audit trail. It is served by the local socket alone.",
+    "",
+  ],
+  async run(options, level) {
+    const { text, json } = await callLocal(
+      options,
+      level === undefined ? { method: "GET", path, timeoutMs } : { method: "POST", path, body: { level }, timeoutMs },
+    );
+    if (options.json === true) printJsonText(text);
+    else
+      printLine(json.level === json.configured ? `${json.level}` : `${json.level}, configured is ${json.configured}`);
+    return exitCode.ok;
+  },
+};
