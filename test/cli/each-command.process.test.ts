@@ -13,7 +13,8 @@ import { liveIn, place } from "../support/cli-store-fixture.ts";
 const directory = mkdtempSync(join(tmpdir(), "fluo-kms-"));
 const where = place(directory, { name: "sqlite", file: join(directory, "kms.db") });
 await liveIn(where);
-const service = await startService();
+const socket = join(directory, "local", "kms.sock");
+const service = await startService({ "fluo.kms.local-socket": socket });
 afterAll(async () => {
   await service.stop();
   rmSync(directory, { recursive: true });
@@ -30,12 +31,22 @@ for (const [name, content] of Object.entries(files)) writeFileSync(join(director
 expect(await where.run("backup", "kept.db")).toMatchObject({ code: 0 });
 
 const env = { ...where.env, FLUO_KMS_ADDR: service.url, FLUO_KMS_GRPC_ADDR: `127.0.0.1:${service.grpcPort}` };
+const beside = { ...env, FLUO_KMS_ADDR: `unix:${socket}` };
 const elsewhere = { ...env, FLUO_KMS_SQLITE_FILE: join(directory, "restored.db") };
 const cases: [args: string[], code: number, lastLine: RegExp, env?: object][] = [
   [["demo"], 0, /^All went as it must, in .* s\. Nothing is left behind\.$/],
   [["validate"], 0, /^ {2}For production switch to /],
   [["status"], 0, /^notice: Authentication is none: /],
   [["preflight"], 1, /^ {2}deletion-alarm +SKIPPED /],
+  [["metrics"], 0, /^\w+(\{.*\})? [\d.e+-]+$/],
+  [["status"], 0, /^notice: /, beside],
+  [["validate"], 0, /^ {2}For production switch to /, beside],
+  [["preflight"], 1, /^ {2}deletion-alarm +SKIPPED /, beside],
+  [["metrics"], 0, /^\w+(\{.*\})? [\d.e+-]+$/, beside],
+  [["log-level", "fatal"], 0, /^fatal, configured is silent$/, beside],
+  [["cpu-profile", "--seconds", "1"], 0, /^\{"nodes":/, beside],
+  [["whoami"], 2, /^fluo-kms --help tells more\.$/, beside],
+  [["log-level"], 2, /^fluo-kms --help tells more\.$/],
   [["whoami"], 0, /^ {2}export FLUO_KMS_TOKEN_FILE=admin\.token$/],
   [["rotate", "--dry-run"], 0, /^0 would rotate, 0 skipped, 0 failed, 0 remaining$/],
   [["rewrap"], 0, /^remaining +none$/],

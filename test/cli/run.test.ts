@@ -92,7 +92,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, demo, validate, status, preflight, whoami, rotate, rewrap, sign, verify, ",
+      "unknown command frobnicate; use serve, demo, validate, status, preflight, metrics, log-level, cpu-profile, ",
     ],
     [
       "an unknown option",

@@ -3,6 +3,7 @@ import { clientEnvironment } from "../../src/config/client-environment.ts";
 
 const variables = {
   FLUO_KMS_ADDR: "address",
+  FLUO_KMS_CONNECT_TO: "connectTo",
   FLUO_KMS_GRPC_ADDR: "grpcAddress",
   FLUO_KMS_TOKEN: "token",
   FLUO_KMS_TOKEN_FILE: "tokenFile",

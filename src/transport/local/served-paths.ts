@@ -20,7 +20,7 @@ import { healthRoute } from "../http/routes.ts";
 import { statusJson } from "../http/status-json.ts";
 import { checkedObject } from "../strict-json.ts";
 import type { LocalChanges } from "./changes.ts";
-import type { CpuProfiler } from "./cpu-profile.ts";
+import type { CpuProfiler } from "./profiler.ts";
 
 /** Whoever reaches the socket: the service's own user, and root. No policy names it, as names in policies have a colon before them. */
 export const localCaller: Caller = {

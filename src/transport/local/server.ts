@@ -12,7 +12,7 @@ import { targetOf } from "../http/listener.ts";
 import { errorReply, noRoute, send } from "../http/route.ts";
 import { limits } from "../http/server.ts";
 import { localChanges, type LocalChangeParts } from "./changes.ts";
-import { cpuProfiler } from "./cpu-profile.ts";
+import { cpuProfiler } from "./profiler.ts";
 import { localCaller, type LocalRouteParts, localRoutes } from "./served-paths.ts";
 import { listenAt } from "./socket.ts";
 

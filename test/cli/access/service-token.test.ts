@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { clientEnvironment } from "../../../src/config/client-environment.ts";
 import { UsageError } from "../../../src/cli/command.ts";
-import { tokenFor } from "../../../src/cli/access/service-token.ts";
+import { type Place, tokenFor } from "../../../src/cli/access/service-token.ts";
 import { directory } from "../../support/config-fixture.ts";
 
 const loopback = { text: "http://localhost:8080", host: "localhost", isTls: false };
@@ -25,7 +25,7 @@ function fileOf(content: string, mode = 0o600): string {
   return file;
 }
 
-const from = (env: Record<string, string>, options = {}, place = loopback) =>
+const from = (env: Record<string, string>, options = {}, place: Place = loopback) =>
   tokenFor(options, place, clientEnvironment(env));
 
 describe("a token", () => {
@@ -143,5 +143,15 @@ describe("a file", () => {
     const lines = said();
     expect(from({}, { "token-file": fileOf("fkt_text", mode) })?.text).toBe("fkt_text");
     expect(lines).toEqual([]);
+  });
+});
+
+describe("a token by --connect-to", () => {
+  it("is judged by where it goes, not by the name", () => {
+    const env = { FLUO_KMS_TOKEN: "fkt_x" };
+    const via = (host: string) => ({ host, port: 8080 });
+    expect(from(env, {}, { ...inTheClear, via: via("127.0.0.1") })).toMatchObject({ text: "fkt_x" });
+    expect(() => from(env, {}, { ...loopback, via: via("10.0.0.7") })).toThrow(UsageError);
+    expect(from(env, {}, { ...elsewhere, via: via("10.0.0.7") })).toMatchObject({ text: "fkt_x" });
   });
 });

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { type Command, exitCode, Failure, type OptionValues, textOf, UsageError } from "../command.ts";
 import { printLine, printText } from "../print.ts";
-import { callLocal, localOptions } from "../local-client.ts";
+import { callLocal, localOptions } from "./ask-socket.ts";
 
 const mostSeconds = 60;
 /** Beside the seconds themselves. */

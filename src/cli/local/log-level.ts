@@ -1,7 +1,7 @@
 /** `log-level`: the level of a running service's log, over its local socket, until it ends or is set again. */
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { printJsonText, printLine } from "../print.ts";
-import { callLocal, localOptions } from "../local-client.ts";
+import { callLocal, localOptions } from "./ask-socket.ts";
 
 const path = "/api/admin/kms/log-level";
 const timeoutMs = 30_000;

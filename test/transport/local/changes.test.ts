@@ -1,0 +1,22 @@
+/** Changes over the local socket while the store takes no rows. */
+import { pino } from "pino";
+import { expect, it } from "vitest";
+import { auditCounters } from "../../../src/audit/counters.ts";
+import { KmsError } from "../../../src/errors.ts";
+import { manualTime } from "../../../src/runtime/manual-time.ts";
+import { localChanges } from "../../../src/transport/local/changes.ts";
+
+it("are made, are in the log at once, and keep their row until it can be written", async () => {
+  const time = manualTime();
+  const lines: string[] = [];
+  const log = pino({ level: "warn" }, { write: (line) => void lines.push(line) });
+  const audit = auditCounters(() => {}, time);
+  const away = { appendAudit: () => Promise.reject(new KmsError("STORE_UNAVAILABLE", "away")) };
+  const changes = localChanges({ log, store: away, audit, time });
+  await changes.setLogLevel("debug");
+  expect(changes.logLevel()).toEqual({ level: "debug", configured: "warn" });
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { actor: "local", action: "set_log_level", detail: "level=debug" },
+  ]);
+  expect(audit.take(time.now())).toMatchObject([{ actor: "local", action: "set_log_level", outcome: "OK", count: 1 }]);
+});
