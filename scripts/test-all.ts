@@ -36,6 +36,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   nodes: npm("test:nodes"),
   package: npm("test:package"),
   bulk: npm("test:bulk"),
+  rollout: npm("test:rollout"),
   callers: npm("test:callers"),
   page: npm("test:page"),
   clients: npm("test:clients"),
