@@ -34,7 +34,7 @@ export function storeLines(evidence: Evidence): Line[] {
   ];
 }
 
-function identityLine({ status, store }: Evidence): Line {
+function identityLine({ status, store, place }: Evidence): Line {
   const id = "store-identity";
   if (store === undefined) return skipped(id, "not tried: these settings are not the service's");
   const { identity } = store;
@@ -44,7 +44,8 @@ function identityLine({ status, store }: Evidence): Line {
   const { id: storeId, isWrittenTo } = identity.got;
   if ("got" in isWrittenTo) return pass(id, `${storeId}, and the service writes to it`);
   const found = `${storeId}; whether it is a copy of the service's was not tried: ${isWrittenTo.why}`;
-  return warn(id, found, "let preflight's caller have the role audit");
+  const isLocal = place.socket !== undefined;
+  return warn(id, found, isLocal ? "give --address https://…" : "let preflight's caller have the role audit");
 }
 
 /** Replicas that were told, or those that run, or the one that answers. */

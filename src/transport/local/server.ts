@@ -41,13 +41,17 @@ export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<
     // One request a connection: what else is in it is not looked at.
     response.setHeader("connection", "close");
     const target = targetOf(request);
-    if (target?.pathname === "/q/metrics" && request.method === "GET") return parts.serveMetrics(request, response);
+    if (target?.pathname === "/q/metrics" && request.method === "GET") {
+      parts.serveMetrics(request, response);
+      return;
+    }
     const matching = target === undefined ? [] : routes.filter((route) => route.path.test(target.pathname));
     const route = matching.find(({ method }) => method === request.method);
     if (target === undefined || route === undefined) {
       const { error, reply } = noRoute(matching);
       parts.calls.refuse(undefined, error);
-      return send(response, reply);
+      send(response, reply);
+      return;
     }
     const exchange: Exchange = {
       ...{ request, response, caller: localCaller, arrivedMs: time.monotonicMs(), connection: undefined, bodies, time },

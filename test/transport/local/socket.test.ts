@@ -57,29 +57,51 @@ describe("refuses", () => {
   const refused: [what: string, make: (directory: string, path: string) => void, why: RegExp][] = [
     [
       "a directory that is a link",
-      (d) => (mkdirSync(`${d}-real`, { mode: 0o700 }), symlinkSync(`${d}-real`, d)),
+      (d) => {
+        mkdirSync(`${d}-real`, { mode: 0o700 });
+        symlinkSync(`${d}-real`, d);
+      },
       /is a link or no directory/,
     ],
     ["a directory that is a file", (d) => writeFileSync(d, ""), /is a link or no directory/],
     [
       "a directory that its group may enter",
-      (d) => (mkdirSync(d), chmodSync(d, 0o710)),
+      (d) => {
+        mkdirSync(d);
+        chmodSync(d, 0o710);
+      },
       /others have rights .*chmod 700/,
     ],
-    ["a directory that all may list", (d) => (mkdirSync(d), chmodSync(d, 0o704)), /others have rights/],
+    [
+      "a directory that all may list",
+      (d) => {
+        mkdirSync(d);
+        chmodSync(d, 0o704);
+      },
+      /others have rights/,
+    ],
     [
       "a path that is a file",
-      (d, p) => (mkdirSync(d, { mode: 0o700 }), writeFileSync(p, "kept")),
+      (d, p) => {
+        mkdirSync(d, { mode: 0o700 });
+        writeFileSync(p, "kept");
+      },
       /something else than a socket/,
     ],
     [
       "a path that is a link",
-      (d, p) => (mkdirSync(d, { mode: 0o700 }), symlinkSync("/etc/passwd", p)),
+      (d, p) => {
+        mkdirSync(d, { mode: 0o700 });
+        symlinkSync("/etc/passwd", p);
+      },
       /something else than a socket/,
     ],
     [
       "a path that is a link to nothing",
-      (d, p) => (mkdirSync(d, { mode: 0o700 }), symlinkSync("nothing", p)),
+      (d, p) => {
+        mkdirSync(d, { mode: 0o700 });
+        symlinkSync("nothing", p);
+      },
       /something else/,
     ],
   ];
