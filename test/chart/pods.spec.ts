@@ -457,7 +457,7 @@ describe("OTLP", () => {
       ...{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/traces" },
       ...{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/metrics" },
     });
-    expect(Object.keys(env("aws-irsa"))).toEqual(["NODE_OPTIONS"]);
+    expect(Object.keys(env("aws-irsa"))).toEqual(["NODE_OPTIONS", "FLUO_KMS_ADDR"]);
   });
 });
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { askLocal } from "../../support/local-socket.ts";
-import { beginProcess, startProcess } from "../../support/service-process.ts";
+import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
 function place() {
   const folder = mkdtempSync(join(tmpdir(), "fluo-kms-"));
@@ -15,12 +15,19 @@ function place() {
   return { folder, directory, path, env: { FLUO_KMS_STORE: "memory", FLUO_KMS_LOCAL_SOCKET: path } };
 }
 
+/** The socket is opened last, after both ports. */
+async function startBeside(env: Record<string, string>): Promise<ServiceProcess> {
+  const service = await startProcess(env);
+  await service.said(/on unix:/);
+  return service;
+}
+
 const statusPath = ["GET", "/api/admin/kms/status"] as const;
 
 it.skipIf(process.getuid?.() !== 0)("lets no other user of the machine in", async () => {
   const { folder, path, env } = place();
   spawnSync("chmod", ["755", folder]);
-  await startProcess(env);
+  await startBeside(env);
   const script = `require("net").connect(${JSON.stringify(path)}).on("connect", () => console.log("in")).on("error", ({ code }) => console.log(code))`;
   const id = 65_534;
   const { stdout } = spawnSync(
@@ -38,10 +45,10 @@ it.skipIf(process.getuid?.() !== 0)("lets no other user of the machine in", asyn
 
 it("takes the place of a killed process, and no living one's", async () => {
   const { directory, path, env } = place();
-  const first = await startProcess(env);
+  const first = await startBeside(env);
   await first.end("SIGKILL");
   expect(lstatSync(path).isSocket()).toBe(true);
-  const second = await startProcess(env);
+  const second = await startBeside(env);
   expect((await askLocal(path, statusPath)).status).toBe(200);
   const third = await beginProcess(env, {}).ended;
   expect(third).toMatchObject({ code: 1, err: expect.stringContaining("another process listens there; stop it") });
@@ -63,7 +70,7 @@ it("starts in no directory that is a link", async () => {
 
 it("answers while the service is not ready any more, and ends a profile early", async () => {
   const { directory, path, env } = place();
-  const service = await startProcess({ ...env, FLUO_KMS_SHUTDOWN_DELAY: "2s" });
+  const service = await startBeside({ ...env, FLUO_KMS_SHUTDOWN_DELAY: "2s" });
   const profile = askLocal(path, ["POST", "/api/admin/kms/cpu-profile?seconds=60"]);
   await service.said(/profile_cpu/);
   service.child.kill("SIGTERM");

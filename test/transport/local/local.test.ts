@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
+import { eventually } from "../../support/eventually.ts";
 import { askLocal, sendLocal } from "../../support/local-socket.ts";
 import { startService } from "../../support/running-service.ts";
 
@@ -22,6 +23,7 @@ const levelPath = "/api/admin/kms/log-level";
 const profilePath = "/api/admin/kms/cpu-profile";
 const rows = async () => (await service.grpc.admin.listAuditEvents({ pageSize: 1000 })).events;
 const ofLocal = async () => (await rows()).filter(({ actor }) => actor === "local");
+const profiles = async () => (await ofLocal()).filter(({ action }) => action === "profile_cpu");
 const json = async (...asked: Parameters<typeof askLocal>) => JSON.parse((await askLocal(...asked)).text);
 
 describe("serves", () => {
@@ -43,13 +45,21 @@ describe("serves", () => {
     expect(await json(path, ["POST", levelPath], '{"level":"silent"}')).toMatchObject({ level: "silent" });
   });
 
-  it("a CPU profile, one at a time, which is a row", async () => {
-    const one = () => json(path, ["POST", `${profilePath}?seconds=1`]);
-    const [refused, taken] = (await Promise.all([one(), one()])).sort((each) => (each.code === "CONFLICT" ? -1 : 1));
-    expect(refused).toMatchObject({ code: "CONFLICT" });
-    expect(taken).toMatchObject({ nodes: expect.any(Array), samples: expect.any(Array) });
-    const noted = (await ofLocal()).filter(({ action }) => action === "profile_cpu");
-    expect(noted).toMatchObject([{ detail: "seconds=1" }]);
+  it("a CPU profile, which is a row", async () => {
+    const profile = await json(path, ["POST", `${profilePath}?seconds=1`]);
+    expect(profile).toMatchObject({ nodes: expect.any(Array), samples: expect.any(Array) });
+    expect(await profiles()).toMatchObject([{ detail: "seconds=1" }]);
+  });
+
+  it("one profile at a time, until its caller leaves", async () => {
+    const leaving = connect(path);
+    leaving.write(`POST ${profilePath}?seconds=60 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n`);
+    await expect.poll(async () => (await profiles()).length).toBe(2);
+    const next = ["POST", `${profilePath}?seconds=1`] as const;
+    expect(await json(path, next)).toMatchObject({ code: "CONFLICT" });
+    expect(await profiles()).toHaveLength(2);
+    leaving.destroy();
+    await eventually(async () => expect(await json(path, next)).toHaveProperty("samples"));
   });
 
   it.each([
