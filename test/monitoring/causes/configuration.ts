@@ -71,11 +71,14 @@ export const configuration: readonly Cause[] = [
     begin({ site }) {
       const until = fromNow(10 * 60_000);
       site.write(serverFiles(site.authorities.server, until));
-      site.write({ "callers.pem": newAuthority({ name: "callers", until: fromNow(day / 3) }).pem });
+      const callers = newAuthority({ name: "callers", until: fromNow(day / 3) });
+      site.write({ "callers.pem": callers.pem, "callers.crl": callers.crl() });
     },
     fires: [expires("tls"), expires("authority")],
     pages: ["KmsCertificateExpires"],
-    end: ({ site }) =>
-      site.write({ ...serverFiles(site.authorities.server), "callers.pem": site.authorities.callers.pem }),
+    end({ site }) {
+      const { server, callers } = site.authorities;
+      site.write({ ...serverFiles(server), "callers.pem": callers.pem, "callers.crl": callers.crl() });
+    },
   },
 ];
