@@ -275,9 +275,11 @@ describe("extras", () => {
 
   it("give the service and each job the variables, the volumes and what starts before them", () => {
     expect(pods).toHaveLength(4);
-    for (const { spec } of pods) {
+    for (const { name, spec } of pods) {
       const [own] = spec.containers;
-      expect(names(own.env)).toEqual(["NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "AWS_ROLE_SESSION_NAME"]);
+      // Where the command in the service's container finds its socket: no job listens on one.
+      const socket = name.startsWith("Deployment") ? ["FLUO_KMS_ADDR"] : [];
+      expect(names(own.env)).toEqual(["NODE_OPTIONS", ...socket, "NODE_EXTRA_CA_CERTS", "AWS_ROLE_SESSION_NAME"]);
       expect(own.envFrom).toEqual([{ configMapRef: { name: "company-environment" } }]);
       expect(own.volumeMounts.map(({ mountPath }: Rendered) => mountPath)).toContain("/etc/company-ca");
       expect(names(spec.volumes)).toContain("company-ca");
