@@ -60,10 +60,10 @@ export const availability: readonly Cause[] = [
   {
     name: "restarts",
     keepsAddress: true,
-    async begin({ restart, looked }) {
+    async begin({ restart, lookedAtNew }) {
       for (let restarts = 0; restarts < 4; restarts += 1) {
         await restart(0);
-        await looked();
+        await lookedAtNew(0);
       }
     },
     fires: [{ name: "KmsRestarts" }],

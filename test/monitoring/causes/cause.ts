@@ -24,6 +24,8 @@ export interface Scene {
   restart(place: number, signal?: NodeJS.Signals): Promise<void>;
   /** Resolves when Prometheus has looked at each service. */
   looked(): Promise<unknown>;
+  /** Resolves when Prometheus has looked at the process that runs in this place now, and not only at those before it. */
+  lookedAtNew(place: number): Promise<unknown>;
 }
 
 export interface Cause {
@@ -38,7 +40,7 @@ export interface Cause {
   /** Why it cannot be made on this machine, if so. */
   whyNot?(): Promise<string | undefined> | string | undefined;
   /** What is before the services start. */
-  prepare?(scene: Omit<Scene, "services" | "restart" | "looked">): Promise<unknown> | unknown;
+  prepare?(scene: Omit<Scene, "services" | "restart" | "looked" | "lookedAtNew">): Promise<unknown> | unknown;
   /** How the service in a place is started, at first and again. */
   start?(place: number, site: Site): { env?: Record<string, string>; options?: ProcessOptions };
   /** Made five times a second on each service, from its start on. What becomes of them is nobody's concern. */
