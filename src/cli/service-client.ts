@@ -85,8 +85,15 @@ export async function askService({ place, credentials }: Service, call: Call): P
 /** The service that an option or the environment names. Throws UsageError for what is no address. */
 export function placeOf(options: OptionValues, env = clientEnvironment()): Place {
   const given = textOf(options, "address");
-  const place = placeAt(given ?? env.address ?? defaultAddress, given === undefined ? "FLUO_KMS_ADDR" : undefined);
-  return { ...place, via: place.socket === undefined ? viaOf(options, env) : undefined };
+  const origin = given === undefined ? "FLUO_KMS_ADDR" : "--address";
+  const place = placeAt(given ?? env.address ?? defaultAddress, origin);
+  if (place.socket === undefined) return { ...place, via: viaOf(options, env) };
+  // In a pod of the chart the variable names the pod's own socket: another replica's state must not be taken from there.
+  if (options[connectToOption.name] !== undefined) {
+    const why = `--${connectToOption.name} has no effect on the local socket that ${origin} names`;
+    throw new UsageError(`${why}; give the service's HTTP address with --address`);
+  }
+  return place;
 }
 
 /** `origin` is where the text comes from. Throws UsageError that names it. */
@@ -112,7 +119,7 @@ const ofSocket = /^\/(q\/|api\/admin\/kms\/(status|validate|log-level|cpu-profil
 function refuseBeyondSocket({ socket }: Place, { path, body = {} }: Call): void {
   if (socket === undefined || (ofSocket.test(path) && !Object.hasOwn(body, "tenant_id"))) return;
   const served = "status, validate, preflight, metrics, log-level and cpu-profile, and no tenant";
-  throw new UsageError(`a local socket serves ${served}; for this name the service's HTTP address with --address`);
+  throw new UsageError(`a local socket serves ${served}; for all else give the service's HTTP address with --address`);
 }
 
 async function answerOf(
@@ -166,9 +173,9 @@ function whySocketUnreachable(address: string, code: string | undefined): string
     case "EACCES":
       return `this user may not use ${address}; run the command as the service's user, or as root`;
     case "ENOENT":
-      return `there is no ${address}; name the path of fluo.kms.local-socket`;
+      return `there is no ${address}; see whether the service runs, and give the path of its fluo.kms.local-socket`;
     case "ECONNREFUSED":
-      return `nothing listens at ${address}: its process was killed; see whether the service runs`;
+      return `nothing listens at ${address}; see whether the service runs, and whether that is its fluo.kms.local-socket`;
     default:
       return `no answer from ${address} (${code}); is it the local socket of a fluo-kms service?`;
   }

@@ -1,6 +1,6 @@
 /** `cpu-profile`: what the main thread of a running service does, for some seconds, over its local socket. */
-import { writeFileSync } from "node:fs";
-import { type Command, exitCode, Failure, type OptionValues, textOf, UsageError } from "../command.ts";
+import { type Command, exitCode, type OptionValues, textOf, UsageError } from "../command.ts";
+import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
 import { printLine, printText } from "../print.ts";
 import { callLocal, localOptions } from "./ask-socket.ts";
 
@@ -24,11 +24,15 @@ export const cpuProfile: Command = {
   async run(options) {
     const seconds = secondsIn(options);
     const file = textOf(options, "output");
+    if (file !== undefined) {
+      refuseExisting(file);
+      refuseUnwritable(file);
+    }
     const path = `/api/admin/kms/cpu-profile?seconds=${seconds}`;
     const { text } = await callLocal(options, { method: "POST", path, timeoutMs: seconds * 1_000 + answerMs });
     if (file === undefined) printText(text);
     else {
-      write(file, text);
+      writeNewFile(file, [`${text}\n`], 0o600);
       printLine(`${file} has ${seconds} s of the main thread`);
     }
     return exitCode.ok;
@@ -41,13 +45,4 @@ function secondsIn(options: OptionValues): number {
   const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
   if (seconds >= 1 && seconds <= mostSeconds) return seconds;
   throw new UsageError(`--seconds must be a whole number from 1 to ${mostSeconds}, not ${text}`);
-}
-
-/** Nothing that is there is overwritten. */
-function write(file: string, text: string): void {
-  try {
-    writeFileSync(file, `${text}\n`, { mode: 0o600, flag: "wx" });
-  } catch (error) {
-    throw new Failure(`${file} cannot be made (${(error as NodeJS.ErrnoException).code}); name a new file`);
-  }
 }

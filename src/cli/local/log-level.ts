@@ -1,10 +1,12 @@
 /** `log-level`: the level of a running service's log, over its local socket, until it ends or is set again. */
-import { type Command, exitCode, jsonOption } from "../command.ts";
+import { type Command, exitCode, jsonOption, UsageError } from "../command.ts";
 import { printJsonText, printLine } from "../print.ts";
 import { callLocal, localOptions } from "./ask-socket.ts";
 
 const path = "/api/admin/kms/log-level";
 const timeoutMs = 30_000;
+/** The service judges too: this refuses wrong usage before it is asked. */
+const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 
 export const logLevel: Command = {
   name: "log-level",
@@ -12,10 +14,13 @@ export const logLevel: Command = {
   options: [...localOptions, jsonOption],
   operand: "[LEVEL]",
   details: [
-    "LEVEL is trace, debug, info, warn, error, fatal or silent. A change is a row of the audit trail. It is served by the local socket alone.",
+    `LEVEL is one of ${levels.join(", ")}. A change is a row of the audit trail. It is served by the local socket alone.`,
     "",
   ],
   async run(options, level) {
+    if (level !== undefined && !levels.includes(level)) {
+      throw new UsageError(`LEVEL must be one of ${levels.join(", ")}, not ${level}`);
+    }
     const { text, json } = await callLocal(
       options,
       level === undefined ? { method: "GET", path, timeoutMs } : { method: "POST", path, body: { level }, timeoutMs },

@@ -31,7 +31,7 @@ export function localChanges({ log, store, audit, time }: LocalChangeParts): Loc
   const configured = log.level;
 
   async function note(action: AuditAction, detail: string): Promise<void> {
-    log.warn({ actor, action, detail }, "changed over the local socket");
+    log.warn({ actor, action, detail }, "asked for over the local socket");
     const row = { at: time.now(), actor, action, tenantId: "", purpose: undefined, keyId: "", detail };
     try {
       await inTime(time, store.appendAudit([{ ...row, outcome: "OK", requestId: "", count: 1 }]));
