@@ -31,7 +31,24 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
   ["metrics by scrape and by OTLP together", "monitoring", ["otlp.metrics=true"], /at '': 'not' failed/],
   ["a scrape without a token", "monitoring", ['monitoring.serviceMonitor.tokenSecret.name=""'], /tokenSecret\/name/],
   ["a token for nobody", "vault-kubernetes", ['credentials.projectedToken.audience=""'], /projectedToken\/audience/],
-  ["a setting of a provider in settings", "aws-irsa", ['settings={"aws.kms.region": "x"}'], /'aws\.kms\.region'/],
+  [
+    "a setting of a provider in settings",
+    "aws-irsa",
+    ['settings={"aws.kms.region": "x"}'],
+    /at '\/settings': additional properties 'aws\.kms\.region' not allowed/,
+  ],
+  [
+    "a setting of the service among the provider's",
+    "aws-irsa",
+    ['provider.settings={"kms.cache.ttl": "1m"}'],
+    /at '\/provider\/settings': additional properties 'kms\.cache\.ttl' not allowed/,
+  ],
+  [
+    "a label of a job's pods that makes them the service's",
+    "aws-irsa",
+    ['jobs.podLabels={"app.kubernetes.io/component": "service"}'],
+    /at '\/jobs\/podLabels\/app\.kubernetes\.io~1component': false/,
+  ],
   [
     "a setting of several lines",
     "aws-irsa",
@@ -59,25 +76,35 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
   ],
   ["a name that no Service may have", "aws-irsa", ['fullnameOverride="kms.eu"'], /would be named kms\.eu, .*no dot/],
   ["one that begins with a digit", "aws-irsa", ['fullnameOverride="1kms"'], /would be named 1kms, .*a letter/],
-  ["a token in a ConfigMap", "openbao-token-file", [settingOf("vault.token")], /invalid propertyName 'vault\.token'/],
+  [
+    "a token in a ConfigMap",
+    "openbao-token-file",
+    [settingOf("vault.token")],
+    /at '\/provider\/settings\/vault\.token': false/,
+  ],
   [
     "a secret id there",
     "openbao-token-file",
     [settingOf("vault.approle.secret-id")],
-    /propertyName 'vault\.approle\.secret-id'/,
+    /at '\/provider\/settings\/vault\.approle\.secret-id': false/,
   ],
   [
     "a label of its pods twice",
     "aws-irsa",
     ['podLabels={"app.kubernetes.io/name": "x"}'],
-    /propertyName 'app\.kubernetes\.io\/name'/,
+    /at '\/podLabels\/app\.kubernetes\.io~1name': false/,
   ],
-  ["an annotation twice", "aws-irsa", ['podAnnotations={"checksum/config": "x"}'], /propertyName 'checksum\/config'/],
+  [
+    "an annotation twice",
+    "aws-irsa",
+    ['podAnnotations={"checksum/config": "x"}'],
+    /at '\/podAnnotations\/checksum~1config': false/,
+  ],
   [
     "a label of a ServiceMonitor twice",
     "monitoring",
     ['monitoring.serviceMonitor.labels={"app.kubernetes.io/instance": "x"}'],
-    /propertyName 'app\.kubernetes\.io\/instance'/,
+    /at '\/monitoring\/serviceMonitor\/labels\/app\.kubernetes\.io~1instance': false/,
   ],
   [
     "less memory than the formula has",
@@ -202,22 +229,28 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
     /the name database-proxy is there already/,
   ],
   [
+    "a container before a job with that job's name",
+    "aws-irsa",
+    ['extraInitContainers=[{"name": "migrate", "image": "x"}]'],
+    /extraInitContainers: the name migrate is there already/,
+  ],
+  [
     "a label of everything that is the chart's",
     "aws-irsa",
     ['commonLabels={"app.kubernetes.io/instance": "x"}'],
-    /propertyName 'app\.kubernetes\.io\/instance'/,
+    /at '\/commonLabels\/app\.kubernetes\.io~1instance': false/,
   ],
   [
     "an annotation of everything that makes hooks",
     "aws-irsa",
     ['commonAnnotations={"helm.sh/hook": "post-install"}'],
-    /propertyName 'helm\.sh\/hook'/,
+    /at '\/commonAnnotations\/helm\.sh~1hook': false/,
   ],
   [
     "an annotation of everything that makes Argo CD pass over the chart's hooks",
     "aws-irsa",
     ['commonAnnotations={"argocd.argoproj.io/hook": "Sync"}'],
-    /propertyName 'argocd\.argoproj\.io\/hook'/,
+    /at '\/commonAnnotations\/argocd\.argoproj\.io~1hook': false/,
   ],
   [
     "an autoscaler without a metric",
@@ -228,6 +261,12 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
   ["a public name of one word", "acme", ['tls.publicName="kms"'], /at '\/tls\/publicName'/],
   ["a test in plain text", "acme", ['test.address="http://kms.example.com"'], /at '\/test\/address'/],
   ["a limit of CPU that is none", "aws-irsa", ['resources.cpuLimit="much"'], /at '\/resources\/cpuLimit'/],
+  [
+    "a limit of CPU below the request",
+    "aws-irsa",
+    ['resources={"cpu": "1", "cpuLimit": "500m"}'],
+    /resources\.cpuLimit is 500m, and resources\.cpu, which is requested, 1: a limit is no less/,
+  ],
   ["an autoscaler upside down", "postgres", ["autoscaling.minReplicas=9"], /minReplicas is more than/],
 ])("refuses %s", (_what, example, set, said) => {
   const { status, stdout, stderr } = tryTemplate(example, set);

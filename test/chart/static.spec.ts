@@ -52,7 +52,7 @@ describe("values.yaml", () => {
   it("has each value that the schema knows, and no other", () => {
     const differing: string[] = [];
     const compare = (path: string, value: unknown, of: Rendered) => {
-      if (of?.additionalProperties !== false) return;
+      if (of?.properties === undefined) return;
       const [has, known] = [Object.keys(value as object), Object.keys(of.properties)];
       for (const name of new Set([...has, ...known])) {
         if (path === "" && name === "global") continue;
@@ -104,7 +104,7 @@ describe("a value that is left empty", () => {
   it("is missing to the schema, unless nothing comes of it", () => {
     const optional: string[] = [];
     const look = (path: string, of: Rendered) => {
-      if (of.additionalProperties !== false) return;
+      if (of.properties === undefined) return;
       for (const [name, next] of Object.entries(of.properties)) {
         if (!of.required?.includes(name) && name !== "global") optional.push(`${path}${name}`);
         look(`${path}${name}.`, next);

@@ -99,12 +99,12 @@ true if it calls the provider and so needs an identity there.
 
 {{/* Threads: a whole one for each core that is requested, or part of one; the service has 64 at most. */}}
 {{- define "fluo-kms.threads" -}}
-{{- $cpu := .Values.resources.cpu -}}
-{{- if hasSuffix "m" $cpu -}}
-{{- divf (trimSuffix "m" $cpu | float64) 1000 | ceil | int | min 64 -}}
-{{- else -}}
-{{- float64 $cpu | ceil | int | min 64 -}}
+{{- include "fluo-kms.cores" .Values.resources.cpu | float64 | ceil | int | min 64 -}}
 {{- end -}}
+
+{{/* A quantity of CPU as a number of cores. */}}
+{{- define "fluo-kms.cores" -}}
+{{- if hasSuffix "m" . -}}{{- divf (trimSuffix "m" . | float64) 1000 -}}{{- else -}}{{- . -}}{{- end -}}
 {{- end -}}
 
 {{/*
@@ -169,6 +169,11 @@ limits:
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
 {{- end -}}
+{{- with .Values.resources -}}
+{{- if and .cpuLimit (lt (include "fluo-kms.cores" .cpuLimit | float64) (include "fluo-kms.cores" .cpu | float64)) -}}
+{{- fail (printf "resources.cpuLimit is %s, and resources.cpu, which is requested, %s: a limit is no less" .cpuLimit .cpu) -}}
+{{- end -}}
+{{- end -}}
 {{- include "fluo-kms.checkedExtras" . -}}
 {{- end -}}
 
@@ -186,12 +191,13 @@ limits:
 {{- $pod := (include "fluo-kms.servicePod" . | fromYaml).spec -}}
 {{- $container := first $pod.containers -}}
 {{- $volumes := concat $pod.volumes (list (dict "name" "state") (dict "name" "work") (dict "name" "backup")) -}}
+{{- $ofJobs := list (dict "name" "migrate") (dict "name" "backup") (dict "name" "drill") -}}
 {{- $containers := concat $pod.containers (default list $pod.initContainers) -}}
 {{- include "fluo-kms.once" (dict "value" "extraEnv" "all" $container.env "by" "name" "given" .Values.extraEnv) -}}
 {{- include "fluo-kms.once" (dict "value" "extraVolumes" "all" $volumes "by" "name" "given" .Values.extraVolumes) -}}
 {{- include "fluo-kms.once" (dict "value" "extraVolumeMounts" "all" $container.volumeMounts "by" "mountPath" "given" .Values.extraVolumeMounts) -}}
 {{- include "fluo-kms.once" (dict "value" "extraContainers" "all" $containers "by" "name" "given" .Values.extraContainers) -}}
-{{- include "fluo-kms.once" (dict "value" "extraInitContainers" "all" $containers "by" "name" "given" .Values.extraInitContainers) -}}
+{{- include "fluo-kms.once" (dict "value" "extraInitContainers" "all" (concat $containers $ofJobs) "by" "name" "given" .Values.extraInitContainers) -}}
 {{- end -}}
 
 {{/* Refuses what is given and is there twice. Parts: value, its name; given, its entries; all, these among others; by, the field. */}}
