@@ -200,7 +200,7 @@ describe("replicas", () => {
     const named = metrics.map(({ pods }: Rendered) => [pods.metric.name, pods.target.averageValue]);
     expect(named).toEqual([
       ["kms_calls_per_second", "5000"],
-      ["kms_event_loop_utilization", "700m"],
+      ["kms_event_loop_utilization", "600m"],
     ]);
   });
 
