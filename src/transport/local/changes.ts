@@ -47,6 +47,8 @@ export function localChanges({ log, store, audit, time }: LocalChangeParts): Loc
       if (typeof level !== "string" || !levels.includes(level)) {
         throw invalidField("level", `must be one of ${levels.join(", ")}`);
       }
+      // The line of the change is written by the level that shows more, the former or the new one.
+      if ((log.levels.values[level] ?? Number.POSITIVE_INFINITY) < log.levelVal) log.level = level;
       await note("set_log_level", `level=${level}`);
       log.level = level;
     },

@@ -27,7 +27,7 @@ export interface LocalParts extends LocalChangeParts, Omit<LocalRouteParts, "cha
 /** More than any operator needs; those past it are closed at once. */
 const maxConnections = 32;
 const maxBodiesBytes = 4 * 1024 * 1024;
-/** Time that answers have when the process ends. */
+/** Time that answers have when the process ends, and a refused caller to close. */
 const graceMs = 1_000;
 
 export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<void> }> {
@@ -67,7 +67,7 @@ export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<
   server.maxConnections = maxConnections;
   server.maxRequestsPerSocket = 1;
   server.on("checkExpectation", serve);
-  server.on("clientError", (_error, socket) => refuse(socket as Socket));
+  server.on("clientError", (_error, socket) => refuse(socket as Socket, time));
   const letGo = await listenAt(server, path);
   log.info(`status, validation and diagnosis for this user on unix:${path}`);
   return {
@@ -83,8 +83,10 @@ export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<
   };
 }
 
-/** For what is no request, such as the first bytes of HTTP/2. */
-function refuse(socket: Socket): void {
-  if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-  else socket.destroy();
+/** For what is no request, such as the first bytes of HTTP/2. A caller who does not close keeps no place for long. */
+function refuse(socket: Socket, time: Time): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  const forced = time.after(graceMs, () => socket.destroy());
+  socket.once("close", () => time.clear(forced));
 }

@@ -34,6 +34,7 @@ export async function listenAt(server: Server, path: string): Promise<() => void
   const directory = openPrivate(path, dirname(path));
   try {
     const within = join(pathOf(directory) ?? dirname(path), basename(path));
+    if (Buffer.byteLength(within) > maxPathBytes) throw refusal(path, "its last part is too long; shorten it");
     await removeDead(path, within);
     await bind(server, path, within);
     chmodSync(within, 0o600);
@@ -83,7 +84,7 @@ async function removeDead(path: string, within: string): Promise<void> {
   if (!found.isSocket()) throw refusal(path, "is something else than a socket; remove it, or name another path");
   if (await isLive(within)) throw inUse(path);
   // What is removed is what was proved dead, also if two services start at once.
-  const aside = `${within}.${process.pid}`;
+  const aside = join(dirname(within), `.${process.pid}`);
   renameSync(within, aside);
   if (await isLive(aside)) {
     renameSync(aside, within);

@@ -20,3 +20,17 @@ it("are made, are in the log at once, and keep their row until it can be written
   ]);
   expect(audit.take(time.now())).toMatchObject([{ actor: "local", action: "set_log_level", outcome: "OK", count: 1 }]);
 });
+
+it("of the level are in the log if the former or the new one shows warnings", async () => {
+  const time = manualTime();
+  const lines: string[] = [];
+  const log = pino({ level: "silent" }, { write: (line) => void lines.push(line) });
+  const changes = localChanges({
+    ...{ log, time, audit: auditCounters(() => {}, time) },
+    store: { appendAudit: async () => {} },
+  });
+  for (const level of ["trace", "error", "silent", "fatal", "warn"]) await changes.setLogLevel(level);
+  expect(changes.logLevel()).toEqual({ level: "warn", configured: "silent" });
+  const details = lines.map((line) => JSON.parse(line).detail);
+  expect(details).toEqual(["level=trace", "level=error", "level=warn"]);
+});

@@ -1,9 +1,12 @@
 /** The local socket over the life of a process: who else gets in, what a kill leaves, and an end in the middle of a profile. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { askLocal } from "../../support/local-socket.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
@@ -66,6 +69,15 @@ it("starts in no directory that is a link", async () => {
     code: 1,
     err: `fluo-kms: did not start: fluo.kms.local-socket=${directory}/kms.sock: its directory ${directory} is a link or no directory; name a directory of its own\n`,
   });
+});
+
+it("gives no caller a place who was refused for saying nothing, and does not close", async () => {
+  const { path, env } = place();
+  await startBeside(env);
+  const opened = Array.from({ length: 32 }, () => connect({ path, allowHalfOpen: true }).resume());
+  await Promise.all(opened.map((socket) => once(socket, "end")));
+  await eventually(async () => expect(await askLocal(path, statusPath)).toMatchObject({ status: 200 }));
+  for (const socket of opened) socket.destroy();
 });
 
 it("answers while the service is not ready any more, and ends a profile early", async () => {

@@ -125,6 +125,13 @@ describe("refuses", () => {
     expect(readdirSync(parent)).toEqual([]);
   });
 
+  it.runIf(existsSync("/proc/self/fd"))("a last part that leaves no room for the descriptor", async () => {
+    // The whole path is short enough.
+    const directory = mkdtempSync("/tmp/f");
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    await expect(listen(join(directory, "x".repeat(92)))).rejects.toThrow(/its last part is too long; shorten it/);
+  });
+
   it.skipIf(process.getuid?.() !== 0)("a directory of another user", async () => {
     const directory = join(parent, "local");
     mkdirSync(directory, { mode: 0o700 });
