@@ -114,7 +114,7 @@ const mayImport: Record<string, readonly string[]> = {
     "store/heads",
     "store/offline",
   ],
-  "cli/local": ["cli", "cli/access", "cli/service-client.ts"],
+  "cli/local": ["cli", "cli/access", "cli/service-client.ts", "config"],
   "cli/access": ["cli", "config", "runtime"],
   "cli/demo": ["cli", "cli/access", "cli/service-client.ts", "cli/sign", "cli/verify"],
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],

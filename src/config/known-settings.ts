@@ -37,6 +37,9 @@ export interface Setting {
   standard?: string;
 }
 
+/** Levels of the log, from the one that shows most. */
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
 const port = wholeNumber(0, 65_535);
 /** Beyond any price list: a number that big is a mistake. */
 const price = decimal(1_000_000);
@@ -133,7 +136,7 @@ export const settings = {
   "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },
   "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
   "fluo.kms.log.level": {
-    parse: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    parse: choice(logLevels),
     standard: "info",
   },
   "kms.cache.ttl": { parse: duration("1s", "7d"), standard: "60m" },

@@ -112,7 +112,7 @@ it.concurrent.each(firstOfEach(isShort ? causes.toReversed() : causes))("$name",
     ]);
     prometheus.remove(...late);
     stages.ended("fires");
-    await pagesOnce(cause);
+    await pagesOnce(cause, place.restarts());
     stages.ended("pages");
     await again(cause, place);
     stages.ended("started anew");
@@ -144,21 +144,24 @@ function stagesOf(name: string) {
 }
 
 /** Every alert of the cause fires by now: those that are not held back are what somebody is woken by. */
-async function pagesOnce({ name, pages = [] }: Cause): Promise<void> {
+async function pagesOnce({ name, pages = [] }: Cause, restarts: number): Promise<void> {
   if (pages === "any") return;
   await eventually(
     async () => {
       const critical = (await alertmanager.open(name)).filter(({ severity }) => severity === "critical");
       expect([...new Set(critical.map(({ alertname }) => alertname))].sort(), name).toEqual([...pages].sort());
-      // The pager has one incident that goes on, and was told of the cause. One of a slow restart before it has ended.
+      // The pager has one incident of it, and was told of the cause.
       const told = alertmanager.sent.filter(
         ({ receiver, groupLabels }) => receiver === "pager" && groupLabels.cluster === name,
       );
       const names = told.flatMap(({ alerts }) => alerts.map(({ labels }) => labels.alertname));
       expect(names, name).toEqual(expect.arrayContaining([...pages]));
       const lastOfEach = new Map(told.map(({ groupKey, alerts }) => [groupKey, alerts]));
-      const open = [...lastOfEach.values()].filter((alerts) => alerts.some(({ status }) => status === "firing"));
-      expect(open.length, `${name} was paged for ${names.join(", ")}`).toBe(Math.min(pages.length, 1));
+      // A restart takes more than the faster minute on a busy machine, and is an incident that ends.
+      const incidents = [...lastOfEach.values()].filter(
+        (alerts) => restarts === 0 || alerts.some(({ status }) => status === "firing"),
+      );
+      expect(incidents.length, `${name} was paged for ${names.join(", ")}`).toBe(Math.min(pages.length, 1));
     },
     { everyMs: 500 },
   );
@@ -222,6 +225,7 @@ async function newPlace(cause: Cause) {
   const calling = new Map<Service, NodeJS.Timeout>();
   let added: Target[] = [];
   let turn = 0;
+  let restarts = 0;
 
   async function startOne(at: number): Promise<Service> {
     const { env = {}, options = {} } = cause.start?.(at, site) ?? {};
@@ -274,6 +278,7 @@ async function newPlace(cause: Cause) {
   const scene: Scene = {
     ...{ site, services, roads, server, database },
     async restart(at, signal) {
+      restarts += 1;
       await endOne(at, signal);
       await startOne(at);
       look();
@@ -289,6 +294,8 @@ async function newPlace(cause: Cause) {
   return {
     scene,
     targets,
+    /** How often the cause itself has started a service anew. */
+    restarts: () => restarts,
     async start() {
       for (let at = 0; at < replicas; at += 1) await startOne(at);
       look();

@@ -1,12 +1,12 @@
 /** `log-level`: the level of a running service's log, over its local socket, until it ends or is set again. */
+import { logLevels } from "../../config/known-settings.ts";
 import { type Command, exitCode, jsonOption, UsageError } from "../command.ts";
 import { printJsonText, printLine } from "../print.ts";
 import { callLocal, localOptions } from "./ask-socket.ts";
 
 const path = "/api/admin/kms/log-level";
 const timeoutMs = 30_000;
-/** The service judges too: this refuses wrong usage before it is asked. */
-const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+const levels: readonly string[] = logLevels;
 
 export const logLevel: Command = {
   name: "log-level",

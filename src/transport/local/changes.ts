@@ -25,10 +25,10 @@ export interface LocalChangeParts {
 }
 
 const actor = "local";
-const levels: readonly unknown[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 
 export function localChanges({ log, store, audit, time }: LocalChangeParts): LocalChanges {
   const configured = log.level;
+  const levels: readonly unknown[] = [...Object.keys(log.levels.values), "silent"];
 
   async function note(action: AuditAction, detail: string): Promise<void> {
     log.warn({ actor, action, detail }, "asked for over the local socket");

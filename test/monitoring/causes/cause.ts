@@ -40,7 +40,7 @@ export interface Cause {
   /** Why it cannot be made on this machine, if so. */
   whyNot?(): Promise<string | undefined> | string | undefined;
   /** What is before the services start. */
-  prepare?(scene: Omit<Scene, "services" | "restart" | "looked" | "lookedAtNew">): Promise<unknown> | unknown;
+  prepare?(scene: Pick<Scene, "site" | "roads" | "server" | "database">): Promise<unknown> | unknown;
   /** How the service in a place is started, at first and again. */
   start?(place: number, site: Site): { env?: Record<string, string>; options?: ProcessOptions };
   /** Made five times a second on each service, from its start on. What becomes of them is nobody's concern. */

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { auditCounters } from "../../../src/audit/counters.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { manualTime } from "../../../src/runtime/manual-time.ts";
+import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { localChanges } from "../../../src/transport/local/changes.ts";
 
 it("are made, are in the log at once, and keep their row until it can be written", async () => {
@@ -25,12 +26,13 @@ it("of the level are in the log if the former or the new one shows warnings", as
   const time = manualTime();
   const lines: string[] = [];
   const log = pino({ level: "silent" }, { write: (line) => void lines.push(line) });
-  const changes = localChanges({
-    ...{ log, time, audit: auditCounters(() => {}, time) },
-    store: { appendAudit: async () => {} },
-  });
-  for (const level of ["trace", "error", "silent", "fatal", "warn"]) await changes.setLogLevel(level);
+  const store = memoryStore(time);
+  const changes = localChanges({ log, time, store, audit: auditCounters(() => {}, time) });
+  const set = ["trace", "error", "silent", "fatal", "warn"];
+  for (const level of set) await changes.setLogLevel(level);
   expect(changes.logLevel()).toEqual({ level: "warn", configured: "silent" });
   const details = lines.map((line) => JSON.parse(line).detail);
   expect(details).toEqual(["level=trace", "level=error", "level=warn"]);
+  const rows = await store.auditEvents({ limit: 10 });
+  expect(rows.map(({ detail }) => detail).sort()).toEqual(set.map((level) => `level=${level}`).sort());
 });

@@ -71,7 +71,7 @@ it("starts in no directory that is a link", async () => {
   });
 });
 
-it("gives no caller a place who was refused for saying nothing, and does not close", async () => {
+it("frees the places of callers who say nothing, are refused, and do not close", async () => {
   const { path, env } = place();
   await startBeside(env);
   const opened = Array.from({ length: 32 }, () => connect({ path, allowHalfOpen: true }).resume());
