@@ -1,8 +1,8 @@
 /**
- * A newcomer's first day with each client: in an empty folder, the package is installed as docs/CLIENTS.md says, its examples are pasted
- * into the files that the page names, and run as the page says, against real services. What they print is what the page shows.
+ * A newcomer's first day with each client: in an empty folder, the package is installed as its page in docs/clients/ says, the page's
+ * examples are pasted into the files that it names, and run as it says, against real services. What they print is what the page shows.
  *
- * The page says in comments, which it does not show, what its blocks are:
+ * A page says in comments, which it does not show, what its blocks are:
  *
  * - `<!-- install: go -->` before an `sh` block: commands that install packages.
  * - `<!-- example: go first -->` before a block that is a whole file. A line "In `main.go`:" before the comment names the file. A language
@@ -24,7 +24,10 @@ import { newFolder, run, write } from "./newcomer/shell.ts";
 import { type Shop, shops } from "./newcomer/shops.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const page = readFileSync(join(root, "docs", "CLIENTS.md"), "utf8");
+
+/** A language's page. */
+const pageOf = (language: string) =>
+  readFileSync(join(root, "docs", "clients", `${language.toUpperCase()}.md`), "utf8");
 
 /** Languages that the runner built; all if it says nothing. */
 const chosen = process.env.CONFORMANCE_LANGUAGES?.split(",") ?? Object.keys(shops);
@@ -63,6 +66,21 @@ const repeated: Readonly<Record<string, string>> = {
 const tasks = "first spans batches records files stream errors tls token calls verify test".split(" ");
 const ofStubs = ["ruby", "rust"];
 
+/** Headings of every page, in their order. The pages of stubs have the first alone. */
+const headings = [
+  "Install and first call",
+  "Spans of the SDK",
+  "Batches of spans",
+  "Records",
+  "Files",
+  "Errors",
+  "TLS and tokens",
+  "Deadlines and pages",
+  "Verify",
+  "Tests",
+  "Traces of its calls",
+];
+
 /** Most lines of a program, without imports and blank lines. Longer programs are in `examples/`. */
 const mostLines = 25;
 
@@ -70,7 +88,17 @@ const mostLines = 25;
 const wanted = process.env.EXAMPLES?.split(",");
 
 describe.each(Object.keys(shops))("%s", (language) => {
+  const page = pageOf(language);
   const steps = stepsOf(page, language);
+
+  it("has the headings of all the others", () => {
+    const own = [...page.replace(/^```[\s\S]*?^```$/gm, "").matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+    expect(own).toEqual(ofStubs.includes(language) ? headings.slice(0, 1) : headings);
+  });
+
+  it("has no block that is not run", () => {
+    expect(unmarkedBlocks(page)).toEqual([]);
+  });
 
   it("has an example of each task, and what it prints", () => {
     const ran = steps.flatMap((step) => (step.kind === "run" ? [step.example] : []));
@@ -151,15 +179,14 @@ it.each(["a/node_modules/b.js", "conformance/main.ts", "ca.key", ".gitignore", "
 );
 
 it.each(Object.entries(repeated))("has the first example in %s in the repository as well", (language, path) => {
-  const files = stepsOf(page, language).filter((step) => step.kind === "file");
+  const files = stepsOf(pageOf(language), language).filter((step) => step.kind === "file");
   expect(files.map(({ text }) => text)).toContain(readFileSync(join(root, path), "utf8"));
 });
 
 describe("the page", () => {
   const marked = (kind: string, block: string) => `In \`first.go\`:\n\n<!-- ${kind} -->\n\n${block}\n`;
 
-  it("has no block that is not run", () => {
-    expect(unmarkedBlocks(page)).toEqual([]);
+  it("has a block that is not run noticed", () => {
     expect(unmarkedBlocks("Text.\n\n```sh\nrun\n```\n")).toEqual(["```sh\nrun"]);
   });
 

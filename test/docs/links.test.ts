@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..", "..");
 const markdown = (folder: string) => readdirSync(join(root, folder)).filter((name) => name.endsWith(".md"));
-const pages = [".", "docs", join("docs", "runbooks")].flatMap((folder) => {
+const pages = [".", "docs", join("docs", "clients"), join("docs", "runbooks")].flatMap((folder) => {
   return markdown(folder).map((name) => join(folder, name));
 });
 

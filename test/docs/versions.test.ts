@@ -22,7 +22,7 @@ const stated: Readonly<Record<string, RegExp>> = {
   "clients/rust/Cargo.lock": /^name = "fluo-kms"\nversion = "(.+)"$/m,
   "deploy/gitops/argo-cd.yaml": /^ {4}targetRevision: v(.+)$/m,
   "deploy/gitops/flux.yaml": /^ {2}ref: \{ tag: v(.+) \}$/m,
-  "docs/CLIENTS.md": /<artifactId>fluo-kms<\/artifactId>\s*<version>(.+)<\/version>/,
+  "docs/clients/JAVA.md": /<artifactId>fluo-kms<\/artifactId>\s*<version>(.+)<\/version>/,
 };
 
 function versionIn(text: string, pattern: RegExp): string | undefined {

@@ -1,4 +1,4 @@
-/** Steps of docs/CLIENTS.md for a newcomer of one language, in the order of the page. */
+/** Steps of a language's page, docs/clients/*.md, for a newcomer, in the order of the page. */
 
 export type Step =
   | { kind: "install"; script: string }
