@@ -1,4 +1,7 @@
-/** Makes scenario.json: `node clients/conformance/make-scenario.ts`. Every field of every message that can be signed is in its batch. */
+/**
+ * Makes scenario.json and refusals.json: `node clients/conformance/make-scenario.ts`. Every field of every message that can be signed is in
+ * the scenario's batch. The refusals are all that the service has, for the fakes of the clients.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
@@ -9,6 +12,7 @@ import {
   Span_SpanKind,
   SpanStatus_StatusCode,
 } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import { refusals } from "./refusals.ts";
 
 type Value = MessageInitShape<typeof AnyValueSchema>;
 type Attribute = MessageInitShape<typeof KeyValueSchema>;
@@ -166,3 +170,4 @@ const scenario = {
   refused: { tenant: "Acme Ltd", code: "INVALID_ARGUMENT", reason: "INVALID_ARGUMENT", field: "tenant_id" },
 };
 writeFileSync(join(import.meta.dirname, "scenario.json"), `${JSON.stringify(scenario, null, 2)}\n`);
+writeFileSync(join(import.meta.dirname, "refusals.json"), `${JSON.stringify(refusals, null, 2)}\n`);
