@@ -40,6 +40,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   callers: npm("test:callers"),
   page: npm("test:page"),
   clients: npm("test:clients"),
+  "client-versions": npm("test:client-versions"),
   monitoring: npm("test:monitoring"),
   image: npm("test:image"),
   unit: npm("test:unit"),

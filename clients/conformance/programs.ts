@@ -23,14 +23,16 @@ export interface Language {
   verify?(): readonly string[];
 }
 
-const python = join(tools, "python", "bin", "python");
+/** In a run under another version of a language: its interpreter, or the program that it built. */
+const runtime = process.env.CONFORMANCE_RUNTIME;
+const python = runtime ?? join(tools, "python", "bin", "python");
 const ruby = join(root, "clients", "ruby");
-const java = (main: string) => ["java", "-cp", javaClassPath(), main];
+const java = (main: string) => [runtime ?? "java", "-cp", javaClassPath(), main];
 
 export const languages: readonly Language[] = [
   {
     ...{ name: "go", title: "Go", isWhole: true },
-    conformance: () => [join(tools, "go", "conformance")],
+    conformance: () => [runtime ?? join(tools, "go", "conformance")],
     verify: () => [join(tools, "go", "verify")],
   },
   {
@@ -45,7 +47,7 @@ export const languages: readonly Language[] = [
   },
   {
     ...{ name: "typescript", title: "TypeScript", isWhole: true },
-    conformance: () => [process.execPath, join(tools, "typescript", "main.ts")],
+    conformance: () => [runtime ?? process.execPath, join(tools, "typescript", "main.ts")],
     verify: () => [join(tools, "typescript", "node_modules", ".bin", "fluo-kms-verify")],
   },
   {
@@ -54,7 +56,7 @@ export const languages: readonly Language[] = [
   },
   {
     ...{ name: "rust", title: "Rust", isWhole: false },
-    conformance: () => [join(tools, "rust", "debug", "conformance")],
+    conformance: () => [runtime ?? join(tools, "rust", "debug", "conformance")],
   },
 ];
 
