@@ -7,12 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/internal/sealedfile"
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // ErrNotAuthentic says that a sealed file is not as it was sealed. It never says why: the file was altered or cut,
@@ -28,13 +25,8 @@ func SealFile(ctx context.Context, client kmsv1.KmsServiceClient, tenant, from, 
 		return err
 	}
 	defer source.Close()
-	key, err := client.GenerateDataKey(ctx, &kmsv1.GenerateDataKeyRequest{TenantId: tenant, EncryptionContext: encryptionContext})
-	if err != nil {
-		return err
-	}
-	defer clear(key.GetPlaintext())
 	return replaceFile(to, func(file io.Writer) error {
-		return sealedfile.Seal(file, contextReader{ctx, source}, key.GetPlaintext(), key.GetCiphertextBlob())
+		return SealStream(ctx, client, tenant, source, file, encryptionContext)
 	})
 }
 
@@ -50,47 +42,6 @@ func OpenFile(ctx context.Context, client kmsv1.KmsServiceClient, tenant, from, 
 	return replaceFile(to, func(file io.Writer) error {
 		return OpenStream(ctx, client, tenant, source, file, encryptionContext)
 	})
-}
-
-// OpenStream decrypts a sealed file from a reader, and writes it to a writer while it reads. What it writes is
-// authentic, but it may be the beginning of the file only: a file that was cut, or whose end was altered, shows
-// when all before was written. Everything written is void unless OpenStream returns nil; it returns
-// [ErrNotAuthentic] for a file that is not as it was sealed.
-func OpenStream(ctx context.Context, client kmsv1.KmsServiceClient, tenant string, from io.Reader, to io.Writer, encryptionContext map[string]string) error {
-	from = contextReader{ctx, from}
-	blob, err := sealedfile.ReadBlob(from)
-	if err != nil {
-		return err
-	}
-	key, err := client.DecryptDataKey(ctx, &kmsv1.DecryptDataKeyRequest{TenantId: tenant, CiphertextBlob: blob, EncryptionContext: encryptionContext})
-	if isRejected(err) {
-		return ErrNotAuthentic
-	}
-	if err != nil {
-		return err
-	}
-	defer clear(key.GetPlaintext())
-	return sealedfile.Open(to, from, key.GetPlaintext(), blob)
-}
-
-// isRejected says whether the service refused the blob, and not what was said beside it.
-func isRejected(err error) bool {
-	details := DetailsOf(err)
-	return status.Code(err) == codes.InvalidArgument && (details.Reason == "CIPHERTEXT_REJECTED" ||
-		slices.ContainsFunc(details.Fields, func(each FieldViolation) bool { return each.Field == "ciphertext_blob" }))
-}
-
-// contextReader ends with its context.
-type contextReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (c contextReader) Read(into []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.from.Read(into)
 }
 
 // replaceFile has write fill a new file of mode 0600 beside the one at path, and puts it in its place once it is on

@@ -2,6 +2,7 @@ package kmsotel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
@@ -41,9 +42,25 @@ func New(ctx context.Context, delegate otlptrace.Client, client kmsv1.KmsService
 // are lost.
 func (e *Exporter) Shutdown(ctx context.Context) error { return e.Exporter.Shutdown(ctx) }
 
-// ForceFlush waits until what is queued was delivered or lost, or ctx ends. Flush the tracer provider before: its
-// processor has a queue of its own.
-func (e *Exporter) ForceFlush(ctx context.Context) error { return e.client.flush(ctx) }
+// ForceFlush waits until what is queued was delivered or lost, or ctx ends. The SDK never calls it, and its processor
+// has a queue of its own: flush the tracer provider, which waits for both with [Exporter.BatchProcessor].
+func (e *Exporter) ForceFlush(ctx context.Context) error {
+	_, err := e.flush(ctx, e.client.tally.lostSpans())
+	return err
+}
+
+// flush also returns [*UndeliveredError] if more spans are lost than before, or wait when ctx ends.
+func (e *Exporter) flush(ctx context.Context, lostBefore int) (left int, err error) {
+	err = e.client.flush(ctx)
+	left = e.client.tally.lostSpans() - lostBefore
+	if err != nil {
+		left += e.client.waiting().Spans
+	}
+	if left > 0 {
+		err = errors.Join(&UndeliveredError{Spans: left}, err)
+	}
+	return left, err
+}
 
 // Stats counts what became of the spans so far, and what waits now.
 func (e *Exporter) Stats() Stats {
@@ -52,7 +69,8 @@ func (e *Exporter) Stats() Stats {
 	return found
 }
 
-// UndeliveredError says how many spans were lost at the shutdown.
+// UndeliveredError says how many spans a flush or a shutdown did not deliver. Those that a flush left waiting may be
+// delivered later; all others are lost.
 type UndeliveredError struct {
 	// Spans is at least 1.
 	Spans int
@@ -60,5 +78,5 @@ type UndeliveredError struct {
 
 // Error says how many.
 func (e *UndeliveredError) Error() string {
-	return fmt.Sprintf("kmsotel: %d spans were not delivered before the shutdown", e.Spans)
+	return fmt.Sprintf("kmsotel: %d spans were not delivered", e.Spans)
 }

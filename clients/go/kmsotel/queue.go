@@ -21,6 +21,8 @@ type queue struct {
 	changed chan struct{}
 	// taken is how many of the items a worker has.
 	taken int
+	// pushed and gone count the items that ever came and went.
+	pushed, gone int
 }
 
 func newQueue(bounds Queue) *queue { return &queue{bounds: bounds, changed: make(chan struct{})} }
@@ -36,6 +38,7 @@ func (q *queue) push(ctx context.Context, added *item) error {
 		if len(q.items) == 0 || q.spans+added.queued <= q.bounds.Spans && q.bytes+added.bytes <= q.bounds.Bytes {
 			q.items = append(q.items, added)
 			q.spans, q.bytes = q.spans+added.queued, q.bytes+added.bytes
+			q.pushed++
 			q.signal()
 			q.mu.Unlock()
 			return nil
@@ -77,17 +80,21 @@ func (q *queue) shift() {
 	first := q.items[0]
 	q.items[0] = nil
 	q.items, q.taken = q.items[1:], q.taken-1
+	q.gone++
 	q.spans, q.bytes = q.spans-first.queued, q.bytes-first.bytes
 	q.signal()
 }
 
-// drained waits until the queue is empty, or ctx ends.
+// drained waits until the items that are queued now are gone, or ctx ends. Items that come later are not waited for.
 func (q *queue) drained(ctx context.Context) error {
+	q.mu.Lock()
+	last := q.pushed
+	q.mu.Unlock()
 	for {
 		q.mu.Lock()
-		isEmpty, changed := len(q.items) == 0, q.changed
+		isDone, changed := q.gone >= last, q.changed
 		q.mu.Unlock()
-		if isEmpty {
+		if isDone {
 			return nil
 		}
 		select {
@@ -113,6 +120,7 @@ func (q *queue) clear() (spans int) {
 	for _, each := range q.items {
 		spans += each.count
 	}
+	q.gone += len(q.items)
 	q.items, q.taken, q.spans, q.bytes = nil, 0, 0, 0
 	q.signal()
 	return spans

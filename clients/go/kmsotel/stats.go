@@ -81,6 +81,16 @@ func (t *tally) stats() Stats {
 	return Stats{Delivered: t.delivered, Refused: t.refused, Lost: lost}
 }
 
+// lostSpans returns how many are lost so far, of whatever cause.
+func (t *tally) lostSpans() (spans int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, each := range t.lost {
+		spans += each
+	}
+	return spans
+}
+
 func (t *tally) deliver(spans int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

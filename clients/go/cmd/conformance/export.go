@@ -37,6 +37,8 @@ type exportWorld struct {
 	RatePerSecond   *float64 `json:"ratePerSecond"`
 	Plain           bool     `json:"plain"`
 	ShutdownMs      int      `json:"shutdownMs"`
+	// How is of flush alone.
+	How string `json:"how"`
 }
 
 type exportReport struct {
@@ -62,7 +64,7 @@ func export(found *results, given world) error {
 	timeout := time.Duration(given.ExportTimeoutMs) * time.Millisecond
 	delegate := otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(given.Backend), otlptracehttp.WithTimeout(timeout),
 		otlptracehttp.WithHTTPClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}))
-	told := &losses{spans: map[kmsotel.Cause]int{}, why: map[kmsotel.Cause]string{}}
+	told := newLosses()
 	var exporter trace.SpanExporter
 	var signing *kmsotel.Exporter
 	if given.Plain {
@@ -145,6 +147,10 @@ type losses struct {
 	spans map[kmsotel.Cause]int
 	// why has the last reason of each cause.
 	why map[kmsotel.Cause]string
+}
+
+func newLosses() *losses {
+	return &losses{spans: map[kmsotel.Cause]int{}, why: map[kmsotel.Cause]string{}}
 }
 
 func (l *losses) add(loss kmsotel.Loss) {

@@ -27,6 +27,10 @@ type world struct {
 	Tenant        string    `json:"tenant"`
 	Batches       int       `json:"batches"`
 	SpansPerBatch int       `json:"spansPerBatch"`
+	// Context, From and To are of seal-stream and open-stream.
+	Context map[string]string `json:"context"`
+	From    string            `json:"from"`
+	To      string            `json:"to"`
 	exportWorld
 }
 
@@ -44,13 +48,16 @@ type tlsWorld struct {
 }
 
 var commands = map[string]func(*results, world) error{
-	"produce":    produce,
-	"check":      check,
-	"judge":      judge,
-	"identities": identities,
-	"pushback":   pushback,
-	"resume":     resume,
-	"export":     export,
+	"produce":     produce,
+	"check":       check,
+	"judge":       judge,
+	"identities":  identities,
+	"pushback":    pushback,
+	"resume":      resume,
+	"export":      export,
+	"flush":       flush,
+	"seal-stream": sealStream,
+	"open-stream": openStream,
 }
 
 func main() {

@@ -85,7 +85,7 @@ func seal(to io.Writer, from io.Reader, inputKey, context, salt []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := to.Write(bytes.Join([][]byte{salt, c.commitment[:]}, nil)); err != nil {
+	if err := write(to, bytes.Join([][]byte{salt, c.commitment[:]}, nil)); err != nil {
 		return err
 	}
 	return c.each(from, chunkBytes, 0, to, func(out, nonce, chunk []byte) ([]byte, error) {
@@ -121,10 +121,11 @@ func (c *chunks) each(from io.Reader, size, least int, to io.Writer, transform f
 	defer clear(in)
 	defer clear(out[:cap(out)])
 	for isLast := false; !isLast; {
-		length, err := io.ReadFull(from, in)
-		if isLast = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !isLast {
+		length, err := fill(from, in)
+		if err != nil {
 			return err
 		}
+		isLast = length < size
 		if length < least {
 			return ErrNotAuthentic
 		}
@@ -136,18 +137,54 @@ func (c *chunks) each(from io.Reader, size, least int, to io.Writer, transform f
 		if err != nil {
 			return err
 		}
-		if _, err := to.Write(done); err != nil {
+		if err := write(to, done); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readFull fills the bytes; where there are too few the file is cut.
+// readFull fills the bytes; if the file has fewer it is cut.
 func readFull(from io.Reader, bytes []byte) error {
-	_, err := io.ReadFull(from, bytes)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	length, err := fill(from, bytes)
+	if err == nil && length < len(bytes) {
 		return ErrNotAuthentic
+	}
+	return err
+}
+
+// The most reads in a row that give nothing.
+const mostEmptyReads = 100
+
+// fill reads until the bytes are full or the reader is at its end, and returns how many it read. Only io.EOF is the end:
+// [io.ReadFull] returns io.ErrUnexpectedEOF both for it and for a reader that says it, as the body of a broken HTTP
+// response does, and what was cut would be sealed as if it were whole.
+func fill(from io.Reader, into []byte) (length int, err error) {
+	for empty := 0; length < len(into) && empty < mostEmptyReads; {
+		n, err := from.Read(into[length:])
+		length += n
+		switch {
+		case errors.Is(err, io.EOF):
+			return length, nil
+		case err != nil:
+			return length, err
+		case n == 0:
+			empty++
+		default:
+			empty = 0
+		}
+	}
+	if length < len(into) {
+		return length, io.ErrNoProgress
+	}
+	return length, nil
+}
+
+// write writes all of the bytes, also by a writer that breaks its contract.
+func write(to io.Writer, bytes []byte) error {
+	n, err := to.Write(bytes)
+	if err == nil && n < len(bytes) {
+		err = io.ErrShortWrite
 	}
 	return err
 }

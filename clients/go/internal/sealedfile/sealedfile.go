@@ -26,7 +26,13 @@ const (
 // another tenant's, or was sealed under another encryption context.
 var ErrNotAuthentic = errors.New("the sealed file is not authentic: it was altered or cut, or it is of another tenant or encryption context")
 
-// Seal reads a file to its end and writes it sealed. dataKey is of 32 bytes; blob is the same, encrypted.
+// Overhead returns the most bytes that a sealed file of a length has more than the file.
+func Overhead(length int) int {
+	return len(magic) + 2 + maxBlobBytes + saltBytes + commitmentBytes + (length/chunkBytes+1)*tagBytes
+}
+
+// Seal reads a file to its end and writes it sealed. dataKey is of 32 bytes; blob is the same, encrypted. If reading or
+// writing fails, what was written has no last chunk and cannot be opened.
 func Seal(to io.Writer, from io.Reader, dataKey, blob []byte) error {
 	if len(blob) == 0 || len(blob) > maxBlobBytes {
 		return errors.New("a ciphertext_blob has 1 to 1024 bytes")
@@ -37,7 +43,7 @@ func Seal(to io.Writer, from io.Reader, dataKey, blob []byte) error {
 	}
 	defer clear(inputKey)
 	head := headOf(blob)
-	if _, err := to.Write(head); err != nil {
+	if err := write(to, head); err != nil {
 		return err
 	}
 	return seal(to, from, inputKey, head, nil)
