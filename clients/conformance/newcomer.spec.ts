@@ -37,7 +37,10 @@ const hung = 3_600_000;
 
 /** Files that each package has to have. */
 const needed: Readonly<Record<string, readonly (string | RegExp)[]>> = {
-  go: ["LICENSE", "README.md", "CHANGELOG.md", "go.mod", "kmsv1/kms_service_grpc.pb.go", "kms/client.go"],
+  go: [
+    ...["LICENSE", "README.md", "CHANGELOG.md", "go.mod", "kmsv1/kms_service_grpc.pb.go", "kms/client.go"],
+    ...["verify/LICENSE", "verify/README.md", "verify/go.mod", "verify/verify.go"],
+  ],
   python: [
     /^fluo_kms-.*\/LICENSE$/,
     "fluo/kms/v1/kms_service_pb2_grpc.py",

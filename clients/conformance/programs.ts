@@ -33,7 +33,7 @@ export const languages: readonly Language[] = [
   {
     ...{ name: "go", title: "Go", isWhole: true },
     conformance: () => [runtime ?? join(tools, "go", "conformance")],
-    verify: () => [join(tools, "go", "verify")],
+    verify: () => [join(tools, "go", "fluo-kms-verify")],
   },
   {
     ...{ name: "python", title: "Python", isWhole: true },

@@ -2,10 +2,14 @@ module github.com/fluo-dev/fluo-kms/examples/go
 
 go 1.26.0
 
-replace github.com/fluo-dev/fluo-kms/clients/go => ../../clients/go
+replace (
+	github.com/fluo-dev/fluo-kms/clients/go => ../../clients/go
+	github.com/fluo-dev/fluo-kms/clients/go/verify => ../../clients/go/verify
+)
 
 require (
 	github.com/fluo-dev/fluo-kms/clients/go v0.2.0
+	github.com/fluo-dev/fluo-kms/clients/go/verify v0.2.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0

@@ -39,7 +39,9 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     need("go", ["version"]);
     buildGo(present("go", "cmd", "conformance"), join(tools, "go", "conformance"));
     // A static file, as its users copy it.
-    buildGo(present("go", "cmd", "verify"), join(tools, "go", "verify"), { CGO_ENABLED: "0" });
+    buildGo(present("go", "verify", "cmd", "fluo-kms-verify"), join(tools, "go", "fluo-kms-verify"), {
+      CGO_ENABLED: "0",
+    });
     await installGo(staticcheck);
   },
 

@@ -14,6 +14,7 @@ const stated: Readonly<Record<string, RegExp>> = {
   "package.json": /^ {2}"version": "(.+)",$/m,
   "package-lock.json": /^ {2}"version": "(.+)",$/m,
   "clients/go/kms/version.go": /^const Version = "(.+)"$/m,
+  "clients/go/go.mod": /^\tgithub\.com\/fluo-dev\/fluo-kms\/clients\/go\/verify v(.+)$/m,
   "clients/python/pyproject.toml": /^\[project\]\n(?:.*\n)*?version = "(.+)"$/m,
   "clients/java/pom.xml": /<artifactId>fluo-kms<\/artifactId>\s*<version>(.+)<\/version>/,
   "clients/typescript/package.json": /^ {2}"version": "(.+)",$/m,

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import packageJson from "../../../package.json" with { type: "json" };
 import { cacheFolder } from "../../../scripts/tools/cache.ts";
 
@@ -29,20 +29,31 @@ const clients = join(root, "clients");
 /** Output of the runner, and caches that are kept between runs. */
 const tools = join(root, "tools", "clients");
 const { version } = packageJson;
-const module = "github.com/fluo-dev/fluo-kms/clients/go";
+const goFolder = join(clients, "go");
+/** Folders of the modules in Go, by their paths. */
+const goModules: Readonly<Record<string, string>> = {
+  "github.com/fluo-dev/fluo-kms/clients/go": goFolder,
+  "github.com/fluo-dev/fluo-kms/clients/go/verify": join(goFolder, "verify"),
+};
 
 /** `work` is an empty folder. Each throws if its package cannot be had. */
 export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Shop>> = {
   go(work) {
-    const versions = join(work, ...module.split("/"), "@v");
-    mkdirSync(versions, { recursive: true });
-    writeFileSync(join(versions, "list"), `v${version}\n`);
-    writeFileSync(
-      join(versions, `v${version}.info`),
-      JSON.stringify({ Version: `v${version}`, Time: "2026-01-01T00:00:00Z" }),
-    );
-    copyFileSync(join(clients, "go", "go.mod"), join(versions, `v${version}.mod`));
-    archiveOfModule(work, join(versions, `v${version}.zip`));
+    const contents = Object.entries(goModules).flatMap(([module, folder]) => {
+      const versions = join(work, ...module.split("/"), "@v");
+      mkdirSync(versions, { recursive: true });
+      writeFileSync(join(versions, "list"), `v${version}\n`);
+      writeFileSync(
+        join(versions, `v${version}.info`),
+        JSON.stringify({ Version: `v${version}`, Time: "2026-01-01T00:00:00Z" }),
+      );
+      copyFileSync(join(folder, "go.mod"), join(versions, `v${version}.mod`));
+      const zip = join(versions, `v${version}.zip`);
+      archiveOfModule({ work, module, folder, zip });
+      return namesInZip(zip).map((name) =>
+        join(relative(goFolder, folder), name.replace(`${module}@v${version}/`, "")),
+      );
+    });
     // A cache of its own, without the module: under this version an earlier run may have left another one.
     const cache = join(tools, "newcomer-go");
     for (const kept of [
@@ -52,11 +63,11 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
       rmSync(kept, { recursive: true, force: true });
     const others = join(run("go", ["env", "GOMODCACHE"]).trim(), "cache", "download");
     return {
-      contents: namesInZip(join(versions, `v${version}.zip`)).map((name) => name.replace(`${module}@v${version}/`, "")),
+      contents,
       env: {
         GOPROXY: [`file://${work}`, `file://${others}`, run("go", ["env", "GOPROXY"]).trim()].join(","),
         GOMODCACHE: cache,
-        GONOSUMDB: module,
+        GONOSUMDB: Object.keys(goModules).join(","),
         // Go indexes the imports of a module in that cache once a path, and would go on with those of an earlier run.
         GODEBUG: "goindex=0",
         // Makes a cache that can be removed.
@@ -131,13 +142,24 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
   },
 };
 
-/** Writes the module as Go's proxies have it: the files that git would commit, without modules of their own within it. */
-function archiveOfModule(work: string, zip: string): void {
-  const folder = join(clients, "go");
+interface ArchivedModule {
+  /** For the index of git. */
+  work: string;
+  module: string;
+  folder: string;
+  zip: string;
+}
+
+/**
+ * Writes a module as Go's proxies have it: the files that git would commit, without modules of their own within it. Go
+ * adds the LICENSE of the repository where the module's folder has none.
+ */
+function archiveOfModule({ work, module, folder, zip }: ArchivedModule): void {
+  const path = relative(root, folder);
   const git = (...args: string[]) =>
     run("git", ["-c", "safe.directory=*", ...args], root, { GIT_INDEX_FILE: join(work, "index") }).trim();
-  git("add", "--all", "clients/go");
-  const tree = git("write-tree", "--prefix=clients/go/");
+  git("add", "--all", path);
+  const tree = git("write-tree", `--prefix=${path}/`);
   const nested = globSync("*/**/go.mod", { cwd: folder }).map((file) => `:(exclude)${dirname(file)}`);
   git("archive", "--format=zip", `--prefix=${module}@v${version}/`, `--output=${zip}`, tree, ".", ...nested);
 }

@@ -7,9 +7,11 @@
 //	…
 //	verdicts, err := keys.VerifyExport(export, "acme")
 //
-// [KeySet.Verify] judges one span, given as the wire bytes of OTLP messages; [KeySet.VerifyMessages] takes
-// the messages themselves, of any generated package; [KeySet.VerifyExport] takes a whole OTLP trace export. [Log] says
-// whether the spans of an export are all of a log, in its order, from the first to the last.
+// [KeySet.Verify] judges one span, given as the wire bytes of OTLP messages; [KeySet.VerifyExport] takes a whole OTLP
+// trace export. [Log] says whether the spans of an export are all of a log, in its order, from the first to the last. For
+// the messages themselves, of any generated package, see VerifyMessages of package kms.
+//
+// The module depends on neither gRPC nor protobuf.
 //
 // Spans are read strictly: what two parsers could read in two ways, such as a field or an attribute key
 // that is there twice, and what would not be covered by the signature, such as an unknown field, makes a

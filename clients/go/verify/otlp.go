@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 )
 
 // message is a message of OTLP: its fields in protobuf, in protobuf's JSON and in the canonical form are one table, so
@@ -19,7 +19,7 @@ type message struct {
 }
 
 type field struct {
-	number         protowire.Number
+	number         wire.Number
 	name, jsonName string
 	kind
 	isRepeated bool
@@ -31,7 +31,7 @@ type field struct {
 
 // kind is the type of a field.
 type kind struct {
-	wireType protowire.Type
+	wireType wire.Type
 	// encode appends a JSON value, which is not null, as it is on the wire. depth counts the messages around it.
 	encode func(out []byte, value any, depth int) ([]byte, error)
 	// read returns the canonical form of what is on the wire; nil for an id of zeros, which is at its default. level
@@ -123,7 +123,7 @@ var (
 		one(3, "schema_url", textKind))
 )
 
-func one(number protowire.Number, name string, of kind) *field {
+func one(number wire.Number, name string, of kind) *field {
 	words := strings.Split(name, "_")
 	for i, word := range words[1:] {
 		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
@@ -131,7 +131,7 @@ func one(number protowire.Number, name string, of kind) *field {
 	return &field{number: number, name: name, jsonName: strings.Join(words, ""), kind: of}
 }
 
-func list(number protowire.Number, name string, of kind) *field {
+func list(number wire.Number, name string, of kind) *field {
 	each := one(number, name, of)
 	each.isRepeated = true
 	return each

@@ -1,6 +1,6 @@
 package verify
 
-import "google.golang.org/protobuf/encoding/protowire"
+import "github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 
 // maxMessages is how deep protobuf's own readers let messages nest. An export's outermost one is the first.
 const maxMessages = 100
@@ -64,7 +64,7 @@ func (f *field) append(out []byte, value any, depth int) (_ []byte, err error) {
 		if item == nil {
 			err = refused("an item of a list must not be null")
 		} else {
-			out, err = f.encode(protowire.AppendTag(out, f.number, f.wireType), item, depth)
+			out, err = f.encode(wire.AppendTag(out, f.number, f.wireType), item, depth)
 		}
 		if err != nil && f.isRepeated {
 			return nil, withinIndex(err, i)

@@ -10,31 +10,34 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 	"github.com/gowebpki/jcs"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 var (
-	textKind = kind{wireType: protowire.BytesType,
+	textKind = kind{wireType: wire.BytesType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			text, ok := value.(string)
 			if !ok {
 				return nil, refused("must be a string")
 			}
-			return protowire.AppendString(out, text), checkUTF8(text)
+			return wire.AppendBytes(out, text), checkUTF8(text)
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			text := string(from.bytes)
 			return appendString(nil, text), checkUTF8(text)
 		},
 	}
-	boolKind = kind{wireType: protowire.VarintType,
+	boolKind = kind{wireType: wire.VarintType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			truth, ok := value.(bool)
 			if !ok {
 				return nil, refused("must be true or false")
 			}
-			return protowire.AppendVarint(out, protowire.EncodeBool(truth)), nil
+			if truth {
+				return append(out, 1), nil
+			}
+			return append(out, 0), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			if from.number > 1 {
@@ -43,38 +46,38 @@ var (
 			return strconv.AppendBool(nil, from.number == 1), nil
 		},
 	}
-	int64Kind = kind{wireType: protowire.VarintType,
+	int64Kind = kind{wireType: wire.VarintType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			number, ok := signed(value, 64)
 			if !ok {
 				return nil, refused("must be an integer of 64 bits")
 			}
-			return protowire.AppendVarint(out, uint64(number)), nil
+			return wire.AppendVarint(out, uint64(number)), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			return quoted(strconv.AppendInt(nil, int64(from.number), 10)), nil
 		},
 	}
-	uint32Kind = unsignedKind(protowire.VarintType, math.MaxUint32, protowire.AppendVarint, func(from content, _ int) ([]byte, error) {
+	uint32Kind = unsignedKind(wire.VarintType, math.MaxUint32, wire.AppendVarint, func(from content, _ int) ([]byte, error) {
 		if from.number > math.MaxUint32 {
 			return nil, refused("does not fit into 32 bits")
 		}
 		return strconv.AppendUint(nil, from.number, 10), nil
 	})
-	fixed32Kind = unsignedKind(protowire.Fixed32Type, math.MaxUint32, func(out []byte, number uint64) []byte {
-		return protowire.AppendFixed32(out, uint32(number))
+	fixed32Kind = unsignedKind(wire.Fixed32Type, math.MaxUint32, func(out []byte, number uint64) []byte {
+		return wire.AppendFixed32(out, uint32(number))
 	}, uint32Kind.read)
 	// fixed64Kind is written as text, because a double does not hold every one.
-	fixed64Kind = unsignedKind(protowire.Fixed64Type, math.MaxUint64, protowire.AppendFixed64, func(from content, _ int) ([]byte, error) {
+	fixed64Kind = unsignedKind(wire.Fixed64Type, math.MaxUint64, wire.AppendFixed64, func(from content, _ int) ([]byte, error) {
 		return quoted(strconv.AppendUint(nil, from.number, 10)), nil
 	})
-	doubleKind = kind{wireType: protowire.Fixed64Type,
+	doubleKind = kind{wireType: wire.Fixed64Type,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			number, ok := double(value)
 			if !ok {
 				return nil, refused("must be a number")
 			}
-			return protowire.AppendFixed64(out, math.Float64bits(number)), nil
+			return wire.AppendFixed64(out, math.Float64bits(number)), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			number := math.Float64frombits(from.number)
@@ -88,14 +91,14 @@ var (
 		},
 	}
 	// bytesKind takes base64 of either alphabet, padded or not, as protobuf's parsers do.
-	bytesKind = kind{wireType: protowire.BytesType,
+	bytesKind = kind{wireType: wire.BytesType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			text, isText := value.(string)
 			decoded, ok := jsonBase64(text)
 			if !isText || !ok {
 				return nil, refused("must be bytes in base64")
 			}
-			return protowire.AppendBytes(out, decoded), nil
+			return wire.AppendBytes(out, decoded), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			return quoted(base64.StdEncoding.AppendEncode(nil, from.bytes)), nil
@@ -103,7 +106,7 @@ var (
 	}
 )
 
-func unsignedKind(wireType protowire.Type, most uint64, appendTo func([]byte, uint64) []byte, read func(content, int) ([]byte, error)) kind {
+func unsignedKind(wireType wire.Type, most uint64, appendTo func([]byte, uint64) []byte, read func(content, int) ([]byte, error)) kind {
 	return kind{wireType: wireType, read: read,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			number, ok := unsigned(value, most)
@@ -117,7 +120,7 @@ func unsignedKind(wireType protowire.Type, most uint64, appendTo func([]byte, ui
 
 // idKind takes the id in hex, as OTLP writes it, or in base64, as protobuf's own printers do: they differ in length.
 func idKind(length int) kind {
-	return kind{wireType: protowire.BytesType,
+	return kind{wireType: wire.BytesType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			text, isText := value.(string)
 			decoded, ok := jsonBase64(text)
@@ -129,7 +132,7 @@ func idKind(length int) kind {
 			if !isText || !ok || len(decoded) != length && text != "" {
 				return nil, refused("must be " + strconv.Itoa(length) + " bytes, in hex or base64")
 			}
-			return protowire.AppendBytes(out, decoded), nil
+			return wire.AppendBytes(out, decoded), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			if len(from.bytes) > 0 && len(from.bytes) != length {
@@ -145,20 +148,20 @@ func idKind(length int) kind {
 
 // enumKind takes the values by number and by name. A number that there is none of is left to the reader of the bytes.
 func enumKind(prefix string, names ...string) kind {
-	return kind{wireType: protowire.VarintType,
+	return kind{wireType: wire.VarintType,
 		encode: func(out []byte, value any, _ int) ([]byte, error) {
 			if name, ok := value.(string); ok {
 				at := slices.IndexFunc(names, func(known string) bool { return name == prefix+known })
 				if at < 0 {
 					return nil, refused("is not a name of the enum's values")
 				}
-				return protowire.AppendVarint(out, uint64(at)), nil
+				return wire.AppendVarint(out, uint64(at)), nil
 			}
 			number, ok := signed(value, 32)
 			if !ok {
 				return nil, refused("must be a value of the enum")
 			}
-			return protowire.AppendVarint(out, uint64(number)), nil
+			return wire.AppendVarint(out, uint64(number)), nil
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			if from.number >= uint64(len(names)) {
@@ -170,10 +173,10 @@ func enumKind(prefix string, names ...string) kind {
 }
 
 func messageKind(of *message) kind {
-	return kind{wireType: protowire.BytesType, message: of,
+	return kind{wireType: wire.BytesType, message: of,
 		encode: func(out []byte, value any, depth int) ([]byte, error) {
 			encoded, err := of.encode(value, depth+1)
-			return protowire.AppendBytes(out, encoded), err
+			return wire.AppendBytes(out, encoded), err
 		},
 		read: func(from content, _ int) ([]byte, error) {
 			found, err := readMessage(from.bytes, of, nil)

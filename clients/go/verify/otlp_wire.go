@@ -2,11 +2,10 @@ package verify
 
 import (
 	"errors"
-	"io"
 	"math"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 )
 
 const (
@@ -22,17 +21,17 @@ const (
 func (m *message) eachField(encoded []byte, read func(*field, content) error) error {
 	seen := make([]int, len(m.fields))
 	for len(encoded) > 0 {
-		tag, n := protowire.ConsumeVarint(encoded)
+		tag, n, err := wire.Varint(encoded)
 		switch {
-		case n < 0:
-			return brokenOff(n)
+		case err != nil:
+			return brokenOff(err)
 		case n > maxTagBytes || tag > math.MaxUint32:
 			return refused("a field's tag is longer than 32 bits; encode the message again")
 		case tag < 8:
 			return refused("field number 0 does not exist; encode the message again")
 		}
 		encoded = encoded[n:]
-		number, wireType := protowire.DecodeTag(tag)
+		number, wireType := wire.SplitTag(tag)
 		at := slices.IndexFunc(m.fields, func(each *field) bool { return each.number == number })
 		if at < 0 || m.fields[at].wireType != wireType {
 			return m.unexpected(at, wireType)
@@ -57,8 +56,8 @@ func (m *message) eachField(encoded []byte, read func(*field, content) error) er
 	return nil
 }
 
-func (m *message) unexpected(at int, wireType protowire.Type) error {
-	if wireType == protowire.StartGroupType || wireType == protowire.EndGroupType {
+func (m *message) unexpected(at int, wireType wire.Type) error {
+	if wireType == wire.StartGroupType || wireType == wire.EndGroupType {
 		return refused("groups are not part of OTLP; leave them out")
 	}
 	if at >= 0 {
@@ -67,31 +66,29 @@ func (m *message) unexpected(at int, wireType protowire.Type) error {
 	return refused("an unknown field could not be signed; leave it out")
 }
 
-func consume(encoded []byte, wireType protowire.Type) (value content, n int, err error) {
+func consume(encoded []byte, wireType wire.Type) (value content, n int, err error) {
 	switch wireType {
-	case protowire.VarintType:
-		value.number, n = protowire.ConsumeVarint(encoded)
-	case protowire.Fixed64Type:
-		value.number, n = protowire.ConsumeFixed64(encoded)
-	case protowire.Fixed32Type:
-		var number uint32
-		number, n = protowire.ConsumeFixed32(encoded)
-		value.number = uint64(number)
+	case wire.VarintType:
+		value.number, n, err = wire.Varint(encoded)
+	case wire.Fixed64Type:
+		value.number, n, err = wire.Fixed64(encoded)
+	case wire.Fixed32Type:
+		value.number, n, err = wire.Fixed32(encoded)
 	default:
-		var size uint64
-		if size, n = protowire.ConsumeVarint(encoded); n > maxTagBytes || size > math.MaxUint32 {
-			return value, n, refused("a length is longer than 32 bits; encode the message again")
+		size, length, tooLong := wire.Varint(encoded)
+		if tooLong == nil && (length > maxTagBytes || size > math.MaxUint32) {
+			return value, 0, refused("a length is longer than 32 bits; encode the message again")
 		}
-		value.bytes, n = protowire.ConsumeBytes(encoded)
+		value.bytes, n, err = wire.Bytes(encoded)
 	}
-	if n < 0 {
-		return value, n, brokenOff(n)
+	if err != nil {
+		return value, 0, brokenOff(err)
 	}
 	return value, n, nil
 }
 
-func brokenOff(n int) error {
-	if errors.Is(protowire.ParseError(n), io.ErrUnexpectedEOF) {
+func brokenOff(err error) error {
+	if errors.Is(err, wire.ErrTruncated) {
 		return refused("ends before its length says; send the whole message")
 	}
 	return refused("a varint is longer than 64 bits")

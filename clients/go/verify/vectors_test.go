@@ -11,11 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 )
 
-func appendBytes(out []byte, number protowire.Number, content []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(out, number, protowire.BytesType), content)
+func appendBytes(out []byte, number wire.Number, content []byte) []byte {
+	return wire.AppendBytes(wire.AppendTag(out, number, wire.BytesType), content)
 }
 
 const vectors = "../../../test/vectors"
@@ -52,13 +52,14 @@ type acceptedVectors struct {
 func requestParts(t *testing.T, request []byte) (resource, scope, span []byte) {
 	t.Helper()
 	for len(request) > 0 {
-		number, _, n := protowire.ConsumeTag(request)
-		if n < 0 {
-			t.Fatal(protowire.ParseError(n))
+		tag, n, err := wire.Varint(request)
+		if err != nil {
+			t.Fatal(err)
 		}
-		content, length := protowire.ConsumeBytes(request[n:])
-		if length < 0 {
-			t.Fatal(protowire.ParseError(length))
+		number, _ := wire.SplitTag(tag)
+		content, length, err := wire.Bytes(request[n:])
+		if err != nil {
+			t.Fatal(err)
 		}
 		switch number {
 		case 2:

@@ -1,11 +1,5 @@
 package verify
 
-import (
-	"fmt"
-
-	"google.golang.org/protobuf/proto"
-)
-
 // Verify judges one span, given as wire bytes: an OTLP Resource, InstrumentationScope and Span. What was
 // given to be signed must be given again; nil or empty for a resource or scope that there was none of.
 // tenant is who must have signed; empty for whom the span names. evidence is what to check the span against,
@@ -13,23 +7,6 @@ import (
 func (k *KeySet) Verify(tenant string, resource, scope, span []byte, evidence Evidence) Verdict {
 	whole, err := readWhole(resource, scope, span)
 	return k.judge(tenant, whole, err, evidence, &noteCache{}).Verdict
-}
-
-// VerifyMessages is Verify for messages of any package that has OTLP's: this module's kmsv1, or
-// OpenTelemetry's own. Nil stands for no resource or scope, as an interface or a pointer. Unknown fields that a
-// message carries are found.
-func (k *KeySet) VerifyMessages(tenant string, resource, scope, span proto.Message, evidence Evidence) Verdict {
-	var encoded [3][]byte
-	for i, message := range []proto.Message{resource, scope, span} {
-		if message == nil {
-			continue
-		}
-		var err error
-		if encoded[i], err = proto.Marshal(message); err != nil {
-			return unreadable(fmt.Errorf("the span cannot be encoded: %w", err))
-		}
-	}
-	return k.Verify(tenant, encoded[0], encoded[1], encoded[2], evidence)
 }
 
 // VerifyExport judges every span of an OTLP trace export in order: protobuf, JSON, or JSON lines, with ids in

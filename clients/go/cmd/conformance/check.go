@@ -92,7 +92,7 @@ func (c checker) spans(kind string, encoded []byte, expect, expectService string
 }
 
 func (c checker) verdicts(resource *kmsv1.Resource, scope *kmsv1.InstrumentationScope, span *kmsv1.Span) (verify.Verdict, string) {
-	offline := c.keys.VerifyMessages(c.Tenant, resource, scope, span, nil)
+	offline := kms.VerifyMessages(c.keys, c.Tenant, resource, scope, span, nil)
 	answer, err := c.client.VerifySpan(c.ctx, &kmsv1.VerifySpanRequest{TenantId: c.Tenant, Span: span, Resource: resource, Scope: scope})
 	if err != nil {
 		return offline, err.Error()

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fluo-dev/fluo-kms/clients/go/verify/internal/wire"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/verify"
 )
@@ -54,9 +54,9 @@ func check(t *testing.T, err error) {
 }
 
 func plainSpan(n int) []byte {
-	span := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte("0123456789abcdef"))
-	span = protowire.AppendBytes(protowire.AppendTag(span, 2, protowire.BytesType), fmt.Appendf(nil, "span%04d", n))
-	return protowire.AppendBytes(protowire.AppendTag(span, 5, protowire.BytesType), []byte("pay"))
+	span := wire.AppendBytes(wire.AppendTag(nil, 1, wire.BytesType), []byte("0123456789abcdef"))
+	span = wire.AppendBytes(wire.AppendTag(span, 2, wire.BytesType), fmt.Appendf(nil, "span%04d", n))
+	return wire.AppendBytes(wire.AppendTag(span, 5, wire.BytesType), []byte("pay"))
 }
 
 func spanName(n int) string {
@@ -64,17 +64,17 @@ func spanName(n int) string {
 }
 
 func withAttribute(span []byte, key, value string) []byte {
-	text := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), value)
-	attribute := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), key)
-	attribute = protowire.AppendBytes(protowire.AppendTag(attribute, 2, protowire.BytesType), text)
-	return protowire.AppendBytes(protowire.AppendTag(span, 9, protowire.BytesType), attribute)
+	text := wire.AppendBytes(wire.AppendTag(nil, 1, wire.BytesType), value)
+	attribute := wire.AppendBytes(wire.AppendTag(nil, 1, wire.BytesType), key)
+	attribute = wire.AppendBytes(wire.AppendTag(attribute, 2, wire.BytesType), text)
+	return wire.AppendBytes(wire.AppendTag(span, 9, wire.BytesType), attribute)
 }
 
 func exportOf(spans ...[]byte) (export []byte) {
 	for _, span := range spans {
-		scopeSpans := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), span)
-		resourceSpans := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), scopeSpans)
-		export = protowire.AppendBytes(protowire.AppendTag(export, 1, protowire.BytesType), resourceSpans)
+		scopeSpans := wire.AppendBytes(wire.AppendTag(nil, 2, wire.BytesType), span)
+		resourceSpans := wire.AppendBytes(wire.AppendTag(nil, 2, wire.BytesType), scopeSpans)
+		export = wire.AppendBytes(wire.AppendTag(export, 1, wire.BytesType), resourceSpans)
 	}
 	return export
 }
@@ -169,7 +169,7 @@ func TestAWholeLogHasNoProblems(t *testing.T) {
 
 func TestWhatIsWrongWithALogIsFoundAndNamed(t *testing.T) {
 	log := signLog(t, 5)
-	changed := protowire.AppendString(protowire.AppendTag(log.spans[2], 3, protowire.BytesType), "a=b")
+	changed := wire.AppendBytes(wire.AppendTag(log.spans[2], 3, wire.BytesType), "a=b")
 	for _, each := range []struct {
 		what      string
 		spans     [][]byte

@@ -1,6 +1,7 @@
-// Command verify verifies signed spans offline, by the public keys of their tenant.
+// Command fluo-kms-verify verifies signed spans offline, by the public keys of their tenant.
 //
-//	go run github.com/fluo-dev/fluo-kms/clients/go/cmd/verify --keys FILE [--tenant T] [--vkey V]… [--json] SPANS_FILE
+//	go install github.com/fluo-dev/fluo-kms/clients/go/verify/cmd/fluo-kms-verify@latest
+//	fluo-kms-verify --keys FILE [--tenant T] [--vkey V]… [--json] SPANS_FILE
 //	… --log [--checkpoint FILE]… [--from SIZE] [--to SIZE] [--any-order] SPANS_FILE
 //
 // SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. With --log the spans must be all of the log's, in
@@ -26,7 +27,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `Usage: verify --keys FILE [OPTIONS] SPANS_FILE
+const usage = `Usage: fluo-kms-verify --keys FILE [OPTIONS] SPANS_FILE
 
 Verifies signed spans offline. SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines.
 
@@ -62,13 +63,13 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case errors.As(err, &usageError{}):
-		printLine(stderr, "verify: "+err.Error())
+		printLine(stderr, "fluo-kms-verify: "+err.Error())
 		return exitUsage
 	case err != nil && invocation.json:
 		printJSON(stdout, failure{Code: "FAILED", Message: err.Error(), Fields: []string{}})
 		return exitFailed
 	case err != nil:
-		printLine(stderr, "verify: "+err.Error())
+		printLine(stderr, "fluo-kms-verify: "+err.Error())
 		return exitFailed
 	case invocation.json:
 		printJSON(stdout, found.json())

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-const vectors = "../../../../test/vectors/span"
+const vectors = "../../../../../test/vectors/span"
 
 type files struct{ keys, spans, altered string }
 

@@ -15,7 +15,7 @@ func TestTheCommandIsOneStaticFile(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what is read is the ELF file of a Linux program")
 	}
-	binary := filepath.Join(t.TempDir(), "verify")
+	binary := filepath.Join(t.TempDir(), "fluo-kms-verify")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
