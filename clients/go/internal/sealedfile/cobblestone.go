@@ -73,8 +73,8 @@ func (c *chunks) nonce() ([]byte, error) {
 	return nonce[:], nil
 }
 
-// seal writes a message; salt is drawn unless a test gives one.
-func seal(to io.Writer, from io.Reader, inputKey, context, salt []byte) error {
+// SealMessage writes a message of Cobblestone-256; salt is drawn unless a test gives one.
+func SealMessage(to io.Writer, from io.Reader, inputKey, context, salt []byte) error {
 	if salt == nil {
 		salt = make([]byte, saltBytes)
 		if _, err := rand.Read(salt); err != nil {
@@ -93,8 +93,8 @@ func seal(to io.Writer, from io.Reader, inputKey, context, salt []byte) error {
 	})
 }
 
-// open writes authentic prefixes of the plaintext, and returns ErrNotAuthentic unless the message was whole.
-func open(to io.Writer, from io.Reader, inputKey, context []byte) error {
+// OpenMessage writes authentic prefixes of the plaintext, and returns ErrNotAuthentic unless the message was whole.
+func OpenMessage(to io.Writer, from io.Reader, inputKey, context []byte) error {
 	var prefix [saltBytes + commitmentBytes]byte
 	if err := readFull(from, prefix[:]); err != nil {
 		return err

@@ -46,7 +46,7 @@ func Seal(to io.Writer, from io.Reader, dataKey, blob []byte) error {
 	if err := write(to, head); err != nil {
 		return err
 	}
-	return seal(to, from, inputKey, head, nil)
+	return SealMessage(to, from, inputKey, head, nil)
 }
 
 // ReadBlob reads a sealed file as far as its ciphertext, and returns the ciphertext_blob.
@@ -71,7 +71,7 @@ func Open(to io.Writer, from io.Reader, dataKey, blob []byte) error {
 		return err
 	}
 	defer clear(inputKey)
-	return open(to, from, inputKey, headOf(blob))
+	return OpenMessage(to, from, inputKey, headOf(blob))
 }
 
 func headOf(blob []byte) []byte {

@@ -90,7 +90,7 @@ func TestFilesSealedHereHaveTheFormatOfTheVectors(t *testing.T) {
 	for _, each := range vectors.Files {
 		var sealed bytes.Buffer
 		salt := each.Sealed[len(head) : len(head)+saltBytes]
-		if err := seal(&sealed, bytes.NewReader(plaintext(each.Length)), inputKey, head, salt); err != nil {
+		if err := SealMessage(&sealed, bytes.NewReader(plaintext(each.Length)), inputKey, head, salt); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(sealed.Bytes(), each.Sealed[len(head):]) {
@@ -177,7 +177,7 @@ func TestWycheproofChunkedEncryption(t *testing.T) {
 			var out bytes.Buffer
 			err := errors.New("key size")
 			if len(key) == keyBytes {
-				err = open(&out, bytes.NewReader(ct), key, ctx)
+				err = OpenMessage(&out, bytes.NewReader(ct), key, ctx)
 			}
 			if (err == nil) != (each.Result == "valid") {
 				t.Errorf("%d %s: %v", each.TcID, each.Comment, err)
