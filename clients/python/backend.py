@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from setuptools import build_meta
 
-GENERATOR = "grpcio-tools==1.85.1"
+# The lowest one that is supported, which is what the generated code asks of those who run it: grpcio 1.66.2, and
+# protobuf 5.27.2. What it makes is loaded by all later ones.
+GENERATOR = "grpcio-tools==1.66.2"
 
 HERE = Path(__file__).resolve().parent
 PROTO = HERE.parents[1] / "proto"
@@ -83,15 +86,23 @@ def complete_copy() -> Iterator[None]:
 
 def generate(source: Path) -> None:
     """Writes the package `fluo` into `source`, as a whole: what is no longer generated goes."""
-    from grpc_tools import protoc  # only a build from a checkout has it
+    # Only a build from a checkout has them.
+    from grpc_tools import protoc
+
+    sys.path.insert(0, str(HERE))
+    from grpc_types import write_types
 
     package = source / "fluo"
     shutil.rmtree(package, ignore_errors=True)
     includes = [f"-I{PROTO}", f"-I{resources.files('grpc_tools') / '_proto'}"]
     outputs = [f"--{kind}_out={source}" for kind in ("python", "pyi", "grpc_python")]
     protos = sorted(str(file) for file in (PROTO / "fluo").rglob("*.proto"))
-    if protoc.main(["protoc", *includes, *outputs, *protos]) != 0:
-        raise SystemExit("protoc could not generate the messages")
+    with tempfile.TemporaryDirectory() as folder:
+        descriptors = Path(folder, "descriptors.binpb")
+        outputs += [f"--descriptor_set_out={descriptors}", "--include_imports"]
+        if protoc.main(["protoc", *includes, *outputs, *protos]) != 0:
+            raise SystemExit("protoc could not generate the messages")
+        write_types(descriptors.read_bytes(), source)
     for stubs in package.rglob("*_pb2_grpc.py"):
         # Files without a service get stubs of nothing.
         if "grpc.experimental" not in stubs.read_text(encoding="utf-8"):

@@ -23,7 +23,7 @@ from fluo.kms.v1.public_key_pb2 import GetPublicKeysRequest
 from fluo.kms.v1.rotation_pb2 import RotateRequest
 from fluo.kms.v1.signing_pb2 import SignSpansRequest, SignSpansResponse
 from fluo_kms import AsyncKmsClient, ErrorDetails, FieldViolation, KmsClient, details_of
-from fluo_kms.connection import is_loopback
+from fluo_kms._connection import is_loopback
 
 TENANT = "client"
 

@@ -11,11 +11,11 @@ import spans
 
 from fluo.kms.v1.signing_pb2 import SignMode
 from fluo_kms import KmsClient
-from fluo_kms.aio import open_async_channel
-from fluo_kms.connection import Connection
+from fluo_kms._connection import Connection
+from fluo_kms._signing.batches import split
+from fluo_kms._signing.stream import SigningStream
+from fluo_kms.aio._client import open_async_channel
 from fluo_kms.signer import RefusedSpan, SigningError, SpanSigner
-from fluo_kms.signing.batches import split
-from fluo_kms.signing.stream import SigningStream
 from fluo_kms.verify import verify_export
 
 HUNG_SECONDS = 60

@@ -347,7 +347,7 @@ def test_sends_no_more_what_is_withdrawn(scripted):
 
 
 def test_fails_what_was_unanswered_for_23_hours(scripted, monkeypatch):
-    import fluo_kms.signing.stream as stream
+    import fluo_kms._signing.stream as stream
 
     offset = 0.0
     monkeypatch.setattr(stream.SigningStream.__init__, "__kwdefaults__", {"clock": lambda: time.monotonic() + offset})
@@ -372,7 +372,7 @@ def test_fails_what_was_unanswered_for_23_hours(scripted, monkeypatch):
 
 
 def test_does_not_sign_a_batch_again_that_it_first_sent_23_hours_ago(scripted, monkeypatch):
-    import fluo_kms.signing.stream as stream
+    import fluo_kms._signing.stream as stream
 
     offset = 0.0
     monkeypatch.setattr(stream.SigningStream.__init__, "__kwdefaults__", {"clock": lambda: time.monotonic() + offset})

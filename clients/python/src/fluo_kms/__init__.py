@@ -19,18 +19,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fluo_kms.aio import AsyncKmsClient
-    from fluo_kms.client import KmsClient
-    from fluo_kms.errors import ErrorDetails, FieldViolation, details_of
+    from fluo_kms._client import KmsClient
+    from fluo_kms._errors import ErrorDetails, FieldViolation, details_of
+    from fluo_kms.aio._client import AsyncKmsClient
 
 __all__ = ["AsyncKmsClient", "ErrorDetails", "FieldViolation", "KmsClient", "details_of"]
 
 _MODULE_OF = {
-    "AsyncKmsClient": "fluo_kms.aio",
-    "ErrorDetails": "fluo_kms.errors",
-    "FieldViolation": "fluo_kms.errors",
-    "KmsClient": "fluo_kms.client",
-    "details_of": "fluo_kms.errors",
+    "AsyncKmsClient": "fluo_kms.aio._client",
+    "ErrorDetails": "fluo_kms._errors",
+    "FieldViolation": "fluo_kms._errors",
+    "KmsClient": "fluo_kms._client",
+    "details_of": "fluo_kms._errors",
 }
 
 

@@ -26,8 +26,8 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError('sealed files need their extra: pip install "fluo-kms[files]"') from missing
 
 from fluo.kms.v1.data_key_pb2 import DecryptDataKeyRequest, GenerateDataKeyRequest
-from fluo_kms.client import KmsClient
-from fluo_kms.errors import details_of
+from fluo_kms._client import KmsClient
+from fluo_kms._errors import details_of
 
 __all__ = ["NotAuthentic", "open_file", "open_stream", "open_with_key", "seal_file", "seal_with_key"]
 

@@ -20,12 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 try:
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
     from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
@@ -34,10 +32,16 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError('the exporter needs its extra: pip install "fluo-kms[otel]"') from missing
 
-from fluo_kms.client import KmsClient
-from fluo_kms.refusals import listen_to, logged_refusal
+try:
+    # The package in which OpenTelemetry's instrumentations have their switch. Without it there are none to switch off.
+    from opentelemetry.instrumentation.utils import suppress_instrumentation as _untraced
+except ImportError:
+    from contextlib import nullcontext as _untraced
+
+from fluo_kms._client import KmsClient
+from fluo_kms._refusals import listen_to, logged_refusal
+from fluo_kms._signing.batches import Batch
 from fluo_kms.signer import Mode, RefusedSpan, SigningError, SpanResult, SpanSigner
-from fluo_kms.signing.batches import Batch
 
 __all__ = ["Cause", "Loss", "Queue", "SigningExporter", "Stats"]
 
@@ -317,7 +321,10 @@ class SigningExporter(SpanExporter):
 
     def _work(self) -> None:
         """Signs and delivers what is queued, until the exporter is stopped."""
-        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        with _untraced():
+            self._work_untraced()
+
+    def _work_untraced(self) -> None:
         while (unit := self._first_unit()) is not None:
             try:
                 cause = self._sign_and_deliver(unit, "undeliverable")
@@ -561,16 +568,6 @@ def _observe_waiting(
         unit="By",
         description="What the spans that wait in a signing exporter take as OTLP messages",
     )
-
-
-@contextmanager
-def _untraced() -> Iterator[None]:
-    """The exporter's own calls make no spans, which it would have to export."""
-    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-    try:
-        yield
-    finally:
-        detach(token)
 
 
 def _encoded(spans: Sequence[ReadableSpan]) -> tuple[list[ResourceSpans], list[ReadableSpan], list[ReadableSpan]]:

@@ -22,8 +22,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fluo.kms.v1.pii_pb2 import DecryptPiiRequest, EncryptedField, EncryptPiiRequest, PlainField
-from fluo_kms.client import KmsClient
-from fluo_kms.errors import code_name
+from fluo_kms._client import KmsClient
+from fluo_kms._errors import code_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

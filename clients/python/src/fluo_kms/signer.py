@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from fluo.kms.v1.signing_pb2 import SignMode
-from fluo_kms.aio import open_async_channel
-from fluo_kms.client import KmsClient
-from fluo_kms.encoded import Encoded
-from fluo_kms.signing.batches import Batch, split
-from fluo_kms.signing.results import RefusedSpan, SignedSpan, SigningError, SpanResult
-from fluo_kms.signing.stream import SigningStream, closed, refused_for_size
+from fluo_kms._client import KmsClient
+from fluo_kms._encoded import Encoded
+from fluo_kms._signing.batches import Batch, split
+from fluo_kms._signing.results import RefusedSpan, SignedSpan, SigningError, SpanResult
+from fluo_kms._signing.stream import SigningStream, closed, refused_for_size
+from fluo_kms.aio._client import open_async_channel
 
 __all__ = ["Mode", "RefusedSpan", "SignedSpan", "SigningError", "SpanResult", "SpanSigner"]
 

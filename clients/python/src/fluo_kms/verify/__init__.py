@@ -21,7 +21,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError('the verifier needs its extra: pip install "fluo-kms[verify]"') from missing
 
-from fluo_kms.encoded import Encoded, wire_bytes
+from fluo_kms._encoded import Encoded, wire_bytes
 from fluo_kms.verify._audit import Finding
 from fluo_kms.verify._canonical import read_span, resource_text, scope_text
 from fluo_kms.verify._export import UnreadableExport

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from fluo_kms.encoded import varint
+from fluo_kms._encoded import varint
 from fluo_kms.verify import _scalars as of
 from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._scalars import Scalar

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fluo_kms.encoded import varint
+from fluo_kms._encoded import varint
 from fluo_kms.verify._encoding import any_base64
 from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._strict_json import Number, is_number, whole_number

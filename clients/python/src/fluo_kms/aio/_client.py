@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -17,8 +17,15 @@ from fluo.kms.v1.key_admin_service_pb2_grpc import KeyAdminServiceStub
 from fluo.kms.v1.kms_service_pb2_grpc import KmsServiceStub
 from fluo.kms.v1.log_service_pb2_grpc import LogServiceStub
 from fluo.kms.v1.public_key_pb2 import GetPublicKeysRequest, PublicKey
-from fluo_kms.connection import DEFAULT_TIMEOUT, Connection, Option, TokenFunction, with_authorization
-from fluo_kms.paging import pages_async
+from fluo_kms._connection import DEFAULT_TIMEOUT, Connection, Option, TokenFunction, with_authorization
+from fluo_kms._paging import pages_async
+
+if TYPE_CHECKING:
+    from fluo.kms.v1.key_admin_service_pb2_grpc import KeyAdminServiceAsyncStub
+    from fluo.kms.v1.kms_service_pb2_grpc import KmsServiceAsyncStub
+    from fluo.kms.v1.log_service_pb2_grpc import LogServiceAsyncStub
+
+__all__ = ["AsyncKmsClient", "AsyncTokenFunction"]
 
 AsyncTokenFunction = TokenFunction | Callable[[], Awaitable[str]]
 """Returns the token to show, or awaits it; asked for each call. One that returns it must not block."""
@@ -34,11 +41,11 @@ class AsyncKmsClient:
     never log them whole.
     """
 
-    service: KmsServiceStub
+    service: KmsServiceAsyncStub
     """`fluo.kms.v1.KmsService`: signs, encrypts, hands out data keys, and is operated."""
-    log: LogServiceStub
+    log: LogServiceAsyncStub
     """`fluo.kms.v1.LogService`: reads the tenants' logs."""
-    admin: KeyAdminServiceStub
+    admin: KeyAdminServiceAsyncStub
     """`fluo.kms.v1.KeyAdminService`: keys through their states, and the audit trail."""
 
     def __init__(
@@ -54,14 +61,16 @@ class AsyncKmsClient:
         options: Sequence[Option] = (),
     ) -> None:
         """Opens a connection, as `fluo_kms.KmsClient` does. `token` may be a coroutine function."""
-        connection = Connection(
+        self.connection = Connection(
             target, insecure, ca_file, certificate_file, key_file, token is not None, tuple(options)
         )
+        self.token = token
         interceptors = [_UnaryDefaults(timeout, token), _StreamDefaults(token)]
-        self._channel = open_async_channel(connection, interceptors)
-        self.service = KmsServiceStub(self._channel)
-        self.log = LogServiceStub(self._channel)
-        self.admin = KeyAdminServiceStub(self._channel)
+        self._channel = open_async_channel(self.connection, interceptors)
+        # The generated stubs serve both kinds of channel; their types tell them apart.
+        self.service = cast("KmsServiceAsyncStub", KmsServiceStub(self._channel))
+        self.log = cast("LogServiceAsyncStub", LogServiceStub(self._channel))
+        self.admin = cast("KeyAdminServiceAsyncStub", KeyAdminServiceStub(self._channel))
 
     async def iter_keys(self, request: ListKeysRequest, *, timeout: float | None = None) -> AsyncIterator[Key]:
         """Yields the keys of all pages of `ListKeys`. `timeout` is the seconds of each page."""

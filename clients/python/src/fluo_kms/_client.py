@@ -15,8 +15,8 @@ from fluo.kms.v1.key_admin_service_pb2_grpc import KeyAdminServiceStub
 from fluo.kms.v1.kms_service_pb2_grpc import KmsServiceStub
 from fluo.kms.v1.log_service_pb2_grpc import LogServiceStub
 from fluo.kms.v1.public_key_pb2 import GetPublicKeysRequest, PublicKey
-from fluo_kms.connection import DEFAULT_TIMEOUT, Connection, Option, TokenFunction, with_authorization
-from fluo_kms.paging import pages
+from fluo_kms._connection import DEFAULT_TIMEOUT, Connection, Option, TokenFunction, with_authorization
+from fluo_kms._paging import pages
 
 
 class KmsClient:

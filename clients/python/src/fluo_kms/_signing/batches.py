@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 
 from fluo.kms.v1.signing_pb2 import SignMode, SignSpansRequest
 from fluo.kms.v1.span_pb2 import ResourceSpans, ScopeSpans
-from fluo_kms.connection import MAX_MESSAGE_BYTES
-from fluo_kms.encoded import Encoded, varint, wire_bytes
+from fluo_kms._connection import MAX_MESSAGE_BYTES
+from fluo_kms._encoded import Encoded, varint, wire_bytes
 
 _MAX_SPANS = 1_000
 _MAX_BYTES = 1024 * 1024

@@ -22,10 +22,10 @@ import grpc
 import grpc.aio
 
 from fluo.kms.v1.signing_pb2 import SignSpansResponse
-from fluo_kms.connection import with_authorization
-from fluo_kms.errors import ErrorDetails, details_of
-from fluo_kms.signing.batches import Batch
-from fluo_kms.signing.results import RefusedSpan, SigningError, SpanResult, result_of
+from fluo_kms._connection import with_authorization
+from fluo_kms._errors import ErrorDetails, details_of
+from fluo_kms._signing.batches import Batch
+from fluo_kms._signing.results import RefusedSpan, SigningError, SpanResult, result_of
 
 _METHOD = "/fluo.kms.v1.KmsService/SignSpans"
 _FIRST_WAIT, _MAX_WAIT = 0.1, 5.0

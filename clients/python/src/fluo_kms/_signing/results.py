@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fluo.kms.v1.signing_pb2 import SpanResult as SpanResultMessage
-from fluo_kms.errors import ErrorDetails, code_name
+from fluo_kms._errors import ErrorDetails, code_name
 
 
 @dataclass(frozen=True)
