@@ -9,7 +9,7 @@ from pathlib import Path
 
 from checks import Checks
 
-COMMANDS = ("produce", "check", "identities", "pushback", "resume", "export", "judge")
+COMMANDS = ("produce", "check", "identities", "pushback", "resume", "export", "flush", "judge")
 
 
 def main() -> int:

@@ -73,7 +73,7 @@ def _export(world: dict[str, Any], exporter: SpanExporter) -> dict[str, Any]:
     tracer = provider.get_tracer("conformance")
     warm_up = world.get("warmUp") or 0
     for i in range(warm_up):
-        _end_span(tracer, f"w-{i}", i)
+        end_span(tracer, f"w-{i}", i)
     if warm_up:
         processor.force_flush()
         exporter.force_flush()
@@ -82,7 +82,7 @@ def _export(world: dict[str, Any], exporter: SpanExporter) -> dict[str, Any]:
     for i in range(world["spans"]):
         if world.get("ratePerSecond"):
             time.sleep(max(0.0, start + i / world["ratePerSecond"] - time.monotonic()))
-        _end_span(tracer, f"s-{i}", i)
+        end_span(tracer, f"s-{i}", i)
     print(f"ENDED {world['spans']}", flush=True)
     deadline = time.monotonic() + world["shutdownMs"] / 1000
     processor.force_flush()
@@ -104,7 +104,7 @@ def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic()) * 1000
 
 
-def _end_span(tracer: Tracer, name: str, i: int) -> None:
+def end_span(tracer: Tracer, name: str, i: int) -> None:
     span = tracer.start_span(name)
     span.set_attributes(
         {

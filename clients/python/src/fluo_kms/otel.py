@@ -1,7 +1,10 @@
 """Signs the spans that OpenTelemetry exports, on their way.
 
     exporter = SigningExporter(OTLPSpanExporter(), KmsClient("kms.example.com:9000"), tenant="acme")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(exporter.batch_processor())
+
+A program that ends soon, such as a job or a function, calls `provider.force_flush()`, or at its end
+`provider.shutdown()`: with this processor both wait until the backend has the spans.
 
 An exporter and no span processor, because a span's data is frozen when it ends, and because a processor's `on_end` must
 not block. What is signed are the OTLP bytes that an OTLP exporter sends; its attributes then go on the spans. Needs the
@@ -28,7 +31,7 @@ try:
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
     from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 except ImportError as missing:  # pragma: no cover
     raise ImportError('the exporter needs its extra: pip install "fluo-kms[otel]"') from missing
 
@@ -60,6 +63,8 @@ _UNSIGNED_REASON = "fluo.kms.unsigned.reason"
 _MAX_AHEAD = 4
 _FIRST_WAIT, _MAX_WAIT, _MAX_REFUSED_WAIT = 0.1, 5.0, 30.0
 _LAST_WAIT = 1.0
+_FLUSH_SECONDS = 30.0
+"""What the SDK gives a flush by default."""
 _LOG_INTERVAL = 10.0
 _REJECTIONS = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS"})
 
@@ -105,7 +110,7 @@ class Stats:
     """What these take as OTLP messages."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unit:
     """A batch of the signer, and the spans in it."""
 
@@ -116,6 +121,8 @@ class _Unit:
     """A reading of the clock `time.monotonic`."""
     answer: Future[list[SpanResult]] | None = None
     is_given_up: bool = False
+    is_lost: bool = False
+    """Whether some of its spans were not delivered, and will not be."""
     why: str = ""
     """How the last try failed."""
 
@@ -178,6 +185,8 @@ class SigningExporter(SpanExporter):
         self._ledger = _Ledger(on_lost, on_loss)
         self._process = os.getpid()
         self._units: deque[_Unit] = deque()
+        self._held: set[_Unit] = set()
+        """What waits, in the queue or in exports that are under way."""
         self._held_spans = self._held_bytes = 0
         self._changed = threading.Condition()
         self._is_closed = False
@@ -215,10 +224,39 @@ class SigningExporter(SpanExporter):
                     break
         return result
 
+    def batch_processor(
+        self,
+        *,
+        max_queue_size: int | None = None,
+        schedule_delay_millis: float | None = None,
+        max_export_batch_size: int | None = None,
+        export_timeout_millis: float | None = None,
+    ) -> BatchSpanProcessor:
+        """Returns a new BatchSpanProcessor of the SDK for this exporter, whose `force_flush` also waits for delivery.
+
+        The SDK's own only hands the spans over, and then says that they are flushed. The options are the SDK's, with
+        its defaults.
+        """
+        return _DeliveringProcessor(
+            self,
+            self._settled,
+            max_queue_size=max_queue_size,
+            schedule_delay_millis=schedule_delay_millis,
+            max_export_batch_size=max_export_batch_size,
+            export_timeout_millis=export_timeout_millis,
+        )
+
     def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Waits until nothing is queued; returns whether that is so after so many milliseconds."""
+        """Waits until what was exported is delivered or lost; returns whether it is after so many milliseconds."""
+        return self._settled(timeout_millis / 1000) is not None
+
+    def _settled(self, seconds: float) -> bool | None:
+        """Whether all that was exported so far was delivered; None if some of it still waits after so many seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._units, timeout_millis / 1000)
+            waiting = frozenset(self._held)
+            if not self._changed.wait_for(lambda: self._held.isdisjoint(waiting), seconds):
+                return None
+            return not any(unit.is_lost for unit in waiting)
 
     # The SDK passes the time that is left when it finds this parameter.
     def shutdown(self, timeout_millis: float = 30_000) -> int:  # type: ignore[override]
@@ -242,9 +280,9 @@ class SigningExporter(SpanExporter):
         with self._changed:
             left = list(self._units)
             self._units.clear()
-            self._held_spans = self._held_bytes = 0
             for unit in left:
-                unit.is_given_up = True
+                unit.is_given_up = unit.is_lost = True
+                self._release(unit)
         lost = [span for unit in left for span in unit.spans]
         if lost:
             self._lose("shutdown", lost, "the exporter was shut down before")
@@ -263,13 +301,16 @@ class SigningExporter(SpanExporter):
 
     def _hold(self, unit: _Unit) -> None:
         """Counts a unit as waiting, under the lock."""
+        self._held.add(unit)
         self._held_spans += unit.batch.spans
         self._held_bytes += unit.bytes
 
     def _release(self, unit: _Unit) -> None:
         """Counts a unit as waiting no more, under the lock."""
+        self._held.remove(unit)
         self._held_spans -= unit.batch.spans
         self._held_bytes -= unit.bytes
+        self._changed.notify_all()
 
     def _units_of(self, spans: Sequence[ReadableSpan], deadline: float) -> tuple[list[_Unit], list[ReadableSpan]]:
         """Batches of the spans, in the order of their encoding; and those that have none."""
@@ -313,10 +354,13 @@ class SigningExporter(SpanExporter):
     def _deliver_now(self, unit: _Unit) -> Cause | None:
         with self._changed:
             self._hold(unit)
+        cause: Cause | None = "rejected"
         try:
-            return self._sign_and_deliver(unit, "timeout")
+            cause = self._sign_and_deliver(unit, "timeout")
+            return cause
         finally:
             with self._changed:
+                unit.is_lost |= cause is not None
                 self._release(unit)
 
     def _work(self) -> None:
@@ -337,8 +381,8 @@ class SigningExporter(SpanExporter):
                 is_mine = not unit.is_given_up
                 if is_mine:
                     self._units.popleft()
+                    unit.is_lost |= cause is not None
                     self._release(unit)
-                    self._changed.notify_all()
             if is_mine and cause is not None:
                 self._lose(cause, unit.spans, unit.why)
 
@@ -434,6 +478,7 @@ class SigningExporter(SpanExporter):
                 is_mine = not unit.is_given_up
                 if is_mine:
                     unit.spans = [span for span, _ in pairs]
+                    unit.is_lost = True
             if is_mine:
                 self._lose("rejected", [span for span, _ in refused], _unsigned(refused[0][1])[_UNSIGNED_REASON])
         return [
@@ -451,6 +496,52 @@ class SigningExporter(SpanExporter):
     def _lose(self, cause: Cause, spans: list[ReadableSpan], why: str) -> SpanExportResult:
         self._ledger.lost(Loss(cause, spans, why))
         return SpanExportResult.FAILURE
+
+
+class _DeliveringProcessor(BatchSpanProcessor):
+    """The SDK's processor, which flushes its exporter, too."""
+
+    def __init__(
+        self, exporter: SigningExporter, settled: Callable[[float], bool | None], **options: int | float | None
+    ) -> None:
+        super().__init__(exporter, **options)  # type: ignore[arg-type]
+        self.__exporter = exporter
+        self.__settled = settled
+
+    def force_flush(self, timeout_millis: float | None = None) -> bool:
+        """Hands over what the processor has, and waits for delivery: 30 s unless another time is given.
+
+        Returns whether all that ended before was delivered in that time.
+        """
+        seconds = _FLUSH_SECONDS if timeout_millis is None else timeout_millis / 1000
+        deadline = time.monotonic() + seconds
+        lost_before = self.__exporter.stats().lost
+        # The SDK hands over for however long the exporter waits for room.
+        if not _within(seconds, super().force_flush):
+            return False
+        if not self.__settled(max(0.0, deadline - time.monotonic())):
+            return False
+        return self.__exporter.stats().lost == lost_before
+
+
+def _within(seconds: float, flush: Callable[[int], bool]) -> bool:
+    """Whether a flush succeeds in time. If not it goes on, on a thread of its own."""
+    outcome: Future[bool] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(flush(int(seconds * 1000)))
+        except Exception as error:
+            outcome.set_exception(error)
+
+    try:
+        threading.Thread(target=work, name="fluo-kms-flush", daemon=True).start()
+    except RuntimeError:
+        work()  # no thread starts while the interpreter ends
+    try:
+        return outcome.result(seconds)
+    except (TimeoutError, FutureTimeoutError):
+        return False
 
 
 class _ExtendedSpan(ReadableSpan):
