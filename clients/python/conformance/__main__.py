@@ -9,7 +9,19 @@ from pathlib import Path
 
 from checks import Checks
 
-COMMANDS = ("produce", "check", "identities", "pushback", "resume", "export", "flush", "judge")
+COMMANDS = (
+    "produce",
+    "check",
+    "identities",
+    "pushback",
+    "resume",
+    "export",
+    "flush",
+    "judge",
+    "seal-stream",
+    "open-stream",
+    "fake",
+)
 
 
 def main() -> int:
@@ -19,7 +31,7 @@ def main() -> int:
     command, world = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     checks = Checks()
     try:
-        importlib.import_module(command).run(world, checks)
+        importlib.import_module(command.replace("-", "_")).run(world, checks)
     except Exception as error:
         checks.failed(command, f"{type(error).__name__}: {error}")
     print(f"{checks.passed} passed, {checks.failures} failed")

@@ -18,7 +18,17 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from fluo_kms import KmsClient
-from fluo_kms.files import NotAuthentic, open_file, open_stream, open_with_key, seal_file, seal_with_key
+from fluo_kms.files import (
+    NotAuthentic,
+    open_bytes,
+    open_file,
+    open_stream,
+    open_with_key,
+    seal_bytes,
+    seal_file,
+    seal_stream,
+    seal_with_key,
+)
 
 FILES = vectors.read("file/files.json")
 DATA_KEY = base64.b64decode(FILES["dataKey"])
@@ -157,3 +167,110 @@ def test_raises_at_a_missing_end_of_a_stream(kms, tmp_path):
     with pytest.raises(NotAuthentic):
         open_stream(kms, "files", cut, target)
     assert plaintext(2 * CHUNK).startswith(target.getvalue())
+
+
+class Pieces(io.BytesIO):
+    """Gives fewer bytes than it is asked for, in odd pieces, and remembers the most that it gave at once."""
+
+    most = 0
+
+    def read(self, length=-1):
+        data = super().read(min(length, 1 + self.tell() % 7919))
+        self.most = max(self.most, len(data))
+        return data
+
+
+class Failing(io.BytesIO):
+    """Fails once so many bytes were read or written."""
+
+    def __init__(self, limit: int, data: bytes = b"") -> None:
+        super().__init__(data)
+        self.limit = limit
+
+    def read(self, length=-1):
+        if self.tell() >= self.limit:
+            raise OSError("the disk is gone")
+        return super().read(length)
+
+    def write(self, data):
+        if self.tell() + len(data) > self.limit:
+            raise OSError("the disk is full")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("length", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
+@pytest.mark.parametrize("kind", [io.BytesIO, Pieces])
+def test_seals_and_opens_streams(kms, length, kind):
+    sealed, target = io.BytesIO(), io.BytesIO()
+    seal_stream(kms, "files", kind(plaintext(length)), sealed, {"table": "ü"})
+    open_stream(kms, "files", kind(sealed.getvalue()), target, {"table": "ü"})
+    assert target.getvalue() == plaintext(length)
+    assert open_bytes(kms, "files", sealed.getvalue(), {"table": "ü"}) == plaintext(length)
+    for stream in (sealed, target):
+        assert not stream.closed
+    with pytest.raises(NotAuthentic):
+        open_bytes(kms, "files", sealed.getvalue(), {"table": "u"})
+
+
+def test_seals_and_opens_bytes(kms):
+    for data in (b"", b"x", bytearray(plaintext(CHUNK + 1)), memoryview(plaintext(5))):
+        sealed = seal_bytes(kms, "files", data)
+        assert isinstance(sealed, bytes)
+        assert open_bytes(kms, "files", bytearray(sealed)) == bytes(data)
+        with pytest.raises(NotAuthentic):
+            open_bytes(kms, "files", sealed[:-1])
+
+
+def test_reads_and_writes_a_few_chunks_at_a_time(kms):
+    sizes: list[int] = []
+
+    class Source(io.RawIOBase):
+        left = 10_000_000
+
+        def read(self, length=-1):
+            sizes.append(length)
+            data = bytes(min(length, self.left))
+            self.left -= len(data)
+            return data
+
+    class Target(io.RawIOBase):
+        total = 0
+
+        def write(self, data):
+            sizes.append(len(data))
+            taken = min(len(data), 10_000)  # as a pipe does
+            self.total += taken
+            return taken
+
+    target = Target()
+    seal_stream(kms, "files", Source(), target)
+    assert target.total > 10_000_000
+    assert max(sizes) <= 4 * CHUNK
+
+
+@pytest.mark.parametrize("at", [0, 1, CHUNK, 2 * CHUNK, 3 * CHUNK])
+def test_writes_no_end_when_the_source_or_the_target_fails(kms, at):
+    whole, got = plaintext(3 * CHUNK), io.BytesIO()
+    with pytest.raises(OSError, match="gone"):
+        seal_stream(kms, "files", Failing(at, whole), got)
+    with pytest.raises(NotAuthentic):
+        open_bytes(kms, "files", got.getvalue())
+    full = Failing(at)
+    with pytest.raises(OSError, match="full"):
+        seal_stream(kms, "files", io.BytesIO(whole), full)
+    with pytest.raises(NotAuthentic):
+        open_bytes(kms, "files", full.getvalue())
+
+
+def test_refuses_streams_that_do_not_block(kms):
+    class Empty(io.RawIOBase):
+        def read(self, length=-1):
+            return None
+
+        def write(self, data):
+            return None
+
+    with pytest.raises(BlockingIOError):
+        seal_stream(kms, "files", Empty(), io.BytesIO())
+    with pytest.raises(BlockingIOError):
+        seal_stream(kms, "files", io.BytesIO(b"x"), Empty())
