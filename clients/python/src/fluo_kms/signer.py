@@ -1,4 +1,7 @@
-"""Signs spans by the batch over one stream, which is opened again wherever it breaks."""
+"""Signs spans by the batch over one stream, which is opened again wherever it breaks.
+
+`fluo_kms.aio.SpanSigner` is the twin for asyncio.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,17 @@ import threading
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from fluo.kms.v1.signing_pb2 import SignMode
 from fluo_kms._client import KmsClient
 from fluo_kms._encoded import Encoded
-from fluo_kms._signing.batches import Batch, split
+from fluo_kms._signing.batches import MODES, Batch, Mode, split
 from fluo_kms._signing.results import RefusedSpan, SignedSpan, SigningError, SpanResult
 from fluo_kms._signing.stream import SigningStream, closed, refused_for_size
+from fluo_kms._twins import refuse_async
 from fluo_kms.aio._client import open_async_channel
 
 __all__ = ["Mode", "RefusedSpan", "SignedSpan", "SigningError", "SpanResult", "SpanSigner"]
-
-Mode = Literal["LOG", "INDIVIDUAL"]
-"""LOG: each span becomes an entry of the tenant's log, with a proof. INDIVIDUAL: each gets a signature of its own."""
-
-_MODES = {"LOG": SignMode.SIGN_MODE_LOG, "INDIVIDUAL": SignMode.SIGN_MODE_INDIVIDUAL}
 
 _LAST_WAIT = 1.0
 
@@ -55,10 +53,11 @@ class SpanSigner:
 
         `sign` blocks while `max_unanswered` batches are unanswered. Raises OSError for a file that cannot be read.
         """
+        refuse_async(client, "fluo_kms.signer.SpanSigner")
         if max_unanswered < 1:
             raise ValueError("max_unanswered must be at least 1")
         self._tenant = tenant
-        self._mode = _MODES[mode]
+        self._mode = MODES[mode]
         self._process = os.getpid()
         self._is_closed = False
         self._lock = threading.Lock()
@@ -94,22 +93,24 @@ class SpanSigner:
 
         Raises TimeoutError when there is no room for so many seconds.
         """
-        if batch.is_too_large:
-            return refused_for_size(batch)
         answer: Future[list[SpanResult]] = Future()
+        answer.set_running_or_notify_cancel()
+        if batch.is_too_large:
+            answer.set_result(refused_for_size(batch))
+            return answer
         try:
             self._wait(self._stream.admit(batch, answer), timeout)
         except TimeoutError:
             # Room may have been found before the loop knew that it was too late.
             with contextlib.suppress(SigningError):
-                self._start(self._stream.withdraw(answer))
+                self._start(self._withdraw(answer))
             raise
         return answer
 
     def withdraw(self, answer: Future[list[SpanResult]]) -> None:
         """Gives up a batch by the future of its answer, which then fails unless it is done. The service may have it."""
         if not answer.done():
-            self._wait(self._stream.withdraw(answer))
+            self._wait(self._withdraw(answer))
 
     def flush(self, timeout: float | None = None) -> None:
         """Waits until all that was taken is answered or has failed.
@@ -140,6 +141,9 @@ class SpanSigner:
     async def _open(self, client: KmsClient, max_unanswered: int) -> tuple[Any, SigningStream]:
         channel = open_async_channel(client.connection)
         return channel, SigningStream(channel, token=client.token, max_unanswered=max_unanswered)
+
+    async def _withdraw(self, answer: Future[list[SpanResult]]) -> None:
+        self._stream.withdraw(answer)
 
     async def _close(self, timeout: float) -> None:
         await self._stream.close(timeout)

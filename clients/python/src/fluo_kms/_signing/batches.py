@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from google.protobuf.message import DecodeError
 
@@ -12,6 +13,11 @@ from fluo.kms.v1.signing_pb2 import SignMode, SignSpansRequest
 from fluo.kms.v1.span_pb2 import ResourceSpans, ScopeSpans
 from fluo_kms._connection import MAX_MESSAGE_BYTES
 from fluo_kms._encoded import Encoded, varint, wire_bytes
+
+Mode = Literal["LOG", "INDIVIDUAL"]
+"""LOG: each span becomes an entry of the tenant's log, with a proof. INDIVIDUAL: each gets a signature of its own."""
+
+MODES = {"LOG": SignMode.SIGN_MODE_LOG, "INDIVIDUAL": SignMode.SIGN_MODE_INDIVIDUAL}
 
 _MAX_SPANS = 1_000
 _MAX_BYTES = 1024 * 1024

@@ -14,9 +14,8 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -46,16 +45,34 @@ def elapsed_clock() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+class Answer(Protocol):
+    """The future of a batch's results: of `concurrent.futures`, or of `asyncio`."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: list[SpanResult], /) -> None: ...
+    def set_exception(self, exception: SigningError, /) -> None: ...
+
+
 @dataclass(eq=False)
 class Pending:
     """A batch that waits for its answer."""
 
     batch: Batch
-    answer: Future[list[SpanResult]]
+    answer: Answer
     results: list[SpanResult] = field(default_factory=list)
     """Results of the answer's messages so far."""
     is_withdrawn: bool = False
     """Whether nobody waits for the answer. It stays until its stream ends if that has sent it."""
+
+    def resolve(self) -> None:
+        """Gives the results to those who wait, unless their future was withdrawn or cancelled."""
+        if not self.answer.done():
+            self.answer.set_result(self.results)
+
+    def fail(self, error: SigningError) -> None:
+        """Gives an error to those who wait, unless their future was withdrawn or cancelled."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 @dataclass(frozen=True)
@@ -151,10 +168,9 @@ class SigningStream:
         self._call: Any = None
         self._running = asyncio.create_task(self._run())
 
-    async def admit(self, batch: Batch, answer: Future[list[SpanResult]]) -> None:
+    async def admit(self, batch: Batch, answer: Answer) -> None:
         """Takes a batch, and the future of its answer, when there is room. Raises SigningError once closed."""
         await self._acquire_room()
-        answer.set_running_or_notify_cancel()
         if self._is_old(batch):
             self._room.release()
             answer.set_exception(_expired())
@@ -163,14 +179,14 @@ class SigningStream:
         self._idle.clear()
         self._more.set()
 
-    async def withdraw(self, answer: Future[list[SpanResult]]) -> None:
+    def withdraw(self, answer: Answer) -> None:
         """Gives up a batch that is not answered yet: its room is free, and it is not sent again."""
         pending = next((each for each in self._unanswered if each.answer is answer), None)
         if pending is None or pending.is_withdrawn:
             return
         pending.is_withdrawn = True
         self._room.release()
-        pending.answer.set_exception(SigningError("CANCELLED", "the batch was withdrawn"))
+        pending.fail(SigningError("CANCELLED", "the batch was withdrawn"))
         if self._call is None:
             self._drop_withdrawn()
 
@@ -323,8 +339,7 @@ class SigningStream:
         if response.batch_done:
             self._sent -= 1
             self._remove_first()
-            if not pending.is_withdrawn:
-                pending.answer.set_result(pending.results)
+            pending.resolve()
         return response.batch_done
 
     def _is_old(self, batch: Batch) -> bool:
@@ -347,8 +362,7 @@ class SigningStream:
 
     def _fail(self, removed: Pending, error: SigningError) -> None:
         self._note_removed(removed)
-        if not removed.is_withdrawn:
-            removed.answer.set_exception(error)
+        removed.fail(error)
 
     def _drop_withdrawn(self) -> None:
         if any(pending.is_withdrawn for pending in self._unanswered):
@@ -381,12 +395,10 @@ def _expired() -> SigningError:
     return SigningError("DEADLINE_EXCEEDED", message)
 
 
-def refused_for_size(batch: Batch) -> Future[list[SpanResult]]:
+def refused_for_size(batch: Batch) -> list[SpanResult]:
     """The answer to a batch that is too large, as the service would give it."""
-    answer: Future[list[SpanResult]] = Future()
     message = "the span does not fit into a message of 4 MiB; make it smaller"
-    answer.set_result([RefusedSpan("RESOURCE_EXHAUSTED", "", message)] * batch.spans)
-    return answer
+    return [RefusedSpan("RESOURCE_EXHAUSTED", "", message)] * batch.spans
 
 
 def _wait(failures: int, details: ErrorDetails) -> float:
