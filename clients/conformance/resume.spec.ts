@@ -10,7 +10,7 @@ import { randomFrom } from "../../test/crash/random.ts";
 import { jwksOf, logSize, startKilledService } from "./killed-service.ts";
 import { newFolder, runProgram, whole } from "./programs.ts";
 
-const [batches, spansPerBatch] = [60, 100];
+const spansPerBatch = 100;
 const tenant = "resumed";
 const cuts = 12;
 /** Numbers of the cuts at which the service is killed as well. */
@@ -18,9 +18,17 @@ const kills = [4, 8];
 /** A batch is about 15 KB, and its answer about ten times as much. */
 const mostBytes = 400_000;
 
-it.each(whole.map((language, i) => [language.title, language, i] as const))(
+/** What is resumed: the signer of each language, and the second one of Python. */
+const signers = whole.flatMap((language) => {
+  const signer = { title: language.title, language, aio: false, batches: 60 };
+  return language.name === "python"
+    ? [signer, { ...signer, title: "Python with asyncio", aio: true, batches: 100 }]
+    : [signer];
+});
+
+it.each(signers.map((signer, i) => [signer.title, signer, i] as const))(
   "is resumed in %s",
-  async (_, language, seed) => {
+  async (_, { language, aio, batches }, seed) => {
     const r = randomFrom(seed);
     let budgets = cuts;
     const restarts: Promise<void>[] = [];
@@ -32,7 +40,7 @@ it.each(whole.map((language, i) => [language.title, language, i] as const))(
     });
     onTestFinished(() => service.end());
     const out = join(newFolder(), "resumed.json");
-    const world = { service: service.address, tenant, batches, spansPerBatch, out, work: newFolder() };
+    const world = { service: service.address, tenant, batches, spansPerBatch, aio, out, work: newFolder() };
     const told = await runProgram(language, "resume", world);
     await Promise.all(restarts);
     expect(told.failures).toEqual([]);

@@ -44,6 +44,7 @@ except ImportError:
 from fluo_kms._client import KmsClient
 from fluo_kms._refusals import listen_to, logged_refusal
 from fluo_kms._signing.batches import Batch
+from fluo_kms._twins import refuse_async
 from fluo_kms.signer import Mode, RefusedSpan, SigningError, SpanResult, SpanSigner
 
 __all__ = ["Cause", "Loss", "Queue", "SigningExporter", "Stats"]
@@ -175,6 +176,7 @@ class SigningExporter(SpanExporter):
         the gauges `fluo.kms.exporter.waiting.spans` and `fluo.kms.exporter.waiting.bytes`, with the attribute
         `fluo.kms.tenant`. The client is not closed with the exporter.
         """
+        refuse_async(client, "fluo_kms.otel.SigningExporter")
         if on_refused not in ("forward", "drop"):
             raise ValueError('on_refused must be "forward" or "drop"')
         self._delegate = delegate
