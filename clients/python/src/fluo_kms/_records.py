@@ -155,7 +155,8 @@ def _marked_values(record: Any) -> dict[str, tuple[Pii, str | bytes]]:
     if isinstance(record, type) or not (dataclasses.is_dataclass(record) or _is_model(type(record))):
         raise TypeError("a record is an instance of a dataclass or of a pydantic model")
     values: dict[str, tuple[Pii, str | bytes]] = {}
-    for name, (mark, kind) in _marks(type(record)).items():
+    record_type: type = type(record)
+    for name, (mark, kind) in _marks(record_type).items():
         value = getattr(record, name)
         if value is None:
             continue

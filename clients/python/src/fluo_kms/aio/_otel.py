@@ -122,7 +122,7 @@ class SigningExporter:
             each.force_flush(int(left()))
         undelivered = self._exporter.shutdown(left())
         for each in self._processors:
-            each.shutdown()
+            each.shutdown()  # type: ignore[no-untyped-call]  # one of the SDK
         return undelivered
 
 
