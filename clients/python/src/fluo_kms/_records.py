@@ -152,7 +152,7 @@ def _parts(records: Sequence[Any], size_of: Callable[[_Value], int]) -> Iterator
 
 def _marked_values(record: Any) -> dict[str, tuple[Pii, str | bytes]]:
     """Mark and value of each field that has both."""
-    if isinstance(record, type) or not (dataclasses.is_dataclass(record) or _is_model(type(record))):
+    if isinstance(record, type) or not (dataclasses.is_dataclass(record) or is_model(type(record))):
         raise TypeError("a record is an instance of a dataclass or of a pydantic model")
     values: dict[str, tuple[Pii, str | bytes]] = {}
     record_type: type = type(record)
@@ -183,12 +183,17 @@ def _marks(record_type: type) -> dict[str, tuple[Pii, type[str] | type[bytes]]]:
 
 def _fields(record_type: Any) -> dict[str, bool]:
     """Names of fields, and whether a copy may have other values of them."""
-    if _is_model(record_type):
+    if is_model(record_type):
         return dict.fromkeys(record_type.model_fields, True)
     return {field.name: field.init for field in dataclasses.fields(record_type)}
 
 
-def _is_model(record_type: type) -> bool:
+def bytes_fields(record_type: type) -> frozenset[str]:
+    """Returns the names of marked fields that hold bytes."""
+    return frozenset(name for name, (_, kind) in _marks(record_type).items() if kind is bytes)
+
+
+def is_model(record_type: type) -> bool:
     """Whether a class is a model of pydantic 2, which is loaded if there is one."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and issubclass(record_type, pydantic.BaseModel) and hasattr(record_type, "model_fields")
@@ -196,7 +201,7 @@ def _is_model(record_type: type) -> bool:
 
 def _copy(record: Record, changed: Mapping[str, str | bytes]) -> Record:
     """The record with other values. A model does not validate them: a token has the form of no e-mail address."""
-    if _is_model(type(record)):
+    if is_model(type(record)):
         model: Any = record
         copied: Record = model.model_copy(update=dict(changed))
         return copied
