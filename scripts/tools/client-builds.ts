@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
+import { isShortRun } from "../../test/support/short-option.ts";
 import { cached, putInPlace, tools as toolsFolder } from "./cache.ts";
 import { command, isThere } from "./command.ts";
 import { installOnMachine } from "./debian.ts";
@@ -23,6 +24,9 @@ export const pythonBin = join(python, "bin");
 /** Environment with all that the client in Python needs, without itself. */
 const pythonPackages = "clients/python-packages";
 export const pythonPackagesBin = join(toolsFolder, pythonPackages, "bin");
+/** Environment with the lowest versions of all that the client in Python needs. */
+const pythonLowest = "clients/python-lowest";
+export const pythonLowestBin = join(toolsFolder, pythonLowest, "bin");
 /** Target folder of Rust's builds. */
 export const rustTarget = join(tools, "rust");
 
@@ -49,6 +53,10 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     need("python3", ["-m", "venv", "--help"]);
     const folder = present("python");
     const packages = await installPythonPackages();
+    if (!isShortRun()) {
+      const works = ["python", "-c", "import grpc, google.protobuf, pytest"] as const;
+      await installEnvironment(pythonLowest, present("python", "requirements-lowest.txt"), works);
+    }
     generated("python", "clients/python/src/fluo", ["clients/python/backend.py"]);
     const leads = join(python, `${basename(packages)}.pth`);
     whereChanged("python", ["clients/python", "proto"], [leads], () => {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { isShortRun } from "../../test/support/short-option.ts";
-import { goBin, pythonBin, pythonPackagesBin, root, rustTarget } from "./client-builds.ts";
+import { goBin, pythonBin, pythonLowestBin, pythonPackagesBin, root, rustTarget } from "./client-builds.ts";
 import { isThere } from "./command.ts";
 
 export interface Counts {
@@ -61,7 +61,16 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
         count: ofPytest,
       },
       { name: "mypy --strict", command: [python, "-m", "mypy", "--strict", "src"], cwd },
+      // Of the wheel, as its users check their programs.
+      { name: "mypy of a program", command: [python, "-m", "mypy", "program.py"], cwd: join(cwd, "tests", "typing") },
     ];
+    if (!isShortRun())
+      all.push({
+        name: "pytest with the lowest versions",
+        command: [join(pythonLowestBin, "python"), ...["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]],
+        cwd,
+        count: ofPytest,
+      });
     const ruff = join(pythonPackagesBin, "ruff");
     if (existsSync(ruff)) {
       all.push({ name: "ruff check", command: [ruff, "check", "--no-cache", "."], cwd });
