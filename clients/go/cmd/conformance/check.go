@@ -11,7 +11,6 @@ import (
 	"github.com/fluo-dev/fluo-kms/clients/go/kms"
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
 	"github.com/fluo-dev/fluo-kms/clients/go/verify"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -50,6 +49,7 @@ func check(found *results, given world) error {
 		c.spans("individual", made.Individual, expect.Individual, expectService.Individual)
 		c.spans("log", made.Log, expect.Log, expectService.Log)
 		c.tokens()
+		c.renewedTokens()
 		c.record()
 		c.blob()
 		c.file()
@@ -100,25 +100,37 @@ func (c checker) verdicts(resource *kmsv1.Resource, scope *kmsv1.Instrumentation
 	return offline, strings.TrimPrefix(answer.GetReason().String(), "VERIFY_REASON_")
 }
 
-func (c checker) tokens() {
-	var fields []*kmsv1.EncryptedField
+func (c checker) fields() (fields []*kmsv1.EncryptedField) {
 	for _, each := range c.made.Tokens {
 		fields = append(fields, &kmsv1.EncryptedField{Name: each.Name, Token: each.Token})
 	}
+	return fields
+}
+
+func (c checker) tokens() {
+	fields := c.fields()
 	c.check(c.opens(fields, c.made.Context), "tokens open")
 	c.check(!c.opens(fields, map[string]string{"another": "context"}), "tokens do not open under another context")
 	if len(fields) == 0 {
 		return
 	}
-	answer, err := c.client.DecryptPii(c.ctx, &kmsv1.DecryptPiiRequest{TenantId: c.Tenant, EncryptionContext: c.made.Context,
-		Fields: []*kmsv1.EncryptedField{{Name: "other", Token: fields[0].GetToken()}}})
-	c.check(err == nil && codes.Code(answer.GetFields()[0].GetError().GetCode()) == codes.InvalidArgument, "a token does not open under another name", err)
-	renewed, err := c.client.ReEncryptPii(c.ctx, &kmsv1.ReEncryptPiiRequest{TenantId: c.Tenant, EncryptionContext: c.made.Context, Fields: fields})
+	other := []*kmsv1.EncryptedField{{Name: "other", Token: fields[0].GetToken()}}
+	answer, err := c.client.DecryptPii(c.ctx, &kmsv1.DecryptPiiRequest{TenantId: c.Tenant, EncryptionContext: c.made.Context, Fields: other})
+	c.check(err == nil && isRejected(answer.GetFields()[0].GetError()), "a token does not open under another name", err)
+	answer, err = c.client.DecryptPii(c.ctx, &kmsv1.DecryptPiiRequest{TenantId: "another", EncryptionContext: c.made.Context, Fields: fields[:1]})
+	c.check(err == nil && isRejected(answer.GetFields()[0].GetError()), "a token does not open for another tenant", err)
+}
+
+func (c checker) renewedTokens() {
+	if len(c.made.Tokens) == 0 {
+		return
+	}
+	renewed, err := c.client.ReEncryptPii(c.ctx, &kmsv1.ReEncryptPiiRequest{TenantId: c.Tenant, EncryptionContext: c.made.Context, Fields: c.fields()})
 	if err != nil {
 		c.check(false, "tokens are encrypted again", err)
 		return
 	}
-	fields = nil
+	var fields []*kmsv1.EncryptedField
 	for _, each := range renewed.GetFields() {
 		fields = append(fields, &kmsv1.EncryptedField{Name: each.GetName(), Token: each.GetToken()})
 	}

@@ -27,6 +27,8 @@ type world struct {
 	Tenant        string    `json:"tenant"`
 	Batches       int       `json:"batches"`
 	SpansPerBatch int       `json:"spansPerBatch"`
+	Vectors       string    `json:"vectors"`
+	Refusals      string    `json:"refusals"`
 	// Context, From and To are of seal-stream and open-stream.
 	Context map[string]string `json:"context"`
 	From    string            `json:"from"`
@@ -58,6 +60,7 @@ var commands = map[string]func(*results, world) error{
 	"flush":       flush,
 	"seal-stream": sealStream,
 	"open-stream": openStream,
+	"fake":        fake,
 }
 
 func main() {

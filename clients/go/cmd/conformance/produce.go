@@ -173,14 +173,18 @@ func (p producer) seal(made *evidence) error {
 }
 
 func (p producer) refusals() {
+	p.refusal()
+	short, cancel := context.WithTimeout(p.ctx, time.Microsecond)
+	defer cancel()
+	_, err := p.client.Status(short, &kmsv1.StatusRequest{})
+	p.found.check(status.Code(err) == codes.DeadlineExceeded, "a deadline passes", err)
+}
+
+func (p producer) refusal() {
 	_, err := p.client.GenerateDataKey(p.ctx, &kmsv1.GenerateDataKeyRequest{TenantId: p.Refused.Tenant})
 	details := kms.DetailsOf(err)
 	p.found.check(sameCode(status.Code(err), p.Refused.Code) && details.Reason == p.Refused.Reason && len(details.Fields) == 1 &&
 		details.Fields[0].Field == p.Refused.Field, "a refusal has code, reason and field", err, details)
-	short, cancel := context.WithTimeout(p.ctx, time.Microsecond)
-	defer cancel()
-	_, err = p.client.Status(short, &kmsv1.StatusRequest{})
-	p.found.check(status.Code(err) == codes.DeadlineExceeded, "a deadline passes", err)
 }
 
 // sameCode compares a code with its name in the specification, as in INVALID_ARGUMENT.
