@@ -55,6 +55,11 @@ final class Account {
     }
   }
 
+  /** Returns how many spans were lost, whatever the cause. */
+  synchronized long lost() {
+    return lost.values().stream().mapToLong(Long::longValue).sum();
+  }
+
   synchronized ExporterStats stats(Waiting waiting) {
     return new ExporterStats(delivered, refused, Map.copyOf(lost), waiting.spans(), waiting.bytes());
   }

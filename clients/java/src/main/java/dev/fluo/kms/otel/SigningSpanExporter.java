@@ -7,7 +7,10 @@ import dev.fluo.kms.v1.SignMode;
 import io.opentelemetry.api.metrics.MeterProvider;
 import io.opentelemetry.api.metrics.ObservableLongGauge;
 import io.opentelemetry.sdk.common.CompletableResultCode;
+import io.opentelemetry.sdk.trace.SpanProcessor;
 import io.opentelemetry.sdk.trace.data.SpanData;
+import io.opentelemetry.sdk.trace.export.BatchSpanProcessor;
+import io.opentelemetry.sdk.trace.export.BatchSpanProcessorBuilder;
 import io.opentelemetry.sdk.trace.export.SpanExporter;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -22,7 +25,7 @@ import java.util.function.Consumer;
 
 /**
  * Signs spans and gives them to another exporter, with the attributes on them that carry their evidence. Put it in the
- * place of that exporter, behind a batch processor.
+ * place of that exporter, behind {@link #batchProcessor}.
  *
  * <p>Unless it has none, spans wait in a queue of its own while service or backend are away: {@code export} succeeds once
  * they are in it, and waits for room where it is full. They are signed and delivered in order. What it promises: each
@@ -80,6 +83,35 @@ public final class SigningSpanExporter implements SpanExporter {
    */
   public static Builder builder(SpanExporter delegate, KmsClient client, String tenant) {
     return new Builder(delegate, client, tenant);
+  }
+
+  /** Returns the processor of {@link #batchProcessor(Consumer)} with the SDK's defaults. */
+  public SpanProcessor batchProcessor() {
+    return batchProcessor(options -> {});
+  }
+
+  /**
+   * Returns the SDK's batch processor before this exporter, whose flush waits until spans are delivered: that of the SDK
+   * alone ends when they are in the exporter's queue.
+   *
+   * <pre>{@code
+   * SdkTracerProvider provider =
+   *     SdkTracerProvider.builder()
+   *         .addSpanProcessor(exporter.batchProcessor(batches -> batches.setMaxQueueSize(4_096)))
+   *         .build();
+   * boolean isDelivered = provider.forceFlush().join(30, TimeUnit.SECONDS).isSuccess();
+   * }</pre>
+   *
+   * <p>The result of {@code forceFlush} succeeds once all spans that ended before are delivered. It fails if one was lost
+   * meanwhile, and is not done, hence no success, if that takes longer than the {@code join}.
+   *
+   * @param options sets the options of the SDK's processor; its exporter time-out is better not below {@link
+   *     Builder#timeout}
+   */
+  public SpanProcessor batchProcessor(Consumer<BatchSpanProcessorBuilder> options) {
+    BatchSpanProcessorBuilder builder = BatchSpanProcessor.builder(this);
+    options.accept(builder);
+    return new DeliveringSpanProcessor(builder.build(), this);
   }
 
   @Override
@@ -209,7 +241,12 @@ public final class SigningSpanExporter implements SpanExporter {
     return result;
   }
 
-  private static void complete(CompletableResultCode result, boolean isSuccess) {
+  /** Returns how many spans were lost so far. */
+  long lost() {
+    return account.lost();
+  }
+
+  static void complete(CompletableResultCode result, boolean isSuccess) {
     if (isSuccess) {
       result.succeed();
     } else {

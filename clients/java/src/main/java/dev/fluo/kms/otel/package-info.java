@@ -4,8 +4,8 @@
  *
  * <pre>{@code
  * KmsClient client = KmsClient.builder("kms.example.com:9000").token(() -> readToken()).build();
- * SpanExporter signing = SigningSpanExporter.builder(OtlpHttpSpanExporter.getDefault(), client, "acme").build();
- * SdkTracerProvider.builder().addSpanProcessor(BatchSpanProcessor.builder(signing).build());
+ * SigningSpanExporter signing = SigningSpanExporter.builder(OtlpHttpSpanExporter.getDefault(), client, "acme").build();
+ * SdkTracerProvider.builder().addSpanProcessor(signing.batchProcessor());
  * }</pre>
  */
 package dev.fluo.kms.otel;

@@ -153,6 +153,61 @@ class SigningSpanExporterTest {
   }
 
   @Test
+  void flushesThroughItsBatchProcessorUntilAllIsDelivered() throws Exception {
+    backend.answer(503);
+    SigningSpanExporter exporter = exporter(client, "flushed").build();
+    SdkTracerProvider provider = flushing(exporter);
+    for (int i = 0; i < 100; i++) {
+      provider.get("test").spanBuilder("s-" + i).startSpan().end();
+    }
+    CompletableResultCode flushed = provider.forceFlush();
+    while (backend.requests().size() < 2) {
+      assertFalse(flushed.join(10, TimeUnit.MILLISECONDS).isSuccess());
+    }
+    assertFalse(flushed.isDone());
+    backend.answer(200);
+    assertTrue(flushed.join(60, TimeUnit.SECONDS).isSuccess());
+    assertEquals(new ExporterStats(100, 0, Map.of()), exporter.stats());
+    assertTrue(provider.shutdown().join(60, TimeUnit.SECONDS).isSuccess());
+  }
+
+  @Test
+  void failsAFlushOfWhichASpanIsLost() throws Exception {
+    SigningSpanExporter exporter = exporter(client, "flush-lost").build();
+    SdkTracerProvider provider = flushing(exporter);
+    backend.answer(400, "no such field");
+    provider.get("test").spanBuilder("lost").startSpan().end();
+    CompletableResultCode flushed = provider.forceFlush().join(60, TimeUnit.SECONDS);
+    assertTrue(flushed.isDone());
+    assertFalse(flushed.isSuccess());
+    backend.answer(200);
+    provider.get("test").spanBuilder("kept").startSpan().end();
+    assertTrue(provider.forceFlush().join(60, TimeUnit.SECONDS).isSuccess());
+    assertEquals(new ExporterStats(1, 0, Map.of(LossCause.REJECTED, 1L)), exporter.stats());
+    provider.shutdown().join(60, TimeUnit.SECONDS);
+  }
+
+  @Test
+  void losesNothingWhenTheProviderIsClosed() throws Exception {
+    for (boolean isFlushing : List.of(true, false)) {
+      SigningSpanExporter exporter = exporter(client, "closed").build();
+      // Closes with the SDK's own time-out.
+      try (SdkTracerProvider provider = isFlushing ? flushing(exporter) : provider(exporter)) {
+        for (int i = 0; i < 1_000; i++) {
+          provider.get("test").spanBuilder("s-" + i).startSpan().end();
+        }
+      }
+      assertEquals(new ExporterStats(1_000, 0, Map.of()), exporter.stats());
+    }
+  }
+
+  private static SdkTracerProvider flushing(SigningSpanExporter exporter) {
+    return SdkTracerProvider.builder()
+        .addSpanProcessor(exporter.batchProcessor(batches -> batches.setMaxExportBatchSize(64).setMaxQueueSize(4_096)))
+        .build();
+  }
+
+  @Test
   void keepsSpansWhileTheServiceIsAwayAndEntersEachOnce() throws Exception {
     try (CutProxy proxy = new CutProxy(service.grpc());
         KmsClient through = KmsClient.builder(proxy.address()).insecure().build()) {
