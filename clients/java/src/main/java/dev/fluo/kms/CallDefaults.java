@@ -10,7 +10,7 @@ import io.grpc.MethodDescriptor.MethodType;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
-/** Gives unary calls that have no deadline the client's, and bounds what any call sends. */
+/** Gives unary calls that have no deadline the client's, and bounds the messages of any call. */
 final class CallDefaults implements ClientInterceptor {
   private final Duration deadline;
 
@@ -23,6 +23,9 @@ final class CallDefaults implements ClientInterceptor {
     CallOptions chosen = options;
     if (options.getMaxOutboundMessageSize() == null) {
       chosen = chosen.withMaxOutboundMessageSize(ChannelFactory.MESSAGE_BYTES);
+    }
+    if (options.getMaxInboundMessageSize() == null) {
+      chosen = chosen.withMaxInboundMessageSize(ChannelFactory.MESSAGE_BYTES);
     }
     // A deadline of the context holds for the call as well.
     boolean hasDeadline = options.getDeadline() != null || Context.current().getDeadline() != null;

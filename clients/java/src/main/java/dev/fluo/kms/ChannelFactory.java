@@ -18,19 +18,43 @@ final class ChannelFactory {
 
   private ChannelFactory() {}
 
+  /**
+   * What a client's calls go over.
+   *
+   * @param transport the channel below the client's interceptors
+   * @param isOwn whether the client opened it
+   * @param resources what to close with it
+   */
+  record Opened(Channel transport, boolean isOwn, List<AutoCloseable> resources) {
+    void close(long seconds) {
+      if (isOwn && transport instanceof ManagedChannel managed) {
+        managed.shutdown();
+        try {
+          if (!managed.awaitTermination(seconds, TimeUnit.SECONDS)) {
+            managed.shutdownNow();
+          }
+        } catch (InterruptedException e) {
+          managed.shutdownNow();
+          Thread.currentThread().interrupt();
+        }
+      }
+      closeAll(resources);
+    }
+  }
+
   static KmsClient open(KmsClient.Builder options) {
     check(options);
     List<AutoCloseable> resources = new ArrayList<>();
     try {
-      ManagedChannel managed = managed(options, resources);
-      Channel channel = ClientInterceptors.interceptForward(managed, options.interceptors);
+      Channel transport = options.given != null ? options.given : managed(options, resources);
+      Channel channel = ClientInterceptors.interceptForward(transport, options.interceptors);
       channel = ClientInterceptors.intercept(channel, new CallDefaults(options.deadline));
       if (options.token != null) {
         channel = ClientInterceptors.intercept(channel, new TokenInterceptor(options.token));
       }
-      return new KmsClient(managed, channel, resources);
+      return new KmsClient(new Opened(transport, options.given == null, resources), channel);
     } catch (RuntimeException e) {
-      KmsClient.close(resources);
+      closeAll(resources);
       throw e;
     }
   }
@@ -39,7 +63,6 @@ final class ChannelFactory {
     ChannelCredentials credentials =
         options.isInsecure ? InsecureChannelCredentials.create() : TlsFiles.credentials(options, resources);
     return Grpc.newChannelBuilder(options.target, credentials)
-        .maxInboundMessageSize(MESSAGE_BYTES)
         // A request is kept whole until it is answered, or it could not be sent again.
         .perRpcBufferLimit(2L * MESSAGE_BYTES)
         .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)
@@ -53,6 +76,11 @@ final class ChannelFactory {
   }
 
   private static void check(KmsClient.Builder options) {
+    boolean hasFiles = options.caFile != null || options.certificateFile != null || options.keyFile != null;
+    if (options.given != null && (options.isInsecure || hasFiles)) {
+      throw new IllegalArgumentException(
+          "the channel that was given says how to connect; leave out insecure(), caFile() and clientCertificate()");
+    }
     if (options.isInsecure && (options.caFile != null || options.certificateFile != null)) {
       throw new IllegalArgumentException("insecure() leaves no use for certificates; leave out one or the other");
     }
@@ -67,6 +95,16 @@ final class ChannelFactory {
     }
     if (options.deadline.isNegative() || options.deadline.isZero()) {
       throw new IllegalArgumentException("a deadline is above 0");
+    }
+  }
+
+  private static void closeAll(List<AutoCloseable> resources) {
+    for (AutoCloseable resource : resources) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        // They only stop to look for renewed files.
+      }
     }
   }
 }

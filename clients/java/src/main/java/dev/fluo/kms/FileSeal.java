@@ -1,5 +1,8 @@
 package dev.fluo.kms;
 
+import dev.fluo.kms.internal.Cobblestone;
+import dev.fluo.kms.internal.HkdfExpand;
+import dev.fluo.kms.internal.SecretBytes;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;

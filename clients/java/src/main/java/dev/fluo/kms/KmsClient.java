@@ -1,6 +1,14 @@
 package dev.fluo.kms;
 
 import dev.fluo.kms.v1.AuditEvent;
+import dev.fluo.kms.v1.DecryptDataKeyRequest;
+import dev.fluo.kms.v1.DecryptDataKeyResponse;
+import dev.fluo.kms.v1.DecryptPiiRequest;
+import dev.fluo.kms.v1.DecryptPiiResponse;
+import dev.fluo.kms.v1.EncryptPiiRequest;
+import dev.fluo.kms.v1.EncryptPiiResponse;
+import dev.fluo.kms.v1.GenerateDataKeyRequest;
+import dev.fluo.kms.v1.GenerateDataKeyResponse;
 import dev.fluo.kms.v1.GetPublicKeysRequest;
 import dev.fluo.kms.v1.Key;
 import dev.fluo.kms.v1.KeyAdminServiceGrpc;
@@ -9,6 +17,12 @@ import dev.fluo.kms.v1.ListAuditEventsRequest;
 import dev.fluo.kms.v1.ListKeysRequest;
 import dev.fluo.kms.v1.LogServiceGrpc;
 import dev.fluo.kms.v1.PublicKey;
+import dev.fluo.kms.v1.ReEncryptPiiRequest;
+import dev.fluo.kms.v1.ReEncryptPiiResponse;
+import dev.fluo.kms.v1.SignSpanRequest;
+import dev.fluo.kms.v1.SignSpanResponse;
+import dev.fluo.kms.v1.VerifySpanRequest;
+import dev.fluo.kms.v1.VerifySpanResponse;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptor;
 import io.grpc.ManagedChannel;
@@ -16,37 +30,57 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * A connection to fluo-kms: the stubs of its three services over one channel. May be shared between threads; open one
- * per service and close it at the end.
+ * A client of fluo-kms: the stubs of its three services over one channel, and the calls of {@link Kms} as methods. May be
+ * shared between threads; open one per service and close it at the end.
  *
  * <p>Calls fail with {@link io.grpc.StatusRuntimeException}: see {@link ErrorDetails#of}. A unary call without a
  * deadline has one of 10 s; streams have none. Calls that may be repeated are, up to four times in all, where the service
  * is not there or has too much to do. A message has at most 4 MiB, both ways.
  */
-public final class KmsClient implements AutoCloseable {
+public final class KmsClient implements Kms, AutoCloseable {
   private static final long CLOSE_SECONDS = 5;
 
-  private final ManagedChannel managed;
+  private final ChannelFactory.Opened opened;
   private final Channel channel;
-  private final List<AutoCloseable> resources;
 
-  KmsClient(ManagedChannel managed, Channel channel, List<AutoCloseable> resources) {
-    this.managed = managed;
+  KmsClient(ChannelFactory.Opened opened, Channel channel) {
+    this.opened = opened;
     this.channel = channel;
-    this.resources = resources;
   }
 
   /**
-   * Begins a connection to a service.
+   * Begins a connection to a service, which the client opens and closes.
    *
    * @param target {@code host:port}, or any target that gRPC resolves
    */
   public static Builder builder(String target) {
-    return new Builder(target);
+    return new Builder(target, null);
+  }
+
+  /**
+   * Begins a client over a channel that there is: one of a framework, or of grpc-java's in-process transport. It stays its
+   * owner's, and {@link #close} leaves it open.
+   *
+   * <p>The channel says how to connect, so {@code insecure}, {@code caFile} and {@code clientCertificate} are refused. The
+   * client's deadlines, sizes of messages, token and interceptors hold as ever. Which calls are repeated is the channel's
+   * affair: give its builder {@link #serviceConfig} for what the client does otherwise.
+   *
+   * @param channel stays open, and is the caller's to close
+   */
+  public static Builder builder(Channel channel) {
+    return new Builder(null, channel);
+  }
+
+  /**
+   * Returns which calls a client repeats and how, for {@code ManagedChannelBuilder.defaultServiceConfig}: calls that change
+   * nothing, or nothing twice, on UNAVAILABLE and RESOURCE_EXHAUSTED, four times in all. The service's pushback wins.
+   */
+  public static Map<String, ?> serviceConfig() {
+    return ServiceConfig.retries();
   }
 
   /** Returns the channel, for stubs of one's own making. */
@@ -142,39 +176,63 @@ public final class KmsClient implements AutoCloseable {
         });
   }
 
+  @Override
+  public GenerateDataKeyResponse generateDataKey(GenerateDataKeyRequest request) {
+    return kms().generateDataKey(request);
+  }
+
+  @Override
+  public DecryptDataKeyResponse decryptDataKey(DecryptDataKeyRequest request) {
+    return kms().decryptDataKey(request);
+  }
+
+  @Override
+  public EncryptPiiResponse encryptPii(EncryptPiiRequest request) {
+    return kms().encryptPii(request);
+  }
+
+  @Override
+  public DecryptPiiResponse decryptPii(DecryptPiiRequest request) {
+    return kms().decryptPii(request);
+  }
+
+  @Override
+  public ReEncryptPiiResponse reEncryptPii(ReEncryptPiiRequest request) {
+    return kms().reEncryptPii(request);
+  }
+
+  @Override
+  public SignSpanResponse signSpan(SignSpanRequest request) {
+    return kms().signSpan(request);
+  }
+
+  @Override
+  public VerifySpanResponse verifySpan(VerifySpanRequest request) {
+    return kms().verifySpan(request);
+  }
+
   /** Has the next call try to connect, whenever the last attempt was: gRPC waits up to two minutes between attempts. */
   void connectAtOnce() {
-    managed.resetConnectBackoff();
+    if (opened.transport() instanceof ManagedChannel managed) {
+      managed.resetConnectBackoff();
+    }
   }
 
-  /** Ends the connection: waits up to 5 s for calls that are open, and then cancels them. */
+  /**
+   * Ends the connection: waits up to 5 s for calls that are open, and then cancels them. A client over a channel that was
+   * given to it leaves that open.
+   */
   @Override
   public void close() {
-    managed.shutdown();
-    try {
-      if (!managed.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS)) {
-        managed.shutdownNow();
-      }
-    } catch (InterruptedException e) {
-      managed.shutdownNow();
-      Thread.currentThread().interrupt();
-    }
-    close(resources);
-  }
-
-  static void close(List<AutoCloseable> resources) {
-    for (AutoCloseable resource : resources) {
-      try {
-        resource.close();
-      } catch (Exception e) {
-        // They only stop to look for renewed files.
-      }
-    }
+    opened.close(CLOSE_SECONDS);
   }
 
   /** How to connect. TLS with the system's authorities, unless something else is said. */
   public static final class Builder {
+    /** Null over a channel that there is. */
     final String target;
+    /** Null for a target. */
+    final Channel given;
     boolean isInsecure;
     Path caFile;
     Path certificateFile;
@@ -183,8 +241,9 @@ public final class KmsClient implements AutoCloseable {
     Duration deadline = Duration.ofSeconds(10);
     final List<ClientInterceptor> interceptors = new ArrayList<>();
 
-    private Builder(String target) {
+    private Builder(String target, Channel given) {
       this.target = target;
+      this.given = given;
     }
 
     /** Connects without TLS: whoever is on the way reads and changes what is sent. */
@@ -216,7 +275,8 @@ public final class KmsClient implements AutoCloseable {
     }
 
     /**
-     * Shows a token as {@code authorization: Bearer …}. Never sent without TLS but to this machine.
+     * Shows a token as {@code authorization: Bearer …}. Never sent without TLS but to this machine: over a channel that
+     * was given, a call that would is refused with UNAUTHENTICATED before the token is asked for.
      *
      * @param token asked for each call, so that it can be renewed; may block, and what it throws fails the call
      */

@@ -25,7 +25,7 @@ import java.util.regex.Pattern;
  *
  * <pre>{@code
  * record Customer(String id, @Pii("email") String email) {}
- * Customer stored = PiiRecords.encrypt(client, "acme", customer, Map.of("table", "customers"));
+ * Customer stored = PiiRecords.encrypt(kms, "acme", customer, Map.of("table", "customers"));
  * }</pre>
  *
  * <p>A string becomes the text of its token, bytes the token's ASCII bytes. Other components, and null, stay as they are.
@@ -36,9 +36,9 @@ public final class PiiRecords {
 
   private PiiRecords() {}
 
-  /** {@link #encrypt(KmsClient, String, Record, Map)} without an encryption context. */
-  public static <R extends Record> R encrypt(KmsClient client, String tenant, R record) {
-    return encrypt(client, tenant, record, Map.of());
+  /** {@link #encrypt(Kms, String, Record, Map)} without an encryption context. */
+  public static <R extends Record> R encrypt(Kms kms, String tenant, R record) {
+    return encrypt(kms, tenant, record, Map.of());
   }
 
   /**
@@ -49,18 +49,18 @@ public final class PiiRecords {
    * @throws IllegalArgumentException if the record has no marks, or one on a type that is neither string nor bytes
    */
   public static <R extends Record> R encrypt(
-      KmsClient client, String tenant, R record, Map<String, String> context) {
-    return replaced(record, components -> tokens(client, tenant, components, context));
+      Kms kms, String tenant, R record, Map<String, String> context) {
+    return replaced(record, components -> tokens(kms, tenant, components, context));
   }
 
   private static List<Object> tokens(
-      KmsClient client, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
+      Kms kms, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
     EncryptPiiRequest.Builder request =
         EncryptPiiRequest.newBuilder().setTenantId(tenant).putAllEncryptionContext(context);
     for (MarkedRecord.Component each : components) {
       request.addFields(PlainField.newBuilder().setName(each.name()).setValue(each.bytes()));
     }
-    List<EncryptedField> answers = encrypted(client, request.build(), components);
+    List<EncryptedField> answers = encrypted(kms, request.build(), components);
     requireAll(answers.size(), components.size());
     List<Object> values = new ArrayList<>();
     for (int i = 0; i < answers.size(); i++) {
@@ -70,9 +70,9 @@ public final class PiiRecords {
     return values;
   }
 
-  /** {@link #decrypt(KmsClient, String, Record, Map)} without an encryption context. */
-  public static <R extends Record> R decrypt(KmsClient client, String tenant, R record) {
-    return decrypt(client, tenant, record, Map.of());
+  /** {@link #decrypt(Kms, String, Record, Map)} without an encryption context. */
+  public static <R extends Record> R decrypt(Kms kms, String tenant, R record) {
+    return decrypt(kms, tenant, record, Map.of());
   }
 
   /**
@@ -83,19 +83,19 @@ public final class PiiRecords {
    * @throws IllegalArgumentException if the record has no marks, or one on a type that is neither string nor bytes
    */
   public static <R extends Record> R decrypt(
-      KmsClient client, String tenant, R record, Map<String, String> context) {
-    return replaced(record, components -> values(client, tenant, components, context));
+      Kms kms, String tenant, R record, Map<String, String> context) {
+    return replaced(record, components -> values(kms, tenant, components, context));
   }
 
   private static List<Object> values(
-      KmsClient client, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
+      Kms kms, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
     DecryptPiiRequest.Builder request =
         DecryptPiiRequest.newBuilder().setTenantId(tenant).putAllEncryptionContext(context);
     for (MarkedRecord.Component each : components) {
       String token = each.bytes().toString(StandardCharsets.ISO_8859_1);
       request.addFields(EncryptedField.newBuilder().setName(each.name()).setToken(token));
     }
-    List<DecryptedField> answers = client.kms().decryptPii(request.build()).getFieldsList();
+    List<DecryptedField> answers = kms.decryptPii(request.build()).getFieldsList();
     requireAll(answers.size(), components.size());
     Failures failures = new Failures();
     List<Object> values = new ArrayList<>();
@@ -121,9 +121,9 @@ public final class PiiRecords {
 
   /** A request that is refused for some of its fields says which; the record's names say more than their places. */
   private static List<EncryptedField> encrypted(
-      KmsClient client, EncryptPiiRequest request, List<MarkedRecord.Component> components) {
+      Kms kms, EncryptPiiRequest request, List<MarkedRecord.Component> components) {
     try {
-      return client.kms().encryptPii(request).getFieldsList();
+      return kms.encryptPii(request).getFieldsList();
     } catch (StatusRuntimeException e) {
       Failures failures = new Failures();
       for (ErrorDetails.FieldViolation each : ErrorDetails.of(e).fields()) {

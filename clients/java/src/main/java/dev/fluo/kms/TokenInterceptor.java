@@ -5,9 +5,13 @@ import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
+import io.grpc.Grpc;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
+import io.grpc.SecurityLevel;
 import io.grpc.Status;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
@@ -31,8 +35,23 @@ final class TokenInterceptor extends CallCredentials implements ClientIntercepto
 
   @Override
   public void applyRequestMetadata(RequestInfo call, Executor executor, MetadataApplier applier) {
+    if (!isConfidential(call)) {
+      applier.fail(
+          Status.UNAUTHENTICATED.withDescription(
+              "a token is not sent without TLS to another machine: give a channel that has TLS"));
+      return;
+    }
     // The function may block, as when it asks for a new token.
     executor.execute(() -> apply(applier));
+  }
+
+  /** True if nobody on the way reads what is sent: TLS, or a connection that does not leave this machine. */
+  private static boolean isConfidential(RequestInfo call) {
+    if (call.getSecurityLevel() == SecurityLevel.PRIVACY_AND_INTEGRITY) {
+      return true;
+    }
+    SocketAddress peer = call.getTransportAttrs().get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR);
+    return peer instanceof InetSocketAddress inet && inet.getAddress() != null && inet.getAddress().isLoopbackAddress();
   }
 
   private void apply(MetadataApplier applier) {

@@ -6,6 +6,7 @@ import dev.fluo.kms.v1.SignSpansResponse;
 import io.grpc.Grpc;
 import io.grpc.InsecureServerCredentials;
 import io.grpc.Server;
+import io.grpc.ServerBuilder;
 import io.grpc.stub.StreamObserver;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -23,9 +24,12 @@ final class ScriptedService extends KmsServiceGrpc.KmsServiceImplBase implements
   private int streams;
 
   ScriptedService(Script script) throws Exception {
+    this(script, Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create()));
+  }
+
+  ScriptedService(Script script, ServerBuilder<?> builder) throws Exception {
     this.script = script;
-    this.server =
-        Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create()).addService(this).build().start();
+    this.server = builder.addService(this).build().start();
   }
 
   String address() {

@@ -24,6 +24,16 @@ final class Malformed extends RuntimeException {
     return new Malformed(path.isEmpty() ? field : field + "." + path, text);
   }
 
+  /** The path of the field that is wrong; empty for the outermost message. */
+  String path() {
+    return path;
+  }
+
+  /** What is wrong with it. */
+  String text() {
+    return text;
+  }
+
   @Override
   public String getMessage() {
     return path.isEmpty() ? text : path + ": " + text;

@@ -1,4 +1,4 @@
-package dev.fluo.kms;
+package dev.fluo.kms.internal;
 
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -12,13 +12,13 @@ import javax.crypto.spec.GCMParameterSpec;
  * salt (24) ‖ commitment (32) ‖ chunks}, each chunk 16 KiB of plaintext and a tag, the last one always shorter and
  * perhaps empty: that is what marks the end.
  */
-final class Cobblestone implements AutoCloseable {
-  static final int SALT_BYTES = 24;
-  static final int COMMITMENT_BYTES = 32;
-  static final int CHUNK_BYTES = 16_384;
-  static final int TAG_BYTES = 16;
-  static final int SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
-  static final int KEY_BYTES = 32;
+public final class Cobblestone implements AutoCloseable {
+  public static final int SALT_BYTES = 24;
+  public static final int COMMITMENT_BYTES = 32;
+  public static final int CHUNK_BYTES = 16_384;
+  public static final int TAG_BYTES = 16;
+  public static final int SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
+  public static final int KEY_BYTES = 32;
 
   private static final int NONCE_BYTES = 12;
   private static final long MOST_CHUNKS = (1L << 32) - 1;
@@ -36,7 +36,7 @@ final class Cobblestone implements AutoCloseable {
    * @param salt 24 bytes; one that repeats under an input key gives the plaintexts away
    * @param context is authenticated, one part behind the other
    */
-  Cobblestone(byte[] inputKey, byte[] salt, byte[]... context) {
+  public Cobblestone(byte[] inputKey, byte[] salt, byte[]... context) {
     if (inputKey.length != KEY_BYTES || salt.length != SALT_BYTES) {
       throw new IllegalArgumentException("an input key has 32 bytes and a salt 24");
     }
@@ -56,17 +56,18 @@ final class Cobblestone implements AutoCloseable {
     }
   }
 
-  byte[] commitment() {
+  /** Returns the commitment to key and context, which is before the chunks. */
+  public byte[] commitment() {
     return commitment.clone();
   }
 
   /** Compares in constant time. */
-  boolean isCommittedTo(byte[] other) {
+  public boolean isCommittedTo(byte[] other) {
     return MessageDigest.isEqual(commitment, other);
   }
 
   /** Seals the next chunk, of at most 16 KiB. Returns how many bytes are in {@code sealed} then. */
-  int seal(byte[] chunk, int length, byte[] sealed) {
+  public int seal(byte[] chunk, int length, byte[] sealed) {
     try {
       cipher.init(Cipher.ENCRYPT_MODE, messageKey, nextNonce());
       return cipher.doFinal(chunk, 0, length, sealed, 0);
@@ -80,7 +81,7 @@ final class Cobblestone implements AutoCloseable {
    *
    * @throws GeneralSecurityException if it is not authentic
    */
-  int open(byte[] sealed, int length, byte[] chunk) throws GeneralSecurityException {
+  public int open(byte[] sealed, int length, byte[] chunk) throws GeneralSecurityException {
     cipher.init(Cipher.DECRYPT_MODE, messageKey, nextNonce());
     return cipher.doFinal(sealed, 0, length, chunk, 0);
   }

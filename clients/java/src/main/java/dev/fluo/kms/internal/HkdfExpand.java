@@ -1,4 +1,4 @@
-package dev.fluo.kms;
+package dev.fluo.kms.internal;
 
 import java.security.GeneralSecurityException;
 import java.util.Arrays;
@@ -6,7 +6,7 @@ import javax.crypto.Mac;
 import javax.crypto.SecretKey;
 
 /** The second half of HKDF (RFC 5869, 2.3) with SHA-512: for a key that is uniformly random already. */
-final class HkdfExpand {
+public final class HkdfExpand {
   private static final String HMAC = "HmacSHA512";
   private static final int HASH_BYTES = 64;
   private static final int MOST_BYTES = 255 * HASH_BYTES;
@@ -14,7 +14,7 @@ final class HkdfExpand {
   private HkdfExpand() {}
 
   /** Returns {@code length} bytes for the parts of the info, one behind the other. The caller overwrites them. */
-  static byte[] sha512(SecretKey key, int length, byte[]... info) {
+  public static byte[] sha512(SecretKey key, int length, byte[]... info) {
     if (length > MOST_BYTES) {
       throw new IllegalArgumentException("HKDF gives at most " + MOST_BYTES + " bytes");
     }

@@ -1,17 +1,17 @@
-package dev.fluo.kms;
+package dev.fluo.kms.internal;
 
 import java.util.Arrays;
 import javax.crypto.SecretKey;
 
 /** A key that is overwritten when it is closed; {@code SecretKeySpec} keeps its copy until it is collected. */
-final class SecretBytes implements SecretKey, AutoCloseable {
+public final class SecretBytes implements SecretKey, AutoCloseable {
   private static final long serialVersionUID = 1;
 
   private final String algorithm;
   private final transient byte[] bytes;
 
   /** @param bytes are the key's from now on */
-  SecretBytes(String algorithm, byte[] bytes) {
+  public SecretBytes(String algorithm, byte[] bytes) {
     this.algorithm = algorithm;
     this.bytes = bytes;
   }
