@@ -132,7 +132,7 @@ final class Export {
     return words;
   }
 
-  private static void spans(Tracer tracer, String prefix, int count, Integer ratePerSecond) throws Exception {
+  static void spans(Tracer tracer, String prefix, int count, Integer ratePerSecond) throws Exception {
     long start = System.nanoTime();
     for (int i = 0; i < count; i++) {
       if (ratePerSecond != null) {

@@ -34,6 +34,10 @@ public final class Main {
       case "pushback" -> Pushback.run(world, checks);
       case "resume" -> Resume.run(world, checks);
       case "export" -> Export.run(world, checks);
+      case "flush" -> Flush.run(world, checks);
+      case "seal-stream" -> Streams.seal(world, checks);
+      case "open-stream" -> Streams.open(world, checks);
+      case "fake" -> Fake.run(world, checks);
       default -> throw new IllegalArgumentException("there is no command " + command);
     }
   }
