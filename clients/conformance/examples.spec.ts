@@ -58,6 +58,10 @@ go run -mod=mod . -demo -listen 127.0.0.1:0`,
     script: "mvn -B -ntp -q compile exec:java",
     says: [/of the log: OK/, /changed afterwards: PROOF_INVALID/],
   },
+  "java-jpa": {
+    script: "mvn -B -ntp -q compile exec:java",
+    says: [/^Bonn: Contact\[email=ann@example\.com, phone=\+49 30 123456\]$/m, /3 tokens and no clear text/],
+  },
   typescript: {
     script: "npm install --silent && npm start --silent",
     says: [/not delivered: 0/, /: OK, entry \d/],

@@ -1,0 +1,2 @@
+/** A column of personal data for Jakarta Persistence. Needs {@code jakarta.persistence-api}, which a program with JPA has. */
+package dev.fluo.kms.jpa;
