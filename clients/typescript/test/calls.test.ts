@@ -1,18 +1,19 @@
 /** Calls over Connect and gRPC: errors, pages, tokens, and what a client refuses before it sends anything. */
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type PolicyService, startPolicyService, tokenPolicy } from "../../../test/support/policy-service.ts";
 import { createKms, detailsOf, type Kms, listKeys, listPublicKeys } from "../src/index.ts";
 import { createGrpcKms, type GrpcKms } from "../src/node/grpc-kms.ts";
 import { serviceConfig } from "../src/node/service-config.ts";
+import { madeSpans } from "./made-spans.ts";
 
 let service: PolicyService;
 let target: string;
 let gRPC: GrpcKms;
 let clients: Record<string, Kms>;
 const token = () => service.tokens.app!;
-const policy = tokenPolicy({ app: { roles: ["generate-data-key", "status", "verify", "operate", "encrypt"] } });
+const policy = tokenPolicy({ app: { roles: ["generate-data-key", "status", "verify", "operate", "encrypt", "sign"] } });
 
 beforeAll(async () => {
   service = await startPolicyService(policy);
@@ -86,7 +87,102 @@ describe.each(["gRPC", "Connect"])("%s", (name) => {
   });
 });
 
+describe.each(["gRPC", "Connect"])("interceptors over %s", (name) => {
+  const opened = (interceptors: Interceptor[]) => {
+    const kms =
+      name === "gRPC"
+        ? createGrpcKms({ target, insecure: true, token, interceptors })
+        : createKms({ baseUrl: service.url, token, interceptors });
+    onTestFinished(() => {
+      if ("close" in kms) (kms as GrpcKms).close();
+    });
+    return kms;
+  };
+
+  it("see the request and the response, the first outermost", async () => {
+    const seen: string[] = [];
+    const named =
+      (id: string): Interceptor =>
+      (next) =>
+      async (request) => {
+        seen.push(`${id}: ${request.method.name} ${new URL(request.url).pathname}`);
+        const response = await next(request);
+        seen.push(`${id}: ${response.stream}`);
+        return response;
+      };
+    await opened([named("outer"), named("inner")]).status({});
+    const path = "/fluo.kms.v1.KmsService/Status";
+    expect(seen).toEqual([`outer: Status ${path}`, `inner: Status ${path}`, "inner: false", "outer: false"]);
+  });
+
+  it("set headers", async () => {
+    const showing: Interceptor = (next) => (request) => {
+      request.header.set("authorization", `Bearer ${service.tokens.app!}`);
+      return next(request);
+    };
+    const tokenless =
+      name === "gRPC"
+        ? createGrpcKms({ target, insecure: true, interceptors: [showing] })
+        : createKms({ baseUrl: service.url, interceptors: [showing] });
+    await expect(tokenless.status({})).resolves.toBeDefined();
+    if ("close" in tokenless) (tokenless as GrpcKms).close();
+  });
+
+  it("see errors with their details, and may replace them", async () => {
+    const seen: unknown[] = [];
+    const watching: Interceptor = (next) => async (request) => {
+      try {
+        return await next(request);
+      } catch (error) {
+        seen.push([ConnectError.from(error).code, detailsOf(error).fields.map(({ field }) => field)]);
+        throw new ConnectError("replaced", Code.Aborted);
+      }
+    };
+    const error = await failure(opened([watching]).generateDataKey({ tenantId: "NOT A TENANT" }));
+    expect(ConnectError.from(error).code).toBe(Code.Aborted);
+    expect(seen).toEqual([[Code.InvalidArgument, ["tenant_id"]]]);
+  });
+});
+
+describe("interceptors over gRPC", () => {
+  it("see the messages of a stream both ways", async () => {
+    const seen: string[] = [];
+    const watching: Interceptor = (next) => async (request) => {
+      if (!request.stream) return next(request);
+      const message = passing(request.message, (each) => seen.push(each.$typeName));
+      const response = await next({ ...request, message });
+      if (!response.stream) return response;
+      return { ...response, message: passing(response.message, (each) => seen.push(each.$typeName)) };
+    };
+    const kms = createGrpcKms({ target, insecure: true, token, interceptors: [watching] });
+    onTestFinished(() => kms.close());
+    async function* one() {
+      yield { tenantId: "intercepted", resourceSpans: [madeSpans(1)], requestId: "1" };
+    }
+    const error = await failure(Array.fromAsync(kms.signSpans(one())));
+    expect(error).toBeUndefined();
+    expect(seen).toEqual(["fluo.kms.v1.SignSpansRequest", "fluo.kms.v1.SignSpansResponse"]);
+  });
+});
+
+async function* passing<T>(messages: AsyncIterable<T>, see: (message: T) => void) {
+  for await (const each of messages) {
+    see(each);
+    yield each;
+  }
+}
+
 describe("a client", () => {
+  it("is closed at the end of the block that uses it", async () => {
+    let kept: GrpcKms;
+    {
+      using kms = createGrpcKms({ target, insecure: true, token });
+      await kms.status({});
+      kept = kms;
+    }
+    await expect(kept.status({})).rejects.toThrow();
+  });
+
   it("refuses cleartext to another host unless it is asked for, and a token over it always", () => {
     expect(() => createKms({ baseUrl: "http://kms.example.com" })).toThrow(/insecure: true/);
     expect(() => createKms({ baseUrl: "http://kms.example.com", insecure: true })).not.toThrow();

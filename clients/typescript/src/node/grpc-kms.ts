@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import type { Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
 import { defaultTimeoutMs, type Kms, kmsOver } from "../kms.ts";
 import { requireSafe, type TokenSource } from "../token.ts";
@@ -23,15 +24,17 @@ export interface GrpcOptions {
   token?: TokenSource;
   /** Deadline of unary calls that have none of their own, in milliseconds; 10,000 by default. Streams have none. */
   timeoutMs?: number;
-  /** Options of grpc-js that win over those of this package, such as interceptors' or a proxy's. */
+  /** Called around each call, outermost first; not around the streams of a span signer or exporter. */
+  interceptors?: readonly Interceptor[];
+  /** Options of grpc-js that win over those of this package, such as its own interceptors or a proxy. */
   channelOptions?: grpc.ChannelOptions;
 }
 
 /** The service over one channel, which connects with the first call. */
-export interface GrpcKms extends Kms {
+export interface GrpcKms extends Kms, Disposable {
   /** What the span signer opens its streams on. */
   readonly channel: GrpcChannel;
-  /** Closes the channel. Calls that are under way end. */
+  /** Closes the channel. Calls that are under way end. So does `using`, or `await using`, at the end of its block. */
   close(): void;
 }
 
@@ -49,8 +52,10 @@ export function createGrpcKms(options: GrpcOptions): GrpcKms {
     ...(!insecure && isIP(host) > 0 ? namelessServer : {}),
     ...options.channelOptions,
   });
-  const channel = grpcChannel(client, timeoutMs, token);
-  return { ...kmsOver(grpcTransport(channel)), channel, close: () => client.close() };
+  const baseUrl = `${insecure ? "http" : "https"}://${target.replace(/^dns:(\/\/\/)?/, "")}`;
+  const channel = grpcChannel(client, { baseUrl, timeoutMs, token });
+  const close = () => client.close();
+  return { ...kmsOver(grpcTransport(channel, options.interceptors)), channel, close, [Symbol.dispose]: close };
 }
 
 /** TLS names no server by an IP address, and grpc-js would; the certificate is checked against the address all the same. */
