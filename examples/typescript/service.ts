@@ -10,7 +10,10 @@ const { FLUO_KMS_GRPC_ADDR: target = "localhost:9000", FLUO_KMS_URL: url = "http
 
 const kms = createGrpcKms({ target, insecure: true });
 const backend = await startBackend();
-const tracing = startTracing(kms, { tenant, endpoint: process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? backend.url });
+const tracing = startTracing(kms, {
+  tenantId: tenant,
+  endpoint: process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? backend.url,
+});
 
 const applicant = { id: 7, name: "Zoë Example", email: "zoe@example.com", income: 52_000 };
 const names = { name: "applicant.name", email: "applicant.email" } as const;

@@ -11,8 +11,8 @@ export interface Tracing {
   stop(): Promise<number>;
 }
 
-export function startTracing(kms: GrpcKms, { tenant, endpoint }: { tenant: string; endpoint: string }): Tracing {
-  const exporter = createSigningExporter<ReadableSpan>(kms, new OTLPTraceExporter({ url: endpoint }), { tenant });
+export function startTracing(kms: GrpcKms, { tenantId, endpoint }: { tenantId: string; endpoint: string }): Tracing {
+  const exporter = createSigningExporter<ReadableSpan>(kms, new OTLPTraceExporter({ url: endpoint }), { tenantId });
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ "service.name": "loans" }),
     spanProcessors: [new BatchSpanProcessor({ exporter })],

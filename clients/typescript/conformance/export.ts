@@ -1,12 +1,12 @@
 /** Spans of the SDK through its batch processor and the signing exporter, while networks break. */
 import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { SignMode } from "@fluo/kms/messages";
+import { createSigningExporter } from "@fluo/kms/node";
 import { SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, type ReadableSpan, TracerProvider } from "@opentelemetry/sdk-trace";
-import { SignMode } from "@fluo/kms/messages";
-import { createSigningExporter } from "@fluo/kms/node";
 import { print } from "./checks.ts";
 import { grpcKms, type World } from "./world.ts";
 
@@ -17,7 +17,7 @@ export async function exportSpans(world: World): Promise<number> {
   const whyLast: Record<string, string> = {};
   const delegate = new OTLPTraceExporter({ url: world.backend });
   const signing = createSigningExporter<ReadableSpan>(kms, delegate, {
-    ...{ tenant, mode: SignMode[mode], queue, timeoutMs: exportTimeoutMs },
+    ...{ tenantId: tenant, mode: SignMode[mode], queue, timeoutMs: exportTimeoutMs },
     onLost(cause, spans, why) {
       told[cause] = (told[cause] ?? 0) + spans.length;
       whyLast[cause] = why;

@@ -76,7 +76,7 @@ async function judgeCase(given: Case, sets: Map<string, KeySet>): Promise<void> 
 async function judgeLog(keys: KeySet, bytes: Uint8Array, { tenant, log, want }: Case): Promise<void> {
   const { checkpoints = [], ...range } = log!;
   const named = checkpoints.map((text, i) => ({ name: `checkpoint-${i}`, text }));
-  const report = verifyLog(keys, bytes, { ...range, tenant, checkpoints: named });
+  const report = verifyLog(keys, bytes, { ...range, tenantId: tenant, checkpoints: named });
   if (want === "unreadable") await rejects(report, UnreadableExportError);
   else if (want === "refused") await rejects(report, LogError);
   else deepEqual(jsonOf(await report), want);

@@ -1,6 +1,7 @@
 /** The conformance program of this client: `node main.ts COMMAND WORLD.json`, as clients/conformance/README.md says. */
 import { check } from "./check.ts";
 import { exportSpans } from "./export.ts";
+import { flush } from "./flush.ts";
 import { identities } from "./identities.ts";
 import { judge } from "./judge.ts";
 import { produce } from "./produce.ts";
@@ -9,7 +10,7 @@ import { resume } from "./resume.ts";
 import { readJson, type World } from "./world.ts";
 
 const commands: Record<string, (world: World) => Promise<number>> = {
-  ...{ check, identities, judge, produce, pushback, resume, export: exportSpans },
+  ...{ check, flush, identities, judge, produce, pushback, resume, export: exportSpans },
 };
 
 const [name = "", file = ""] = process.argv.slice(2);

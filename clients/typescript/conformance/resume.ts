@@ -13,7 +13,7 @@ export async function resume(world: World): Promise<number> {
   const { tenant, batches, spansPerBatch, out } = world;
   const kms = grpcKms(world);
   const { check, end } = newChecks();
-  const signer = createSpanSigner(kms, { tenant });
+  const signer = createSpanSigner(kms, { tenantId: tenant });
   const made = Array.from({ length: batches }, (_, i) => batchNumber(i, spansPerBatch));
   const answers: Promise<SpanResult[]>[] = [];
   for (const batch of made) answers.push((await signer.sign([batch])).results);

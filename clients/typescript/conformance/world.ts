@@ -32,6 +32,7 @@ export interface World {
   ratePerSecond: number | null;
   plain: boolean;
   shutdownMs: number;
+  how: "flush" | "shutdown";
 }
 
 export interface Reasons {

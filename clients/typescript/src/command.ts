@@ -70,7 +70,7 @@ async function reportOn(
   const performed = { log: range !== undefined, ordered: !anyOrder, kept, pinned };
   if (range === undefined) return reportOnSpans(await verifyExport(keys, spans, tenant), performed);
   const checkpoints = checkpoint.map((file) => ({ name: file, text: read(file).toString("utf8") }));
-  return reportOnLogs(await verifyLog(keys, spans, { ...range, tenant, checkpoints, anyOrder }), performed);
+  return reportOnLogs(await verifyLog(keys, spans, { ...range, tenantId: tenant, checkpoints, anyOrder }), performed);
 }
 
 function parsed(args: string[]) {

@@ -2,6 +2,8 @@
  * Verifies signed spans offline, by the tenant's public keys: no network, no clock, no DOM, no Node, no dependency. SHA-256 and Ed25519 are
  * WebCrypto's. A second implementation, which shares no code with the service: messages may differ from its, reasons do not.
  */
+
+import { optionalTenant, type TenantOption, tenantOf } from "./tenant.ts";
 import { readSpan, resourceText, scopeText } from "./verify/canonical.ts";
 import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
 import { type JudgeOptions, judgeExport, malformed } from "./verify/judged-export.ts";
@@ -12,6 +14,7 @@ import * as otlp from "./verify/otlp.ts";
 import { readWire } from "./verify/otlp-wire.ts";
 import type { Verdict } from "./verify/verdict.ts";
 
+export type { OptionalTenant, TenantOption } from "./tenant.ts";
 export { UnreadableExportError } from "./verify/export-file.ts";
 export type { LogProof, SignedStatement } from "./verify/judge.ts";
 export { type KeySet, KeySetError, parseKeySet } from "./verify/key-set.ts";
@@ -20,10 +23,10 @@ export type { LogFinding } from "./verify/log-audit.ts";
 export type { Subtle } from "./verify/platform.ts";
 export { explanations, type KeyState, type Reason, type Verdict, type VerifyingKey } from "./verify/verdict.ts";
 
-/** A span with what was signed beside it, each as the wire bytes of its OTLP message. */
-export interface SpanToVerify {
-  /** Who must have signed. */
-  tenant: string;
+/** A span with what was signed beside it, and who must have signed. Each message is given as its wire bytes. */
+export type SpanToVerify = TenantOption & SpanEvidence;
+
+interface SpanEvidence {
   span: Uint8Array;
   /** The resource as it was signed; left out if it was signed without. */
   resource?: Uint8Array | undefined;
@@ -38,15 +41,18 @@ export interface SpanToVerify {
 /** Verifies one span. Never throws for what the span, its resource or its scope hold: that is MALFORMED. */
 export async function verify(
   keys: KeySet,
-  { tenant, span, resource, scope, ...evidence }: SpanToVerify,
+  { span, resource, scope, signedStatement, logProof, ...tenant }: SpanToVerify,
 ): Promise<Verdict> {
+  const evidence = { signedStatement, logProof };
   const read = tried(() => {
     if (evidence.signedStatement !== undefined && evidence.logProof !== undefined)
       throw new MalformedError("the evidence has a second member; it is one of them");
     const ofResource = resourceText(resource && readWire(otlp.resource, resource));
     return readSpan(readWire(otlp.span, span), ofResource, scopeText(scope && readWire(otlp.scope, scope)));
   });
-  return read instanceof MalformedError ? malformed(read) : (await judge(keys)(read, tenant, evidence)).verdict;
+  return read instanceof MalformedError
+    ? malformed(read)
+    : (await judge(keys)(read, tenantOf(tenant), evidence)).verdict;
 }
 
 /**
@@ -55,7 +61,9 @@ export async function verify(
  */
 export async function verifyRequest(keys: KeySet, request: Uint8Array, tenant?: string): Promise<Verdict> {
   const read = tried(() => readRequest(request));
-  return read instanceof MalformedError ? malformed(read) : verify(keys, { ...read, tenant: tenant ?? read.tenant });
+  return read instanceof MalformedError
+    ? malformed(read)
+    : verify(keys, { ...read, tenantId: tenant ?? read.tenantId });
 }
 
 /**
@@ -79,10 +87,10 @@ export async function verifyExport(
  * key of the set signed, and for `from` or `to` that is no size, or beside spans of several logs.
  */
 export async function verifyLog(keys: KeySet, bytes: Uint8Array, options: LogOptions = {}): Promise<LogReport> {
-  return reportOf(await judgeExport(keys, bytes, options), keys, options);
+  return reportOf(await judgeExport(keys, bytes, { ...options, tenant: optionalTenant(options) }), keys, options);
 }
 
-function readRequest(bytes: Uint8Array): SpanToVerify {
+function readRequest(bytes: Uint8Array): SpanEvidence & { tenantId: string } {
   const request = readWire(otlp.verifySpanRequest, bytes);
   const bytesOf = (name: string, message: otlp.Message = request) => message.get(name) as Uint8Array | undefined;
   const [signed, proof] = ["signedStatement", "logProof"].map((name) => request.get(name) as otlp.Message | undefined);
@@ -90,7 +98,7 @@ function readRequest(bytes: Uint8Array): SpanToVerify {
   if (span === undefined) throw new MalformedError("the request has no span");
   const none = new Uint8Array();
   return {
-    tenant: (request.get("tenantId") ?? "") as string,
+    tenantId: (request.get("tenantId") ?? "") as string,
     span,
     resource: bytesOf("resource"),
     scope: bytesOf("scope"),

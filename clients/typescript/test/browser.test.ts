@@ -120,7 +120,7 @@ describe.skipIf(!isThere)("a page", () => {
 
   it.each([SignMode.INDIVIDUAL, SignMode.LOG])("verifies spans with verify.js alone, in mode %i", async (mode) => {
     const kms = createGrpcKms({ target: `127.0.0.1:${service!.grpcPort}`, insecure: true });
-    const signer = createSpanSigner(kms, { tenant: "acme", mode });
+    const signer = createSpanSigner(kms, { tenantId: "acme", mode });
     const bytes = field(0x0a, toBinary(ResourceSpansSchema, madeSpans(2)));
     const results = await (await signer.sign(bytes)).results;
     const parts = spanParts(bytes).map((part, i) => {
@@ -138,7 +138,7 @@ describe.skipIf(!isThere)("a page", () => {
         const keys = await parseKeySet(jwks);
         const bytes = Uint8Array.from(signed);
         const good = await verifyExport(keys, bytes, "acme");
-        const { logs } = await verifyLog(keys, bytes, { tenant: "acme" });
+        const { logs } = await verifyLog(keys, bytes, { tenantId: "acme" });
         const name = bytes.findIndex((byte, i) => byte === 0x73 && bytes[i + 1] === 0x2d);
         bytes[name] = 0x74;
         const reasons = [good, await verifyExport(keys, bytes, "acme")].map((each) => each.map(({ reason }) => reason));

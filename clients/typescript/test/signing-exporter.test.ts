@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { Metadata, status } from "@grpc/grpc-js";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
@@ -45,7 +46,7 @@ async function startBackend() {
 }
 
 async function begin(
-  options: Partial<SigningExporterOptions<ReadableSpan>> = {},
+  options: Omit<SigningExporterOptions<ReadableSpan>, "tenantId" | "tenant"> = {},
   delegate?: SdkExporter<ReadableSpan>,
 ) {
   proxy = await startCutProxy(() => `127.0.0.1:${service.grpcPort}`);
@@ -55,7 +56,7 @@ async function begin(
   const lost: [cause: string, spans: number, why: string][] = [];
   const sent = delegate ?? new OTLPTraceExporter({ url: backend.url });
   const exporter = createSigningExporter<ReadableSpan>(kms, sent, {
-    ...{ tenant: "exported", log: (line: string) => void lines.push(line), timeoutMs: 60_000 },
+    ...{ tenantId: "exported", log: (line: string) => void lines.push(line), timeoutMs: 60_000 },
     onLost: (cause, spans, why) => void lost.push([cause, spans.length, why]),
     ...options,
   });
@@ -73,7 +74,7 @@ async function begin(
   const end = (count: number, attributes: Record<string, string | string[]> = {}) => {
     for (let i = 0; i < count; i += 1) tracer.startSpan(`s-${i}`, { attributes: { list: ["a"], ...attributes } }).end();
   };
-  return { backend, exporter, provider, end, lines, lost };
+  return { backend, exporter, provider, processor, end, lines, lost };
 }
 
 const nothingWaits = { waitingSpans: 0, waitingBytes: 0 };
@@ -129,6 +130,116 @@ describe.each([
     expect(new Set(backend.bodies.map((body) => body.toString("base64"))).size).toBe(1);
     expect((await verdictsOf(backend.bodies.slice(-1))).every(({ verified }) => verified)).toBe(true);
     expect(exporter.stats().delivered).toBe(50);
+  });
+});
+
+describe("the SDK's batch processor of the exporter", () => {
+  async function beginFlushing(options: Parameters<typeof begin>[0] = {}, delegate?: SdkExporter<ReadableSpan>) {
+    const begun = await begin({ timeoutMs: 60_000, ...options }, delegate);
+    const provider = new TracerProvider({ spanProcessors: [begun.exporter.batchProcessor(begun.processor)] });
+    const tracer = provider.getTracer("tests");
+    const end = (count: number) => {
+      for (let i = 0; i < count; i += 1) tracer.startSpan(`s-${i}`).end();
+    };
+    return { ...begun, provider, end };
+  }
+
+  it.each([
+    ["forceFlush", {}],
+    ["forceFlush", { queue: null }],
+    ["shutdown", {}],
+    ["shutdown", { queue: null }],
+  ] as const)("has delivered all when %s returns, with %o", async (how, options) => {
+    const { backend, exporter, provider, end } = await beginFlushing(options);
+    end(450);
+    await provider[how]();
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 450, refused: 0, lost: {} });
+    expect((await verdictsOf(backend.bodies)).filter(({ verified }) => verified)).toHaveLength(450);
+  });
+
+  it("waits for what was handed on before the flush, and for nothing after it", async () => {
+    const given: (() => void)[] = [];
+    const slow: SdkExporter<ReadableSpan> = {
+      export: (_, resultCallback) => void given.push(() => resultCallback({ code: 0 })),
+      shutdown: async () => {},
+    };
+    const { exporter, provider, end } = await beginFlushing({}, slow);
+    end(100); // a whole batch, which the processor exports by itself
+    await expect.poll(() => given.length).toBe(1);
+    const flushed = provider.forceFlush();
+    await setImmediate(); // the flush has handed on what there was
+    end(100);
+    await expect.poll(() => exporter.stats().waitingSpans).toBe(200);
+    given[0]!();
+    await flushed;
+    expect(exporter.stats()).toMatchObject({ delivered: 100, waitingSpans: 100 });
+    await expect.poll(() => given.length).toBe(2);
+    given[1]!();
+  });
+
+  it("rejects a flush that is not done in its time, and delivers all the same", async () => {
+    const { exporter, provider, end } = await beginFlushing({ timeoutMs: 50 });
+    proxy.setOpen(false);
+    end(10);
+    await expect(provider.forceFlush()).rejects.toEqual([
+      expect.objectContaining({ message: expect.stringMatching(/10 spans .* 50 ms/) }),
+    ]);
+    proxy.setOpen(true);
+    await exporter.forceFlush();
+    expect(exporter.stats().delivered).toBe(10);
+  });
+
+  it("rejects a flush whose spans are lost, and no flush after it", async () => {
+    const { backend, provider, end } = await beginFlushing();
+    backend.status = 400;
+    end(10);
+    await expect(provider.forceFlush()).rejects.toEqual([
+      expect.objectContaining({ message: expect.stringMatching(/10 spans were lost/) }),
+    ]);
+    backend.status = 200;
+    end(10);
+    await provider.forceFlush();
+  });
+
+  it("rejects a shutdown that leaves spans behind, and has shut the exporter down", async () => {
+    const { exporter, provider, end } = await beginFlushing({ timeoutMs: 50 });
+    proxy.setOpen(false);
+    end(10);
+    await expect(provider.shutdown()).rejects.toThrow(/10 spans were lost/);
+    expect(exporter.stats().lost).toEqual({ shutdown: 10 });
+  });
+});
+
+describe("a shutdown of the SDK's provider with its processor as it is", () => {
+  it.each([{}, { queue: null }])("delivers all that service and backend take in time, with %o", async (options) => {
+    const { backend, exporter, provider, end } = await begin(options);
+    end(450);
+    await provider.shutdown();
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 450, refused: 0, lost: {} });
+    expect((await verdictsOf(backend.bodies)).filter(({ verified }) => verified)).toHaveLength(450);
+  });
+});
+
+describe("an exporter", () => {
+  it("is shut down at the end of the block that uses it, once all is delivered", async () => {
+    const { exporter, provider, end } = await begin();
+    end(20);
+    await provider.forceFlush();
+    {
+      await using used = exporter;
+      expect(used.stats().delivered).toBe(0);
+    }
+    expect(exporter.stats()).toEqual({ ...nothingWaits, delivered: 20, refused: 0, lost: {} });
+  });
+
+  it("takes its tenant by the former name too, not by both, and not without one", () => {
+    const kms = createGrpcKms({ target: "127.0.0.1:1", insecure: true });
+    onTestFinished(() => kms.close());
+    const delegate = failingOnce(new Error());
+    expect(() => createSigningExporter(kms, delegate, { tenant: "acme" })).not.toThrow();
+    const [both, none] = [{ tenantId: "acme", tenant: "acme" }, {}];
+    expect(() => createSigningExporter(kms, delegate, both as never)).toThrow(TypeError);
+    expect(() => createSigningExporter(kms, delegate, none as never)).toThrow(TypeError);
   });
 });
 

@@ -1,8 +1,11 @@
 /** The span signer on a running service, behind a proxy that cuts; and on stand-ins that answer what no service should. */
-import { Code, ConnectError } from "@connectrpc/connect";
+
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { KmsError } from "../../../src/errors.ts";
+import { toGrpcStatus } from "../../../src/transport/error-status.ts";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
 import {
   SignMode,
@@ -12,14 +15,17 @@ import {
   SignSpansResponseSchema,
 } from "../src/messages.ts";
 import { createGrpcKms } from "../src/node/grpc-kms.ts";
-import { createSpanSigner, type SpanResult, type SpanSignerOptions } from "../src/node/span-signer.ts";
+import { createSpanSigner, type SpanResult } from "../src/node/span-signer.ts";
 import { startCutProxy } from "./cut-proxy.ts";
 import { badSpan, madeSpans } from "./made-spans.ts";
 
-function signerAt(target: string, options: Partial<SpanSignerOptions> & { token?: () => string } = {}) {
+function signerAt(
+  target: string,
+  options: { tenantId?: string; mode?: SignMode; maxUnanswered?: number; token?: () => string } = {},
+) {
   const { token, ...rest } = options;
   const kms = createGrpcKms({ target, insecure: true, ...(token && { token }) });
-  const signer = createSpanSigner(kms, { tenant: "acme", ...rest });
+  const signer = createSpanSigner(kms, { tenantId: "acme", ...rest });
   onTestFinished(async () => {
     await signer.close({ signal: AbortSignal.abort() });
     kms.close();
@@ -40,7 +46,7 @@ describe("on a running service", () => {
   afterAll(() => service.stop());
 
   it("gives each span its attributes, in order, in the log", async () => {
-    const signer = signerAt(address, { tenant: "ordered" });
+    const signer = signerAt(address, { tenantId: "ordered" });
     const all = await Promise.all([3, 1, 2].map((count) => signer.sign([madeSpans(count)])));
     const results = await Promise.all(all.map((each) => each.results));
     expect(results.map(indicesOf)).toEqual([[0n, 1n, 2n], [3n], [4n, 5n]]);
@@ -57,7 +63,7 @@ describe("on a running service", () => {
   });
 
   it("divides more than 1,000 spans, and keeps their order", async () => {
-    const { results } = await signerAt(address, { tenant: "divided" }).sign([madeSpans(2_500)]);
+    const { results } = await signerAt(address, { tenantId: "divided" }).sign([madeSpans(2_500)]);
     expect(indicesOf(await results)).toEqual(Array.from({ length: 2_500 }, (_, i) => BigInt(i)));
   });
 
@@ -89,7 +95,7 @@ describe("on a running service", () => {
   it("sends again what was not answered, and no span gets two places", async () => {
     const proxy = await startCutProxy(() => address);
     onTestFinished(() => proxy.stop());
-    const signer = signerAt(proxy.address, { tenant: "cut" });
+    const signer = signerAt(proxy.address, { tenantId: "cut" });
     const answers: Promise<SpanResult[]>[] = [];
     for (let i = 0; i < 40; i += 1) {
       answers.push((await signer.sign([madeSpans(50)])).results);
@@ -104,7 +110,7 @@ describe("on a running service", () => {
   });
 
   it("gives a batch that is signed again the places that it has", async () => {
-    const signer = signerAt(address, { tenant: "again" });
+    const signer = signerAt(address, { tenantId: "again" });
     const batches = signer.split([madeSpans(1_500)]);
     const signed = async () => {
       const all = await Promise.all(batches.map((batch) => signer.signBatch(batch)));
@@ -121,7 +127,7 @@ describe("on a running service", () => {
     const proxy = await startCutProxy(() => address);
     onTestFinished(() => proxy.stop());
     proxy.setOpen(false);
-    const signer = signerAt(proxy.address, { tenant: "pressed", maxUnanswered: 2 });
+    const signer = signerAt(proxy.address, { tenantId: "pressed", maxUnanswered: 2 });
     const taken: number[] = [];
     const all = [0, 1, 2, 3].map(async (i) => {
       const { results } = await signer.sign([madeSpans(1)]);
@@ -145,6 +151,22 @@ describe("on a running service", () => {
     await expect(signer.sign([madeSpans(1)])).rejects.toThrow(/closed/);
   });
 
+  it("is closed at the end of the block that uses it", async () => {
+    let results: Promise<SpanResult[]>;
+    {
+      await using signer = signerAt(address);
+      results = (await signer.sign([madeSpans(5)])).results;
+    }
+    expect(await results).toHaveLength(5);
+  });
+
+  it("takes its tenant by the former name too, and not by both", () => {
+    const kms = createGrpcKms({ target: address, insecure: true });
+    onTestFinished(() => kms.close());
+    expect(() => createSpanSigner(kms, { tenant: "acme" })).not.toThrow();
+    expect(() => createSpanSigner(kms, { tenantId: "acme", tenant: "acme" } as never)).toThrow(TypeError);
+  });
+
   it("fails what is unanswered where the close is given up", async () => {
     const signer = signerAt("127.0.0.1:1");
     const { results } = await signer.sign([madeSpans(1)]);
@@ -153,7 +175,7 @@ describe("on a running service", () => {
   });
 });
 
-type Said = Partial<SignSpansResponse>[] | Partial<grpc.StatusObject>;
+type Said = Partial<SignSpansResponse>[] | Buffer | Partial<grpc.StatusObject>;
 type Answer = (request: SignSpansRequest, nth: number) => Said | Promise<Said>;
 
 /** A service that answers each batch as it is told; `nth` counts the batches of all streams. */
@@ -161,14 +183,15 @@ async function standIn(answer: Answer) {
   const requests: SignSpansRequest[] = [];
   const tokens: string[] = [];
   const server = new grpc.Server({ "grpc.max_receive_message_length": 8 * 1024 * 1024 });
-  const definition: grpc.MethodDefinition<SignSpansRequest, SignSpansResponse> = {
+  const bytesOf = (message: SignSpansResponse) => Buffer.from(toBinary(SignSpansResponseSchema, message));
+  const definition: grpc.MethodDefinition<SignSpansRequest, Buffer> = {
     ...{ path: "/fluo.kms.v1.KmsService/SignSpans", requestStream: true, responseStream: true },
     requestSerialize: (message) => Buffer.from(toBinary(SignSpansRequestSchema, message)),
     requestDeserialize: (bytes) => fromBinary(SignSpansRequestSchema, bytes),
-    responseSerialize: (message) => Buffer.from(toBinary(SignSpansResponseSchema, message)),
-    responseDeserialize: (bytes) => fromBinary(SignSpansResponseSchema, bytes),
+    responseSerialize: (bytes) => bytes,
+    responseDeserialize: (bytes) => bytes,
   };
-  const signSpans: grpc.handleBidiStreamingCall<SignSpansRequest, SignSpansResponse> = (call) => {
+  const signSpans: grpc.handleBidiStreamingCall<SignSpansRequest, Buffer> = (call) => {
     tokens.push(String(call.metadata.get("authorization")[0] ?? ""));
     let before: Promise<unknown> = Promise.resolve();
     call.on("data", async (request: SignSpansRequest) => {
@@ -178,10 +201,11 @@ async function standIn(answer: Answer) {
       before = answered;
       await turn;
       const said = await answered;
-      if (!Array.isArray(said)) call.emit("error", said);
+      if (Buffer.isBuffer(said)) call.write(said);
+      else if (!Array.isArray(said)) call.emit("error", said);
       else
         for (const each of said)
-          call.write(create(SignSpansResponseSchema, { batchDone: true, ...each } as SignSpansResponse));
+          call.write(bytesOf(create(SignSpansResponseSchema, { batchDone: true, ...each } as SignSpansResponse)));
     });
     call.on("end", () => call.end());
     call.on("error", () => {});
@@ -245,18 +269,50 @@ describe("on a service that is not as it should be", () => {
     await expect(results).rejects.toThrow(/too old/);
   });
 
-  it.each([grpc.status.UNAVAILABLE, grpc.status.ABORTED, grpc.status.RESOURCE_EXHAUSTED, grpc.status.CANCELLED])(
-    "opens the stream again after status %i, and repeats the batch as it was",
-    async (code) => {
-      const { address, requests } = await standIn((request, nth) =>
-        nth === 1 ? { code, details: "for now" } : good(request, nth),
-      );
-      const { results } = await signerAt(address).sign([madeSpans(1)]);
-      expect(await results).toHaveLength(1);
-      expect(requests).toHaveLength(2);
-      expect(requests[1]).toEqual(requests[0]);
-    },
-  );
+  it.each([
+    ...[grpc.status.UNAVAILABLE, grpc.status.ABORTED, grpc.status.RESOURCE_EXHAUSTED, grpc.status.CANCELLED],
+    // Without details these are not of the service: a connection broke.
+    ...[grpc.status.INTERNAL, grpc.status.UNKNOWN],
+  ])("opens the stream again after status %i, and repeats the batch as it was", async (code) => {
+    const { address, requests } = await standIn((request, nth) =>
+      nth === 1 ? { code, details: "for now" } : good(request, nth),
+    );
+    const { results } = await signerAt(address).sign([madeSpans(1)]);
+    expect(await results).toHaveLength(1);
+    expect(requests).toHaveLength(2);
+    expect(requests[1]).toEqual(requests[0]);
+  });
+
+  it("opens the stream again after any status for which the service gives a delay", async () => {
+    const { metadata = new grpc.Metadata() } = toGrpcStatus(new KmsError("INTERNAL", "no", { retryAfterMs: 1 }));
+    const { address, requests } = await standIn((request, nth) =>
+      nth === 1 ? { code: grpc.status.INTERNAL, details: "for now", metadata } : good(request, nth),
+    );
+    const { results } = await signerAt(address).sign([madeSpans(1)]);
+    expect(await results).toHaveLength(1);
+    expect(requests).toHaveLength(2);
+  });
+
+  it("fails the first batch alone where the service says by a pushback not to try again", async () => {
+    const { address } = await standIn((request, nth) =>
+      nth === 1 ? toGrpcStatus(new KmsError("MESSAGE_TOO_LARGE", "too large")) : good(request, nth),
+    );
+    const signer = signerAt(address);
+    const [first, second] = [await signer.sign([madeSpans(1)]), await signer.sign([madeSpans(2)])];
+    await expect(first.results).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(await second.results).toHaveLength(2);
+  });
+
+  it("fails a batch whose answer cannot be read", async () => {
+    const { address } = await standIn((request, nth) => (nth === 1 ? Buffer.of(0xff) : good(request, nth)));
+    const signer = signerAt(address);
+    const [first, second] = [await signer.sign([madeSpans(1)]), await signer.sign([madeSpans(2)])];
+    await expect(first.results).rejects.toMatchObject({
+      code: Code.DataLoss,
+      message: expect.stringMatching(/look at its version/),
+    });
+    expect(await second.results).toHaveLength(2);
+  });
 
   it("does not sign a batch again that it first took 23 hours ago", async () => {
     const { address, requests } = await standIn(() => ({ code: grpc.status.PERMISSION_DENIED, details: "no" }));
@@ -276,9 +332,10 @@ describe("on a service that is not as it should be", () => {
     grpc.status.PERMISSION_DENIED,
     grpc.status.ALREADY_EXISTS,
     grpc.status.INTERNAL,
-  ])("fails the first batch alone after status %i", async (code) => {
+  ])("fails the first batch alone after status %i of the service", async (code) => {
+    const { metadata = new grpc.Metadata() } = toGrpcStatus(new KmsError("INTERNAL", "no"));
     const { address, requests } = await standIn((request, nth) =>
-      nth === 1 ? { code, details: "no" } : good(request, nth),
+      nth === 1 ? { code, details: "no", metadata } : good(request, nth),
     );
     const signer = signerAt(address);
     const [first, second] = [await signer.sign([madeSpans(1)]), await signer.sign([madeSpans(2)])];

@@ -20,8 +20,8 @@ export interface ExporterQueue<Item extends Sized> {
   waiting(): readonly Item[];
   /** Spans and bytes that have a place. */
   held(): QueueLimits;
-  /** Resolves when no item has a place. */
-  emptied(): Promise<void>;
+  /** Resolves when none of the items that have a place now has one any more. */
+  passed(): Promise<void>;
   /** Gives nothing more a place. */
   end(): void;
 }
@@ -94,8 +94,9 @@ export function exporterQueue<Item extends Sized>(limits: QueueLimits): Exporter
 
     held: () => ({ spans, bytes }),
 
-    async emptied() {
-      while (held.length > 0) await change();
+    async passed() {
+      const now = [...held];
+      while (now.some((item) => held.includes(item))) await change();
     },
 
     end() {

@@ -12,6 +12,15 @@ export interface SdkExporter<Span> {
   forceFlush?(): Promise<void>;
 }
 
+/** A span processor of the SDK, of whichever version. */
+export interface SdkProcessor {
+  onStart(span: never, context: never): void;
+  onEnding?(span: never): void;
+  onEnd(span: never): void;
+  forceFlush(): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
 /** `ExportResultCode` of `@opentelemetry/core`. */
 export const [succeeded, failed] = [0, 1];
 
@@ -67,11 +76,11 @@ export async function loadOtel(): Promise<Otel> {
  */
 export function observeWaiting(
   provider: SdkMeterProvider,
-  tenant: string,
+  tenantId: string,
   waiting: () => { spans: number; bytes: number },
 ): void {
   const meter = provider.getMeter("@fluo/kms");
-  const attributes = { "fluo.kms.tenant": tenant };
+  const attributes = { "fluo.kms.tenant": tenantId };
   const spans = meter.createObservableGauge("fluo.kms.exporter.waiting.spans", {
     description: "Spans that a signing exporter has neither delivered nor lost yet",
     unit: "{span}",

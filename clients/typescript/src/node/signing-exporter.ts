@@ -9,6 +9,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SignMode } from "../messages.ts";
+import { type TenantOption, tenantOf } from "../tenant.ts";
 import { refusalOf } from "./backend-refusal.ts";
 import { type ExporterQueue, exporterQueue, type QueueLimits, type Sized } from "./exporter-queue.ts";
 import type { GrpcChannel } from "./grpc-transport.ts";
@@ -20,6 +21,7 @@ import {
   observeWaiting,
   type SdkExporter,
   type SdkMeterProvider,
+  type SdkProcessor,
   type SdkSpan,
   succeeded,
   withAttributes,
@@ -40,8 +42,7 @@ export type LossCause =
   /** The exporter was shut down before. */
   | "shutdown";
 
-export interface SigningExporterOptions<Span = unknown> {
-  tenant: string;
+export type SigningExporterOptions<Span = unknown> = TenantOption & {
   /** `SignMode.LOG` by default. */
   mode?: SignMode;
   /** 20,000 spans and 64 MiB by default; null: each export waits until its spans are delivered. */
@@ -64,7 +65,7 @@ export interface SigningExporterOptions<Span = unknown> {
    * default the global one, as it is with the first export.
    */
   meterProvider?: SdkMeterProvider;
-}
+};
 
 /** Counts of spans since the exporter was made. */
 export interface ExporterStats {
@@ -80,13 +81,25 @@ export interface ExporterStats {
   waitingBytes: number;
 }
 
-export interface SigningExporter<Span> extends SdkExporter<Span> {
-  /** Takes no more, delivers what it can within the time, and shuts the other exporter down. */
+export interface SigningExporter<Span> extends SdkExporter<Span>, AsyncDisposable {
+  /** Takes no more, delivers what it can within `timeoutMs`, and shuts the other exporter down: as `await using` does. */
   shutdown(): Promise<void>;
   /** Shuts down within this time; resolves with how many spans were left, which are lost. */
   shutdown(timeoutMs: number): Promise<number>;
-  /** Resolves when all that was exported before is delivered or lost. */
+  /** Resolves when all that was exported before is delivered or lost. The SDK's batch processor does not call it: see `batchProcessor`. */
   forceFlush(): Promise<void>;
+  /**
+   * Returns the SDK's batch processor of this exporter with a flush that waits for delivery. The SDK's own hands the spans to the exporter,
+   * and returns while they wait there. `forceFlush` here rejects if spans were lost, or were not delivered within `timeoutMs`; so does
+   * `shutdown`, which shuts the exporter down in any case.
+   *
+   * ```ts
+   * const processor = exporter.batchProcessor(new BatchSpanProcessor({ exporter }));
+   * ```
+   */
+  batchProcessor<Processor extends SdkProcessor>(
+    processor: Processor,
+  ): Pick<Processor, keyof SdkProcessor & keyof Processor>;
   stats(): ExporterStats;
 }
 
@@ -117,7 +130,7 @@ const reasonAttribute = "fluo.kms.unsigned.reason";
  *
  * ```ts
  * const kms = createGrpcKms({ target: "kms.example.com:9000" });
- * const exporter = createSigningExporter(kms, new OTLPTraceExporter(), { tenant: "acme" });
+ * const exporter = createSigningExporter(kms, new OTLPTraceExporter(), { tenantId: "acme" });
  * const provider = new TracerProvider({ spanProcessors: [new BatchSpanProcessor({ exporter })] });
  * ```
  */
@@ -134,7 +147,7 @@ class Exporter<Span extends SdkSpan> {
   readonly #signer: SpanSigner;
   readonly #queue: ExporterQueue<Item<Span>> | undefined;
   readonly #options: Required<Pick<SigningExporterOptions<Span>, "timeoutMs" | "onRefused" | "deliveryAgeMs" | "log">> &
-    Pick<SigningExporterOptions<Span>, "tenant" | "meterProvider">;
+    Pick<SigningExporterOptions<Span>, "meterProvider"> & { tenantId: string };
   readonly #onLost: SigningExporterOptions<Span>["onLost"];
   readonly #stats: Omit<ExporterStats, "waitingSpans" | "waitingBytes"> = { delivered: 0, refused: 0, lost: {} };
   readonly #logged = new Map<string, number>();
@@ -148,11 +161,12 @@ class Exporter<Span extends SdkSpan> {
   #isGivenUp = false;
 
   constructor(kms: { channel: GrpcChannel }, delegate: SdkExporter<Span>, options: SigningExporterOptions<Span>) {
-    const { tenant, mode = SignMode.LOG, queue = {}, onLost, meterProvider } = options;
+    const { mode = SignMode.LOG, queue = {}, onLost, meterProvider } = options;
+    const tenantId = tenantOf(options);
     const { timeoutMs = 30_000, onRefused = "forward", deliveryAgeMs = 3_600_000, log = defaultLog } = options;
     this.#delegate = delegate;
-    this.#signer = createSpanSigner(kms, { tenant, mode });
-    this.#options = { tenant, timeoutMs, onRefused, deliveryAgeMs, log, ...(meterProvider && { meterProvider }) };
+    this.#signer = createSpanSigner(kms, { tenantId, mode });
+    this.#options = { tenantId, timeoutMs, onRefused, deliveryAgeMs, log, ...(meterProvider && { meterProvider }) };
     this.#onLost = onLost;
     if (queue !== null) {
       this.#queue = exporterQueue({ ...defaultQueue, ...queue });
@@ -173,7 +187,38 @@ class Exporter<Span extends SdkSpan> {
 
   async forceFlush(): Promise<void> {
     await Promise.all([...this.#open]);
-    await this.#queue?.emptied();
+    await this.#queue?.passed();
+  }
+
+  batchProcessor<Processor extends SdkProcessor>(
+    processor: Processor,
+  ): Pick<Processor, keyof SdkProcessor & keyof Processor> {
+    const own = processor as SdkProcessor;
+    const flushing: SdkProcessor = {
+      onStart: (span, context) => own.onStart(span, context),
+      ...(own.onEnding && { onEnding: (span) => own.onEnding?.(span) }),
+      onEnd: (span) => own.onEnd(span),
+      forceFlush: () => this.#lossless(() => own.forceFlush(), this.#options.timeoutMs),
+      shutdown: () => this.#lossless(() => own.shutdown().finally(() => this.shutdown())),
+    };
+    return flushing as Pick<Processor, keyof SdkProcessor & keyof Processor>;
+  }
+
+  /** Awaits `handOn`, even if it fails, and then delivery. Rejects if spans were lost meanwhile, or still wait after the time. */
+  async #lossless(handOn: () => Promise<unknown>, timeoutMs?: number): Promise<void> {
+    const lostBefore = this.#lostSpans();
+    const handedOn = handOn();
+    const delivered = handedOn.catch(() => {}).then(() => this.forceFlush());
+    const isInTime = timeoutMs === undefined ? delivered.then(() => true) : withinTime(timeoutMs, delivered);
+    const isDelivered = await isInTime;
+    const lost = this.#lostSpans() - lostBefore;
+    if (lost > 0) throw new Error(`${lost} spans were lost; onLost and the log say why`);
+    if (!isDelivered) throw new Error(`${this.#waiting().spans} spans were not delivered within ${timeoutMs} ms`);
+    await handedOn;
+  }
+
+  #lostSpans(): number {
+    return Object.values(this.#stats.lost).reduce((sum, spans) => sum + spans, 0);
   }
 
   stats(): ExporterStats {
@@ -194,6 +239,10 @@ class Exporter<Span extends SdkSpan> {
   shutdown(timeoutMs: number = this.#options.timeoutMs): Promise<number> {
     this.#shutdown ??= this.#end(timeoutMs);
     return this.#shutdown;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
   }
 
   async #export(given: Span[]): Promise<void> {
@@ -227,8 +276,8 @@ class Exporter<Span extends SdkSpan> {
 
   async #loaded(): Promise<Otel> {
     const otel = await loadOtel();
-    const { tenant, meterProvider = otel.meterProvider() } = this.#options;
-    observeWaiting(meterProvider, tenant, () => this.#waiting());
+    const { tenantId, meterProvider = otel.meterProvider() } = this.#options;
+    observeWaiting(meterProvider, tenantId, () => this.#waiting());
     return otel;
   }
 
@@ -418,12 +467,12 @@ class Exporter<Span extends SdkSpan> {
   }
 
   async #end(timeoutMs: number): Promise<number> {
-    const isFlushed = await withinTime(timeoutMs, this.#drained());
+    const isFlushed = await withinTime(timeoutMs, this.forceFlush());
     if (!isFlushed) {
       this.#isGivenUp = true;
       for (const item of [...(this.#queue?.waiting() ?? []), ...this.#direct]) item.given.abort(shutDown);
       this.#queue?.end();
-      await this.#drained();
+      await this.forceFlush();
     }
     this.#queue?.end();
     const closed = new AbortController();
@@ -431,11 +480,6 @@ class Exporter<Span extends SdkSpan> {
     await this.#signer.close({ signal: closed.signal });
     await withinTime(Math.max(timeoutMs, 1_000), this.#delegate.shutdown());
     return this.#stats.lost.shutdown ?? 0;
-  }
-
-  async #drained(): Promise<void> {
-    await Promise.all([...this.#open]);
-    await this.#queue?.emptied();
   }
 }
 

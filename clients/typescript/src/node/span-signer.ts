@@ -8,6 +8,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { detailsOf } from "../error-details.ts";
 import { type ResourceSpans, ResourceSpansSchema, SignMode, type SignSpansResponse } from "../messages.ts";
+import { type TenantOption, tenantOf } from "../tenant.ts";
 import type { GrpcChannel } from "./grpc-transport.ts";
 import { field, spanParts } from "./otlp-parts.ts";
 import { batchesOf, type SpanBatch } from "./span-batches.ts";
@@ -23,13 +24,12 @@ import {
 export type { SpanBatch } from "./span-batches.ts";
 export type { SpanRefusal, SpanResult } from "./span-stream.ts";
 
-export interface SpanSignerOptions {
-  tenant: string;
+export type SpanSignerOptions = TenantOption & {
   /** `SignMode.LOG` by default: each span becomes an entry of the tenant's log. */
   mode?: SignMode;
   /** Batches on their way at once; 4 by default. */
   maxUnanswered?: number;
-}
+};
 
 /** Spans that the signer took. */
 export interface Signing {
@@ -40,7 +40,7 @@ export interface Signing {
   readonly results: Promise<SpanResult[]>;
 }
 
-export interface SpanSigner {
+export interface SpanSigner extends AsyncDisposable {
   /**
    * Takes spans: the bytes of an OTLP trace export, or messages. Resolves once they are on their way, which waits while `maxUnanswered`
    * batches are: await it, and no more is held in memory. More than 1,000 spans or 1 MiB are several batches. After an abort the results
@@ -53,7 +53,7 @@ export interface SpanSigner {
   signBatch(batch: SpanBatch, options?: { signal?: AbortSignal }): Promise<Signing>;
   /** Resolves when nothing is unanswered. */
   flush(): Promise<void>;
-  /** Takes no more, waits for what is unanswered, and ends the stream. After an abort what is unanswered fails. */
+  /** Takes no more, waits for what is unanswered, and ends the stream: as `await using` does. After an abort what is unanswered fails. */
   close(options?: { signal?: AbortSignal }): Promise<void>;
 }
 
@@ -104,9 +104,9 @@ class Signer implements SpanSigner {
   /** Called whenever a batch leaves. */
   #waiting = new Set<() => void>();
 
-  constructor(channel: GrpcChannel, { tenant, mode = SignMode.LOG, maxUnanswered = 4 }: SpanSignerOptions) {
+  constructor(channel: GrpcChannel, { mode = SignMode.LOG, maxUnanswered = 4, ...tenant }: SpanSignerOptions) {
     this.#channel = channel;
-    this.#terms = { tenantId: tenant, mode };
+    this.#terms = { tenantId: tenantOf(tenant), mode };
     this.#maxUnanswered = maxUnanswered;
   }
 
@@ -196,6 +196,10 @@ class Signer implements SpanSigner {
     else this.#stream?.end();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** Sends what the stream was not sent, and opens one where there is none. */
   #send(): void {
     clearTimeout(this.#idle);
@@ -224,6 +228,13 @@ class Signer implements SpanSigner {
             stream.cancel();
             this.#ended(undefined, 0);
           }
+        },
+        unreadable: (error) => {
+          if (!isCurrent) return;
+          isCurrent = false;
+          stream.cancel();
+          const message = "the service sent what is no SignSpansResponse; look at its version";
+          this.#ended(new ConnectError(message, Code.DataLoss, undefined, undefined, error), 0);
         },
         ended: (error) => {
           if (!isCurrent) return;

@@ -2,7 +2,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import type { StatusObject } from "@grpc/grpc-js";
-import { type SignMode, type SignSpansResponse, SignSpansRequestSchema, SignSpansResponseSchema } from "../messages.ts";
+import { detailsOf } from "../error-details.ts";
+import { type SignMode, SignSpansRequestSchema, type SignSpansResponse, SignSpansResponseSchema } from "../messages.ts";
 import { errorOf } from "./grpc-error.ts";
 import type { GrpcChannel } from "./grpc-transport.ts";
 
@@ -21,6 +22,8 @@ export interface SpanRefusal {
 
 export interface StreamEvents {
   answered(response: SignSpansResponse): void;
+  /** Called when the service sends what is no SignSpansResponse. */
+  unreadable(error: unknown): void;
   /** Called once, as the last. Undefined where the service ended the stream well. */
   ended(error: ConnectError | undefined): void;
 }
@@ -35,18 +38,28 @@ export interface SpanStream {
 const path = "/fluo.kms.v1.KmsService/SignSpans";
 
 /** The token is asked for now: credentials count when a stream opens. Rejects where there is none. */
-export async function openSpanStream(channel: GrpcChannel, { answered, ended }: StreamEvents): Promise<SpanStream> {
+export async function openSpanStream(channel: GrpcChannel, events: StreamEvents): Promise<SpanStream> {
   const metadata = await channel.metadata();
-  const call = channel.client.makeBidiStreamRequest<Uint8Array, SignSpansResponse>(
+  // Read here: for grpc-js a response that cannot be read is an INTERNAL like that of a broken connection.
+  const call = channel.client.makeBidiStreamRequest<Uint8Array, Uint8Array>(
     path,
     (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    (bytes) => fromBinary(SignSpansResponseSchema, bytes),
+    (bytes) => bytes,
     metadata,
   );
-  call.on("data", answered);
+  call.on("data", (bytes: Uint8Array) => {
+    let response: SignSpansResponse;
+    try {
+      response = fromBinary(SignSpansResponseSchema, bytes);
+    } catch (error) {
+      events.unreadable(error);
+      return;
+    }
+    events.answered(response);
+  });
   // The status tells of an error, too.
   call.on("error", () => {});
-  call.on("status", (status: StatusObject) => ended(status.code === 0 ? undefined : errorOf(status)));
+  call.on("status", (status: StatusObject) => events.ended(status.code === 0 ? undefined : errorOf(status)));
   return { send: (message) => void call.write(message), end: () => call.end(), cancel: () => call.cancel() };
 }
 
@@ -76,14 +89,20 @@ export function resultsOf({ results }: SignSpansResponse): SpanResult[] {
   });
 }
 
-/** How the service, or the network, may end a stream that is to be opened again, with what it did not answer. */
-export function isPassing({ code, rawMessage }: ConnectError): boolean {
-  if ([Code.Unavailable, Code.Aborted, Code.ResourceExhausted, Code.DeadlineExceeded].includes(code)) return true;
-  // grpc-js tells of a connection that was cut by several codes, and of how by words alone.
-  const mayBeCut = [Code.Canceled, Code.Unknown, Code.Internal].includes(code);
-  return (
-    mayBeCut &&
-    (code === Code.Canceled ||
-      /RST_STREAM|dropped|stream (ended|closed)|ECONN|EPIPE|GOAWAY|received from/i.test(rawMessage))
-  );
+/**
+ * Whether a stream that ended so is to be opened again, with what it did not answer. The service says by RetryInfo that it wants to be asked
+ * again, and by a negative pushback (gRFC A6) that it does not. Each of its other errors has an ErrorInfo: one without was made where a
+ * connection broke, here or in a proxy, for which grpc-js has no status of its own.
+ */
+export function isPassing(error: ConnectError): boolean {
+  const { reason, retryAfterMs } = detailsOf(error);
+  const pushback = error.metadata.get(pushbackTrailer);
+  if (pushback !== null && !/^\d+$/.test(pushback)) return false;
+  if (retryAfterMs !== undefined || passing.includes(error.code)) return true;
+  return reason === undefined && ofConnections.includes(error.code);
 }
+
+const pushbackTrailer = "grpc-retry-pushback-ms";
+const passing: readonly Code[] = [Code.Unavailable, Code.Aborted, Code.DeadlineExceeded, Code.Canceled];
+/** Statuses that grpc-js gives to resets of a stream, beside UNAVAILABLE and CANCELLED. */
+const ofConnections: readonly Code[] = [Code.Internal, Code.Unknown, Code.ResourceExhausted];

@@ -1,4 +1,6 @@
 /** Whether the spans of an export are all that a tenant's logs have, in their order, and whether the logs are those that somebody kept checkpoints of. */
+
+import type { OptionalTenant } from "../tenant.ts";
 import type { Judged } from "./judge.ts";
 import type { JudgeOptions } from "./judged-export.ts";
 import type { KeySet } from "./key-set.ts";
@@ -8,16 +10,18 @@ import { type Checkpoint, logSigners, parseKeptCheckpoints } from "./log-proof.t
 import { handoversOf, type LogSpans, spansByLog } from "./log-spans.ts";
 import { reasonOfKey } from "./verdict.ts";
 
-export interface LogOptions extends JudgeOptions {
-  /** Checkpoints that somebody kept, one or several in a text, by what they are to be called in the report. */
-  checkpoints?: readonly { name: string; text: string }[];
-  /** Size of the log behind which to begin; by default before the first span, or at the smallest kept checkpoint. */
-  from?: number | undefined;
-  /** Size of the log with which to end; by default that of the largest checkpoint, kept or in a span's proof. */
-  to?: number | undefined;
-  /** Set for spans from a store that keeps no order. */
-  anyOrder?: boolean | undefined;
-}
+/** `tenantId` is who must have signed; without it, whom each span names. */
+export type LogOptions = OptionalTenant &
+  Pick<JudgeOptions, "onProgress"> & {
+    /** Checkpoints that somebody kept, one or several in a text, by what they are to be called in the report. */
+    checkpoints?: readonly { name: string; text: string }[];
+    /** Size of the log behind which to begin; by default before the first span, or at the smallest kept checkpoint. */
+    from?: number | undefined;
+    /** Size of the log with which to end; by default that of the largest checkpoint, kept or in a span's proof. */
+    to?: number | undefined;
+    /** Set for spans from a store that keeps no order. */
+    anyOrder?: boolean | undefined;
+  };
 
 export interface LogReport {
   /** Whether there are spans of a log, and nothing is wrong with any log. */

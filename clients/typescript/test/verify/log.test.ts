@@ -18,7 +18,7 @@ interface LogCase {
   vkeys?: string[];
   tenant?: string;
   export: string;
-  log: Omit<LogOptions, "checkpoints"> & { checkpoints?: string[] };
+  log: Omit<LogOptions, "checkpoints" | "tenantId" | "tenant"> & { checkpoints?: string[] };
   want: object | "refused" | "unreadable";
 }
 
@@ -26,11 +26,14 @@ const file = new URL("../../../../test/vectors/log/logs.json", import.meta.url);
 const cases: LogCase[] = JSON.parse(readFileSync(file, "utf8"));
 const named = (texts: readonly string[]) => texts.map((text, i) => ({ name: `checkpoint-${i}`, text }));
 
-async function said({ jwks, vkeys, tenant, export: spans, log }: LogCase, more: LogOptions = {}) {
+async function said(
+  { jwks, vkeys, tenant, export: spans, log }: LogCase,
+  more: Pick<LogOptions, "from" | "to" | "onProgress"> = {},
+) {
   const all = await parseKeySet(jwks);
   const keys = vkeys === undefined ? all : await all.trusting(vkeys);
   const { checkpoints = [], ...range } = log;
-  const options = { ...range, tenant, checkpoints: named(checkpoints), ...more };
+  const options = { ...range, tenantId: tenant, checkpoints: named(checkpoints), ...more };
   const report = await verifyLog(keys, new Uint8Array(Buffer.from(spans, "base64")), options);
   const { json } = reportOnLogs(report, { log: true, ordered: true, kept: false, pinned: false });
   return JSON.parse(JSON.stringify(json, (name, value: unknown) => (name === "message" ? undefined : value)));

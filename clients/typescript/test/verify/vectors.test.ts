@@ -59,7 +59,7 @@ describe.each(accepted.spans)("$name", ({ signSpanRequest, statement, signature 
 
 describe("a span that could be read in two ways", () => {
   it.each(vector("span/refused.json") as { name: string; span: string }[])("is refused: $name", async ({ span }) => {
-    expect(await verify(keys, { tenant: "acme", span: hex(span) })).toMatchObject({
+    expect(await verify(keys, { tenantId: "acme", span: hex(span) })).toMatchObject({
       ...{ verified: false, reason: "MALFORMED" },
     });
   });
