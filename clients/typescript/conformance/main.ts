@@ -7,10 +7,12 @@ import { judge } from "./judge.ts";
 import { produce } from "./produce.ts";
 import { pushback } from "./pushback.ts";
 import { resume } from "./resume.ts";
+import { openedStream, sealedStream } from "./streams.ts";
 import { readJson, type World } from "./world.ts";
 
 const commands: Record<string, (world: World) => Promise<number>> = {
   ...{ check, flush, identities, judge, produce, pushback, resume, export: exportSpans },
+  ...{ "seal-stream": sealedStream, "open-stream": openedStream },
 };
 
 const [name = "", file = ""] = process.argv.slice(2);

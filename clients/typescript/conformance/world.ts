@@ -32,6 +32,9 @@ export interface World {
   ratePerSecond: number | null;
   plain: boolean;
   shutdownMs: number;
+  context: Record<string, string>;
+  from: string;
+  to: string;
   how: "flush" | "shutdown";
 }
 

@@ -1,8 +1,21 @@
 /** Sealed files: other programs' vectors, and a running service. */
 import { createHash, createHmac } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  createReadStream,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
@@ -15,9 +28,10 @@ import {
   SealedFileError,
   sealingChunks,
 } from "../src/node/cobblestone.ts";
-import { openFile, openStream, sealFile } from "../src/node/files.ts";
+import { openBytes, openFile, openStream, sealBytes, sealFile, sealStream } from "../src/node/files.ts";
 import { createGrpcKms, type GrpcKms } from "../src/node/grpc-kms.ts";
-import { openSealed, sealStream } from "../src/node/sealed-stream.ts";
+import { openSealed, sealed as sealedPieces } from "../src/node/sealed-stream.ts";
+import type { ByteSink } from "../src/node/sink.ts";
 
 type Part = [start: number, end: number] | string;
 const vectors: {
@@ -167,9 +181,155 @@ describe("a file", () => {
   });
 
   it("overwrites the data key", async () => {
-    const key = bytes(vectors.dataKey);
-    const sealedText = Buffer.concat(await Array.fromAsync(sealStream(key, Buffer.of(1), pieces(plaintext(5)))));
-    for await (const _ of openSealed(pieces(sealedText), async () => key));
-    expect(key.every((byte) => byte === 0)).toBe(true);
+    const [plaintextKey, opening] = [bytes(vectors.dataKey), bytes(vectors.dataKey)];
+    const newDataKey = async () => ({ plaintext: plaintextKey, ciphertextBlob: Buffer.of(1) });
+    const sealedText = Buffer.concat(await Array.fromAsync(sealedPieces(pieces(plaintext(5)), newDataKey)));
+    for await (const _ of openSealed(pieces(sealedText), async () => opening));
+    expect([...plaintextKey, ...opening].every((byte) => byte === 0)).toBe(true);
+  });
+
+  const lengths = [0, 1, chunkBytes - 1, chunkBytes, chunkBytes + 1, 2 * chunkBytes];
+
+  describe.each(lengths)("of %i bytes", (length) => {
+    const text = plaintext(length);
+
+    it.each([1, 777, 70_000])("is the same sealed as a stream in pieces of %i bytes", async (size) => {
+      const sink = collecting();
+      await sealStream(kms, "acme", pieces(text, length > 1_000 ? Math.max(size, 777) : size), sink.sink, { context });
+      expect(Buffer.from(await openBytes(kms, "acme", sink.bytes(), { context })).equals(text)).toBe(true);
+    });
+
+    it("is the same sealed as bytes, as a file and as a stream", async () => {
+      const asBytes = await sealBytes(kms, "acme", text, { context });
+      writeFileSync(sealed, asBytes);
+      await openFile(kms, "acme", sealed, to, { context });
+      expect(readFileSync(to).equals(text)).toBe(true);
+      const sink = collecting();
+      await openStream(kms, "acme", createReadStream(sealed), sink.sink, { context });
+      expect(sink.bytes().equals(text)).toBe(true);
+    });
+  });
+
+  it("is sealed from and to streams of the Web, which stay open", async () => {
+    const written: Uint8Array[] = [];
+    const [source, sink] = [
+      new Blob([plaintext(40_000)]).stream(),
+      new WritableStream<Uint8Array>({ write: (piece) => void written.push(piece) }),
+    ];
+    await sealStream(kms, "acme", source, sink);
+    expect(Buffer.from(await openBytes(kms, "acme", Buffer.concat(written))).equals(plaintext(40_000))).toBe(true);
+    await sink.close();
+  });
+
+  it("leaves a stream of Node's open, and its listeners as they were", async () => {
+    const { sink, bytes } = collecting();
+    const before = sink.eventNames().map((name) => [name, sink.listenerCount(name)]);
+    await sealStream(kms, "acme", pieces(plaintext(5)), sink);
+    const length = bytes().length;
+    expect(sink.eventNames().map((name) => [name, sink.listenerCount(name)])).toEqual(before);
+    sink.write("more");
+    expect(bytes().length).toBe(length + 4);
+  });
+
+  it("is refused as bytes that were altered or cut, or have another tenant or context", async () => {
+    const whole = await sealBytes(kms, "acme", plaintext(2 * chunkBytes), { context });
+    const altered = whole.with(-1, whole.at(-1)! ^ 1);
+    for (const each of [altered, whole.subarray(0, -16), whole.subarray(0, 100), new Uint8Array()])
+      await expect(openBytes(kms, "acme", each, { context })).rejects.toThrow(SealedFileError);
+    await expect(openBytes(kms, "acme", whole)).rejects.toThrow(SealedFileError);
+    await expect(openBytes(kms, "globex", whole, { context })).rejects.toThrow();
+  });
+
+  it.each([0, 1, chunkBytes, 3 * chunkBytes])("has no end where the source fails after %i bytes", async (length) => {
+    async function* failing() {
+      yield* pieces(plaintext(length));
+      throw new Error("the source broke");
+    }
+    const { sink, bytes } = collecting();
+    await expect(sealStream(kms, "acme", failing(), sink)).rejects.toThrow("the source broke");
+    await expect(openBytes(kms, "acme", bytes())).rejects.toThrow(SealedFileError);
+    expect(sink.destroyed).toBe(false);
+  });
+
+  it("rejects for a file of Node's that is not there, with no error left to nobody", async () => {
+    await expect(sealStream(kms, "acme", createReadStream(join(folder, "nothing")), () => {})).rejects.toThrow(
+      /ENOENT/,
+    );
+    await expect(openStream(kms, "acme", createReadStream(join(folder, "nothing")), () => {})).rejects.toThrow(
+      /ENOENT/,
+    );
+  });
+
+  it.each<[string, () => ByteSink]>([
+    ["a stream of Node's", () => new Writable({ write: (_, __, callback) => callback(new Error("the sink broke")) })],
+    [
+      "a stream of Node's that was destroyed",
+      () => new Writable({ write: () => {} }).on("error", () => {}).destroy(new Error("the sink broke")),
+    ],
+    [
+      "a stream of Node's that is destroyed while it is written to",
+      () =>
+        new Writable({
+          write() {
+            this.destroy(new Error("the sink broke"));
+          },
+        }),
+    ],
+    ["a stream of the Web", () => new WritableStream({ write: () => Promise.reject(new Error("the sink broke")) })],
+    ["a function", () => () => Promise.reject(new Error("the sink broke"))],
+  ])("rejects where the sink fails: %s; and closes the source", async (_, newSink) => {
+    let isClosed = false;
+    async function* source() {
+      try {
+        yield* pieces(plaintext(100_000));
+      } finally {
+        isClosed = true;
+      }
+    }
+    await expect(sealStream(kms, "acme", source(), newSink())).rejects.toThrow("the sink broke");
+    expect(isClosed).toBe(true);
+  });
+
+  it("rejects where the client that a response goes to is gone", async () => {
+    const { promise: sealed, resolve, reject } = Promise.withResolvers<void>();
+    async function* endless() {
+      for (;;) yield new Uint8Array(chunkBytes);
+    }
+    const server = createServer((_, response) => {
+      sealStream(kms, "acme", endless(), response).then(resolve, reject);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { body } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await body!.cancel();
+    await expect(sealed).rejects.toThrow();
+    server.closeAllConnections();
+    await once(server.close(), "close");
+  });
+
+  it("takes from its source what the sink takes, and no more than a chunk ahead", async () => {
+    let [given, taken, most] = [0, 0, 0];
+    async function* counted() {
+      for (let i = 0; i < 200; i += 1) {
+        given += 1_000;
+        yield new Uint8Array(1_000);
+      }
+    }
+    await sealStream(kms, "acme", counted(), async (piece) => {
+      taken += piece.length;
+      most = Math.max(most, given - taken);
+    });
+    expect(most).toBeLessThanOrEqual(chunkBytes + 1_000);
   });
 });
+
+function collecting(): { sink: Writable; bytes(): Buffer } {
+  const parts: Buffer[] = [];
+  const sink = new Writable({
+    write(chunk, _, callback) {
+      parts.push(chunk);
+      callback();
+    },
+  });
+  return { sink, bytes: () => Buffer.concat(parts) };
+}

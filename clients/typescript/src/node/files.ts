@@ -1,16 +1,27 @@
-/** Files that only a tenant's key opens: sealed with a data key of the service, whose plaintext never leaves this process. */
+/**
+ * Files, streams and bytes that only a tenant's key opens: sealed with a data key of the service, whose plaintext never leaves this process.
+ * All have the same form: what one function seals, the other two open.
+ */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
+import type { CallOptions } from "@connectrpc/connect";
+import { detailsOf } from "../error-details.ts";
 import type { Kms } from "../kms.ts";
 import { SealedFileError } from "./cobblestone.ts";
-import { openSealed, sealStream } from "./sealed-stream.ts";
+import { type DataKey, openSealed, sealed } from "./sealed-stream.ts";
+import { type ByteSink, writeTo } from "./sink.ts";
 
 export interface FileOptions extends CallOptions {
   /** Pairs that are no secret, and must be given again to open. */
   context?: { readonly [name: string]: string };
 }
+
+/** A `Readable` of Node's, a `ReadableStream`, or any other iterable of bytes, in pieces of any length. It is closed in any case. */
+export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
+
+/** The DOM's types do not know that a ReadableStream can be iterated; Node's can. */
+const iterated = (source: ByteSource) => source as AsyncIterable<Uint8Array>;
 
 const readBytes = 256 * 1024;
 
@@ -23,14 +34,9 @@ export async function sealFile(
   tenantId: string,
   from: string,
   to: string,
-  { context = {}, ...options }: FileOptions = {},
+  options: FileOptions = {},
 ): Promise<void> {
-  const { plaintext, ciphertextBlob } = await kms.generateDataKey({ tenantId, encryptionContext: context }, options);
-  try {
-    await writeWhole(to, sealStream(plaintext, ciphertextBlob, contentOf(from)));
-  } finally {
-    plaintext.fill(0);
-  }
+  await writeWhole(to, sealed(contentOf(from), newDataKey(kms, tenantId, options)));
 }
 
 /** The reverse, into a new file likewise. Throws SealedFileError for anything that `sealFile` did not write whole. */
@@ -45,8 +51,28 @@ export async function openFile(
 }
 
 /**
- * Delivers the content of a sealed file piece by piece, each authentic, to `deliver`, which is awaited. The end may be missing: only when
- * `openStream` returns was everything delivered. Treat what came before as void until then, and where it throws SealedFileError.
+ * Seals what `source` gives, to its end, into `sink`, which it neither ends nor closes. Takes memory for some chunks of 16 KiB, whatever the
+ * length. Where source, sink or service fail, rejects with that error, and what was written does not open.
+ *
+ * ```ts
+ * await sealStream(kms, "acme", request, upload, { context: { upload: "7" } });
+ * upload.end();
+ * ```
+ */
+export async function sealStream(
+  kms: Pick<Kms, "generateDataKey">,
+  tenantId: string,
+  source: ByteSource,
+  sink: ByteSink,
+  options: FileOptions = {},
+): Promise<void> {
+  await writeTo(sink, sealed(iterated(source), newDataKey(kms, tenantId, options)));
+}
+
+/**
+ * Writes the content of a sealed file or stream to `sink` piece by piece, each authentic, and neither ends nor closes it. The end may be
+ * missing: only when `openStream` returns was everything delivered. Treat what came before as void until then, and where it throws
+ * SealedFileError.
  *
  * ```ts
  * const rows = await database.begin();
@@ -62,11 +88,49 @@ export async function openFile(
 export async function openStream(
   kms: Pick<Kms, "decryptDataKey">,
   tenantId: string,
-  sealed: AsyncIterable<Uint8Array>,
-  deliver: (plaintext: Uint8Array) => void | Promise<void>,
+  sealed: ByteSource,
+  sink: ByteSink,
   options: FileOptions = {},
 ): Promise<void> {
-  for await (const piece of openSealed(sealed, dataKeyOf(kms, tenantId, options))) await deliver(piece);
+  await writeTo(sink, openSealed(iterated(sealed), dataKeyOf(kms, tenantId, options)));
+}
+
+/** Returns `data` sealed, in the form of a sealed file: about 250 bytes longer. */
+export async function sealBytes(
+  kms: Pick<Kms, "generateDataKey">,
+  tenantId: string,
+  data: Uint8Array,
+  options: FileOptions = {},
+): Promise<Uint8Array> {
+  return whole(sealed(once(data), newDataKey(kms, tenantId, options)));
+}
+
+/** The reverse, all or nothing. Throws SealedFileError for anything that was not sealed whole for this tenant and context. */
+export async function openBytes(
+  kms: Pick<Kms, "decryptDataKey">,
+  tenantId: string,
+  sealed: Uint8Array,
+  options: FileOptions = {},
+): Promise<Uint8Array> {
+  return whole(openSealed(once(sealed), dataKeyOf(kms, tenantId, options)));
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}
+
+async function whole(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const piece of pieces) parts.push(piece);
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+function newDataKey(
+  kms: Pick<Kms, "generateDataKey">,
+  tenantId: string,
+  { context = {}, ...options }: FileOptions,
+): () => Promise<DataKey> {
+  return () => kms.generateDataKey({ tenantId, encryptionContext: context }, options);
 }
 
 function dataKeyOf(kms: Pick<Kms, "decryptDataKey">, tenantId: string, { context = {}, ...options }: FileOptions) {
@@ -75,13 +139,7 @@ function dataKeyOf(kms: Pick<Kms, "decryptDataKey">, tenantId: string, { context
       const request = { tenantId, ciphertextBlob, encryptionContext: context };
       return (await kms.decryptDataKey(request, options)).plaintext;
     } catch (error) {
-      // The service refuses a blob that is not of this tenant and context in these words alone.
-      if (
-        error instanceof ConnectError &&
-        error.code === Code.InvalidArgument &&
-        /ciphertext rejected/.test(error.message)
-      )
-        throw new SealedFileError({ cause: error });
+      if (detailsOf(error).reason === "CIPHERTEXT_REJECTED") throw new SealedFileError({ cause: error });
       throw error;
     }
   };

@@ -3,6 +3,7 @@
  * all that is before it, and whose input key is HKDF-Expand-SHA-512(data key, "fluo-kms/client/v1/file", 32).
  */
 import {
+  type Chunks,
   chunkBytes,
   expand,
   openingChunks,
@@ -18,29 +19,46 @@ const fileKeyInfo = Buffer.from("fluo-kms/client/v1/file");
 const fileKeyBytes = 32;
 const sealedChunkBytes = chunkBytes + tagBytes;
 
-/** Yields the sealed file. `dataKey` is the caller's to overwrite, once the last chunk is there. */
-export async function* sealStream(
-  dataKey: Uint8Array,
-  blob: Uint8Array,
+/** A data key, and the blob from which the service gives it again. */
+export interface DataKey {
+  plaintext: Uint8Array;
+  ciphertextBlob: Uint8Array;
+}
+
+/**
+ * Yields the sealed file. `newDataKey` gives its data key, which is overwritten here; it is asked for once the plaintext has begun to
+ * come. Where the plaintext fails, what was yielded has no last chunk, and does not open.
+ */
+export async function* sealed(
   plaintext: AsyncIterable<Uint8Array>,
+  newDataKey: () => Promise<DataKey>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (blob.length < 1 || blob.length > maxBlobBytes)
-    throw new RangeError(`a ciphertext_blob of 1 to ${maxBlobBytes} bytes fits into a file`);
-  const length = Buffer.alloc(2);
-  length.writeUInt16BE(blob.length);
-  const head = Buffer.concat([magic, length, blob]);
-  const chunks = withFileKey(dataKey, (key) => sealingChunks(key, head));
   const source = byteSource(plaintext);
   try {
-    yield Buffer.concat([head, chunks.prefix]);
-    for (let isLast = false; !isLast; ) {
-      const chunk = await source.upTo(chunkBytes);
-      isLast = chunk.length < chunkBytes;
+    let chunk = await source.upTo(chunkBytes);
+    const { head, chunks } = sealingWith(await newDataKey());
+    try {
+      yield Buffer.concat([head, chunks.prefix]);
+      for (; chunk.length === chunkBytes; chunk = await source.upTo(chunkBytes)) yield chunks.seal(chunk);
       yield chunks.seal(chunk);
+    } finally {
+      chunks.destroy();
     }
   } finally {
-    chunks.destroy();
     await source.close();
+  }
+}
+
+function sealingWith({ plaintext, ciphertextBlob: blob }: DataKey): { head: Uint8Array; chunks: Chunks } {
+  try {
+    if (blob.length < 1 || blob.length > maxBlobBytes)
+      throw new RangeError(`a ciphertext_blob of 1 to ${maxBlobBytes} bytes fits into a file`);
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(blob.length);
+    const head = Buffer.concat([magic, length, blob]);
+    return { head, chunks: withFileKey(plaintext, (key) => sealingChunks(key, head)) };
+  } finally {
+    plaintext.fill(0);
   }
 }
 
@@ -63,7 +81,7 @@ export async function* openSealed(
     if (blob.length < length || prefix.length < prefixBytes) throw new SealedFileError();
     const dataKey = await dataKeyOf(blob);
     const head = Buffer.concat([start, blob]);
-    let chunks: ReturnType<typeof openingChunks>;
+    let chunks: Chunks;
     try {
       chunks = withFileKey(dataKey, (key) => openingChunks(key, head, prefix));
     } finally {
@@ -94,6 +112,8 @@ function withFileKey<T>(dataKey: Uint8Array, use: (key: Buffer) => T): T {
   }
 }
 
+const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 /** Bytes of a stream in pieces of a wanted length, whatever pieces they come in. */
 function byteSource(stream: AsyncIterable<Uint8Array>) {
   const iterator = stream[Symbol.asyncIterator]();
@@ -114,7 +134,8 @@ function byteSource(stream: AsyncIterable<Uint8Array>) {
         missing -= part.length;
         parts.push(part);
       }
-      return Buffer.concat(parts);
+      // Copied only if it must be: garbage outside of V8's heap is collected late.
+      return parts.length === 1 ? asBuffer(parts[0]!) : Buffer.concat(parts);
     },
 
     async close(): Promise<void> {
