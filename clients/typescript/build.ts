@@ -34,6 +34,15 @@ const bundle = await rolldown({ input: join(dist, "verify.js"), platform: "neutr
 const { output } = await bundle.write({ file: join(dist, "verify.js"), format: "esm" });
 await bundle.close();
 if (output.length !== 1 || output[0].imports.length > 0) throw new Error("verify.js is not one file without imports");
+// The fake has the verifier's parts in it as well.
+const fake = await rolldown({
+  input: join(dist, "testing.js"),
+  platform: "node",
+  external: (id) => !/(^|\/)(testing|verify)(\.js|\/)/.test(id) && !/^\.\/[\w-]+\.js$/.test(id),
+});
+await fake.write({ file: join(dist, "testing.js"), format: "esm" });
+await fake.close();
+for (const file of files(join(dist, "testing"))) if (file.endsWith(".js")) rmSync(file);
 // What is in the one file; their types stay.
 for (const file of files(join(dist, "verify"))) if (file.endsWith(".js")) rmSync(file);
 chmodSync(join(dist, "command.js"), 0o755);

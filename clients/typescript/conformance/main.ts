@@ -1,6 +1,7 @@
 /** The conformance program of this client: `node main.ts COMMAND WORLD.json`, as clients/conformance/README.md says. */
 import { check } from "./check.ts";
 import { exportSpans } from "./export.ts";
+import { fake } from "./fake.ts";
 import { flush } from "./flush.ts";
 import { identities } from "./identities.ts";
 import { judge } from "./judge.ts";
@@ -11,7 +12,7 @@ import { openedStream, sealedStream } from "./streams.ts";
 import { readJson, type World } from "./world.ts";
 
 const commands: Record<string, (world: World) => Promise<number>> = {
-  ...{ check, flush, identities, judge, produce, pushback, resume, export: exportSpans },
+  ...{ check, fake, flush, identities, judge, produce, pushback, resume, export: exportSpans },
   ...{ "seal-stream": sealedStream, "open-stream": openedStream },
 };
 

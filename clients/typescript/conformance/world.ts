@@ -35,6 +35,7 @@ export interface World {
   context: Record<string, string>;
   from: string;
   to: string;
+  refusals: string;
   how: "flush" | "shutdown";
 }
 
