@@ -49,7 +49,7 @@ async function runUnder(language: LanguageName, { title, provide }: ClientVersio
     return { passed: 0, failed: 0 };
   }
   const isWhole = languages.some(({ name, isWhole }) => name === language && isWhole);
-  const specs = ["scenarios"];
+  const specs = ["scenarios", ...(isWhole ? ["fake", "flush"] : [])];
   const { status, stdout } = spawnSync(
     "vitest",
     [
