@@ -2,7 +2,7 @@
  * `npm run test:clients`: each client built as its users get it, its own tests, and the specs of clients/conformance, in which all check
  * what all produce. What a language needs is installed first; a language that cannot be had is not run, and if that is a failure, nothing is.
  * Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed` are those of judge. `-- --short` runs the
- * clients' own tests, and of the specs that no word names checkout, scenarios and some cases of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
+ * clients' own tests, and of the specs that no word names those in `inShort`. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,10 +20,19 @@ import { runInTurn } from "./tools/in-turn.ts";
 import { isRequired, notRun } from "./tools/not-run.ts";
 
 /** Specs of what Ruby and Rust have not. */
-const ofWhole: ReadonlySet<string> = new Set(["export", "identities", "judge", "resume", "verify-command"]);
+const ofWhole: ReadonlySet<string> = new Set([
+  "export",
+  "fake",
+  "flush",
+  "identities",
+  "judge",
+  "resume",
+  "streams",
+  "verify-command",
+]);
 
 /** Specs of the short form. */
-const inShort = ["checkout", "judge", "scenarios"];
+const inShort = ["checkout", "fake", "flush", "judge", "scenarios", "streams"];
 
 const options = {
   install: { type: "boolean" },
