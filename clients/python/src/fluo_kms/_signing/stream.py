@@ -202,7 +202,9 @@ class SigningStream:
         if self._call is not None:
             self._call.cancel()
         self._running.cancel()
-        await asyncio.wait([self._running])
+        # gRPC and, before Python 3.12, asyncio.wait_for lose a cancellation that comes as what they wait for is done.
+        while (await asyncio.wait([self._running], timeout=_FIRST_WAIT))[1]:
+            self._running.cancel()
         self._fail_all(SigningError("CANCELLED", "the signer was closed before the service answered"))
         if self._admitting:
             # The loop may end with this, and nobody would wake them.
@@ -297,7 +299,8 @@ class SigningStream:
             for pending in self._unanswered:
                 pending.results.clear()
             sending.cancel()
-            await asyncio.wait([sending])
+            while (await asyncio.wait([sending], timeout=_FIRST_WAIT))[1]:
+                sending.cancel()  # as in close
         return end, answered
 
     async def _send(self, call: Any) -> None:
