@@ -64,6 +64,10 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
       // Of the wheel, as its users check their programs.
       { name: "mypy of a program", command: [python, "-m", "mypy", "program.py"], cwd: join(cwd, "tests", "typing") },
     ];
+    if (isThere("pyright", ["--version"])) {
+      const typing = join(cwd, "tests", "typing");
+      all.push({ name: "pyright of a program", command: ["pyright", "-p", typing, "--pythonpath", python], cwd });
+    }
     if (!isShortRun())
       all.push({
         name: "pytest with the lowest versions",
