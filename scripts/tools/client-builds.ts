@@ -11,6 +11,7 @@ import { cached, putInPlace, tools as toolsFolder } from "./cache.ts";
 import { command, isThere } from "./command.ts";
 import { installOnMachine } from "./debian.ts";
 import { buildGo, type GoTool, installGo } from "./go.ts";
+import { installPackages } from "./npm-packages.ts";
 import { installEnvironment } from "./python-environment.ts";
 import { need } from "./spec-suite.ts";
 
@@ -27,6 +28,8 @@ export const pythonPackagesBin = join(toolsFolder, pythonPackages, "bin");
 /** Environment with the lowest versions of all that the client in Python needs. */
 const pythonLowest = "clients/python-lowest";
 export const pythonLowestBin = join(toolsFolder, pythonLowest, "bin");
+/** Checks types of Python as editors do. */
+export const pyright = join(toolsFolder, "pyright", "node_modules", ".bin", "pyright");
 /** Target folder of Rust's builds. */
 export const rustTarget = join(tools, "rust");
 
@@ -57,6 +60,7 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
       const works = ["python", "-c", "import grpc, google.protobuf, pytest"] as const;
       await installEnvironment(pythonLowest, present("python", "requirements-lowest.txt"), works);
     }
+    await installPackages("pyright", join(import.meta.dirname, "pyright"));
     generated("python", "clients/python/src/fluo", ["clients/python/backend.py"]);
     const leads = join(python, `${basename(packages)}.pth`);
     whereChanged("python", ["clients/python", "proto"], [leads], () => {

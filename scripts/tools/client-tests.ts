@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { isShortRun } from "../../test/support/short-option.ts";
-import { goBin, pythonBin, pythonLowestBin, pythonPackagesBin, root, rustTarget } from "./client-builds.ts";
+import { goBin, pythonBin, pythonLowestBin, pythonPackagesBin, pyright, root, rustTarget } from "./client-builds.ts";
 import { isThere } from "./command.ts";
 
 export interface Counts {
@@ -63,11 +63,12 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
       { name: "mypy --strict", command: [python, "-m", "mypy", "--strict", "src"], cwd },
       // Of the wheel, as its users check their programs.
       { name: "mypy of a program", command: [python, "-m", "mypy", "program.py"], cwd: join(cwd, "tests", "typing") },
+      {
+        name: "pyright of a program",
+        command: [pyright, "-p", join(cwd, "tests", "typing"), "--pythonpath", python],
+        cwd,
+      },
     ];
-    if (isThere("pyright", ["--version"])) {
-      const typing = join(cwd, "tests", "typing");
-      all.push({ name: "pyright of a program", command: ["pyright", "-p", typing, "--pythonpath", python], cwd });
-    }
     if (!isShortRun())
       all.push({
         name: "pytest with the lowest versions",
