@@ -7,7 +7,7 @@ import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFil
 import { basename, dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { isShortRun } from "../../test/support/short-option.ts";
-import { cached, putInPlace, tools as toolsFolder } from "./cache.ts";
+import { cached, linkTool, putInPlace, tools as toolsFolder } from "./cache.ts";
 import { command, isThere } from "./command.ts";
 import { installOnMachine } from "./debian.ts";
 import { buildGo, type GoTool, installGo } from "./go.ts";
@@ -94,8 +94,9 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     });
   },
 
-  typescript() {
+  async typescript() {
     need("npm");
+    await installPrisma();
     const folder = dirname(present("typescript", "package.json"));
     const own = present("typescript", "conformance", "package-lock.json");
     const place = join(tools, "typescript");
@@ -132,6 +133,23 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     command("cargo", ["build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget]);
   },
 };
+
+/**
+ * Installs Prisma as `tools/clients/prisma`, with the client of the schema that the tests of the TypeScript client have. Prisma downloads an engine for
+ * migrations when it starts, which generating a client does not use: it is told of another file.
+ */
+async function installPrisma(): Promise<void> {
+  const folder = present("typescript", "test", "prisma");
+  const files = ["package.json", "package-lock.json", "schema.prisma", "prisma.config.ts"];
+  const inputs = files.map((file) => readFileSync(join(folder, file), "utf8"));
+  const entry = await cached("prisma", inputs, (made) => {
+    for (const file of files) cpSync(join(folder, file), join(made, file));
+    command("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: made });
+    const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: "1" };
+    command(join(made, "node_modules", ".bin", "prisma"), ["generate"], { cwd: made, env });
+  });
+  linkTool(join("clients", "prisma"), entry);
+}
 
 /** Returns the folder of the environment that builds and checks the client in Python. */
 export function installPythonPackages(): Promise<string> {
