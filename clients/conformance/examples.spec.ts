@@ -66,6 +66,17 @@ go run -mod=mod . -demo -listen 127.0.0.1:0`,
     script: "npm install --silent && npm start --silent",
     says: [/not delivered: 0/, /: OK, entry \d/],
   },
+  "typescript-prisma": {
+    // Prisma would download an engine that the example has no use for.
+    script: `npm install --silent --ignore-scripts
+export PRISMA_SCHEMA_ENGINE_BINARY=package.json
+npm run --silent generate && npm run --silent check && npm start --silent`,
+    says: [
+      /^Bonn: ann@example\.com, .* Elm St 1 and Oak St 2$/m,
+      /5 tokens and no clear text/,
+      /\[1\]\.phone: InvalidArg/,
+    ],
+  },
 };
 
 describe.each(Object.entries(services))("the program in %s", (name, { script, says }) => {

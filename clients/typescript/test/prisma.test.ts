@@ -368,6 +368,25 @@ describe("a query", () => {
     expect(await prisma.customer.count!()).toBe(2);
   });
 
+  it("is seen in clear by extensions that were added before, and as tokens by those added after", async () => {
+    const seen: string[] = [];
+    const watching = (name: string) => ({
+      query: {
+        customer: {
+          async create({ args, query }: { args: { data: Row }; query: (args: object) => Promise<Row> }) {
+            seen.push(`${name}: ${String(args.data.email).slice(0, 4)}`);
+            const row = await query(args);
+            seen.push(`${name}: ${String(row.email).slice(0, 4)}`);
+            return row;
+          },
+        },
+      },
+    });
+    const client = raw.$extends(watching("before")).$extends(extension()).$extends(watching("after"));
+    await client.customer.create!({ data: ann });
+    expect(seen).toEqual(["before: ann@", "after: fk1.", "after: fk1.", "before: ann@"]);
+  });
+
   it("gives computed fields what was decrypted, whichever extension is first", async () => {
     const result = {
       customer: { host: { needs: { email: true }, compute: ({ email }: Row) => String(email).split("@")[1] } },
