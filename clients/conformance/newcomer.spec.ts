@@ -66,7 +66,7 @@ const repeated: Readonly<Record<string, string>> = {
 };
 
 /** What the page shows in each language that has a layer over its stubs; in the others, the first call. */
-const tasks = "first spans batches records files stream errors tls token calls verify test".split(" ");
+const tasks = "first sign spans batches records files stream bytes errors tls token calls verify fake test".split(" ");
 const ofStubs = ["ruby", "rust"];
 
 /** Headings of every page, in their order. The pages of stubs have the first alone. */
@@ -75,7 +75,9 @@ const headings = [
   "Spans of the SDK",
   "Batches of spans",
   "Records",
+  "Field types",
   "Files",
+  "Streams and bytes",
   "Errors",
   "TLS and tokens",
   "Deadlines and pages",
