@@ -40,7 +40,7 @@ class Contact:
 class Customer(models.Model):
     """A row of the table."""
 
-    contact = EncryptedRecordField(Contact, client=kms, tenant="acme", context={"table": "customers"})
+    contact = EncryptedRecordField(Contact, client=kms, tenant="acme")
 
     objects = EncryptedRecordQuerySet.as_manager()
 

@@ -34,7 +34,7 @@ class Customer(Base):
 
     __tablename__ = "customers"
     id: Mapped[int] = mapped_column(primary_key=True)
-    contact: Mapped[Contact] = mapped_column(EncryptedRecord(Contact, kms, "acme", {"table": "customers"}))
+    contact: Mapped[Contact] = mapped_column(EncryptedRecord(Contact, kms, "acme"))
 
 
 def main() -> None:

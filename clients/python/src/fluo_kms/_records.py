@@ -188,9 +188,14 @@ def _fields(record_type: Any) -> dict[str, bool]:
     return {field.name: field.init for field in dataclasses.fields(record_type)}
 
 
-def bytes_fields(record_type: type) -> frozenset[str]:
-    """Returns the names of marked fields that hold bytes."""
-    return frozenset(name for name, (_, kind) in _marks(record_type).items() if kind is bytes)
+def kinds_of_marked(record_type: type) -> dict[str, type[str] | type[bytes]]:
+    """Returns the names of marked fields, and what each holds."""
+    return {name: kind for name, (_, kind) in _marks(record_type).items()}
+
+
+def names_of_settable(record_type: type) -> list[str]:
+    """Returns the names of the fields that a record is made of."""
+    return [name for name, is_settable in _fields(record_type).items() if is_settable]
 
 
 def is_model(record_type: type) -> bool:
