@@ -61,7 +61,7 @@ const versions: Readonly<Record<LanguageName, () => readonly ClientVersion[]>> =
     },
   ],
 
-  rust: () => [rustVersion(claimed("rust/Cargo.toml", /^rust-version = "(.+)"$/m)), rustVersion("stable")],
+  rust: () => [rustVersion(claimed("rust/Cargo.toml", /^rust-version = "(.+)"$/m)), rustVersion("on the PATH")],
 };
 
 /** Built by the toolchain, which Go gets from its proxy. */
@@ -137,11 +137,12 @@ function rustVersion(toolchain: string): ClientVersion {
   return {
     title: `Rust ${toolchain}`,
     provide() {
-      command("rustup", ["toolchain", "install", toolchain, "--profile", "minimal", "--no-self-update"]);
-      const target = `${rustTarget}-${toolchain}`;
+      const isOwn = toolchain === "on the PATH";
+      if (!isOwn) command("rustup", ["toolchain", "install", toolchain, "--profile", "minimal", "--no-self-update"]);
+      const target = isOwn ? `${rustTarget}-own` : `${rustTarget}-${toolchain}`;
       const manifest = join(root, "clients", "rust", "conformance", "Cargo.toml");
       const options = ["--quiet", "--locked", "--manifest-path", manifest, "--target-dir", target];
-      command("cargo", ["build", ...options], { env: { RUSTUP_TOOLCHAIN: toolchain } });
+      command("cargo", ["build", ...options], { env: isOwn ? {} : { RUSTUP_TOOLCHAIN: toolchain } });
       return join(target, "debug", "conformance");
     },
   };

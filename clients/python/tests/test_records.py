@@ -98,10 +98,28 @@ def test_refuses_a_value_of_another_type_and_half_of_a_surrogate_pair():
         assert refusal.value.__cause__ is None
 
 
-def test_makes_no_call_for_a_record_without_marks_or_values():
+def test_makes_no_call_for_a_record_without_values():
     @dataclass
-    class Plain:
-        id: str
+    class Absent:
+        email: Annotated[str | None, Pii("email")] = None
 
     with KmsClient("127.0.0.1:1", insecure=True) as nobody:
-        assert encrypt_record(nobody, "records", Plain("1")) == Plain("1")
+        assert encrypt_record(nobody, "records", Absent()) == Absent()
+
+
+@dataclass
+class Plain:
+    email: str
+
+
+@dataclass
+class MarkedByTheClass:
+    email: Annotated[str, Pii]
+
+
+@pytest.mark.parametrize(
+    ("record", "says"), [(Plain("ann@example.com"), "no field"), (MarkedByTheClass("ann@example.com"), 'Pii\\("email"\\)')]
+)
+def test_leaves_no_record_in_clear_whose_marks_were_forgotten(record, says):
+    with KmsClient("127.0.0.1:1", insecure=True) as nobody, pytest.raises(TypeError, match=says):
+        encrypt_record(nobody, "records", record)

@@ -8,6 +8,11 @@ export type PiiNames<Record extends object> = {
   readonly [Member in keyof Record]?: Record[Member] extends PiiValue ? string : never;
 };
 
+/** PiiNames with the members of `Names` alone: one that the record does not have, whose value would stay in clear, is a type error. */
+type NamesOf<Record extends object, Names> = {
+  readonly [Member in keyof Names]: Member extends keyof PiiNames<Record> ? PiiNames<Record>[Member] : never;
+};
+
 /** Text, bytes, or nothing. */
 export type PiiValue = string | Uint8Array | null | undefined;
 
@@ -32,11 +37,11 @@ export class RecordError extends Error {
  * Returns a copy of the record with a token in the place of each value that `names` has: as text for text, as its ASCII bytes for bytes.
  * Members that are null, undefined or absent stay so; empty values are encrypted; all others are left alone.
  */
-export async function encryptRecord<Record extends object>(
+export async function encryptRecord<Record extends object, Names extends object>(
   kms: Pick<Kms, "encryptPii">,
   tenantId: string,
   record: Record,
-  names: PiiNames<Record>,
+  names: NamesOf<Record, Names>,
   { context = {}, ...options }: RecordOptions = {},
 ): Promise<Record> {
   const marked = markedMembers(record, names);
@@ -49,11 +54,11 @@ export async function encryptRecord<Record extends object>(
 }
 
 /** The reverse. Throws a RecordError that names every member whose token was refused. */
-export async function decryptRecord<Record extends object>(
+export async function decryptRecord<Record extends object, Names extends object>(
   kms: Pick<Kms, "decryptPii">,
   tenantId: string,
   record: Record,
-  names: PiiNames<Record>,
+  names: NamesOf<Record, Names>,
   { context = {}, ...options }: RecordOptions = {},
 ): Promise<Record> {
   const marked = markedMembers(record, names);

@@ -76,6 +76,9 @@ export async function everyHelper(spans: Uint8Array, mode: SignMode): Promise<vo
   typed(stored);
   const opened: { id: number; email: string } = await decryptRecord(grpc, "acme", stored, { email: "email" });
   typed(opened);
+  const misspelt = { emial: "email" };
+  // @ts-expect-error: the record has no such member, whose value would stay in clear.
+  await encryptRecord(grpc, "acme", { id: 17, email: "ann@example.com" }, misspelt);
   typed(await openBytes(grpc, "acme", await sealBytes(grpc, "acme", spans)));
   typed(detailsOf(new Error("none")));
   typed(createFakeKms());

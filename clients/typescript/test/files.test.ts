@@ -251,6 +251,24 @@ describe("a file", () => {
     expect(sink.destroyed).toBe(false);
   });
 
+  it.each([
+    ["between pieces", async () => {}],
+    ["at the source's end", async () => {}],
+    ["while the source is waited for", () => new Promise<void>(() => {})],
+  ])("has no end where it is aborted %s", async (when, wait) => {
+    const stop = new AbortController();
+    async function* aborting() {
+      yield plaintext(3 * chunkBytes);
+      stop.abort(new Error("the upload was cancelled"));
+      await wait();
+      if (when === "between pieces") yield plaintext(1);
+    }
+    const { sink, bytes } = collecting();
+    const { signal } = stop;
+    await expect(sealStream(kms, "acme", aborting(), sink, { signal })).rejects.toThrow("the upload was cancelled");
+    await expect(openBytes(kms, "acme", bytes())).rejects.toThrow(SealedFileError);
+  });
+
   it("rejects for a file of Node's that is not there, with no error left to nobody", async () => {
     await expect(sealStream(kms, "acme", createReadStream(join(folder, "nothing")), () => {})).rejects.toThrow(
       /ENOENT/,

@@ -172,12 +172,17 @@ def _marks(record_type: type) -> dict[str, tuple[Pii, type[str] | type[bytes]]]:
     marks = {}
     for name, is_settable in _fields(record_type).items():
         hint = hints[name]
-        mark = next((each for each in _annotations(hint) if isinstance(each, Pii)), None)
+        annotations = _annotations(hint)
+        if Pii in annotations:
+            raise TypeError(f'{name} is marked without a name: write Pii("{name}")')
+        mark = next((each for each in annotations if isinstance(each, Pii)), None)
         if mark is None:
             continue
         if not is_settable:
             raise TypeError(f"{name} is marked as personal data and must be a field of __init__")
         marks[name] = mark, _kind(hint, name)
+    if not marks:
+        raise TypeError(f"{record_type.__name__} has no field that is marked as personal data")
     return marks
 
 

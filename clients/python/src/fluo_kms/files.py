@@ -127,7 +127,7 @@ def seal_bytes(
     """Returns the sealed form of bytes, which is that of a file. Raises `grpc.RpcError` if the service gives no key."""
     refuse_async(client, "fluo_kms.files.seal_bytes")
     sealed = io.BytesIO()
-    seal_stream(client, tenant, io.BytesIO(data), sealed, context)
+    seal_stream(client, tenant, io.BytesIO(memoryview(data)), sealed, context)
     return sealed.getvalue()
 
 

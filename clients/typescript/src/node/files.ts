@@ -12,6 +12,7 @@ import { SealedFileError } from "./cobblestone.ts";
 import { type DataKey, openSealed, sealed } from "./sealed-stream.ts";
 import { type ByteSink, writeTo } from "./sink.ts";
 
+/** `signal` ends the whole work, whose target is then as it was, or does not open. `timeoutMs` is of the service's call alone. */
 export interface FileOptions extends CallOptions {
   /** Pairs that are no secret, and must be given again to open. */
   context?: { readonly [name: string]: string };
@@ -36,7 +37,7 @@ export async function sealFile(
   to: string,
   options: FileOptions = {},
 ): Promise<void> {
-  await writeWhole(to, sealed(contentOf(from), newDataKey(kms, tenantId, options)));
+  await writeWhole(to, sealed(cancellable(contentOf(from), options.signal), newDataKey(kms, tenantId, options)));
 }
 
 /** The reverse, into a new file likewise. Throws SealedFileError for anything that `sealFile` did not write whole. */
@@ -47,7 +48,7 @@ export async function openFile(
   to: string,
   options: FileOptions = {},
 ): Promise<void> {
-  await writeWhole(to, openSealed(contentOf(from), dataKeyOf(kms, tenantId, options)));
+  await writeWhole(to, openSealed(cancellable(contentOf(from), options.signal), dataKeyOf(kms, tenantId, options)));
 }
 
 /**
@@ -66,7 +67,8 @@ export async function sealStream(
   sink: ByteSink,
   options: FileOptions = {},
 ): Promise<void> {
-  await writeTo(sink, sealed(iterated(source), newDataKey(kms, tenantId, options)));
+  const pieces = cancellable(iterated(source), options.signal);
+  await unlessAborted(writeTo(sink, sealed(pieces, newDataKey(kms, tenantId, options))), options.signal);
 }
 
 /**
@@ -92,7 +94,8 @@ export async function openStream(
   sink: ByteSink,
   options: FileOptions = {},
 ): Promise<void> {
-  await writeTo(sink, openSealed(iterated(sealed), dataKeyOf(kms, tenantId, options)));
+  const pieces = cancellable(iterated(sealed), options.signal);
+  await unlessAborted(writeTo(sink, openSealed(pieces, dataKeyOf(kms, tenantId, options))), options.signal);
 }
 
 /** Returns `data` sealed, in the form of a sealed file: about 250 bytes longer. */
@@ -113,6 +116,36 @@ export async function openBytes(
   options: FileOptions = {},
 ): Promise<Uint8Array> {
   return whole(openSealed(once(sealed), dataKeyOf(kms, tenantId, options)));
+}
+
+/** The pieces, until the signal aborts: then throws its reason. At the end too, so that what was cancelled is never completed. */
+async function* cancellable(
+  pieces: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted();
+  for await (const piece of pieces) {
+    signal?.throwIfAborted();
+    yield piece;
+  }
+  signal?.throwIfAborted();
+}
+
+/** Rejects as soon as the signal aborts, also while source or sink are waited for. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+  });
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // What it was about is told already.
+    work.catch(() => {});
+  }
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -467,6 +467,7 @@ class Exporter<Span extends SdkSpan> {
   }
 
   async #end(timeoutMs: number): Promise<number> {
+    const until = performance.now() + timeoutMs;
     const isFlushed = await withinTime(timeoutMs, this.forceFlush());
     if (!isFlushed) {
       this.#isGivenUp = true;
@@ -478,7 +479,8 @@ class Exporter<Span extends SdkSpan> {
     const closed = new AbortController();
     closed.abort(new Error("the exporter is shut down"));
     await this.#signer.close({ signal: closed.signal });
-    await withinTime(Math.max(timeoutMs, 1_000), this.#delegate.shutdown());
+    // It may go on to repeat what it has begun, for as long again.
+    await withinTime(Math.max(until - performance.now(), 1_000), this.#delegate.shutdown());
     return this.#stats.lost.shutdown ?? 0;
   }
 }
