@@ -27,14 +27,19 @@ import java.util.function.Supplier;
  * }</pre>
  *
  * <p>All components are marked {@code @Pii}, and are a {@code String} or a {@code byte[]}. A null record is a null column; a
- * null component is left out. The record's constructor is called with tokens too, so it must not check values.
+ * null component is left out. The record's constructor is called with tokens too, so it must not check values. A token has
+ * 4/3 of the bytes of its value and about 125 characters: choose the length of the column for it.
  *
  * <p>Where JPA providers or Spring make converters as beans, the constructor may take the client. Calls block the thread that
  * flushes or loads, and there is one a value: a query of 1,000 rows opens 1,000 records. A token is another each time, so no
  * query finds a value by it, and no index is unique. After a rotation what is stored opens as before.
  *
+ * <p>Providers wrap what a converter throws: Hibernate in a {@link jakarta.persistence.PersistenceException}, whose cause is
+ * the {@link dev.fluo.kms.PiiException} or the {@link io.grpc.StatusRuntimeException}.
+ *
  * <p>Hibernate writes all columns of a changed row: mark the entity {@code @DynamicUpdate}, so that a change of another column
- * does not encrypt the record anew.
+ * does not encrypt the record anew. Its log of level DEBUG prints entities, and records by their {@code toString}: override
+ * it. Keep such entities out of the second-level cache, which has records in clear.
  *
  * @param <R> type of the record
  */
@@ -51,7 +56,8 @@ public abstract class PiiConverter<R extends Record> implements AttributeConvert
    * @param kms gives the client, each time a value is converted
    * @param tenant gives the tenant, each time a value is converted: such as that of the request
    * @param context encryption context. Name the table and the column in it: a value that is moved to another opens no more
-   * @throws IllegalArgumentException if a component is not marked, or is neither string nor bytes
+   * @throws IllegalArgumentException if there is no component, or one that is not marked, has the mark of another, or is
+   *     neither string nor bytes
    */
   protected PiiConverter(
       Class<R> type, Supplier<? extends Kms> kms, Supplier<String> tenant, Map<String, String> context) {

@@ -8,9 +8,11 @@ import java.lang.reflect.RecordComponent;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -33,14 +35,21 @@ final class TokenColumn<R extends Record> {
   TokenColumn(Class<R> type) {
     this.type = type;
     List<Member> members = new ArrayList<>();
+    Set<String> marks = new HashSet<>();
     for (RecordComponent each : type.getRecordComponents()) {
       boolean isText = each.getType() == String.class;
       if (!each.isAnnotationPresent(Pii.class) || !isText && each.getType() != byte[].class) {
         throw new IllegalArgumentException(
             type.getSimpleName() + "." + each.getName() + " must be a String or a byte[] that is marked @Pii");
       }
+      if (!marks.add(each.getAnnotation(Pii.class).value())) {
+        throw new IllegalArgumentException(type.getSimpleName() + "." + each.getName() + " has the mark of another component");
+      }
       each.getAccessor().setAccessible(true);
       members.add(new Member(each.getName(), isText, each.getAccessor()));
+    }
+    if (members.isEmpty()) {
+      throw new IllegalArgumentException(type.getSimpleName() + " has no component");
     }
     this.members = List.copyOf(members);
     Class<?>[] types =

@@ -28,6 +28,12 @@ class PiiConverterTest {
 
   record Unmarked(@Pii("email") String email, String city) {}
 
+  record Number(@Pii("age") int age) {}
+
+  record Twice(@Pii("email") String first, @Pii("email") String second) {}
+
+  record Nothing() {}
+
   private final FakeKms fake = FakeKms.start();
   private final List<Integer> calls = new ArrayList<>();
   private String tenant = "acme";
@@ -119,11 +125,17 @@ class PiiConverterTest {
   }
 
   @Test
-  void refusesARecordWithAComponentThatIsNotMarked() {
-    IllegalArgumentException refused =
-        assertThrows(
+  void refusesARecordThatItCannotKeep() {
+    assertEquals("Unmarked.city must be a String or a byte[] that is marked @Pii", refusalOf(Unmarked.class));
+    assertEquals("Number.age must be a String or a byte[] that is marked @Pii", refusalOf(Number.class));
+    assertEquals("Twice.second has the mark of another component", refusalOf(Twice.class));
+    assertEquals("Nothing has no component", refusalOf(Nothing.class));
+  }
+
+  private <R extends Record> String refusalOf(Class<R> type) {
+    return assertThrows(
             IllegalArgumentException.class,
-            () -> new PiiConverter<>(Unmarked.class, () -> counting, () -> tenant, Map.of()) {});
-    assertEquals("Unmarked.city must be a String or a byte[] that is marked @Pii", refused.getMessage());
+            () -> new PiiConverter<>(type, () -> counting, () -> tenant, Map.of()) {})
+        .getMessage();
   }
 }
