@@ -60,7 +60,8 @@ go run -mod=mod . -demo -listen 127.0.0.1:0`,
   },
   "java-jpa": {
     script: "mvn -B -ntp -q compile exec:java",
-    says: [/^Bonn: Contact\[email=ann@example\.com, phone=\+49 30 123456\]$/m, /3 tokens and no clear text/],
+    // Not from the start of the line: Maven writes an escape sequence there.
+    says: [/Bonn: Contact\[email=ann@example\.com, phone=\+49 30 123456\]$/m, /3 tokens and no clear text/],
   },
   typescript: {
     script: "npm install --silent && npm start --silent",
