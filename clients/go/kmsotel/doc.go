@@ -5,7 +5,7 @@
 //	…
 //	exporter, err := kmsotel.New(ctx, otlptracehttp.NewClient(), client, "acme")
 //	…
-//	provider := trace.NewTracerProvider(trace.WithBatcher(exporter))
+//	provider := trace.NewTracerProvider(trace.WithSpanProcessor(exporter.BatchProcessor()))
 //
 // A span's data is fixed when it ends, and a processor must not wait: so it is an exporter that signs, and no
 // processor. OpenTelemetry's processors drop a batch whose export failed. Therefore this exporter keeps batches in a

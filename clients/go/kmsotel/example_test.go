@@ -24,7 +24,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	provider := trace.NewTracerProvider(trace.WithBatcher(exporter))
+	provider := trace.NewTracerProvider(trace.WithSpanProcessor(exporter.BatchProcessor()))
 	otel.SetTracerProvider(provider)
 
 	defer func() {

@@ -120,11 +120,12 @@ var methods = grpc.ServiceDesc{
 func method[Request, Response any](name string, answer func(*Fake, *Request) (*Response, error)) grpc.MethodDesc {
 	return grpc.MethodDesc{MethodName: name, Handler: func(service any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		f := service.(*Fake)
-		if err := f.refusal(ctx, name); err != nil {
-			return nil, err
-		}
 		request := new(Request)
 		if err := decode(request); err != nil {
+			return nil, err
+		}
+		// Behind the request: to a client that has not sent it yet, gRPC gives io.EOF for the status of its last try.
+		if err := f.refusal(ctx, name); err != nil {
 			return nil, err
 		}
 		response, err := answer(f, request)
