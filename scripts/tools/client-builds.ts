@@ -167,17 +167,19 @@ async function provideRustDependencies(): Promise<void> {
   const manifests = crates.map((crate) => readFileSync(join(root, crate, "Cargo.toml"), "utf8"));
   const lock = readFileSync(join(clients, "rust", "Cargo.lock"), "utf8");
   const compiler = command("rustc", ["--version", "--verbose"]) + (process.env.RUSTFLAGS ?? "");
-  const entry = await cached("rust-dependencies", [compiler, lock, ...manifests], (made) => {
+  const entry = await cached("rust-dependencies", [compiler, lock, ...manifests, "in target"], (made) => {
     const cwd = join(clients, "rust");
-    const options = ["--quiet", "--locked", "--workspace", "--target-dir", made];
+    // Cargo marks a folder that it makes itself, and cleans no other.
+    const target = join(made, "target");
+    const options = ["--quiet", "--locked", "--workspace", "--target-dir", target];
     command("cargo", ["test", "--no-run", ...options], { cwd });
     command("cargo", ["build", ...options], { cwd });
     command("cargo", ["clippy", "--all-targets", ...options], { cwd });
     const own = manifests.flatMap((text) => ["--package", /^name = "(.+)"$/m.exec(text)![1]!]);
-    command("cargo", ["clean", "--quiet", "--target-dir", made, ...own], { cwd });
+    command("cargo", ["clean", "--quiet", "--target-dir", target, ...own], { cwd });
   });
   const copy = `${rustTarget}.${process.pid}`;
-  command("cp", ["-a", entry, copy]);
+  command("cp", ["-a", join(entry, "target"), copy]);
   putInPlace(copy, rustTarget);
 }
 
