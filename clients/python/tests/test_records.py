@@ -118,7 +118,8 @@ class MarkedByTheClass:
 
 
 @pytest.mark.parametrize(
-    ("record", "says"), [(Plain("ann@example.com"), "no field"), (MarkedByTheClass("ann@example.com"), 'Pii\\("email"\\)')]
+    ("record", "says"),
+    [(Plain("ann@example.com"), "marks no field"), (MarkedByTheClass("ann@example.com"), 'Pii\\("email"\\)')],
 )
 def test_leaves_no_record_in_clear_whose_marks_were_forgotten(record, says):
     with KmsClient("127.0.0.1:1", insecure=True) as nobody, pytest.raises(TypeError, match=says):

@@ -34,8 +34,6 @@ class RecordColumn(Generic[Record]):
     def __init__(self, record_type: type[Record], client: ClientSource, tenant: TenantSource) -> None:
         """Raises TypeError for records without marks, which would be stored in clear text."""
         kinds = kinds_of_marked(record_type)
-        if not kinds:
-            raise TypeError(f"{record_type.__name__} marks no field as personal data")
         self._record_type = record_type
         self._names = names_of_settable(record_type)
         self._bytes_fields = {name for name, kind in kinds.items() if kind is bytes}

@@ -182,7 +182,7 @@ def _marks(record_type: type) -> dict[str, tuple[Pii, type[str] | type[bytes]]]:
             raise TypeError(f"{name} is marked as personal data and must be a field of __init__")
         marks[name] = mark, _kind(hint, name)
     if not marks:
-        raise TypeError(f"{record_type.__name__} has no field that is marked as personal data")
+        raise TypeError(f"{record_type.__name__} marks no field as personal data")
     return marks
 
 
@@ -194,7 +194,7 @@ def _fields(record_type: Any) -> dict[str, bool]:
 
 
 def kinds_of_marked(record_type: type) -> dict[str, type[str] | type[bytes]]:
-    """Returns the names of marked fields, and what each holds."""
+    """Returns the names of marked fields, and what each holds. Raises TypeError if a record marks none."""
     return {name: kind for name, (_, kind) in _marks(record_type).items()}
 
 
