@@ -7,6 +7,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /**
  * Parcels in order, bounded by their spans and bytes until each is finished. Two readers follow each other: one takes
@@ -157,8 +158,8 @@ final class ParcelQueue {
     }
   }
 
-  /** Removes and returns what is left. */
-  List<Parcel> drain() {
+  /** Removes what is left. Each parcel is given to {@code losing} first, for a flush that waits for it then looks for losses. */
+  void drain(Consumer<Parcel> losing) {
     List<Parcel> left = new ArrayList<>();
     lock.lock();
     try {
@@ -167,7 +168,9 @@ final class ParcelQueue {
     } finally {
       lock.unlock();
     }
-    left.forEach(this::finish);
-    return left;
+    for (Parcel each : left) {
+      losing.accept(each);
+      finish(each);
+    }
   }
 }

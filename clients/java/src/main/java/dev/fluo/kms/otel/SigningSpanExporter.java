@@ -254,7 +254,7 @@ public final class SigningSpanExporter implements SpanExporter {
     }
   }
 
-  /** Shuts down as {@link #shutdown(Duration)} does, within 30 s, on a thread of its own. */
+  /** Shuts down as {@link #shutdown(Duration)} does, within 30 s, on a thread of its own. Fails if spans were not delivered. */
   @Override
   public CompletableResultCode shutdown() {
     Thread thread =
@@ -274,14 +274,15 @@ public final class SigningSpanExporter implements SpanExporter {
 
   /**
    * Delivers what is in the queue, as far as the time allows, and shuts the delegate down. Returns how many spans of the
-   * queue were not delivered; they are told as {@link LossCause#SHUTDOWN}. The first call counts.
+   * queue were not delivered; they are told as {@link LossCause#SHUTDOWN}. The first call counts;
+   * another waits for it, and returns how many spans still wait if that takes longer than its own time.
    *
    * @throws InterruptedException if the thread is interrupted while it waits; the exporter is shut down all the same
    */
   public long shutdown(Duration most) throws InterruptedException {
     if (!isShutDown.compareAndSet(false, true)) {
       shutdown.join(most.toNanos(), TimeUnit.NANOSECONDS);
-      return undelivered;
+      return shutdown.isDone() ? undelivered : waiting().spans();
     }
     try {
       if (queue != null) {
@@ -297,15 +298,13 @@ public final class SigningSpanExporter implements SpanExporter {
     courier.abort();
     threads.forEach(Thread::interrupt);
     if (queue != null) {
-      for (Parcel parcel : queue.drain()) {
-        loseUnlessSettled(LossCause.SHUTDOWN, parcel, "the exporter was shut down before");
-      }
+      queue.drain(parcel -> loseUnlessSettled(LossCause.SHUTDOWN, parcel, "the exporter was shut down before"));
     }
     gauges.forEach(ObservableLongGauge::close);
     undelivered = stats().lost().getOrDefault(LossCause.SHUTDOWN, 0L);
     signer.close();
     CompletableResultCode theirs = delegate.shutdown();
-    theirs.whenComplete(() -> complete(shutdown, theirs.isSuccess()));
+    theirs.whenComplete(() -> complete(shutdown, theirs.isSuccess() && undelivered == 0));
   }
 
   /** Returns what became of spans so far, and what waits now. */

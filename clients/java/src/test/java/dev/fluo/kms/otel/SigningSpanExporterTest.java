@@ -269,6 +269,22 @@ class SigningSpanExporterTest {
   }
 
   @Test
+  void failsAFlushAndAShutdownThatLoseSpans() throws Exception {
+    try (CutProxy nobody = new CutProxy(null);
+        KmsClient away = KmsClient.builder(nobody.address()).insecure().build()) {
+      SigningSpanExporter exporter = exporter(away, "lost").build();
+      SdkTracerProvider provider = provider(exporter);
+      provider.get("test").spanBuilder("a").startSpan().end();
+      assertTrue(provider.forceFlush().join(60, TimeUnit.SECONDS).isSuccess()); // It is in the queue.
+      CompletableResultCode flush = exporter.batchProcessor().forceFlush();
+      assertEquals(1, exporter.shutdown(Duration.ZERO));
+      assertTrue(flush.join(60, TimeUnit.SECONDS).isDone());
+      assertFalse(flush.isSuccess());
+      assertFalse(provider.shutdown().join(60, TimeUnit.SECONDS).isSuccess());
+    }
+  }
+
+  @Test
   void deliversWithinTheTimeoutOrNotAtAllWithoutAQueue() throws Exception {
     try (CutProxy nobody = new CutProxy(null);
         KmsClient away = KmsClient.builder(nobody.address()).insecure().build()) {
