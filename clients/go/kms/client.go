@@ -8,7 +8,9 @@ import (
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 )
 
 // Client has the methods of all services of fluo-kms, over one connection. It is safe for use by several
@@ -56,8 +58,13 @@ func Dial(target string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// Close ends all calls and closes the connection.
-func (c *Client) Close() error { return c.conn.Close() }
+// Close ends all calls and closes the connection. Closing again does nothing.
+func (c *Client) Close() error {
+	if err := c.conn.Close(); status.Code(err) != codes.Canceled { // what gRPC says of one that is closed
+		return err
+	}
+	return nil
+}
 
 func (s *settings) dialOptions(target string) ([]grpc.DialOption, error) {
 	transport, err := s.transport()

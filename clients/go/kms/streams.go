@@ -17,7 +17,8 @@ import (
 //
 // encryptionContext holds pairs that are not secret, and must be given again to open; it may be nil. If reading or
 // writing fails, or ctx ends, SealStream returns that error, and what it wrote cannot be opened. Only [io.EOF] ends a
-// reader: any other error, such as [io.ErrUnexpectedEOF], fails the call. ctx is looked at before each read.
+// reader: any other error, such as [io.ErrUnexpectedEOF], fails the call. ctx is looked at before each read and
+// at the end: close the source as well, if a read may block.
 func SealStream(ctx context.Context, client kmsv1.KmsServiceClient, tenant string, from io.Reader, to io.Writer, encryptionContext map[string]string) error {
 	key, err := client.GenerateDataKey(ctx, &kmsv1.GenerateDataKeyRequest{TenantId: tenant, EncryptionContext: encryptionContext})
 	if err != nil {
@@ -85,5 +86,9 @@ func (c contextReader) Read(into []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.from.Read(into)
+	n, err := c.from.Read(into)
+	if ended := c.ctx.Err(); err == io.EOF && ended != nil {
+		return n, ended // whoever ends the source with ctx has not given all of it
+	}
+	return n, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -134,4 +135,20 @@ type zeros struct{}
 func (zeros) Read(into []byte) (int, error) {
 	clear(into)
 	return len(into), nil
+}
+
+func TestASourceThatEndsWithTheContextIsNotSealedAsWhole(t *testing.T) {
+	client := kmstest.New(t).Client()
+	ctx, cancel := context.WithCancel(t.Context())
+	source := io.MultiReader(strings.NewReader("the first half of"), readerFunc(func([]byte) (int, error) {
+		cancel()
+		return 0, io.EOF
+	}))
+	var sealed bytes.Buffer
+	if err := kms.SealStream(ctx, client, "acme", source, &sealed, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := kms.OpenBytes(t.Context(), client, "acme", sealed.Bytes(), nil); !errors.Is(err, kms.ErrNotAuthentic) {
+		t.Error(err)
+	}
 }

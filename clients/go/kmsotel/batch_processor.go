@@ -35,13 +35,13 @@ func (b *batchProcessor) ForceFlush(ctx context.Context) error {
 	return errors.Join(handedOver, err)
 }
 
-// Shutdown is the SDK's, which has the exporter deliver until ctx ends. At that end it no longer waits for the exporter's
-// error: what the exporter has not delivered is counted here.
+// Shutdown is the SDK's, which has the exporter deliver until ctx ends. It drops the exporter's error at that end, and says
+// nothing of spans that were refused for good: what was not delivered is counted here.
 func (b *batchProcessor) Shutdown(ctx context.Context) error {
 	before := b.exporter.client.tally.lostSpans()
 	err := b.SpanProcessor.Shutdown(ctx)
 	var known *UndeliveredError
-	if err == nil || errors.As(err, &known) {
+	if errors.As(err, &known) {
 		return err
 	}
 	left := b.exporter.client.tally.lostSpans() - before + b.exporter.client.waiting().Spans

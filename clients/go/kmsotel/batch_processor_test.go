@@ -94,6 +94,19 @@ func TestAFlushWithoutAQueueFailsAsItsExportDoes(t *testing.T) {
 	}
 }
 
+func TestAShutdownSaysWhatTheBackendRefusedForGood(t *testing.T) {
+	w := startWorld(t)
+	w.backend.answerBy(func(out http.ResponseWriter) bool {
+		out.WriteHeader(http.StatusUnauthorized)
+		return false
+	})
+	provider, exporter := w.batch(t)
+	end(w.ctx, provider, 0, 50)
+	if err := provider.Shutdown(w.ctx); undelivered(err) != 50 || exporter.Stats().Lost[kmsotel.Rejected] != 50 {
+		t.Errorf("%v, %+v", err, exporter.Stats())
+	}
+}
+
 func TestAShutdownDeliversWithinItsTimeAndSaysWhatItDidNot(t *testing.T) {
 	w := startWorld(t)
 	provider, exporter := w.batch(t)

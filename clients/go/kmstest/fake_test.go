@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -282,6 +283,18 @@ func TestSomeCallsAreRefusedAndTheNextIsNot(t *testing.T) {
 	fake.RefuseTimes("GenerateDataKey", "STORE_UNAVAILABLE", 3)
 	if _, err := fake.Client().GenerateDataKey(t.Context(), request); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCodeUnderTestMayCloseItsClient(t *testing.T) {
+	fake, err := kmstest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := errors.Join(fake.Client().Close(), fake.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
