@@ -4,8 +4,7 @@
  * instead of a new one. The last line is `N passed, N failed`.
  */
 import { spawnSync } from "node:child_process";
-import { isThere } from "./tools/command.ts";
-import { installOnMachine, provideDebian } from "./tools/debian.ts";
+import { installOnMachine, isOnMachine, provideDebian } from "./tools/debian.ts";
 import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 import { sandboxed } from "./image/sandbox.ts";
 
@@ -14,7 +13,7 @@ const onMachine: Readonly<Record<string, string>> = { buildah: "buildah", bwrap:
 const unpacked: Readonly<Record<string, string>> = { umoci: "umoci", strip: "binutils" };
 
 function install(command: string): void {
-  installOnMachine(() => !isThere("which", [command]), [onMachine[command]!]);
+  installOnMachine(() => !isOnMachine(command), [onMachine[command]!]);
 }
 
 const tools: Need = {

@@ -9,9 +9,10 @@ import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { isShortRun } from "../../test/support/short-option.ts";
 import { cached, linkTool, putInPlace, tools as toolsFolder } from "./cache.ts";
 import { command, isThere } from "./command.ts";
-import { installOnMachine } from "./debian.ts";
+import { installChromium, installOnMachine } from "./debian.ts";
 import { buildGo, type GoTool, installGo } from "./go.ts";
 import { installPackages } from "./npm-packages.ts";
+import { isRequired, notRun } from "./not-run.ts";
 import { installEnvironment } from "./python-environment.ts";
 import { need } from "./spec-suite.ts";
 
@@ -97,10 +98,12 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
   async typescript() {
     need("npm");
     await installPrisma();
+    await provideChromium();
     const folder = dirname(present("typescript", "package.json"));
     const own = present("typescript", "conformance", "package-lock.json");
     const place = join(tools, "typescript");
-    whereChanged("typescript", ["clients/typescript", "gen/ts", "proto"], [], () => {
+    const built = join(folder, "dist", "verify.js");
+    whereChanged("typescript", ["clients/typescript", "gen/ts", "proto"], [built], () => {
       rmSync(place, { recursive: true, force: true });
       cpSync(dirname(own), place, { recursive: true });
       command("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: place });
@@ -149,6 +152,16 @@ async function installPrisma(): Promise<void> {
     command(join(made, "node_modules", ".bin", "prisma"), ["generate"], { cwd: made, env });
   });
   linkTool(join("clients", "prisma"), entry);
+}
+
+/** Has the browser of the tests of pages. The others do without it. */
+async function provideChromium(): Promise<void> {
+  try {
+    await installChromium();
+  } catch (error) {
+    if (isRequired()) throw error;
+    notRun("clients/typescript/pages", (error as Error).message);
+  }
 }
 
 /** Returns the folder of the environment that builds and checks the client in Python. */

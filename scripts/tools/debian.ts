@@ -48,6 +48,12 @@ export async function provideDebian(program: string, name = program): Promise<vo
   process.env.PATH += delimiter + join(tools, links);
 }
 
+/** Whether the PATH has a program that is not one of those unpacked here, which root's cache hides from other users. */
+export function isOnMachine(program: string): boolean {
+  const own = join(tools, links);
+  return process.env.PATH!.split(delimiter).some((folder) => folder !== own && existsSync(join(folder, program)));
+}
+
 async function unpacked(program: string, name: string): Promise<void> {
   const place = linkTool(join(links, program), join(await unpackDebian(name), "run"));
   const { status, stderr } = spawnSync(place, ["--version"], { encoding: "utf8" });
