@@ -180,7 +180,7 @@ describe("a client", () => {
       await kms.status({});
       kept = kms;
     }
-    await expect(kept.status({})).rejects.toThrow();
+    await expect(kept.status({})).rejects.toMatchObject({ code: Code.Canceled, rawMessage: "the client is closed" });
   });
 
   it("refuses cleartext to another host unless it is asked for, and a token over it always", () => {

@@ -151,6 +151,17 @@ describe("on a running service", () => {
     await expect(signer.sign([madeSpans(1)])).rejects.toThrow(/closed/);
   });
 
+  it("does not wait for a client that is closed", async () => {
+    const kms = createGrpcKms({ target: "127.0.0.1:1", insecure: true });
+    const signer = createSpanSigner(kms, { tenantId: "acme" });
+    const before = await signer.sign([madeSpans(1)]);
+    kms.close();
+    const after = await signer.sign([madeSpans(1)]);
+    for (const { results } of [before, after])
+      await expect(results).rejects.toMatchObject({ code: Code.Canceled, rawMessage: "the client is closed" });
+    await signer.close();
+  });
+
   it("is closed at the end of the block that uses it", async () => {
     let results: Promise<SpanResult[]>;
     {

@@ -1,4 +1,5 @@
 /** The service by gRPC, in Node: TLS with certificates of both sides, tokens, retries by gRPC's service config. */
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
@@ -53,8 +54,13 @@ export function createGrpcKms(options: GrpcOptions): GrpcKms {
     ...options.channelOptions,
   });
   const baseUrl = `${insecure ? "http" : "https"}://${target.replace(/^dns:(\/\/\/)?/, "")}`;
-  const channel = grpcChannel(client, { baseUrl, timeoutMs, token });
-  const close = () => client.close();
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal); // one for each stream of a signer
+  const channel = grpcChannel(client, { baseUrl, timeoutMs, token, closed: closing.signal });
+  const close = () => {
+    closing.abort();
+    client.close();
+  };
   return { ...kmsOver(grpcTransport(channel, options.interceptors)), channel, close, [Symbol.dispose]: close };
 }
 

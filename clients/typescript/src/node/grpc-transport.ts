@@ -33,21 +33,25 @@ export interface GrpcChannel {
   readonly baseUrl: string;
   /** Deadline of unary calls that have none of their own, in milliseconds. */
   readonly timeoutMs: number;
-  /** The metadata of a call: its headers, and a token that is asked for now. */
+  /** Aborts when the channel is closed: grpc-js itself would let calls wait that have no connection yet. */
+  readonly closed: AbortSignal;
+  /** The metadata of a call: its headers, and a token that is asked for now. Rejects where the channel is closed. */
   metadata(headers?: ConstructorParameters<typeof Headers>[0]): Promise<grpc.Metadata>;
 }
 
 export function grpcChannel(
   client: grpc.Client,
-  { baseUrl, timeoutMs, token }: { baseUrl: string; timeoutMs: number; token: TokenSource | undefined },
+  options: Pick<GrpcChannel, "baseUrl" | "timeoutMs" | "closed"> & { token: TokenSource | undefined },
 ): GrpcChannel {
+  const { token, ...rest } = options;
   return {
-    ...{ client, baseUrl, timeoutMs },
+    ...{ client, ...rest },
     async metadata(headers) {
       const metadata = new grpc.Metadata();
       for (const [name, value] of new Headers(headers))
         metadata.add(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
       if (token !== undefined) metadata.set("authorization", await authorization(token));
+      if (rest.closed.aborted) throw new ConnectError("the client is closed", Code.Canceled);
       return metadata;
     },
   };

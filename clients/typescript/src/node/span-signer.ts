@@ -34,8 +34,8 @@ export type SpanSignerOptions = TenantOption & {
 /** Spans that the signer took. */
 export interface Signing {
   /**
-   * One result a span, in order. Rejects with a ConnectError where the service refused a batch of them whole, or did not answer it within
-   * 23 hours; a span that is refused alone is a result.
+   * One result a span, in order. Rejects with a ConnectError where the service refused a batch of them whole or did not answer it within
+   * 23 hours, and where the client was closed before; a span that is refused alone is a result.
    */
   readonly results: Promise<SpanResult[]>;
 }
@@ -248,6 +248,11 @@ class Signer implements SpanSigner {
       if (this.#unanswered.length === 0) this.#startIdle();
     } catch (error) {
       isCurrent = false;
+      if (this.#channel.closed.aborted) {
+        this.#failAll(ConnectError.from(error, Code.Canceled));
+        this.#ended(undefined, 0);
+        return;
+      }
       // No token: those who renew it may have it later.
       this.#ended(new ConnectError((error as Error).message, Code.Unavailable, undefined, undefined, error));
     }

@@ -57,10 +57,15 @@ export async function openSpanStream(channel: GrpcChannel, events: StreamEvents)
     }
     events.answered(response);
   });
+  const cancel = () => call.cancel();
+  channel.closed.addEventListener("abort", cancel);
   // The status tells of an error, too.
   call.on("error", () => {});
-  call.on("status", (status: StatusObject) => events.ended(status.code === 0 ? undefined : errorOf(status)));
-  return { send: (message) => void call.write(message), end: () => call.end(), cancel: () => call.cancel() };
+  call.on("status", (status: StatusObject) => {
+    channel.closed.removeEventListener("abort", cancel);
+    events.ended(status.code === 0 ? undefined : errorOf(status));
+  });
+  return { send: (message) => void call.write(message), end: () => call.end(), cancel };
 }
 
 /** A batch as the service takes it: the spans as they are encoded, and the other fields behind them. */
