@@ -8,7 +8,8 @@
  * - others are for the reader alone, and say why, as do those that cannot be run here.
  *
  * What the page must not show stands in a comment before the block: `<!-- not run: why -->`, `<!-- keeps running: name, until: words -->`,
- * `<!-- within: 30s -->` for what takes its time to print that. `<!-- end: name -->` ends what keeps running.
+ * `<!-- within: 30s -->` for what takes its time to print that; a `grep` in a log has it, as what keeps running writes its log when it has
+ * answered. `<!-- end: name -->` ends what keeps running.
  *
  * A comment of several lines holds a script that readers do not need, as they have a service with the trouble of the page:
  * `<!-- for these examples, run:` or `<!-- for these examples, keep running: name, until: words`, the script, and `-->` alone in a line.
@@ -22,6 +23,9 @@ export type Step = { line: number } & (
   | { kind: "skip"; why: string }
   | { kind: "unknown"; what: string }
 );
+
+const greppingLog = /^grep .*\.log\b/;
+const logIsWrittenWithinMs = 20_000;
 
 /** What stands in a page for the runner alone. */
 type Mark = Extract<Step, { kind: "run" | "start" | "end" }>;
@@ -90,7 +94,10 @@ function stepsIn({ line, language, text, mark }: Block, output: string | undefin
   const commands = language === "sh" ? [{ line, command: text, expected: output }] : commandsIn(text, line);
   const last = commands.pop();
   if (last === undefined) return [{ kind: "unknown", line, what: "a console block without a command" }];
-  const run = (one: typeof last): Step => ({ kind: "run", ...one, withinMs: Number(seconds) * 1_000 });
+  const run = (one: typeof last): Step => {
+    const withinMs = Math.max(Number(seconds) * 1_000, greppingLog.test(one.command) ? logIsWrittenWithinMs : 0);
+    return { kind: "run", ...one, withinMs };
+  };
   if (name === undefined || until === undefined) return [...commands, last].map(run);
   return [...commands.map(run), { kind: "start", ...last, name, until }];
 }

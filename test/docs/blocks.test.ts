@@ -28,6 +28,12 @@ it("knows what keeps running, until when, what ends it, and what takes its time"
   ]);
 });
 
+it("gives the program that writes a log the time to do it", () => {
+  const page =
+    "```console\n$ call\nno\n$ grep -o 'refused.*' refused/service.log | tail -1\nrefused\n$ grep a file.txt\n```\n";
+  expect(stepsOf(page)).toMatchObject([{ withinMs: 0 }, { withinMs: 20_000 }, { withinMs: 0 }]);
+});
+
 it("takes the scripts that readers do not see", () => {
   const page = [
     "<!-- for these examples, run:\nmake it\nwrong\n-->\n",
