@@ -8,8 +8,8 @@
  * - others are for the reader alone, and say why, as do those that cannot be run here.
  *
  * What the page must not show stands in a comment before the block: `<!-- not run: why -->`, `<!-- keeps running: name, until: words -->`,
- * `<!-- within: 30s -->` for what takes its time to print that; a `grep` in a log has it, as what keeps running writes its log when it has
- * answered. `<!-- end: name -->` ends what keeps running.
+ * `<!-- within: 30s -->` for what takes its time to print that. `<!-- end: name -->` ends what keeps running. A `grep` in a log needs no
+ * mark: it is tried again for a while, because a service may answer before it writes its log.
  *
  * A comment of several lines holds a script that readers do not need, as they have a service with the trouble of the page:
  * `<!-- for these examples, run:` or `<!-- for these examples, keep running: name, until: words`, the script, and `-->` alone in a line.

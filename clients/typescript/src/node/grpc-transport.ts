@@ -43,15 +43,18 @@ export function grpcChannel(
   client: grpc.Client,
   options: Pick<GrpcChannel, "baseUrl" | "timeoutMs" | "closed"> & { token: TokenSource | undefined },
 ): GrpcChannel {
-  const { token, ...rest } = options;
+  const { baseUrl, timeoutMs, closed, token } = options;
   return {
-    ...{ client, ...rest },
+    client,
+    baseUrl,
+    timeoutMs,
+    closed,
     async metadata(headers) {
       const metadata = new grpc.Metadata();
       for (const [name, value] of new Headers(headers))
         metadata.add(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
       if (token !== undefined) metadata.set("authorization", await authorization(token));
-      if (rest.closed.aborted) throw new ConnectError("the client is closed", Code.Canceled);
+      if (closed.aborted) throw new ConnectError("the client is closed", Code.Canceled);
       return metadata;
     },
   };
