@@ -67,14 +67,15 @@ const newcomers: Readonly<Record<string, (home: string) => Newcomer>> = {
   }),
 };
 
-describe.each(chosen.filter(({ name }) => name in newcomers))("$name", ({ name }) => {
+describe.each(Object.keys(newcomers))("%s", (name) => {
   const blocks = blocksOf(readFileSync(join(root, "clients", name, "README.md"), "utf8"));
 
   it("begins its page with one command", () => {
     expect(blocks[0]).toEqual({ language: "sh", text: expect.stringMatching(/^.+\n$/) });
   });
 
-  it("installs from a checkout by that command, and makes its first call", async () => {
+  const isChosen = chosen.some((language) => language.name === name);
+  it.runIf(isChosen)("installs from a checkout by that command, and makes its first call", async () => {
     const [home, folder] = [newFolder(), newFolder()];
     const { env, shell = "", program, runProgram, prints } = newcomers[name]!(home);
     const settings = `export PATH=${withoutNode(newFolder())}:$PATH\n${shell}\n`;
