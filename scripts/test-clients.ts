@@ -135,7 +135,8 @@ async function runSpecs(
   const config = join("clients", "conformance", "vitest.config.ts");
   const files = specs.map((spec) => `clients/conformance/${spec}.spec.ts`);
   const child = spawn("vitest", ["run", "--config", config, ...files], {
-    ...{ cwd: root, env },
+    cwd: root,
+    env,
     stdio: ["ignore", "pipe", "inherit"],
   });
   const counts = { passed: 0, failed: 0 };

@@ -95,8 +95,15 @@ export async function startServer(config: Config, time: Time = realTime): Promis
 
   async function stop(): Promise<void> {
     await shutDown({
-      ...{ health, background, rewriting, integrity, servers, audit },
-      ...{ log: running.log, time: running.time, delayMs: config.shutdownDelayMs },
+      health,
+      background,
+      rewriting,
+      integrity,
+      servers,
+      audit,
+      log: running.log,
+      time: running.time,
+      delayMs: config.shutdownDelayMs,
       rest: () => started.disposeAsync(),
     });
   }
@@ -129,23 +136,42 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const rotation = createRotation({
-    ...{ store, keyring, handover: logs.handover, hasOwnKey, time, observe: rotationRecorder(instruments) },
+    store,
+    keyring,
+    handover: logs.handover,
+    hasOwnKey,
+    time,
+    observe: rotationRecorder(instruments),
     ...config.rotation,
   });
   const witness = createTimeWitness({ store, time, second: providerClock(providers.watches[0]!, { time }) });
   const lifecycle = createLifecycle({
-    ...{ store, keyring, witness, time },
+    store,
+    keyring,
+    witness,
+    time,
     needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
   });
   const backups = parts.adopt(startBackups({ ...config, settings: config.store, store, alarm, log, time }), close);
   const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, time }), close);
   const health = parts.adopt(
     await startHealth({
-      ...{ providers, store, witness, audit, alarm, log, time, notices: config.warnings, rotation: config.rotation },
+      providers,
+      store,
+      witness,
+      audit,
+      alarm,
+      log,
+      time,
+      notices: config.warnings,
+      rotation: config.rotation,
       problems: () => [...problems(), ...integrity.problems(), ...backups.problems()],
       accessRemarks: () => [
-        ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
-        ...[...(policy?.remarks() ?? []), ...(tls?.remarks(time.now()) ?? [])],
+        ...integrity.remarks(),
+        ...probes.remarks(),
+        ...limitRemarks(told.recent()),
+        ...(policy?.remarks() ?? []),
+        ...(tls?.remarks(time.now()) ?? []),
         ...(config.profile === "prod" ? heads.remarks() : []),
         ...backups.remarks(),
       ],
@@ -159,14 +185,54 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   );
   const [loopLag, gcTime] = [parts.adopt(startLoopLag(time), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
-    ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, time },
-    ...{ audit, witness, pool, budget, maxEntries: config.cache.maxEntries, backupIntervalMs: config.backupIntervalMs },
-    ...{ backups, loopLag, gcTime, failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read") },
+    health,
+    integrity,
+    keyring,
+    providers,
+    store,
+    leases,
+    heads,
+    told,
+    connections,
+    policy,
+    tls,
+    time,
+    audit,
+    witness,
+    pool,
+    budget,
+    maxEntries: config.cache.maxEntries,
+    backupIntervalMs: config.backupIntervalMs,
+    backups,
+    loopLag,
+    gcTime,
+    failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read"),
   });
 
   const services = createServices({
-    ...{ providers, store, storeId, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
-    ...{ health, integrity, heads, policy, tls, config, instruments, alarm, time, log, startedAt },
+    providers,
+    store,
+    storeId,
+    advice,
+    audit,
+    observer,
+    keyring,
+    rotation,
+    lifecycle,
+    pool,
+    logs,
+    background,
+    health,
+    integrity,
+    heads,
+    policy,
+    tls,
+    config,
+    instruments,
+    alarm,
+    time,
+    log,
+    startedAt,
   });
   await warmAhead({ keyring, store, log, time, ...config.cache });
 
@@ -232,7 +298,12 @@ async function startStore(config: Config, started: StoreParts, parts: AsyncDispo
   const place = placeOf(config.store, config.heads);
   const { key, id, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, {
-      ...{ providerKeys: providers.keys, heads: place, log, time, changed: alarm.changed, mayBeNew },
+      providerKeys: providers.keys,
+      heads: place,
+      log,
+      time,
+      changed: alarm.changed,
+      mayBeNew,
     }),
     close,
   );

@@ -48,14 +48,24 @@ ${ofApp}${rule("web", "{ dns: { certificates: web, name: a.web.test } }")}${rule
 
 async function started() {
   const dir = directory({
-    ...{ "policy.yaml": policy, "server.pem": own.chain, "server.key": own.key, "keys.json": keySet(key.jwk) },
-    ...{ "web.pem": web.pem, "web.crl": web.crl(), "edge.pem": edge.pem, "edge.crl": edge.crl() },
+    "policy.yaml": policy,
+    "server.pem": own.chain,
+    "server.key": own.key,
+    "keys.json": keySet(key.jwk),
+    "web.pem": web.pem,
+    "web.crl": web.crl(),
+    "edge.pem": edge.pem,
+    "edge.crl": edge.crl(),
   });
   const service = await startProcess(
     {
-      ...{ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml", FLUO_KMS_LOG_LEVEL: "debug" },
-      ...{ FLUO_KMS_TLS_CERTIFICATE: "server.pem", FLUO_KMS_TLS_KEY: "server.key" },
-      ...{ FLUO_KMS_SQLITE_FILE: "kms.db", FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" },
+      FLUO_KMS_AUTH: "policy",
+      FLUO_KMS_POLICY_FILE: "policy.yaml",
+      FLUO_KMS_LOG_LEVEL: "debug",
+      FLUO_KMS_TLS_CERTIFICATE: "server.pem",
+      FLUO_KMS_TLS_KEY: "server.key",
+      FLUO_KMS_SQLITE_FILE: "kms.db",
+      FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key",
     },
     { cwd: dir, onLine: (line) => appendFileSync(join(dir, "kms.log"), `${line}\n`) },
   );

@@ -58,7 +58,8 @@ describe.skipIf(process.platform === "win32")("the directory of a store that the
     chmodSync(directory, 0o755);
     const database = join(directory, "state", "of", "kms.db");
     const env = {
-      ...{ FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key") },
+      FLUO_KMS_SQLITE_FILE: database,
+      FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key"),
       ...more,
     };
     const former = process.umask(umask);

@@ -93,7 +93,10 @@ it("ends in order while its own rotation hangs", async () => {
   const [fake] = before.fakes;
   expect(await before.end()).toBe(0);
   const env = {
-    ...{ ...before.env, KMS_ROTATION_CHECK_CRON: "* * * * * ?", FLUO_CRASH_DAYS: "200", FLUO_CRASH_HASTE: "yes" },
+    ...before.env,
+    KMS_ROTATION_CHECK_CRON: "* * * * * ?",
+    FLUO_CRASH_DAYS: "200",
+    FLUO_CRASH_HASTE: "yes",
     KMS_ROTATION_MAX_PER_SECOND: "1", // so that it is not over before it can hang
   };
   const service = await startProcess(env, { preload: [clock] });

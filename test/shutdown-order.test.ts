@@ -21,13 +21,14 @@ function parts(rest: () => Promise<void>) {
   const log = pino({ level: "info", base: null }, { write: (line) => void lines.push(line) });
   const ended = shutDown({
     time: realTime,
-    ...{ health: { drain: () => void order.push("health") }, background: { close: never }, log, delayMs: 0 },
-    ...{
-      rewriting: part("rewriting"),
-      integrity: part("integrity"),
-      servers: { close, leave: () => void order.push("leave") },
-      audit: part("audit"),
-    },
+    health: { drain: () => void order.push("health") },
+    background: { close: never },
+    log,
+    delayMs: 0,
+    rewriting: part("rewriting"),
+    integrity: part("integrity"),
+    servers: { close, leave: () => void order.push("leave") },
+    audit: part("audit"),
     rest: async () => {
       order.push("rest");
       await rest();

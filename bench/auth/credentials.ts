@@ -63,7 +63,11 @@ export function createWorld(): World {
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(at(name), content, { mode: 0o600 });
   return {
-    ...{ own: { certificate: chain, key }, ca: server.pem, mesh: mesh.pem, staticToken, jwks },
+    own: { certificate: chain, key },
+    ca: server.pem,
+    mesh: mesh.pem,
+    staticToken,
+    jwks,
     certificate: { chain: leaf, key: leafKey },
     token: (algorithm, subject) => tokenBy(keys[algorithm], claimsOf(subject)),
     policy: { file: at("policy.yaml"), text },

@@ -24,9 +24,21 @@ const backend = await startBackend();
 async function microsPerSpan(language: Language, mode: (typeof modes)[number], tenant: string): Promise<number> {
   const out = join(newFolder(), "exported.json");
   const { failures } = await runProgram(language, "export", {
-    ...{ service: service.grpc, backend: backend.url, tenant, spans, warmUp: spans, out, work: newFolder() },
-    ...{ plain: mode === "plain", mode: mode === "plain" ? "LOG" : mode, ratePerSecond: null, shutdownMs: 300_000 },
-    ...{ queue: { spans: 2 * spans, bytes: 2 ** 30 }, exportTimeoutMs: 30_000, batch: 512, processorQueue: 2 * spans },
+    service: service.grpc,
+    backend: backend.url,
+    tenant,
+    spans,
+    warmUp: spans,
+    out,
+    work: newFolder(),
+    plain: mode === "plain",
+    mode: mode === "plain" ? "LOG" : mode,
+    ratePerSecond: null,
+    shutdownMs: 300_000,
+    queue: { spans: 2 * spans, bytes: 2 ** 30 },
+    exportTimeoutMs: 30_000,
+    batch: 512,
+    processorQueue: 2 * spans,
   });
   if (failures.length > 0) throw new Error(failures.join("\n"));
   return JSON.parse(readFileSync(out, "utf8")).cpuMicrosPerSpan;

@@ -67,9 +67,14 @@ async function newWorld(): Promise<World> {
   const file = join(directory, "kms.db");
   mkdirSync(join(directory, "backups"));
   const env = {
-    ...{ FLUO_KMS_PROVIDER: "aws", AWS_KMS_MASTER_KEY_ID: primary.id, AWS_KMS_REGION: "eu-central-1" },
-    ...{ AWS_KMS_ENDPOINT: regions[0].url, AWS_KMS_FAILOVER: `eu-west-1=${primary.id}@${regions[1].url}` },
-    ...{ AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local", FLUO_KMS_SQLITE_FILE: file },
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_MASTER_KEY_ID: primary.id,
+    AWS_KMS_REGION: "eu-central-1",
+    AWS_KMS_ENDPOINT: regions[0].url,
+    AWS_KMS_FAILOVER: `eu-west-1=${primary.id}@${regions[1].url}`,
+    AWS_ACCESS_KEY_ID: "local",
+    AWS_SECRET_ACCESS_KEY: "local",
+    FLUO_KMS_SQLITE_FILE: file,
   };
   return { env, directory, file, regions, keys: [primary, replica] };
 }
@@ -161,7 +166,8 @@ async function deletionScheduled({ keys: both }: World, { http }: Served, known:
     key.deletionDate = undefined;
   }
   return {
-    ...{ name: "provider key scheduled for deletion, cancelled and enabled", lost: "nothing" },
+    name: "provider key scheduled for deletion, cancelled and enabled",
+    lost: "nothing",
     backMs: await timeUntil(() => opens(http, known)),
   };
 }
@@ -184,7 +190,8 @@ async function storeLost(world: World, served: Served, first: readonly HandedOut
   await again.end("SIGTERM");
   const window = ((lostAtMs - beganMs) / 1_000).toFixed(1);
   return {
-    ...{ name: "store lost, restored from its newest backup", backMs },
+    name: "store lost, restored from its newest backup",
+    backMs,
     lost: `${lost} keys of the ${window} s since the backup began`,
   };
 }

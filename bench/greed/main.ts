@@ -96,20 +96,31 @@ async function rowsOf({ grpcPort, http }: RotatingService): Promise<Row[]> {
   const single = { token: small, path: rpc("EncryptPii"), request: encryptPiiRequest(1), perSecond: 100 };
   return [
     {
-      ...{ name: "limit", target: 2, port: grpcPort },
+      name: "limit",
+      target: 2,
+      port: grpcPort,
       greed: { ...byGrpc, token: greedy, path: rpc("SignSpan"), body: span!, pace: { perSecond: 10 * limit } },
       modest: { token: modest, path: rpc("SignSpan"), request: span!, perSecond: limit / 2 },
     },
     {
-      ...{ name: "encrypt-pii", target: 5, port: grpcPort, modest: single },
+      name: "encrypt-pii",
+      target: 5,
+      port: grpcPort,
+      modest: single,
       greed: { ...byGrpc, ...inFlight, path: rpc("EncryptPii"), body: encrypt },
     },
     {
-      ...{ name: "decrypt-pii", target: 5, port: grpcPort, modest: single },
+      name: "decrypt-pii",
+      target: 5,
+      port: grpcPort,
+      modest: single,
       greed: { ...byGrpc, ...inFlight, path: rpc("DecryptPii"), body: decrypt },
     },
     {
-      ...{ name: "encrypt-pii-json", target: 5, port: grpcPort, modest: single },
+      name: "encrypt-pii-json",
+      target: 5,
+      port: grpcPort,
+      modest: single,
       greed: { over: "http", port: httpPort, ...inFlight, path: rpc("EncryptPii"), body: encryptPiiJson(encrypt) },
     },
   ];

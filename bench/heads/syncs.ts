@@ -26,9 +26,12 @@ export async function syncsOf(load: "uses" | "new keys"): Promise<SyncFigures> {
   mkdirSync(disk);
   const service = await startProcess(
     {
-      ...{ FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: join(disk, "kms.db") },
-      ...{ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(disk, "master-key") },
-      ...{ LD_PRELOAD: library, WRITES_OF: disk, WRITES_TO: records },
+      FLUO_KMS_STORE: "sqlite",
+      FLUO_KMS_SQLITE_FILE: join(disk, "kms.db"),
+      FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(disk, "master-key"),
+      LD_PRELOAD: library,
+      WRITES_OF: disk,
+      WRITES_TO: records,
     },
     { cwd: dir, finished() {} },
   );

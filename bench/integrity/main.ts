@@ -97,17 +97,37 @@ async function fill(file: string, mac: ReturnType<typeof rowMac>): Promise<void>
 function recordOf(tenantId: string): KeyRecord {
   const at = new Date();
   return {
-    ...{ tenantId, purpose: "data", version: 1, keyId: randomBytes(16).toString("hex"), state: "ACTIVE" },
-    ...{ provider: "local", providerKeyId: "local:00", wrapped: randomBytes(60), publicKey: new Uint8Array() },
-    ...{ createdAt: at, activatedAt: at, retiredAt: undefined, compromisedAt: undefined, destroyAt: undefined },
-    ...{ previousState: undefined, destruction: undefined, destroyWait: undefined },
+    tenantId,
+    purpose: "data",
+    version: 1,
+    keyId: randomBytes(16).toString("hex"),
+    state: "ACTIVE",
+    provider: "local",
+    providerKeyId: "local:00",
+    wrapped: randomBytes(60),
+    publicKey: new Uint8Array(),
+    createdAt: at,
+    activatedAt: at,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+    destruction: undefined,
+    destroyWait: undefined,
   };
 }
 
 function eventOf({ tenantId, keyId }: KeyRecord, action: "create" | "encrypt_pii"): AuditEvent {
   return {
-    ...{ at: new Date(), actor: "bench", action, tenantId, purpose: "data", keyId },
-    ...{ outcome: "OK", requestId: "", count: 1 },
+    at: new Date(),
+    actor: "bench",
+    action,
+    tenantId,
+    purpose: "data",
+    keyId,
+    outcome: "OK",
+    requestId: "",
+    count: 1,
   };
 }
 

@@ -70,8 +70,13 @@ async function writeWhole(store: LogStore, tenantId: string, leaves: number): Pr
   for (let written = 0; written < leaves; written += entriesAGroup) {
     const count = Math.min(entriesAGroup, leaves - written);
     const batch = {
-      ...{ spans: count, leaves: randomBytes(count * hashBytes), entries: entriesOf(count) },
-      ...{ refused: [], signedAtMs: 0, requestId: "", digest: "" },
+      spans: count,
+      leaves: randomBytes(count * hashBytes),
+      entries: entriesOf(count),
+      refused: [],
+      signedAtMs: 0,
+      requestId: "",
+      digest: "",
     };
     const growth = growTree(tree, batch.leaves);
     const append = appendOf(head, [{ batch }], growth, new Date());

@@ -44,8 +44,13 @@ async function workAndRest(threads: number) {
   const service = await startService({ env: { FLUO_KMS_THREADS: String(threads) } });
   const subjects = subjectsOf(service, client);
   const load = subjects.signSpans({
-    ...{ mode: "INDIVIDUAL", batchesEach: 4, spansABatch: 1_000, ahead: 2 },
-    ...{ streams: 2 * threads, atOnce: 2 * threads, tenants: [tenantId] },
+    mode: "INDIVIDUAL",
+    batchesEach: 4,
+    spansABatch: 1_000,
+    ahead: 2,
+    streams: 2 * threads,
+    atOnce: 2 * threads,
+    tenants: [tenantId],
   });
   try {
     await delay(restMs);

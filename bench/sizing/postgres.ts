@@ -40,8 +40,10 @@ export async function meterOf(pid: number, url: string): Promise<PostgresMeter> 
     const { wal, commits, syncs, stored } = rows[0];
     return {
       cpuMicros,
-      ...{ walBytes: Number(wal), commits: Number(commits) },
-      ...{ walSyncs: Number(syncs), storedBytes: Number(stored) },
+      walBytes: Number(wal),
+      commits: Number(commits),
+      walSyncs: Number(syncs),
+      storedBytes: Number(stored),
     };
   }
 

@@ -34,8 +34,16 @@ interface Exported {
 }
 
 const usual = {
-  ...{ tenant, spans, mode: "LOG", queue: { spans: 20_000, bytes: 64 * 1024 * 1024 }, plain: false },
-  ...{ exportTimeoutMs: 30_000, batch: 512, processorQueue: 2 * spans, ratePerSecond: null, shutdownMs: 300_000 },
+  tenant,
+  spans,
+  mode: "LOG",
+  queue: { spans: 20_000, bytes: 64 * 1024 * 1024 },
+  plain: false,
+  exportTimeoutMs: 30_000,
+  batch: 512,
+  processorQueue: 2 * spans,
+  ratePerSecond: null,
+  shutdownMs: 300_000,
 };
 
 async function exported(
@@ -92,7 +100,9 @@ async function startRefused({ refusals, refusal }: { refusals: number; refusal: 
   const logged = () => logSize({ client }, tenant);
   let taken = 0;
   const relay = await startRefusingRelay({
-    ...{ service: address, token: tokens.exporter!, refusals },
+    service: address,
+    token: tokens.exporter!,
+    refusals,
     ...(refusal === undefined ? {} : { refusal: toGrpcStatus(refusal) }),
     async refuse() {
       taken = await logged();
@@ -137,7 +147,10 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     await Promise.all(restarts);
     expect([cuts, restarts.length]).toEqual([4, 2]);
     expect({ ended, delivered, refused, undelivered }).toEqual({
-      ...{ ended: spans, delivered: spans, refused: 0, undelivered: 0 },
+      ended: spans,
+      delivered: spans,
+      refused: 0,
+      undelivered: 0,
     });
     expect([causes(lost), causes(told)]).toEqual([{}, {}]);
     expect(inOrder(namesOf(backend.requests))).toEqual(all);
@@ -199,7 +212,10 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     expect(taken()).toBeGreaterThanOrEqual(few.batch);
     expect(relay.refused).toEqual(Array(refusals).fill(code));
     expect({ delivered, refused, lost: causes(lost), undelivered }).toEqual({
-      ...{ delivered: few.spans, refused: 0, lost: {}, undelivered: 0 },
+      delivered: few.spans,
+      refused: 0,
+      lost: {},
+      undelivered: 0,
     });
     expect(inOrder(namesOf(backend.requests))).toEqual(all.slice(0, few.spans));
     expect(await logged()).toBe(few.spans);

@@ -17,8 +17,12 @@ async function runFake(
   { refusals, evidence }: { refusals: string; evidence: readonly string[] },
 ): Promise<number> {
   const told = await runProgram(language, "fake", {
-    ...{ scenario: join(here, "scenario.json"), refusals },
-    ...{ vectors: join(root, "test", "vectors"), evidence, out: evidencePath(language), work: newFolder() },
+    scenario: join(here, "scenario.json"),
+    refusals,
+    vectors: join(root, "test", "vectors"),
+    evidence,
+    out: evidencePath(language),
+    work: newFolder(),
   });
   expect(told.failures).toEqual([]);
   return told.passed;

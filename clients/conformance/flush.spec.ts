@@ -21,9 +21,19 @@ describe.each(whole.map((language) => [language.title, language] as const))("%s"
     const backend = await startBackend();
     const out = join(newFolder(), "flushed.json");
     const told = await runProgram(language, "flush", {
-      ...{ service: service.grpc, backend: backend.url, tenant: `${language.name}-${how}`, mode: "LOG", spans, how },
-      ...{ queue: { spans: 20_000, bytes: 64 * 1024 * 1024 }, batch: 512, processorQueue: 2_048 },
-      ...{ exportTimeoutMs: 30_000, shutdownMs: 30_000, out, work: newFolder() },
+      service: service.grpc,
+      backend: backend.url,
+      tenant: `${language.name}-${how}`,
+      mode: "LOG",
+      spans,
+      how,
+      queue: { spans: 20_000, bytes: 64 * 1024 * 1024 },
+      batch: 512,
+      processorQueue: 2_048,
+      exportTimeoutMs: 30_000,
+      shutdownMs: 30_000,
+      out,
+      work: newFolder(),
     });
     backend.close();
     expect(told.failures).toEqual([]);

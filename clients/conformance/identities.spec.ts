@@ -43,7 +43,10 @@ it.each(whole.map((language) => [language.title, language] as const))(
     const otherCa = folder.write({ "other-ca.pem": newAuthority({ name: "other" }).pem });
     const told = await runProgram(language, "identities", {
       tls: { service: service.grpc.replace("127.0.0.1", "localhost"), ca: service.ca, otherCa, certificate, key },
-      ...{ service: open.grpc, tokens: [first.token, second.token, bad.token], tenant: "acme", work: newFolder() },
+      service: open.grpc,
+      tokens: [first.token, second.token, bad.token],
+      tenant: "acme",
+      work: newFolder(),
     });
     expect(told.failures).toEqual([]);
     expect(told.passed).toBeGreaterThan(5);

@@ -31,31 +31,43 @@ const java = (main: string) => [runtime ?? "java", "-cp", javaClassPath(), main]
 
 export const languages: readonly Language[] = [
   {
-    ...{ name: "go", title: "Go", isWhole: true },
+    name: "go",
+    title: "Go",
+    isWhole: true,
     conformance: () => [runtime ?? join(tools, "go", "conformance")],
     verify: () => [join(tools, "go", "fluo-kms-verify")],
   },
   {
-    ...{ name: "python", title: "Python", isWhole: true },
+    name: "python",
+    title: "Python",
+    isWhole: true,
     conformance: () => [python, join(root, "clients", "python", "conformance")],
     verify: () => [python, "-m", "fluo_kms.verify"],
   },
   {
-    ...{ name: "java", title: "Java", isWhole: true },
+    name: "java",
+    title: "Java",
+    isWhole: true,
     conformance: () => java("dev.fluo.kms.conformance.Main"),
     verify: () => java("dev.fluo.kms.verify.Main"),
   },
   {
-    ...{ name: "typescript", title: "TypeScript", isWhole: true },
+    name: "typescript",
+    title: "TypeScript",
+    isWhole: true,
     conformance: () => [runtime ?? process.execPath, join(tools, "typescript", "main.ts")],
     verify: () => [join(tools, "typescript", "node_modules", ".bin", "fluo-kms-verify")],
   },
   {
-    ...{ name: "ruby", title: "Ruby", isWhole: false },
+    name: "ruby",
+    title: "Ruby",
+    isWhole: false,
     conformance: () => ["ruby", "-I", join(ruby, "lib"), join(ruby, "conformance", "main.rb")],
   },
   {
-    ...{ name: "rust", title: "Rust", isWhole: false },
+    name: "rust",
+    title: "Rust",
+    isWhole: false,
     conformance: () => [runtime ?? join(tools, "rust", "debug", "conformance")],
   },
 ];

@@ -72,8 +72,12 @@ export async function startPushbackServer(): Promise<PushbackServer> {
     const definition = {
       [localName]: {
         path: `/${parent.typeName}/${name}`,
-        ...{ requestStream: false, responseStream: false },
-        ...{ requestSerialize: pass, requestDeserialize: pass, responseSerialize: pass, responseDeserialize: pass },
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: pass,
+        requestDeserialize: pass,
+        responseSerialize: pass,
+        responseDeserialize: pass,
       },
     };
     server.addService(definition as grpc.ServiceDefinition, {

@@ -14,9 +14,14 @@ it.each(chosen.map((language) => [language.title, language] as const))(
     const once = { "Rotate always": 1, "Validate always": 1, "VerifyAudit ": 1, "DisableKey always": 1 };
     const never = { "Status never": 1, "Status invalid": 1 };
     expect(counts).toEqual({
-      ...{ "Status unavailable-twice": 3, "GetCheckpoint unavailable-twice": 3, "ListKeys unavailable-twice": 3 },
-      ...{ "Status exhausted-once": 2, "Status always": 4, ...once, ...never },
-      ...{ "Status details": 1 },
+      "Status unavailable-twice": 3,
+      "GetCheckpoint unavailable-twice": 3,
+      "ListKeys unavailable-twice": 3,
+      "Status exhausted-once": 2,
+      "Status always": 4,
+      ...once,
+      ...never,
+      "Status details": 1,
     });
     const [before, after] = server.calls.get("Status exhausted-once") as [number, number];
     // A timer may be early by part of a millisecond.

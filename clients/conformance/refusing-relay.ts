@@ -85,8 +85,13 @@ export async function startRefusingRelay(options: RelayOptions): Promise<Refusin
   const server = new grpc.Server();
   const definition = {
     signSpans: {
-      ...{ path, requestStream: true, responseStream: true },
-      ...{ requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same },
+      path,
+      requestStream: true,
+      responseStream: true,
+      requestSerialize: same,
+      requestDeserialize: same,
+      responseSerialize: same,
+      responseDeserialize: same,
     },
   };
   server.addService(definition, { signSpans: (stream: Stream) => void serve(stream) });

@@ -46,8 +46,11 @@ function evidencePath(tenant: string, { name }: Language): string {
 
 async function produce(tenant: string, language: Language): Promise<void> {
   const told = await runProgram(language, "produce", {
-    ...{ service: service.grpc, connect: service.http, scenario: scenarioOf(tenant) },
-    ...{ out: evidencePath(tenant, language), work: newFolder() },
+    service: service.grpc,
+    connect: service.http,
+    scenario: scenarioOf(tenant),
+    out: evidencePath(tenant, language),
+    work: newFolder(),
   });
   expect(told.failures).toEqual([]);
   expect(told.passed).toBeGreaterThan(0);
@@ -59,9 +62,15 @@ async function check(tenant: string, by: Language, of: readonly Language[], expe
   // One that could not be produced is a failure of its own.
   const evidence = of.map((language) => evidencePath(tenant, language)).filter(existsSync);
   const told = await runProgram(by, "check", {
-    ...{ service: service.grpc, connect: service.http, scenario: scenarioOf(tenant), keys },
-    ...{ evidence, work: newFolder() },
-    ...{ vectors: join(root, "test", "vectors"), wycheproof, ...expectations },
+    service: service.grpc,
+    connect: service.http,
+    scenario: scenarioOf(tenant),
+    keys,
+    evidence,
+    work: newFolder(),
+    vectors: join(root, "test", "vectors"),
+    wycheproof,
+    ...expectations,
   });
   expect(told.failures).toEqual([]);
   // A span twice, in each mode, and tokens.

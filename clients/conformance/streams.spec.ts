@@ -48,7 +48,13 @@ async function digestOf(path: string): Promise<string> {
 async function run(language: Language, command: "seal-stream" | "open-stream", from: string, to: string) {
   const out = join(newFolder(), "memory.json");
   const told = await runProgram(language, command, {
-    ...{ service: service.grpc, tenant: "streams", context, from, to, out, work: newFolder() },
+    service: service.grpc,
+    tenant: "streams",
+    context,
+    from,
+    to,
+    out,
+    work: newFolder(),
   });
   expect(told.failures).toEqual([]);
   const { peakGrowthBytes } = JSON.parse(readFileSync(out, "utf8"));

@@ -38,7 +38,8 @@ export function startQuestion(onChange: () => void): QuestionForm {
         log: log.checked,
         tenant: textIn("tenant"),
         vkeys: linesIn("vkeys"),
-        ...{ from, to },
+        from,
+        to,
         anyOrder: log.checked && byId<HTMLInputElement>("any-order").checked,
         keptBy: log.checked && hasCheckpoints ? textIn("kept-by") : undefined,
       };

@@ -8,8 +8,14 @@ const starts = `${series("process_start_time_seconds")} * on (cluster, namespace
 function annotation(name: string, color: string, vector: string, title: string) {
   const { expr, legend } = query(`${vector} * 1000`, title);
   return {
-    ...{ name, datasource, enable: true, iconColor: color },
-    ...{ expr, titleFormat: legend, step: "60s", useValueForTime: true },
+    name,
+    datasource,
+    enable: true,
+    iconColor: color,
+    expr,
+    titleFormat: legend,
+    step: "60s",
+    useValueForTime: true,
   };
 }
 

@@ -41,10 +41,21 @@ const runbooks = "https://github.com/fluo-dev/fluo-kms/blob/main/docs/KMS_TROUBL
 /** A variable with the values of a label, of which all, several or one are chosen. */
 function variable(name: string, query: string) {
   return {
-    ...{ name, label: name, type: "query", datasource, query, definition: query },
-    // Matches a series without the label, too: a small installation has no cluster.
-    ...{ multi: true, includeAll: true, allValue: ".*", current: { text: ["All"], value: ["$__all"] } },
-    ...{ refresh: 2, sort: 1, regex: "", hide: 0 },
+    name,
+    label: name,
+    type: "query",
+    datasource,
+    query,
+    definition: query,
+    // `allValue` matches a series without the label, too: a small installation has no cluster.
+    multi: true,
+    includeAll: true,
+    allValue: ".*",
+    current: { text: ["All"], value: ["$__all"] },
+    refresh: 2,
+    sort: 1,
+    regex: "",
+    hide: 0,
   };
 }
 
@@ -53,8 +64,13 @@ export const dashboard = {
   title: "KMS operations",
   description: "The key service. Made by scripts/dashboard.ts.",
   tags: ["fluo", "kms"],
-  ...{ schemaVersion: 39, version: 1, editable: true, graphTooltip: 1 },
-  ...{ refresh: "30s", timezone: "utc", time: { from: "now-6h", to: "now" } },
+  schemaVersion: 39,
+  version: 1,
+  editable: true,
+  graphTooltip: 1,
+  refresh: "30s",
+  timezone: "utc",
+  time: { from: "now-6h", to: "now" },
   annotations: { list: annotations },
   links: [{ type: "link", title: "Runbooks", url: runbooks, icon: "doc", targetBlank: true }],
   templating: {

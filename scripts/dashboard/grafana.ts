@@ -85,8 +85,12 @@ export function timeSeries(id: number, title: string, spec: TimeSeriesSpec): Unp
     overrides: [...Object.entries(colors).map(colored), ...(quietZeros ? [withoutZeros] : [])],
     options: {
       legend: {
-        ...{ showLegend: true, displayMode: "table", placement: "bottom" },
-        ...{ calcs: ["lastNotNull", "max"], sortBy: "Max", sortDesc: true },
+        showLegend: true,
+        displayMode: "table",
+        placement: "bottom",
+        calcs: ["lastNotNull", "max"],
+        sortBy: "Max",
+        sortDesc: true,
       },
       tooltip: { mode: "multi", sort: "desc" },
     },
@@ -118,7 +122,10 @@ export function stateTimeline(id: number, title: string, spec: PanelSpec): Unpla
     height: 8,
     defaults: { color: { mode: "thresholds" }, custom: { fillOpacity: 70, lineWidth: 0 } },
     options: {
-      ...{ mergeValues: true, showValue: "auto", alignValue: "left", rowHeight: 0.9 },
+      mergeValues: true,
+      showValue: "auto",
+      alignValue: "left",
+      rowHeight: 0.9,
       legend: { showLegend: false, displayMode: "list", placement: "bottom" },
       tooltip: { mode: "multi", sort: "none" },
     },

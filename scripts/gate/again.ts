@@ -54,7 +54,11 @@ export async function judge(
   if (files.length > mostFiles) {
     return files.flatMap(({ run: { seed }, file }) =>
       file.failed.map(({ name, why }) => ({
-        ...{ name: `${suite.name}: ${pathIn(root, file.file)} > ${name}`, file: file.file, seed, load, why },
+        name: `${suite.name}: ${pathIn(root, file.file)} > ${name}`,
+        file: file.file,
+        seed,
+        load,
+        why,
         isSelectedByChange,
         failedAgain: [`not run again, as ${files.length} files failed`],
       })),
@@ -99,7 +103,9 @@ async function judgeFile(
     name: `${suite}: ${pathIn(root, file.file)} > ${name}`,
     file: file.file,
     isSelectedByChange: false, // both tiers always run
-    ...{ seed: whole.seed, load, why },
+    seed: whole.seed,
+    load,
+    why,
     failedAgain: runs.filter(([, outcome]) => failsIn(outcome, file.file, name)).map(([how]) => how),
   }));
 }

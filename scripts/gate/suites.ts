@@ -50,7 +50,10 @@ export function readSuites(file: string): Suite[] {
     readFileSync(file, "utf8"),
   );
   return Object.entries(suites).map(([name, { run, alone = false, installs = false, inputs, words }]) => ({
-    ...{ name, run, alone, installs },
+    name,
+    run,
+    alone,
+    installs,
     inputs: inputs === undefined ? words && [] : [...everything, ...[inputs].flat()],
     words: new Map(Object.entries(words ?? {}).map(([word, globs]) => [word, [globs].flat()])),
   }));

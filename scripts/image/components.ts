@@ -97,12 +97,13 @@ function node(contents: Contents): Component[] {
   const hashes = [{ alg: "SHA-256", content }];
   const { node: nodeVersion, ...libraries } = versions(contents);
   const program = {
-    ...{ "bom-ref": `node@${nodeVersion}`, type: "application", name: "node", version: nodeVersion! },
-    ...{
-      purl: `pkg:generic/node@${nodeVersion}`,
-      cpe: `cpe:2.3:a:nodejs:node.js:${nodeVersion}:*:*:*:*:*:*:*`,
-      hashes,
-    },
+    "bom-ref": `node@${nodeVersion}`,
+    type: "application",
+    name: "node",
+    version: nodeVersion!,
+    purl: `pkg:generic/node@${nodeVersion}`,
+    cpe: `cpe:2.3:a:nodejs:node.js:${nodeVersion}:*:*:*:*:*:*:*`,
+    hashes,
     properties: [{ name: "fluo:file", value: "/usr/bin/node" }],
   };
   return [program, ...Object.entries(libraries).map(([name, version]) => bundled(name, version, hashes))];
@@ -111,8 +112,11 @@ function node(contents: Contents): Component[] {
 function bundled(name: string, version: string, hashes: Component["hashes"]): Component {
   const cpe = cpes[name];
   return {
-    ...{ "bom-ref": `node/${name}@${version}`, type: "library", name, version },
-    ...{ purl: `pkg:generic/${name}@${encodeURIComponent(version)}` },
+    "bom-ref": `node/${name}@${version}`,
+    type: "library",
+    name,
+    version,
+    purl: `pkg:generic/${name}@${encodeURIComponent(version)}`,
     ...(cpe && { cpe: `cpe:2.3:a:${cpe}:${/^[\d.]+[a-z]?/.exec(version)}:*:*:*:*:*:*:*` }),
     hashes,
     properties: [
@@ -147,7 +151,11 @@ function versions({ architecture, node: program, nodePackage }: Contents): Recor
 function debian({ name, version, sha256 }: LockedPackage, architecture: Architecture): Component {
   const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture.name}&distro=debian-12`;
   return {
-    ...{ "bom-ref": purl, type: "library", name, version, purl },
+    "bom-ref": purl,
+    type: "library",
+    name,
+    version,
+    purl,
     hashes: [{ alg: "SHA-256", content: sha256 }],
   };
 }

@@ -137,8 +137,16 @@ function eventOf({ actor, action, outcome }: Row, tally: Tally): AuditEvent {
   const hasMore = tally.hasMore || (names.size > 0 && earlierNames > 0);
   const details = [...(actor === "" ? [manyCallers] : []), ...(hasMore ? [moreNames] : [])];
   return {
-    ...{ at: lastAt, firstAt, actor, action, outcome, count },
-    ...{ tenantId, purpose: undefined, keyId: "", requestId: "" },
+    at: lastAt,
+    firstAt,
+    actor,
+    action,
+    outcome,
+    count,
+    tenantId,
+    purpose: undefined,
+    keyId: "",
+    requestId: "",
     names: Math.max(names.size, earlierNames),
     ...(details.length > 0 && { detail: details.join("; ") }),
   };

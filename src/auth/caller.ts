@@ -60,7 +60,9 @@ export function createCaller({ identity, credential, inForce, limiter, mixed = (
   }
 
   return {
-    ...{ name, identity, credential },
+    name,
+    identity,
+    credential,
     ...(limits && { limits }),
     grants: current,
     tenant(tenantId, role, of) {

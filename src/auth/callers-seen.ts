@@ -55,8 +55,10 @@ export function countCallers(): CallersSeen {
     Map<KmsErrorCode, number>
   >;
   const names: Record<IdentityKind, Set<string>> = {
-    ...{ spiffe: new Set(), dns: new Set() },
-    ...{ jwt: new Set(), token: new Set() },
+    spiffe: new Set(),
+    dns: new Set(),
+    jwt: new Set(),
+    token: new Set(),
   };
   const known = new WeakSet<PolicyCaller>();
 

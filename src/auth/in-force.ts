@@ -48,7 +48,9 @@ export function putInForce(files: PolicyFiles, former: InForce | undefined, part
     files,
     issuers: issuersOf(policy, former?.issuers, (entry) => openKeys(entry, parts)),
     loaded: {
-      ...{ separation: policy.separation, authorities, grantsOf: createMatcher(policy.rules) },
+      separation: policy.separation,
+      authorities,
+      grantsOf: createMatcher(policy.rules),
       tokenDemandOn: createDemands(policy.rules),
       staticTokens: staticTokens(policy.tokens, () => time.now().getTime()),
     },
@@ -69,7 +71,8 @@ export function keysOf(entry: IssuerEntry, { profile, proxies, time }: KeySource
 function openKeys(entry: IssuerEntry, { settings, log, time, changed }: InForceParts): KeySet {
   const { name } = entry;
   return openKeySet({
-    ...{ ...keysOf(entry, { ...settings, time }), maxStaleMs: keysMaxStaleMs },
+    ...keysOf(entry, { ...settings, time }),
+    maxStaleMs: keysMaxStaleMs,
     warn: (text) => log.warn({ issuer: name }, `the key set ${text}`),
     failed(error) {
       log.warn({ issuer: name, cause: String(error) }, "the keys of an issuer cannot be had; the former ones stay");

@@ -105,7 +105,9 @@ export function inFolder(policy: Policy, file: string): Policy {
     ...policy,
     certificates: policy.certificates.map((entry) => ({ ...entry, ca: absolute(entry.ca), crl: ifGiven(entry.crl) })),
     issuers: policy.issuers.map((entry) => ({
-      ...{ ...entry, ca: ifGiven(entry.ca), tokenFile: ifGiven(entry.tokenFile) },
+      ...entry,
+      ca: ifGiven(entry.ca),
+      tokenFile: ifGiven(entry.tokenFile),
       keys: entry.keys.from === "file" ? { from: "file", at: absolute(entry.keys.at) } : entry.keys,
     })),
   };

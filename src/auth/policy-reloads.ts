@@ -177,7 +177,14 @@ const noteDigits = 32;
 
 function loadedRow(sha256: string, at: Date) {
   return {
-    ...{ at, actor: serviceName, action: "policy_loaded" as const, tenantId: "", purpose: undefined, keyId: "" },
-    ...{ outcome: "OK", requestId: sha256.slice(0, noteDigits), count: 1 },
+    at,
+    actor: serviceName,
+    action: "policy_loaded" as const,
+    tenantId: "",
+    purpose: undefined,
+    keyId: "",
+    outcome: "OK",
+    requestId: sha256.slice(0, noteDigits),
+    count: 1,
   };
 }

@@ -91,7 +91,9 @@ export async function startAuthentication(
   const watched = watchFiles({ stamps: policy.stamps, changed: policy.reload, retry: policy.retry, time });
 
   const authenticator = createAuthenticator({
-    ...{ loaded: () => current().loaded, tokens, now },
+    loaded: () => current().loaded,
+    tokens,
+    now,
     limiter: createCallLimiter({ ...settings.limits, told, now: time.monotonicMs }),
     mixed(name, role) {
       if (mixed.has(name) || mixed.size === maxMixed) return;
@@ -103,20 +105,23 @@ export async function startAuthentication(
 
   return {
     ...policy,
-    ...{ authenticator, failures },
+    authenticator,
+    failures,
     seen: countCallers(),
     remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, time.now())],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;
       return {
-        ...{ sha256: files.sha256, rules: rules.length, separation, twoPersonDestruction, since },
-        ...{
-          problems: policy.problems(),
-          reloadFailures: policy.failures(),
-          weakenings: policy.weakenings(),
-          rememberedTokens: tokens.size(),
-        },
+        sha256: files.sha256,
+        rules: rules.length,
+        separation,
+        twoPersonDestruction,
+        since,
+        problems: policy.problems(),
+        reloadFailures: policy.failures(),
+        weakenings: policy.weakenings(),
+        rememberedTokens: tokens.size(),
         reloadFailed: policy.problems().length > 0 || issuers.all.some(hasBrokenFile),
         issuers: issuers.all.map(statusOf),
         authorityUntilMs: files.authorityUntilMs,

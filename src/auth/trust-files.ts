@@ -63,7 +63,10 @@ export function readTrustFiles({ certificates }: Policy, nowMs: number): ReadTru
   if (shared !== undefined) problems.push(shared);
   return {
     warnings: authorities.flatMap((each) => refusingAll(each, nowMs)),
-    ...{ problems, authorities, ca: read.flatMap(({ ca }) => ca), crl: lists.map(({ pem }) => pem) },
+    problems,
+    authorities,
+    ca: read.flatMap(({ ca }) => ca),
+    crl: lists.map(({ pem }) => pem),
     authorityUntilMs: earliest(authorities.flatMap(({ roots }) => roots.map(endMs))),
     crlUntilMs: earliest(lists.map(({ nextUpdateMs }) => nextUpdateMs)),
     crlDueMs: earliest(lists.map(dueMs)),

@@ -52,7 +52,9 @@ export interface Target {
 /** Opens a connection, and a stream on it. `ended` is called once, as the last. */
 export function openSpanStream({ address, shown }: Target, { answered, drained, ended }: StreamEvents): SpanStream {
   const client = new grpc.Client(`dns:${connectedTo(address)}`, credentialsOf(address, shown), {
-    ...{ ...channelOptions, ...proxyOf(address), ...serverNameOf(address) },
+    ...channelOptions,
+    ...proxyOf(address),
+    ...serverNameOf(address),
   });
   const metadata = new grpc.Metadata();
   if (shown.token !== undefined) metadata.set("authorization", `Bearer ${shown.token.text}`);

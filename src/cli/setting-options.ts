@@ -5,8 +5,14 @@ import { environmentName } from "../config/sources.ts";
 const ports = ["fluo.kms.http.port", "fluo.kms.grpc.port"] as const;
 /** Other servers' options. */
 const guesses: Readonly<Record<string, readonly string[]>> = {
-  ...{ p: ports, port: ports, H: ["fluo.kms.host"], address: ["fluo.kms.host"], bind: ["fluo.kms.host"] },
-  ...{ listen: ["fluo.kms.host"], cert: ["fluo.kms.tls.certificate"], key: ["fluo.kms.tls.key"] },
+  p: ports,
+  port: ports,
+  H: ["fluo.kms.host"],
+  address: ["fluo.kms.host"],
+  bind: ["fluo.kms.host"],
+  listen: ["fluo.kms.host"],
+  cert: ["fluo.kms.tls.certificate"],
+  key: ["fluo.kms.tls.key"],
 };
 
 /** Follows `serve has no option --port`; undefined if no setting has such a name. `value` is what stood behind the option. */

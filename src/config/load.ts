@@ -337,7 +337,10 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
   sqlite: [
-    ...["fluo.kms.store.migrate", "fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file"],
+    "fluo.kms.store.migrate",
+    "fluo.kms.sqlite.file",
+    "fluo.kms.sqlite.max-log",
+    "fluo.kms.audit.heads-file",
     "fluo.kms.backup.interval",
     "fluo.kms.backup.keep", // the other two are refused
   ] as SettingName[],

@@ -12,8 +12,14 @@ export interface Element {
 }
 
 export const tags = {
-  ...{ boolean: 0x01, integer: 0x02, bits: 0x03, octets: 0x04, oid: 0x06, sequence: 0x30 },
-  ...{ utcTime: 0x17, generalizedTime: 0x18 },
+  boolean: 0x01,
+  integer: 0x02,
+  bits: 0x03,
+  octets: 0x04,
+  oid: 0x06,
+  sequence: 0x30,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
 } as const;
 
 /** Reads the elements that follow each other in the content of another, or in the bytes of a file, one by one. */

@@ -21,8 +21,13 @@ export interface StoredParts {
 
 /** Names as keys, so that the compiler refuses a list that lacks one. */
 const states: Readonly<Record<KeyState, true>> = {
-  ...{ PENDING: true, ACTIVE: true, RETIRED: true, DISABLED: true, COMPROMISED: true },
-  ...{ DESTROY_SCHEDULED: true, DESTROYED: true },
+  PENDING: true,
+  ACTIVE: true,
+  RETIRED: true,
+  DISABLED: true,
+  COMPROMISED: true,
+  DESTROY_SCHEDULED: true,
+  DESTROYED: true,
 };
 const keyStates = Object.keys(states) as readonly KeyState[];
 

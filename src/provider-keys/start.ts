@@ -123,7 +123,10 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
   const running = started.move();
   return {
     keys: providerKeys({
-      ...{ current: current!, others, tenantProviderKeys, storeKeyPin: settings.storeKeyPin },
+      current: current!,
+      others,
+      tenantProviderKeys,
+      storeKeyPin: settings.storeKeyPin,
       doubt: (provider) => watchOf(provider)?.doubt(),
     }),
     tenantProviderKeys,

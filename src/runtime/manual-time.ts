@@ -158,7 +158,11 @@ function createTimers(nowMs: () => number) {
       made += 1;
       const waitMs = Math.max(1, ms); // as Node takes it
       const timer: ManualTimer = {
-        ...{ dueMs: nowMs() + waitMs, number: made, ms: waitMs, isTicker, run },
+        dueMs: nowMs() + waitMs,
+        number: made,
+        ms: waitMs,
+        isTicker,
+        run,
         ref: () => timer,
         refresh() {
           timer.dueMs = nowMs() + waitMs;

@@ -154,7 +154,9 @@ export function createServices(parts: ServicesParts): Services {
     log: bounded(logHandlers({ logs: logs.reader })),
     streams: {
       signSpans: signSpans({
-        ...{ ...signing, pool, sequencer: logs.sequencer },
+        ...signing,
+        pool,
+        sequencer: logs.sequencer,
         batchTook: (seconds, mode) => parts.instruments.batch.record(seconds, { mode }),
       }),
     },

@@ -74,8 +74,15 @@ export function createHeads({ store, issuer, time }: HeadsOptions): Heads {
     const origin = originOf(issuer, tenantId, number);
     const at = time.now();
     const head: LogHead = {
-      ...{ tenantId, number, origin, size: 0, root: emptyRoot, frontier: new Uint8Array() },
-      ...{ state: "open", createdAt: at, changedAt: at },
+      tenantId,
+      number,
+      origin,
+      size: 0,
+      root: emptyRoot,
+      frontier: new Uint8Array(),
+      state: "open",
+      createdAt: at,
+      changedAt: at,
     };
     await store.createLog(head).catch((error) => {
       if (!hasCode(error, "CONFLICT")) throw error; // another replica was first

@@ -229,7 +229,9 @@ export function createSequencer({ store, heads, keys, pool, time, ...options }: 
     append: (tenantId, batch, again, by) =>
       new Promise<Placed>((resolve, failed) => {
         enqueue(tenantId, {
-          ...{ batch, by, failed },
+          batch,
+          by,
+          failed,
           placed: ({ growth }, firstIndex, { keyId, checkpoint }) =>
             resolve({ batch, keyId, place: { firstIndex, siblings: newNodesOf(growth), checkpoint } }),
           remembered: (head, record) => resolve(placeAgain(head, record, batch, again)),

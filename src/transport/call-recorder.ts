@@ -119,7 +119,8 @@ export function callRecorder({ instruments, tracer, log, time, services }: CallP
     method.methodKind === "unary" ? run(method, call) : whileOpen(instruments, () => run(method, call));
   if (!tracer) return { run: (method, _header, call) => record(method, call), refuse, refuseStranger };
   return {
-    ...{ refuse, refuseStranger },
+    refuse,
+    refuseStranger,
     run(method, header, call) {
       const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
       return traced(tracer, parent, method, () => record(method, call));
@@ -153,7 +154,8 @@ function callMetrics(instruments: Instruments, services: readonly Served[]) {
 
 function metricsNamed(name: string, isStream: boolean, instruments: Instruments): MethodMetrics {
   return {
-    ...{ name, isStream },
+    name,
+    isStream,
     duration: isStream ? instruments.streamDuration : instruments.callDuration,
     ok: { rpc_method: name, rpc_response_status_code: "OK" },
     outcomes: instruments.calls.row(name),

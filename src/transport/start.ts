@@ -61,8 +61,13 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     logService(services.log),
   ];
   const calls = createCalls({
-    ...{ services: served, observer, budget },
-    ...{ instruments, tracer, log, time },
+    services: served,
+    observer,
+    budget,
+    instruments,
+    tracer,
+    log,
+    time,
   });
   const binding = {
     connections,
@@ -80,9 +85,15 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) }),
   );
   const http = await listenHttp(calls, {
-    ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address, grpcPort: grpc.port },
+    ...binding,
+    port: settings.httpPort,
+    grpcAddress: grpc.address,
+    grpcPort: grpc.port,
     requestCert: binding.requestCert && settings.httpClientCertificates,
-    ...{ handlers: services.kms, logs: services.log, health, serveMetrics },
+    handlers: services.kms,
+    logs: services.log,
+    health,
+    serveMetrics,
     providerName: services.providerName,
     loopbackOnly: door === undefined,
     allowedOrigins: settings.allowedOrigins,

@@ -137,8 +137,12 @@ function readPair({ certificate, key }: TlsFiles): Pair {
  */
 function contextOptions({ cert, key }: Pair, { ca, crl }: ClientAuthorities): SecureContextOptions {
   const options: SecureContextOptions = {
-    ...{ cert, key, ca: [...ca], ...(crl.length > 0 && { crl: [...crl] }) },
-    ...{ minVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET },
+    cert,
+    key,
+    ca: [...ca],
+    ...(crl.length > 0 && { crl: [...crl] }),
+    minVersion: "TLSv1.3",
+    secureOptions: constants.SSL_OP_NO_TICKET,
   };
   createSecureContext(options); // finds what would close every connection
   return options;

@@ -121,7 +121,8 @@ describe("what is known of the policy", () => {
     const info = await scraped("kms_policy_info");
     expect(info).toEqual({ [`sha256="${hexDigest(service.policy)}"`]: 1 });
     expect(await scraped("kms_policy_rules", "kms_policy_reload_failures_total")).toEqual({
-      ...{ kms_policy_rules: 3, kms_policy_reload_failures_total: 0 },
+      kms_policy_rules: 3,
+      kms_policy_reload_failures_total: 0,
     });
     const { kms_policy_loaded_timestamp_seconds: loaded } = await scraped("kms_policy_loaded_timestamp_seconds");
     expect(Math.abs(msFromNow(0) / 1_000 - loaded!)).toBeLessThan(3_600);
@@ -156,7 +157,9 @@ describe("what is known of the policy", () => {
     expect(weaker).not.toBe(service.policy);
     await service.write({ "policy.yaml": weaker });
     expect(await scraped("kms_policy_weakenings_total")).toEqual({
-      ...{ 'kind="separation"': 1, 'kind="destruction"': 0, 'kind="rules"': 1 },
+      'kind="separation"': 1,
+      'kind="destruction"': 0,
+      'kind="rules"': 1,
     });
     const { notices } = await service.status({ token: service.shown.token });
     expect(notices.filter((notice) => notice.startsWith("A reload of the policy at "))).toEqual([
@@ -174,7 +177,8 @@ describe("what is known of the policy", () => {
     await service.write({ "policy.yaml": "version: 2\n" });
     expect(await scraped("kms_policy_info")).toEqual({ [`sha256="${hexDigest(smaller)}"`]: 1 });
     expect(await scraped("kms_policy_rules", "kms_policy_reload_failures_total")).toEqual({
-      ...{ kms_policy_rules: 2, kms_policy_reload_failures_total: 1 },
+      kms_policy_rules: 2,
+      kms_policy_reload_failures_total: 1,
     });
   });
 });

@@ -35,8 +35,12 @@ describe("Status under a policy", () => {
     expect(authentication).toMatchObject({
       kind: "policy",
       policy: {
-        ...{ sha256: hexDigest(service.policy), rules: 3, reloadFailures: 0n, problems: [] },
-        ...{ separation: true, twoPersonDestruction: false },
+        sha256: hexDigest(service.policy),
+        rules: 3,
+        reloadFailures: 0n,
+        problems: [],
+        separation: true,
+        twoPersonDestruction: false,
         issuers: [
           { name: "sso", keys: 1, problem: "" },
           { name: "down", keys: 0, problem: expect.stringMatching(/./) },
@@ -69,8 +73,14 @@ describe("Status under a policy", () => {
     expect(JSON.parse(body).authentication).toEqual({
       kind: "policy",
       policy: {
-        ...{ sha256: hexDigest(service.policy), rules: 3, loaded_at: time, reload_failures: 0, problems: [] },
-        ...{ separation: true, two_person_destruction: false, crl_next_update: time },
+        sha256: hexDigest(service.policy),
+        rules: 3,
+        loaded_at: time,
+        reload_failures: 0,
+        problems: [],
+        separation: true,
+        two_person_destruction: false,
+        crl_next_update: time,
         issuers: [
           { name: "sso", keys: 1, age_seconds: expect.any(Number), problem: "" },
           { name: "down", keys: 0, age_seconds: null, problem: authentication!.policy!.issuers[1]!.problem },
@@ -126,7 +136,8 @@ describe("Status under a policy", () => {
     const { token } = service.shown;
     const { authentication, notices } = await service.status({ token });
     expect(authentication!.policy).toMatchObject({
-      ...{ sha256: hexDigest(service.policy), reloadFailures: 1n },
+      sha256: hexDigest(service.policy),
+      reloadFailures: 1n,
       problems: [expect.stringContaining("separation must be on or off")],
     });
     expect(notices).toContainEqual(expect.stringContaining("separation must be on or off"));
@@ -177,9 +188,11 @@ describe("health", () => {
   async function remarked(certificateUntil: Date, crlUntil: Date): Promise<{ notices: string[]; ready: number }> {
     const own = newAuthority().issue({ dns: ["localhost"], from: ago(60), until: certificateUntil });
     const service = await startTlsService({
-      ...{ "policy.yaml": text, "web.pem": web.pem },
+      "policy.yaml": text,
+      "web.pem": web.pem,
       "web.crl": web.crl([], { thisUpdate: ago(10), nextUpdate: crlUntil }),
-      ...{ "server.pem": own.chain, "server.key": own.key },
+      "server.pem": own.chain,
+      "server.key": own.key,
     });
     onTestFinished(service.stop);
     const options = { rejectUnauthorized: false };
@@ -246,7 +259,8 @@ describe("Validate", () => {
     const { url, stop } = await startPolicyService({ ...policy, text: text(policy.text) }, properties);
     onTestFinished(stop);
     const answer = await fetch(`${url}/api/admin/kms/validate`, {
-      ...{ method: "POST", body: "{}" },
+      method: "POST",
+      body: "{}",
       headers: { "content-type": "application/json", ...bearerHeaders(policy.tokens.ops) },
     });
     return JSON.parse(await answer.text()).recommendations as string[];

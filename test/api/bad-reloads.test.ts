@@ -16,7 +16,8 @@ let good: Record<string, string>;
 beforeAll(async () => {
   service = await startAttacked({
     more: "certificates:\n  - { name: mesh, trust-domain: example.org, ca: mesh.pem }\n",
-    ...{ files: { "mesh.pem": mesh.pem }, time },
+    files: { "mesh.pem": mesh.pem },
+    time,
     rules: `  - { name: ingest, who: { spiffe: "spiffe://example.org/ingest" }, roles: [sign], tenants: [acme] }\n`,
   });
   good = { "policy.yaml": service.policy, "mesh.pem": mesh.pem, ...service.newServerFiles() };

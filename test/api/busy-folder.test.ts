@@ -38,7 +38,10 @@ const time = virtualTime({ start: new Date(), finished: afterAll });
 
 function startBusy(): Promise<AttackedWorld> {
   return startAttacked({
-    ...{ files, rules, tokens: ["app"], time },
+    files,
+    rules,
+    tokens: ["app"],
+    time,
     more: `certificates:
   - { name: web, dns: [.web.test], ca: web.pem, crl: web.crl }
   - { name: edge, dns: [.edge.test], ca: edge.pem, crl: edge.crl }

@@ -28,7 +28,9 @@ let service: TlsService;
 beforeAll(async () => {
   service = await startTlsService({
     "policy.yaml": policy,
-    ...{ "mesh.pem": mesh.pem, "other.pem": other.pem, "web.pem": web.pem },
+    "mesh.pem": mesh.pem,
+    "other.pem": other.pem,
+    "web.pem": web.pem,
   });
 });
 afterAll(() => service.stop());
@@ -47,7 +49,9 @@ async function asked(
       (error: grpc.ServiceError) => error,
     );
     const { status, body } = await service.http("/fluo.kms.v1.KmsService/GenerateDataKey", {
-      ...{ method: "POST", body: JSON.stringify({ tenantId }), headers: { "content-type": "application/json" } },
+      method: "POST",
+      body: JSON.stringify({ tenantId }),
+      headers: { "content-type": "application/json" },
       ...(certificate && { certificate }),
     });
     const text = status === 200 ? "" : (JSON.parse(body) as { message: string }).message;
@@ -64,7 +68,8 @@ const expired = { ...refused, text: "the client certificate has expired: connect
 const nobody = { ...refused, text: "no credential" };
 const unnamed = { grpc: "PERMISSION_DENIED", http: 403, text: "no rule names this caller" };
 const denied = {
-  ...{ grpc: "PERMISSION_DENIED", http: 403 },
+  grpc: "PERMISSION_DENIED",
+  http: 403,
   text: "the caller may not generate-data-key for this tenant",
 };
 

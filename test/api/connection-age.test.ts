@@ -42,8 +42,11 @@ it("an old connection of gRPC is told to go, and calls of a client that comes ba
   };
   // A connection on which nobody has called is closed long before.
   const first = raw.request({
-    ...{ ":method": "POST", ":path": `/${KmsService.typeName}/SignSpan` },
-    ...{ "content-type": "application/grpc", te: "trailers", ...bearerHeaders(service.tokens.all) },
+    ":method": "POST",
+    ":path": `/${KmsService.typeName}/SignSpan`,
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...bearerHeaders(service.tokens.all),
   });
   first.resume().end(frame(request));
   await once(first, "end");
@@ -61,7 +64,10 @@ it("an old connection of HTTP ends behind its next answer", async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ask = async () => {
     const request = get({
-      ...{ host: "127.0.0.1", port: service.httpPort, path: "/api/kms/whoami", agent },
+      host: "127.0.0.1",
+      port: service.httpPort,
+      path: "/api/kms/whoami",
+      agent,
       headers: bearerHeaders(service.tokens.all),
     });
     const [response] = (await time.until(once(request, "response"), lookMs)) as [IncomingMessage];

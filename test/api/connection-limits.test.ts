@@ -63,8 +63,10 @@ async function session(of: TlsService, certificate?: ClientCertificate): Promise
 
 async function watch(made: ClientHttp2Session) {
   const stream = made.request({
-    ...{ ":method": "POST", ":path": "/grpc.health.v1.Health/Watch" },
-    ...{ "content-type": "application/grpc", te: "trailers" },
+    ":method": "POST",
+    ":path": "/grpc.health.v1.Health/Watch",
+    "content-type": "application/grpc",
+    te: "trailers",
   });
   stream.on("error", () => {}).end(frame(new Uint8Array()));
   await once(stream, "data");

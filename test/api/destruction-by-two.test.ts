@@ -64,7 +64,8 @@ describe.each(["grpc", "http"] as const)("by %s", (port) => {
     expect(await state()).toBe("KEY_STATE_ACTIVE");
     const confirmed = await schedule(anna());
     expect(confirmed.key).toMatchObject({
-      ...{ state: "KEY_STATE_DESTROY_SCHEDULED", destroyRequestedBy: "jwt:sso:bert" },
+      state: "KEY_STATE_DESTROY_SCHEDULED",
+      destroyRequestedBy: "jwt:sso:bert",
       destroyConfirmedBy: "jwt:sso:anna",
     });
   });
@@ -84,6 +85,7 @@ it("a static token is one caller, though a reload gives it and its rule another 
   await service.replace(service.policy.replaceAll("shift", "night"));
   expect(await schedule(shift)).toEqual(requested);
   expect(await schedule(by("bert"))).toMatchObject({
-    ...{ state: "KEY_STATE_DESTROY_SCHEDULED", destroyConfirmedBy: "jwt:sso:bert" },
+    state: "KEY_STATE_DESTROY_SCHEDULED",
+    destroyConfirmedBy: "jwt:sso:bert",
   });
 });

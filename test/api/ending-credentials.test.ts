@@ -111,7 +111,9 @@ describe("attack 39: a certificate that expires", () => {
     const until = issued.x509.validToDate.getTime();
     const stream = await signing({ certificate: issued });
     const session = connect(`https://localhost:${service.grpcPort}`, {
-      ...{ ca: service.serverCa, cert: issued.chain, key: issued.key },
+      ca: service.serverCa,
+      cert: issued.chain,
+      key: issued.key,
     });
     await once(session, "connect");
     passTo(until - 31_000);
@@ -190,7 +192,9 @@ it("attack 44: an authority that is taken away ends the connections and streams 
   expect((await kept()).status).toBe(200);
   const stream = await signing({ certificate: issued });
   const session = connect(`https://localhost:${service.grpcPort}`, {
-    ...{ ca: service.serverCa, cert: issued.chain, key: issued.key },
+    ca: service.serverCa,
+    cert: issued.chain,
+    key: issued.key,
   });
   await once(session, "connect");
   await new Promise((resolve) => session.ping(resolve)); // it is there on the other side too

@@ -48,9 +48,16 @@ const deniedDataKey = denied("generate-data-key");
 it("attack 45: headers of proxies and another authority have no effect", async () => {
   const certificate = "By=spiffe://example.org/kms;Hash=00;URI=spiffe://example.org/admin";
   const headers = {
-    ...{ "x-forwarded-client-cert": certificate, "x-tenant": "globex", "x-tenant-id": "globex", "x-user": "admin" },
-    ...{ forwarded: "for=127.0.0.1;by=admin", "x-forwarded-for": "127.0.0.1", "x-forwarded-user": "admin" },
-    ...{ "x-auth-request-user": "admin", "remote-user": "admin", "x-remote-user": "admin" },
+    "x-forwarded-client-cert": certificate,
+    "x-tenant": "globex",
+    "x-tenant-id": "globex",
+    "x-user": "admin",
+    forwarded: "for=127.0.0.1;by=admin",
+    "x-forwarded-for": "127.0.0.1",
+    "x-forwarded-user": "admin",
+    "x-auth-request-user": "admin",
+    "remote-user": "admin",
+    "x-remote-user": "admin",
   };
   expect(await service.ask({ headers })).toEqual(noCredential);
   expect(await dataKey({ ...by("one"), headers })).toEqual(accepted);

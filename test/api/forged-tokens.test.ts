@@ -33,7 +33,8 @@ beforeAll(async () => {
   });
   world = {
     ...service,
-    ...{ iss: service.issuer.url, other: { iss: otherIss, key: otherKey } },
+    iss: service.issuer.url,
+    other: { iss: otherIss, key: otherKey },
     attacker: `https://127.0.0.1:${(attacker.address() as AddressInfo).port}/jwks`,
   };
 });

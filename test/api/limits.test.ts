@@ -165,7 +165,10 @@ it("a gRPC client that retries RESOURCE_EXHAUSTED heeds the time that it is told
   onTestFinished(() => service.stop());
   const service_ = "fluo.kms.v1.KmsService";
   const retryPolicy = {
-    ...{ maxAttempts: 5, initialBackoff: "0.001s", maxBackoff: "0.001s", backoffMultiplier: 1 },
+    maxAttempts: 5,
+    initialBackoff: "0.001s",
+    maxBackoff: "0.001s",
+    backoffMultiplier: 1,
     retryableStatusCodes: ["RESOURCE_EXHAUSTED"],
   };
   const client = new grpc.Client(`127.0.0.1:${service.grpcPort}`, grpc.credentials.createInsecure(), {

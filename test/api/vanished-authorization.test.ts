@@ -26,7 +26,9 @@ let service: AttackedWorld;
 beforeAll(async () => {
   service = await startAttacked({
     more: "certificates:\n  - { name: mesh, trust-domain: example.org, ca: mesh.pem }\n",
-    ...{ files: { "mesh.pem": mesh.pem }, tokens: ["user"], rules },
+    files: { "mesh.pem": mesh.pem },
+    tokens: ["user"],
+    rules,
   });
 });
 afterAll(() => service.stop());
@@ -41,7 +43,10 @@ const refused = { acme: "the token is not accepted", globex: "the token is not a
 async function toldByGrpc(tenantId: string, fields: readonly Field[], change = {}): Promise<string> {
   const [method, request] = requestFor("signSpan", { tenantId });
   const end = await callWith({
-    ...{ port: service.grpcPort, ca: service.serverCa, certificate: gateway, fields },
+    port: service.grpcPort,
+    ca: service.serverCa,
+    certificate: gateway,
+    fields,
     path: `/${method.parent.typeName}/${method.name}`,
     message: toBinary(method.input, request),
     ...change,
@@ -54,8 +59,11 @@ async function toldByGrpc(tenantId: string, fields: readonly Field[], change = {
 async function toldByHttp(tenantId: string, fields: readonly Field[]): Promise<string> {
   const [method, request] = requestFor("signSpan", { tenantId });
   const socket = connect({
-    ...{ host: "localhost", port: service.httpPort, ca: service.serverCa },
-    ...{ cert: gateway.chain, key: gateway.key },
+    host: "localhost",
+    port: service.httpPort,
+    ca: service.serverCa,
+    cert: gateway.chain,
+    key: gateway.key,
   });
   await once(socket, "secureConnect");
   const chunks: Buffer[] = [];

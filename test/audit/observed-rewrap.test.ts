@@ -12,7 +12,13 @@ const other = { provider: "local", providerKeyId: "local:00" };
 const key = { tenantId: "acme", purpose: "data", keyId, version: 1, ...other } as const;
 const request = { by: { actor: "ann", requestId: "" }, limit: 100, dryRun: false };
 const nothing: RewrapResult = {
-  ...{ target: current, storeKey: false, keys: 0, failed: [], interrupted: undefined, others: [], remaining: 0 },
+  target: current,
+  storeKey: false,
+  keys: 0,
+  failed: [],
+  interrupted: undefined,
+  others: [],
+  remaining: 0,
   next: undefined,
 };
 

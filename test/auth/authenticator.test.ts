@@ -64,7 +64,9 @@ async function start(certificates = true): Promise<Fixture> {
       }),
     );
     loaded = {
-      ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
+      separation: true,
+      grantsOf: createMatcher(policy.rules),
+      staticTokens: staticTokens(policy.tokens, now),
       tokenDemandOn: createDemands(policy.rules),
       authorities: authorities ? [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }] : [],
     };
@@ -72,7 +74,10 @@ async function start(certificates = true): Promise<Fixture> {
   load({});
   const authenticator = createAuthenticator({ loaded: () => loaded, tokens: world.tokens, now });
   return {
-    ...{ world, authenticator, load, authenticate: authenticator.authenticate },
+    world,
+    authenticator,
+    load,
+    authenticate: authenticator.authenticate,
     by: (issued) => authenticator.connect(issued && presented(issued), "192.0.2.1"),
   };
 }

@@ -44,7 +44,9 @@ rules:
 
 const ingest: Identity = { kind: "spiffe", id: "spiffe://example.org/ns/fluo/sa/ingest" };
 const jwt = (issuer: string, subject: string, claims: Record<string, unknown> = {}): Identity => ({
-  ...{ kind: "jwt", issuer, subject },
+  kind: "jwt",
+  issuer,
+  subject,
   claims: { sub: subject, ...claims },
 });
 const support = (claims: Record<string, unknown>) =>

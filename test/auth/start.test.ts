@@ -33,13 +33,18 @@ async function started(files: Record<string, string>, time: Time = realTime) {
   const store = memoryStore(time);
   const authentication = await startAuthentication(
     {
-      ...{ policyFile: join(path, "policy.yaml"), profile: "dev", tls: {}, tlsTerminated: false },
+      policyFile: join(path, "policy.yaml"),
+      profile: "dev",
+      tls: {},
+      tlsTerminated: false,
       proxies: {},
       limits: { callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
     },
     {
       time,
-      ...{ log: pino({ level: "silent" }), store, alarm: { changed() {} } },
+      log: pino({ level: "silent" }),
+      store,
+      alarm: { changed() {} },
       told: toldLimits({ log() {}, changed() {}, now: time.monotonicMs }),
     },
   );

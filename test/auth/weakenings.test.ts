@@ -58,7 +58,8 @@ it.each<[string, ReturnType<typeof policy>, ReturnType<typeof policy>, kind: str
   expect(logged()).toEqual([[40, kind, `the policy in force ${text}`]]);
   expect(counted(counts())).toEqual({ separation: 0, destruction: 0, rules: 0, [kind]: 1 });
   const remark = {
-    ...{ code: "POLICY_WEAKENED", subject: kind },
+    code: "POLICY_WEAKENED",
+    subject: kind,
     text: `A reload of the policy at 2026-01-01T00:00:00.000Z ${text}.`,
   };
   expect(remarks()).toEqual([remark]);

@@ -23,7 +23,8 @@ it("is ended in time though a renewal of its lease hangs", async () => {
     plannedBackups: { cron: "0 0 0 1 1 ?", directory, keep: 1 },
     settings: where.settings,
     store: { lease, finishLease: hangs },
-    ...{ alarm: createAlarm(), log: { info() {}, warn, error() {} } },
+    alarm: createAlarm(),
+    log: { info() {}, warn, error() {} },
     times: { firstLookMs: 0, leaseTtlMs: 3, closeMs: 100 },
   });
   await time.advance(1);

@@ -116,8 +116,12 @@ it("wait for the lease of another process, which may have been killed, to end", 
   await addKey(store);
   await store.lease("backup", "killed", 60_000);
   const backups = startBackups({
-    ...{ time, store, settings: { name: "sqlite", file }, plannedBackups: { cron: "* * * * * ?", directory, keep: 9 } },
-    ...{ alarm: createAlarm(), log: { info() {}, warn() {}, error: vi.fn() } },
+    time,
+    store,
+    settings: { name: "sqlite", file },
+    plannedBackups: { cron: "* * * * * ?", directory, keep: 9 },
+    alarm: createAlarm(),
+    log: { info() {}, warn() {}, error: vi.fn() },
   });
   onTestFinished(async () => {
     await backups.close();

@@ -48,7 +48,9 @@ async function fetched(origin: string, path: string, init: object): Promise<Fetc
 const connectHeaders = { "content-type": "application/json", "connect-protocol-version": "1" };
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const post = (headers: object) => ({
-  ...{ method: "POST", body: JSON.stringify({ tenantId: "acme" }), headers: { ...connectHeaders, ...headers } },
+  method: "POST",
+  body: JSON.stringify({ tenantId: "acme" }),
+  headers: { ...connectHeaders, ...headers },
 });
 const generate = "/fluo.kms.v1.KmsService/GenerateDataKey";
 const status = `/fluo.kms.v1.KmsService/Status?${new URLSearchParams({ connect: "v1", encoding: "json", message: "{}" })}`;
@@ -57,13 +59,16 @@ const blocked = "TypeError: Failed to fetch";
 describe("a page of a site that is listed", () => {
   it("calls by POST with a token that it has", async () => {
     expect(await fetched(listed!.origin, generate, post(bearer(tokens.app)))).toMatchObject({
-      ...{ status: 200, body: { plaintext: expect.any(String) }, headers: { "cache-control": "no-store" } },
+      status: 200,
+      body: { plaintext: expect.any(String) },
+      headers: { "cache-control": "no-store" },
     });
   });
 
   it("calls by Connect's GET with a token that it has", async () => {
     expect(await fetched(listed!.origin, status, { headers: bearer(tokens.app) })).toMatchObject({
-      ...{ status: 200, body: { provider: "local" } },
+      status: 200,
+      body: { provider: "local" },
     });
   });
 

@@ -61,7 +61,8 @@ export function newFolder(names: CertificateOptions = { dns: ["localhost"], addr
     return path;
   };
   return {
-    ...{ dir, write },
+    dir,
+    write,
     ca: write({ "server-ca.pem": authority.pem }),
     credential({ chain, key }) {
       credentials += 1;
@@ -88,8 +89,11 @@ export async function startCalled(
   const { dir, write, newServerFiles } = folder;
   write({ ...newServerFiles(), ...files });
   const settings = {
-    ...{ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: join(dir, "policy.yaml"), FLUO_KMS_HOST: host },
-    ...{ FLUO_KMS_TLS_CERTIFICATE: join(dir, "server.pem"), FLUO_KMS_TLS_KEY: join(dir, "server.key") },
+    FLUO_KMS_AUTH: "policy",
+    FLUO_KMS_POLICY_FILE: join(dir, "policy.yaml"),
+    FLUO_KMS_HOST: host,
+    FLUO_KMS_TLS_CERTIFICATE: join(dir, "server.pem"),
+    FLUO_KMS_TLS_KEY: join(dir, "server.key"),
   };
   const started = beginProcess({ ...settings, ...env }, { finished: atEnd, ...options });
   // A test awaits what it needs of it.

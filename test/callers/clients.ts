@@ -58,7 +58,8 @@ const byGrpcurl: Client = async (service, { method, request, credential }) => {
 
 const codes: Record<number, string> = { 7: "PermissionDenied", 14: "Unavailable", 16: "Unauthenticated" };
 const toldOf = (code: number, text: string, reason: string | undefined): Told => ({
-  ...{ code: codes[code] ?? `${code}`, text },
+  code: codes[code] ?? `${code}`,
+  text,
   ...(reason !== undefined && { reason }),
 });
 

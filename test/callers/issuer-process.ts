@@ -30,8 +30,12 @@ server.listen(port, "127.0.0.1", () => {
     jwks: { keys: jwks },
     clients: [
       {
-        ...{ client_id: client.id, client_secret: client.secret, grant_types: ["client_credentials"] },
-        ...{ redirect_uris: [], response_types: [], id_token_signed_response_alg: "ES256" },
+        client_id: client.id,
+        client_secret: client.secret,
+        grant_types: ["client_credentials"],
+        redirect_uris: [],
+        response_types: [],
+        id_token_signed_response_alg: "ES256",
       },
     ],
     features: {
@@ -41,8 +45,11 @@ server.listen(port, "127.0.0.1", () => {
         enabled: true,
         defaultResource: () => "urn:fluo-kms",
         getResourceServerInfo: (_context: unknown, resource: string) => ({
-          ...{ scope: "kms", audience: resource.replace("urn:", ""), accessTokenTTL: 600 },
-          ...{ accessTokenFormat: "jwt", jwt: { sign: { alg: "ES256" } } },
+          scope: "kms",
+          audience: resource.replace("urn:", ""),
+          accessTokenTTL: 600,
+          accessTokenFormat: "jwt",
+          jwt: { sign: { alg: "ES256" } },
         }),
       },
     },

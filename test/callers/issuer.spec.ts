@@ -41,12 +41,10 @@ async function startIssuer(keys: readonly TestKey[], port = 0): Promise<Issuer> 
     async token(resource = "urn:fluo-kms") {
       const body = new URLSearchParams({ grant_type: "client_credentials", scope: "kms", resource });
       const asked = request(`${url}/token`, {
-        ...{
-          method: "POST",
-          ca: authority.pem,
-          agent: false,
-          auth: `${client.id}:${encodeURIComponent(client.secret)}`,
-        },
+        method: "POST",
+        ca: authority.pem,
+        agent: false,
+        auth: `${client.id}:${encodeURIComponent(client.secret)}`,
         headers: { "content-type": "application/x-www-form-urlencoded" },
       }).end(String(body));
       const [answer] = await once(asked, "response");
@@ -83,7 +81,9 @@ afterAll(async () => {
 /** What a caller with this token is told on either port. */
 async function told(token: string) {
   const call = {
-    ...{ method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: "acme" }, credential: { token } },
+    method: "fluo.kms.v1.KmsService/GenerateDataKey",
+    request: { tenant_id: "acme" },
+    credential: { token },
   };
   const [byGrpc, byHttp] = [await clients.grpcurl!(service, call), await clients.curl!(service, call)];
   expect(byHttp).toEqual(byGrpc);

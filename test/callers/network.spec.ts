@@ -57,11 +57,19 @@ async function startService(host: string, open?: string): Promise<CalledService>
     folder,
     { "policy.yaml": policy },
     {
-      ...{ host, enter: network.service, cwd: join(folder.dir, "data") },
+      host,
+      enter: network.service,
+      cwd: join(folder.dir, "data"),
       env: {
-        ...{ ...aws, FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com", FLUO_KMS_PROVIDER: "aws" },
-        ...{ AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms", AWS_KMS_REGION: "eu-central-1" },
-        ...{ AWS_KMS_ENDPOINT: "http://127.0.0.1:4601", FLUO_KMS_GRPC_PORT: "9000", FLUO_KMS_HTTP_PORT: "8080" },
+        ...aws,
+        FLUO_KMS_PROFILE: "prod",
+        FLUO_KMS_ISSUER: "kms.example.com",
+        FLUO_KMS_PROVIDER: "aws",
+        AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+        AWS_KMS_REGION: "eu-central-1",
+        AWS_KMS_ENDPOINT: "http://127.0.0.1:4601",
+        FLUO_KMS_GRPC_PORT: "9000",
+        FLUO_KMS_HTTP_PORT: "8080",
         ...(open !== undefined && { FLUO_KMS_OPEN: open }),
       },
     },
@@ -105,7 +113,8 @@ describe.each(firstOfEach(["0.0.0.0", serviceAddress]))("the service on %s", (ho
     expect(await told({ token: app.token })).toEqual({ code: "OK", text: "" });
     expect(await told({})).toMatchObject({ code: "Unauthenticated", text: "no credential" });
     expect(await told({ token: prometheus.token })).toMatchObject({
-      ...{ code: "PermissionDenied", text: "the caller may not encrypt for this tenant" },
+      code: "PermissionDenied",
+      text: "the caller may not encrypt for this tenant",
     });
   });
 });
@@ -123,7 +132,10 @@ describe("Prometheus", () => {
   async function scraped(token: string) {
     const name = `prometheus-${token.slice(4, 12)}`;
     const job = {
-      ...{ job_name: "fluo-kms", metrics_path: "/q/metrics", scheme: "https", scrape_interval: "5s" },
+      job_name: "fluo-kms",
+      metrics_path: "/q/metrics",
+      scheme: "https",
+      scrape_interval: "5s",
       authorization: { credentials_file: folder.write({ [`${name}.token`]: token }) },
       tls_config: { ca_file: folder.ca },
       static_configs: [{ targets: [`${serviceAddress}:8080`] }],
@@ -174,7 +186,9 @@ describe("Prometheus", () => {
       series: 0,
     });
     expect(await scraped(newStaticToken().token)).toMatchObject({
-      ...{ health: "down", error: expect.stringContaining("401"), series: 0 },
+      health: "down",
+      error: expect.stringContaining("401"),
+      series: 0,
     });
   });
 });

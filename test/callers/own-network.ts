@@ -36,7 +36,8 @@ export async function makeNetwork(): Promise<OwnNetwork> {
     await ip(host, "link", "set", "lan", "up");
   }
   return {
-    ...{ service: on(service), caller: on(caller) },
+    service: on(service),
+    caller: on(caller),
     end() {
       const ended = [service, caller].map((host) => once(host, "close"));
       for (const host of [service, caller]) host.stdin?.end();

@@ -55,7 +55,8 @@ it.concurrent("refuses a client that does not renew it, once it has ended, in wo
   expect(new Set(failures.map((failure) => JSON.stringify(failure)))).toEqual(
     new Set([
       JSON.stringify({
-        ...{ code: "Unauthenticated", text: "the client certificate has expired: connect again" },
+        code: "Unauthenticated",
+        text: "the client certificate has expired: connect again",
         reason: "CREDENTIAL_EXPIRED",
       }),
     ]),

@@ -24,7 +24,8 @@ rules:
   - { name: here-app, who: { spiffe: "${ids.here}" }, roles: [generate-data-key], tenants: [acme] }
   - { name: there-app, who: { spiffe: "${ids.there}" }, roles: [generate-data-key], tenants: [globex] }
 `,
-    ...{ "here.pem": here.pem, "there.pem": there.pem },
+    "here.pem": here.pem,
+    "there.pem": there.pem,
   });
 });
 afterAll(async () => {
@@ -46,7 +47,8 @@ const denied = {
 describe.each(firstOfEach(["grpc-go", "curl"]))("by %s", (name) => {
   const told = (issued: Issued, tenantId: string) =>
     clients[name]!(service, {
-      ...{ method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: tenantId } },
+      method: "fluo.kms.v1.KmsService/GenerateDataKey",
+      request: { tenant_id: tenantId },
       credential: service.credential(issued),
     });
 
@@ -89,7 +91,8 @@ describe.each(firstOfEach(["grpc-go", "curl"]))("by %s", (name) => {
 
   it("a workload of a known domain that no rule names is refused", async () => {
     expect(await told(ofThere.issue({ uris: [signer] }), "globex")).toMatchObject({
-      ...{ code: "PermissionDenied", text: "no rule names this caller" },
+      code: "PermissionDenied",
+      text: "no rule names this caller",
     });
   });
 });

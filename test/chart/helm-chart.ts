@@ -29,7 +29,8 @@ export interface HelmRun {
 
 export function runHelm(args: readonly string[]): HelmRun {
   const { error, status, stdout, stderr } = spawnSync(join(tools, "bin", "helm"), args, {
-    ...{ encoding: "utf8", maxBuffer: 2 ** 28 },
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
   });
   if (error) throw error;
   return { status, stdout, stderr };

@@ -44,11 +44,15 @@ describe.each(all)("$name", ({ name, spec }) => {
     const nobody = { runAsUser: 65_532, runAsGroup: 65_532, fsGroup: 65_532 };
     expect(spec.securityContext).toEqual({
       ...(ofCluster.test(name) ? {} : nobody),
-      ...{ runAsNonRoot: true, fsGroupChangePolicy: "OnRootMismatch", seccompProfile: { type: "RuntimeDefault" } },
+      runAsNonRoot: true,
+      fsGroupChangePolicy: "OnRootMismatch",
+      seccompProfile: { type: "RuntimeDefault" },
     });
     for (const { securityContext } of containersOf(spec)) {
       expect(securityContext).toEqual({
-        ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
       });
     }
     for (const name of ["hostNetwork", "hostPID", "hostIPC"]) expect(spec).not.toHaveProperty(name);
@@ -218,7 +222,8 @@ describe("replicas", () => {
 
   it("have a budget for disruptions only where they are several", () => {
     expect(only(objects("aws-irsa"), "PodDisruptionBudget").spec).toMatchObject({
-      ...{ maxUnavailable: 1, unhealthyPodEvictionPolicy: "AlwaysAllow" },
+      maxUnavailable: 1,
+      unhealthyPodEvictionPolicy: "AlwaysAllow",
     });
     const kinds = (set: readonly string[]) => objects("aws-irsa", set).map(({ kind }) => kind);
     expect(kinds(["replicas=1"])).not.toContain("PodDisruptionBudget");
@@ -452,12 +457,12 @@ describe("OTLP", () => {
 
   it("sends each signal alone, to where its protocol has it", () => {
     expect(env("monitoring")).toMatchObject({
-      ...{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://fluo-kms-collector.observability:4317" },
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://fluo-kms-collector.observability:4317",
     });
     expect(env("monitoring")).not.toHaveProperty("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
     expect(env("otlp")).toMatchObject({
-      ...{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/traces" },
-      ...{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/metrics" },
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/traces",
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://fluo-kms-collector.observability:4318/v1/metrics",
     });
     expect(Object.keys(env("aws-irsa"))).toEqual(["NODE_OPTIONS", "FLUO_KMS_ADDR"]);
   });

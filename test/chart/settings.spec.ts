@@ -75,8 +75,12 @@ it("would see a setting that the service does not know, or does not accept", () 
 it("sets the store, the limits and the ends as the values have them", () => {
   const { data } = only(objects("postgres"), "ConfigMap", "kms-fluo-kms");
   expect(read(data["application.properties"])).toMatchObject({
-    ...{ host: "0.0.0.0", grpcPort: 9_000, httpPort: 8_080, backupIntervalMs: 3_600_000 },
-    ...{ shutdownDelayMs: 5_000, shutdownGraceMs: 20_000 },
+    host: "0.0.0.0",
+    grpcPort: 9_000,
+    httpPort: 8_080,
+    backupIntervalMs: 3_600_000,
+    shutdownDelayMs: 5_000,
+    shutdownGraceMs: 20_000,
     cache: { maxEntries: 20_000, warm: "recent" },
     store: { name: "postgres", maxConnections: 12, migrate: "never" },
   });

@@ -29,9 +29,12 @@ const [traceId, spanId] = ["07".repeat(16), "01".repeat(8)];
 const exportOf = (span: object) => JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] });
 const withAttributes = (attributes: Record<string, string>) =>
   exportOf({
-    ...{ traceId, spanId, name: "pay" },
+    traceId,
+    spanId,
+    name: "pay",
     attributes: Object.entries(attributes).map(([key, value]) => ({
-      ...{ key: `audit.integrity.${key}`, value: { stringValue: value } },
+      key: `audit.integrity.${key}`,
+      value: { stringValue: value },
     })),
   });
 const keys = { keys: [keysFile([testLog()]).keys[0]!] };
@@ -55,7 +58,9 @@ async function verifyLog(text: string, ...more: string[]): Promise<Made> {
 const rule = { name: "r", who: { token: "app" }, roles: ["sign"], tenants: ["acme"] };
 const policyOf = (more: object, ofRule: object = {}) =>
   JSON.stringify({
-    ...{ version: "1", tokens: [{ name: "app", sha256: "1".repeat(64) }], rules: [{ ...rule, ...ofRule }] },
+    version: "1",
+    tokens: [{ name: "app", sha256: "1".repeat(64) }],
+    rules: [{ ...rule, ...ofRule }],
     ...more,
   });
 const policies = (make: (text: string) => string): ((text: string) => Made)[] => [
@@ -137,14 +142,32 @@ function answerOf(text: string) {
   const key = { tenant_id: text, purpose: text, key_id: text, version: 1, retired_key_id: text, reason: text };
   const provider = { provider: text, key_id: text, region: text, condition: text, detail: text, since: text };
   return {
-    ...{ provider: text, status: text, version: text, store: text, provider_keys: [provider], notices: [text] },
-    ...{ breakers: [{ name: text, state: text }], heads: { file: text, since: text, problem: text, remark: text } },
-    ...{ overall: text, tests: { [text]: text }, recommendations: [text], provider_calls: { [text]: 1 } },
-    ...{ name: text, kind: text, until: text, policy_sha256: text, [text]: text },
+    provider: text,
+    status: text,
+    version: text,
+    store: text,
+    provider_keys: [provider],
+    notices: [text],
+    breakers: [{ name: text, state: text }],
+    heads: { file: text, since: text, problem: text, remark: text },
+    overall: text,
+    tests: { [text]: text },
+    recommendations: [text],
+    provider_calls: { [text]: 1 },
+    name: text,
+    kind: text,
+    until: text,
+    policy_sha256: text,
+    [text]: text,
     grants: [{ rule: text, roles: [text], tenants: [text] }],
-    ...{ rotated: [key], skipped: [key], failed: [{ ...key, code: 1, message: text }] },
-    ...{ providerKeyId: text, others: [{ provider: text, providerKeyId: text }], interrupted: { message: text } },
-    ...{ problems: [{ writerId: text, what: text }], heads_total: text },
+    rotated: [key],
+    skipped: [key],
+    failed: [{ ...key, code: 1, message: text }],
+    providerKeyId: text,
+    others: [{ provider: text, providerKeyId: text }],
+    interrupted: { message: text },
+    problems: [{ writerId: text, what: text }],
+    heads_total: text,
   };
 }
 

@@ -30,8 +30,13 @@ describe("with the keys in memory, and no other setting", () => {
       open: ["health"],
       connectionMaxAgeMs: 3_600_000,
       connections: {
-        ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },
-        ...{ resetsPerSecond: 200, headerWorkMs: 1_000, byAddress: true },
+        max: 2_000,
+        maxPerAddress: 0,
+        firstCallMs: 30_000,
+        idleMs: 900_000,
+        resetsPerSecond: 200,
+        headerWorkMs: 1_000,
+        byAddress: true,
       },
       tlsTerminated: false,
       httpClientCertificates: true,
@@ -48,8 +53,11 @@ describe("with the keys in memory, and no other setting", () => {
       cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100, minAgeMs: 0 },
       limits: {
-        ...{ callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
-        ...{ newTenantsPerSecond: 0, checksEveryMs: 0 },
+        callsPerSecond: 0,
+        tenantCallsPerSecond: 0,
+        failuresPerSecond: 0,
+        newTenantsPerSecond: 0,
+        checksEveryMs: 0,
       },
       telemetry: {
         otlp: {

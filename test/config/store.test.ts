@@ -98,8 +98,11 @@ describe("the store", () => {
     () => {
       const cwd = directory({ secret: "hunter2" });
       const withProfile = (profile: string) => ({
-        ...{ ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: "postgres://kms@localhost/kms" },
-        ...{ FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret", FLUO_KMS_PROFILE: profile },
+        ...keyFile,
+        FLUO_KMS_STORE: "postgres",
+        FLUO_KMS_POSTGRES_URL: "postgres://kms@localhost/kms",
+        FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret",
+        FLUO_KMS_PROFILE: profile,
       });
       const open =
         /^fluo\.kms\.postgres\.password-file:? \S+secret can be read by every user of this machine; chmod o= it/m;

@@ -59,11 +59,16 @@ function ofOtherParts(): Promise<string> {
       heads: { status: () => ({ file: "" }) },
       audit: { problem: none, unwrittenMs: zero },
       witness: { differenceMs: () => 12 },
-      ...{ pool: { queued: zero }, budget: { heldBytes: zero, limit: 1 } },
+      pool: { queued: zero },
+      budget: { heldBytes: zero, limit: 1 },
     } as never);
     observeProviders(observer, {
       providers: {
-        ...{ conditions: () => [], breakers: () => [], tenantBreakers: none, inFlight: zero, tenantKeysSha256: String },
+        conditions: () => [],
+        breakers: () => [],
+        tenantBreakers: none,
+        inFlight: zero,
+        tenantKeysSha256: String,
         credentials: () => [{ name: "vault", since: at, until: at }],
       },
     });
@@ -87,7 +92,8 @@ rules:
     roles: [sign, encrypt, operate, metrics]
     tenants: "*"
 `,
-  ...{ "web.pem": authority.pem, "web.crl": authority.crl() },
+  "web.pem": authority.pem,
+  "web.crl": authority.crl(),
   "keys.json": JSON.stringify({ keys: [sharedKey("ES256", "a").jwk] }),
 };
 

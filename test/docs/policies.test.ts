@@ -65,7 +65,9 @@ describe("what an example's caller may do, and may not", () => {
   const spiffe = (id: string): Identity => ({ kind: "spiffe", id: `spiffe://example.org/ns/${id}` });
   const dns = (name: string): Identity => ({ kind: "dns", certificates: "cluster", names: [name] });
   const jwt = (issuer: string, subject: string, claims: object = {}): Identity => ({
-    ...{ kind: "jwt", issuer, subject },
+    kind: "jwt",
+    issuer,
+    subject,
     claims: { sub: subject, ...claims },
   });
   const sso = (role: string, ...tenants: string[]) =>

@@ -162,7 +162,12 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
       const name = `projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/${id}`;
       const versions = new Map([[1, newVersion(protectionLevel)]]);
       const key: FakeKey = {
-        ...{ name, purpose: "ENCRYPT_DECRYPT", versions, primary: 1, rotationPeriod: "7776000s", importOnly: false },
+        name,
+        purpose: "ENCRYPT_DECRYPT",
+        versions,
+        primary: 1,
+        rotationPeriod: "7776000s",
+        importOnly: false,
         ...over,
       };
       keys.set(key.name, key);

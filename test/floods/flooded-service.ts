@@ -55,7 +55,8 @@ export async function startFlooded(): Promise<FloodedService> {
     { "policy.yaml": policy + jwt, "jwks.json": JSON.stringify({ keys: [key.jwk] }) },
     {
       env: {
-        ...{ FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: join(folder.dir, "kms.db") },
+        FLUO_KMS_STORE: "sqlite",
+        FLUO_KMS_SQLITE_FILE: join(folder.dir, "kms.db"),
         FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(folder.dir, "master.key"),
       },
     },
@@ -65,7 +66,11 @@ export async function startFlooded(): Promise<FloodedService> {
   const span = toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId, span: numberedSpan(1) }));
   return {
     options: {
-      ...{ grpc: service.grpc, http: new URL(service.http).host, ca: service.ca, issuer, kid: key.kid! },
+      grpc: service.grpc,
+      http: new URL(service.http).host,
+      ca: service.ca,
+      issuer,
+      kid: key.kid!,
       request: Buffer.from(span).toString("base64"),
     },
     tokenFiles: {
@@ -131,7 +136,9 @@ async function signsBatches({ grpc: address, ca }: { grpc: string; ca: string },
 
 async function isOperational({ http, ca }: { http: string; ca: string }, token: string): Promise<void> {
   const asked = request(new URL("/api/admin/kms/status", http), {
-    ...{ ca: readFileSync(ca), agent: false, headers: { authorization: `Bearer ${token}` } },
+    ca: readFileSync(ca),
+    agent: false,
+    headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(patienceMs),
   });
   const body = await new Promise<string>((resolve, reject) => {

@@ -65,13 +65,21 @@ async function startUnderPolicy(env: Record<string, string>): Promise<ToolsServi
     ],
   };
   const files = {
-    ...{ "policy.yaml": JSON.stringify(policy), "mesh.pem": mesh.pem, "ca.pem": server.pem },
-    ...{ "own.pem": own.chain, "own.key": own.key, "reader.pem": workload.chain, "reader.key": workload.key },
+    "policy.yaml": JSON.stringify(policy),
+    "mesh.pem": mesh.pem,
+    "ca.pem": server.pem,
+    "own.pem": own.chain,
+    "own.key": own.key,
+    "reader.pem": workload.chain,
+    "reader.key": workload.key,
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(at(name), text, { mode: 0o600 });
   const settings = {
-    ...{ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: at("policy.yaml"), KMS_ROTATION_MIN_AGE: "0s" },
-    ...{ FLUO_KMS_TLS_CERTIFICATE: at("own.pem"), FLUO_KMS_TLS_KEY: at("own.key") },
+    FLUO_KMS_AUTH: "policy",
+    FLUO_KMS_POLICY_FILE: at("policy.yaml"),
+    KMS_ROTATION_MIN_AGE: "0s",
+    FLUO_KMS_TLS_CERTIFICATE: at("own.pem"),
+    FLUO_KMS_TLS_KEY: at("own.key"),
   };
   const service = await startProcess({ ...settings, ...env }, { finished: atExit });
   const header = ({ token }: typeof admin) => `authorization: Bearer ${token}`;

@@ -61,7 +61,8 @@ it("is degraded, and not down, while reads that take long have all connections f
     status: "degraded",
     notices: [
       {
-        ...{ code: "LONG_READS_UNAVAILABLE", subject: "postgres" },
+        code: "LONG_READS_UNAVAILABLE",
+        subject: "postgres",
         text: "Long reads of the store postgres get no answer, all else does: no answer within 3 s.",
       },
     ],

@@ -39,8 +39,12 @@ it("is nothing where none waits and clocks agree, or there is one alone", async 
   expect(watch.seen()).toBeUndefined();
   expect(await watch.remarks()).toEqual([]);
   expect(shown()).toEqual({
-    ...{ total: 0, first: [], witnessed_seconds: 0, witnessed_at: null },
-    ...{ second_clock: "the second clock", clock_ahead_seconds: 0 },
+    total: 0,
+    first: [],
+    witnessed_seconds: 0,
+    witnessed_at: null,
+    second_clock: "the second clock",
+    clock_ahead_seconds: 0,
   });
   const alone = await scheduled(0);
   expect(await alone.watch.remarks()).toEqual([]);
@@ -56,11 +60,15 @@ it("is nothing of a key whose time has not come; Status has it", async () => {
     total: 1,
     first: [
       {
-        ...{ tenant_id: "tenant-0", key_id: ids[0], destroy_at: "2026-01-08T00:00:00.000Z" },
-        ...{ unwitnessed_seconds: 6 * 86_400, why: "its time has not come" },
+        tenant_id: "tenant-0",
+        key_id: ids[0],
+        destroy_at: "2026-01-08T00:00:00.000Z",
+        unwitnessed_seconds: 6 * 86_400,
+        why: "its time has not come",
       },
     ],
-    ...{ witnessed_seconds: 86_400, witnessed_at: "2026-01-02T00:00:00.000Z" },
+    witnessed_seconds: 86_400,
+    witnessed_at: "2026-01-02T00:00:00.000Z",
   });
 });
 
@@ -149,7 +157,8 @@ describe.each([
       {
         status: "degraded",
         notice: {
-          ...{ code: "TIME_DAMAGED", subject: "" },
+          code: "TIME_DAMAGED",
+          subject: "",
           text: expect.stringMatching(
             /^No destruction is scheduled or done before the store is restored: the witnessed/,
           ),

@@ -25,7 +25,9 @@ export function hardened(
   const none = { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] };
   const namespaces = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
   const tmpfs = (destination: string, ...options: string[]) => ({
-    ...{ destination, type: "tmpfs", source: "tmpfs" },
+    destination,
+    type: "tmpfs",
+    source: "tmpfs",
     options: ["nosuid", "nodev", "noexec", ...options],
   });
   return {

@@ -57,7 +57,10 @@ const providers: [name: string, env: Record<string, string>, says: RegExp][] = [
 it.each(providers)("has all that provider %s asks for, up to the network", (name, env, says) => {
   const { stderr, stdout } = runContained(entrypoint, {
     env: {
-      ...{ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_STORE: "memory", FLUO_KMS_PROVIDER: name },
+      FLUO_KMS_GRPC_PORT: "0",
+      FLUO_KMS_HTTP_PORT: "0",
+      FLUO_KMS_STORE: "memory",
+      FLUO_KMS_PROVIDER: name,
       ...env,
     },
   });

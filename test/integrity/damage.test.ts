@@ -16,11 +16,18 @@ import { wallTime } from "../support/wall-time.ts";
 const start = Date.parse("2026-03-01T12:00:00.000Z");
 const [keyId, otherKeyId] = ["0a".repeat(16), "0b".repeat(16)];
 const ofKey = (id: string): RowProblem => ({
-  ...{ kind: "record_altered", tenantId: "acme", keyId: id, purpose: "data" },
+  kind: "record_altered",
+  tenantId: "acme",
+  keyId: id,
+  purpose: "data",
   what: `key ${id} was altered`,
 });
 const ofLog = (log: number): RowProblem => ({
-  ...{ kind: "log_content", tenantId: "acme", keyId: "", purpose: undefined, log },
+  kind: "log_content",
+  tenantId: "acme",
+  keyId: "",
+  purpose: undefined,
+  log,
   what: "its entries are not those of its head",
 });
 
@@ -28,7 +35,10 @@ function world() {
   const alarm = createAlarm();
   const clock = { ms: start };
   const damage = createDamage({
-    ...{ alarm, losses: createLosses(), keyring: { invalidate() {} }, log: pino({ level: "silent" }) },
+    alarm,
+    losses: createLosses(),
+    keyring: { invalidate() {} },
+    log: pino({ level: "silent" }),
     time: wallTime(() => new Date(clock.ms)),
   });
   onTestFinished(() => damage.close());
@@ -130,8 +140,12 @@ describe("the examination of a store", () => {
     const store = await unlocked(await openSqlite({ name: "sqlite", file: door.file }, time));
     const alarm = createAlarm();
     const integrity = createIntegrity({
-      ...{ time, store: { ...store, ...over }, alarm, losses: createLosses(), keyring: { invalidate() {} } },
-      ...{ log: pino({ level: "silent" }) },
+      time,
+      store: { ...store, ...over },
+      alarm,
+      losses: createLosses(),
+      keyring: { invalidate() {} },
+      log: pino({ level: "silent" }),
     });
     onTestFinished(async () => {
       await integrity.close();
@@ -181,8 +195,12 @@ describe("the examination of a store", () => {
   it("counts another replica's later pass as its own", async () => {
     const { time, integrity, store } = await running();
     const shared = createIntegrity({
-      ...{ time, store: { ...store, name: "postgres" }, alarm: createAlarm(), losses: createLosses() },
-      ...{ keyring: { invalidate() {} }, log: pino({ level: "silent" }) },
+      time,
+      store: { ...store, name: "postgres" },
+      alarm: createAlarm(),
+      losses: createLosses(),
+      keyring: { invalidate() {} },
+      log: pino({ level: "silent" }),
     });
     onTestFinished(() => shared.close());
     await time.skip(60_000);

@@ -137,8 +137,12 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   const info = vi.fn();
   const warn = vi.fn();
   const integrity = createIntegrity({
-    ...{ time, store: { ...store, examine }, losses: createLosses(), keyring: { invalidate() {} } },
-    ...{ alarm: createAlarm(), log: { info, warn } as unknown as Logger },
+    time,
+    store: { ...store, examine },
+    losses: createLosses(),
+    keyring: { invalidate() {} },
+    alarm: createAlarm(),
+    log: { info, warn } as unknown as Logger,
   });
   integrity.start();
   onTestFinished(() => integrity.close());
@@ -150,7 +154,8 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
     {
       status: "degraded",
       notice: expect.objectContaining({
-        ...{ code: "EXAMINATION_HELD_UP", text: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
+        code: "EXAMINATION_HELD_UP",
+        text: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/),
       }),
     },
   ]);

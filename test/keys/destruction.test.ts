@@ -58,7 +58,9 @@ describe("the first call", () => {
     const { wish, policy, store, at } = await begun();
     policy.needsTwo = false;
     expect(await wish(ann)).toMatchObject({
-      ...{ state: "DESTROY_SCHEDULED", destroyAt: at(7 * dayMs), destruction: undefined },
+      state: "DESTROY_SCHEDULED",
+      destroyAt: at(7 * dayMs),
+      destruction: undefined,
     });
     expect(await trail(store)).toEqual(["create fluo-kms", "schedule_destruction token:ann ops r1"]);
   });
@@ -226,7 +228,9 @@ describe("a request", () => {
     await wish(ann);
     policy.needsTwo = false;
     expect(await wish(ann, 30)).toMatchObject({
-      ...{ state: "DESTROY_SCHEDULED", destroyAt: at(30 * dayMs), destruction: undefined },
+      state: "DESTROY_SCHEDULED",
+      destroyAt: at(30 * dayMs),
+      destruction: undefined,
     });
   });
 

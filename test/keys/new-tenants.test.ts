@@ -13,7 +13,9 @@ describe("a keyring", () => {
     await keyring.activeDataKey("b", waiter("ann"));
     const { total } = calls;
     expect(await thrownBy(() => keyring.activeDataKey("c", waiter("ann")))).toMatchObject({
-      ...{ code: "RATE_LIMITED", message: "too many calls: wait", retryAfterMs: 500 },
+      code: "RATE_LIMITED",
+      message: "too many calls: wait",
+      retryAfterMs: 500,
     });
     expect(await thrownBy(() => keyring.activeSigningKey("c", waiter("ann")))).toBeKmsError("RATE_LIMITED");
     expect(calls.total).toBe(total);

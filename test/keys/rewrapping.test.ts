@@ -29,13 +29,11 @@ async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = 
   const time = { ms: 0 };
   const open = (provider: Provider, otherProviders: Provider[], options: Partial<WholeKeyringOptions> = {}) =>
     wholeKeyring({
-      ...{
-        store,
-        provider,
-        otherProviders,
-        time: { ...realTime, now: () => new Date(start + time.ms), monotonicMs: () => time.ms },
-        random: () => 0,
-      },
+      store,
+      provider,
+      otherProviders,
+      time: { ...realTime, now: () => new Date(start + time.ms), monotonicMs: () => time.ms },
+      random: () => 0,
       ...options,
     });
   const before = open(a.provider, []);
@@ -121,8 +119,14 @@ describe("re-wrapping", () => {
     const result = await rewrap(after);
     const moved = records.filter(({ state }) => state !== "DESTROYED");
     expect(result).toEqual({
-      ...{ target: wrappedBy(b.provider), storeKey: true, keys: moved.length, failed: [], interrupted: undefined },
-      ...{ others: [], remaining: 0, next: undefined },
+      target: wrappedBy(b.provider),
+      storeKey: true,
+      keys: moved.length,
+      failed: [],
+      interrupted: undefined,
+      others: [],
+      remaining: 0,
+      next: undefined,
     });
     const now = await allRecords(store);
     const onlyB = providerKeys({ current: b.provider });

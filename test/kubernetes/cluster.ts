@@ -73,8 +73,12 @@ async function startOn(folder: string, ports: Ports): Promise<Cluster> {
       "accounts.pub": publicKey.export({ type: "spki", format: "pem" }) as string,
       "tokens.csv": `${token},admin,1,"system:masters"\n`,
       "kubeconfig.json": JSON.stringify({
-        ...{ apiVersion: "v1", kind: "Config", "current-context": "test" },
-        ...{ clusters: [{ name: "test", cluster }], users: [user], contexts: [context] },
+        apiVersion: "v1",
+        kind: "Config",
+        "current-context": "test",
+        clusters: [{ name: "test", cluster }],
+        users: [user],
+        contexts: [context],
       }),
     };
     for (const [name, content] of Object.entries(files)) writeFileSync(join(into, name), content, { mode: 0o600 });

@@ -16,7 +16,9 @@ function setUp(rules: Record<string, TokenRule>, { caller = 0, tenant = 0 }: Lim
   const time = { ms: 1_000 };
   const acted: unknown[] = [];
   const limiter = createCallLimiter({
-    ...{ callsPerSecond: caller, tenantCallsPerSecond: tenant, now: () => time.ms },
+    callsPerSecond: caller,
+    tenantCallsPerSecond: tenant,
+    now: () => time.ms,
     told: { acted: (limit, { who, by }) => acted.push([limit, who, by]) },
   });
   const inForce = (given: Record<string, TokenRule>) => {
@@ -86,7 +88,9 @@ rules:
     const { caller, load, acted, time } = setUp({ a: { ...sign, limit: 3 } }, { caller: 100 });
     const { policy } = readPolicy(text);
     const limiter = createCallLimiter({
-      ...{ callsPerSecond: 100, tenantCallsPerSecond: 0, now: () => 0 },
+      callsPerSecond: 100,
+      tenantCallsPerSecond: 0,
+      now: () => 0,
       told: { acted: (limit, { by }) => acted.push([limit, by]) },
     });
     const inForce = () => ({ separation: true, grantsOf: createMatcher(policy!.rules) });

@@ -67,7 +67,8 @@ beforeAll(async () => {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
   [server, alertmanager] = await Promise.all([sharedPostgres(), startAlertmanager()]);
   prometheus = await startPrometheus({
-    ...{ rules: Object.keys(files).map((name) => join(dir, name)), token: scrapeToken.token },
+    rules: Object.keys(files).map((name) => join(dir, name)),
+    token: scrapeToken.token,
     alertmanager: alertmanager.address,
   });
   watched = watchAlerts(prometheus);
@@ -276,7 +277,11 @@ async function newPlace(cause: Cause) {
     prometheus.until(`count(kms_ready{cluster="${cluster}"}) == ${replicas}`, withinMs);
 
   const scene: Scene = {
-    ...{ site, services, roads, server, database },
+    site,
+    services,
+    roads,
+    server,
+    database,
     async restart(at, signal) {
       restarts += 1;
       await endOne(at, signal);

@@ -33,11 +33,12 @@ beforeAll(async () => {
     startPrometheus({ honorLabels: true }),
   ]);
   site = await newSite({
-    ...{ database: await server.createDatabase(), whole: true },
+    database: await server.createDatabase(),
+    whole: true,
     env: { OTEL_METRIC_EXPORT_INTERVAL: "1000", OTEL_TRACES_EXPORTER: "none", KMS_PROVIDER_CHECK_INTERVAL: "50s" },
   });
   const exporting = (protocol: keyof CollectorProcess["endpoints"]) => ({
-    ...{ OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol },
+    OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol,
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT:
       protocol === "grpc" ? collector.endpoints.grpc : `${collector.endpoints[protocol]}/v1/metrics`,
   });
@@ -117,7 +118,8 @@ it.each<[name: string, labels: Labels]>([
 it("hands spans on to where they are kept", async () => {
   const span = { traceId: "5b8efff798038103d269b633813fc60c", spanId: "eee19b7ec3c1b174", name: "a span on its way" };
   const answer = await fetch(`${collector.endpoints["http/json"]}/v1/traces`, {
-    ...{ method: "POST", headers: { "content-type": "application/json" } },
+    method: "POST",
+    headers: { "content-type": "application/json" },
     body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
   });
   expect(answer.status).toBe(200);

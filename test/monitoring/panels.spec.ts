@@ -101,7 +101,8 @@ describe("the metrics of an autoscaler", () => {
   /** As the adapter asks for a metric of pods. A scrape here has no label of a pod, which an instance stands for. */
   function asked({ seriesQuery, metricsQuery }: AdapterRule): string {
     const parts = {
-      ...{ Series: /^\w+/.exec(seriesQuery)![0], GroupBy: "instance" },
+      Series: /^\w+/.exec(seriesQuery)![0],
+      GroupBy: "instance",
       LabelMatchers: `namespace="${namespace}",cluster="pair"`,
     };
     return metricsQuery.replace(/<<\.(\w+)>>/g, (_, name: string) => parts[name as keyof typeof parts]);
@@ -194,7 +195,9 @@ describe("the totals", () => {
 
   it("of caches are those of both replicas together", async () => {
     const sum = (name: string, metric: string) => ({
-      ...{ name, expression: `sum by (key_type) (${metric}{cluster="pair"})`, labels: ["key_type"] },
+      name,
+      expression: `sum by (key_type) (${metric}{cluster="pair"})`,
+      labels: ["key_type"],
     });
     const counted = [
       ...[sum("hits", "kms_cache_hit_total"), sum("misses", "kms_cache_miss_total")],

@@ -106,8 +106,10 @@ export async function startPrometheus({
     }),
     scrape_configs: [
       {
-        ...{ job_name: job, honor_labels: honorLabels, metrics_path: "/q/metrics" },
-        ...{ tls_config: { insecure_skip_verify: true } },
+        job_name: job,
+        honor_labels: honorLabels,
+        metrics_path: "/q/metrics",
+        tls_config: { insecure_skip_verify: true },
         ...(token !== undefined && { authorization: { credentials_file: file("token", token) } }),
         file_sd_configs: [{ files: [targetsFile], refresh_interval: "1s" }],
       },
@@ -161,7 +163,10 @@ function discovered(target: string): object {
   return {
     targets: [host],
     labels: {
-      ...{ cluster, namespace, __scheme__: protocol.slice(0, -1), __metrics_path__: path },
+      cluster,
+      namespace,
+      __scheme__: protocol.slice(0, -1),
+      __metrics_path__: path,
       ...(instance !== undefined && { instance }),
     },
   };
@@ -206,7 +211,9 @@ function asking(url: string): Pick<Prometheus, "query" | "alerts" | "rules" | "t
     async alerts() {
       const { alerts } = await get("alerts");
       return alerts.map(({ labels, state }: { labels: Labels; state: Alert["state"] }) => ({
-        ...{ name: labels.alertname, state, labels },
+        name: labels.alertname,
+        state,
+        labels,
       }));
     },
     async rules() {

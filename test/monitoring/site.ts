@@ -78,8 +78,12 @@ export async function newSite({ database, whole = false, env = {} }: SiteOptions
     }
   };
   const settings: Record<string, string> = {
-    ...{ ...awsEnvironment, FLUO_KMS_PROVIDER: "aws", AWS_KMS_REGION: kms.region, AWS_KMS_MASTER_KEY_ID: key.arn },
-    ...{ AWS_KMS_ENDPOINT: kms.url, KMS_PROVIDER_CHECK_INTERVAL: "1s" },
+    ...awsEnvironment,
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_REGION: kms.region,
+    AWS_KMS_MASTER_KEY_ID: key.arn,
+    AWS_KMS_ENDPOINT: kms.url,
+    KMS_PROVIDER_CHECK_INTERVAL: "1s",
     ...storeSettings(database, dir),
     ...(whole && wholeSettings(dir)),
     ...env,
@@ -89,12 +93,10 @@ export async function newSite({ database, whole = false, env = {} }: SiteOptions
     write({
       ...serverFiles(authorities.server),
       ...credentialFiles(dir, 7_200),
-      ...{
-        "policy.yaml": policy,
-        "callers.pem": authorities.callers.pem,
-        "callers.crl": authorities.callers.crl(),
-        "issuer.pem": issuer!.ca,
-      },
+      "policy.yaml": policy,
+      "callers.pem": authorities.callers.pem,
+      "callers.crl": authorities.callers.crl(),
+      "issuer.pem": issuer!.ca,
       "tenants.properties": `fluo.kms.tenants.${ownTenant}.provider-key=${tenantKey.arn}\n`,
     });
   }
@@ -102,7 +104,16 @@ export async function newSite({ database, whole = false, env = {} }: SiteOptions
   const token = whole ? tokens.app! : undefined;
   const credentials = () => grpc.credentials.createSsl(Buffer.from(authorities.server.pem));
   return {
-    ...{ dir, kms, key, tenantKey, issuer, authorities, policy, token, write, env: settings },
+    dir,
+    kms,
+    key,
+    tenantKey,
+    issuer,
+    authorities,
+    policy,
+    token,
+    write,
+    env: settings,
     async start(more = {}, options = {}) {
       const heads = join(dir, `heads-${services.length}`);
       const started = await startProcess(
@@ -134,7 +145,9 @@ export function credentialFiles(dir: string, seconds: number): Record<"aws.confi
 /** A certificate of the services and its key, valid for a day unless told otherwise. */
 export function serverFiles(authority: Authority, until?: Date): Record<"server.pem" | "server.key", string> {
   const { chain, key } = authority.issue({
-    ...{ dns: ["localhost"], addresses: ["127.0.0.1"], extendedKeyUsage: ["serverAuth"] },
+    dns: ["localhost"],
+    addresses: ["127.0.0.1"],
+    extendedKeyUsage: ["serverAuth"],
     ...(until && { until }),
   });
   return { "server.pem": chain, "server.key": key };
@@ -178,9 +191,12 @@ function storeSettings(database: string | undefined, dir: string): Record<string
 
 function wholeSettings(dir: string): Record<string, string> {
   return {
-    ...{ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: join(dir, "policy.yaml") },
-    ...{ FLUO_KMS_TLS_CERTIFICATE: join(dir, "server.pem"), FLUO_KMS_TLS_KEY: join(dir, "server.key") },
-    ...{ FLUO_KMS_TENANTS_FILE: join(dir, "tenants.properties"), KMS_ROTATION_MIN_AGE: "0s" },
+    FLUO_KMS_AUTH: "policy",
+    FLUO_KMS_POLICY_FILE: join(dir, "policy.yaml"),
+    FLUO_KMS_TLS_CERTIFICATE: join(dir, "server.pem"),
+    FLUO_KMS_TLS_KEY: join(dir, "server.key"),
+    FLUO_KMS_TENANTS_FILE: join(dir, "tenants.properties"),
+    KMS_ROTATION_MIN_AGE: "0s",
     AWS_CONFIG_FILE: join(dir, "aws.config"),
   };
 }

@@ -17,7 +17,10 @@ describe.each(firstOfEach(wanted))("an outage: %s", (mode) => {
   it("is not noticed on cached keys, is said at once on cold ones, and leaves nothing behind", async () => {
     const service = await startOutageService({ env: { KMS_CACHE_TTL: "5s" } });
     const report = await runOutage({
-      ...{ service, mode, seconds, coldPerSecond: isLong ? 2 : 5 },
+      service,
+      mode,
+      seconds,
+      coldPerSecond: isLong ? 2 : 5,
       ...(isShort && { perSecond: 50 }), // the short form counts them by outcome alone
     });
     console.log(described(report));

@@ -154,7 +154,11 @@ function asJson({ origin, from, to, spans, handovers, announced, endedAt, follow
     origin,
     ...(endedAt !== undefined && { ended_at: endedAt }),
     ...(follows && { follows: follows.origin }),
-    ...{ from, to, spans, handovers, announced },
+    from,
+    to,
+    spans,
+    handovers,
+    announced,
     checkpoints: log.checkpoints.map(({ name, size, agrees = null }) => ({ file: name, size, agrees })),
     findings: log.findings.map(({ what, entry = null, count, span = null }) => {
       return { what, leaf_index: entry, count, span };

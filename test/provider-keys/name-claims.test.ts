@@ -13,7 +13,12 @@ import { load, problemsOf } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 const vaultAt = (addr: string): ProviderSettings => ({
-  ...{ name: "vault", addr, namespace: undefined, caFile: undefined, mount: "transit", key: "fluo" },
+  name: "vault",
+  addr,
+  namespace: undefined,
+  caFile: undefined,
+  mount: "transit",
+  key: "fluo",
   login: { method: "token", token: "t", tokenFile: undefined },
 });
 const azureAt = (vault: string, verifyChallengeResource = true): ProviderSettings => ({

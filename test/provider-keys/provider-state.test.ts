@@ -23,11 +23,17 @@ async function started(first: TenantProviderKeySettings) {
   const instruments = { providerCall: { record() {} }, providerRequests: { add() {} }, providerLies: { add() {} } };
   const providers = await startProviders(
     {
-      ...{ provider: { name: "local" }, otherProvider: undefined, tenantProviderKeys: first, storeKeyPin: undefined },
-      ...{ providerCheckMs: 30_000, warnings: [] },
+      provider: { name: "local" },
+      otherProvider: undefined,
+      tenantProviderKeys: first,
+      storeKeyPin: undefined,
+      providerCheckMs: 30_000,
+      warnings: [],
     },
     {
-      ...{ instruments: instruments as never, log: pino({ level: "silent" }), time: realTime },
+      instruments: instruments as never,
+      log: pino({ level: "silent" }),
+      time: realTime,
       alarm: { changed() {}, suspect() {} },
     },
   );
@@ -50,7 +56,9 @@ function key(name: string, credential?: Provider["credential"]) {
   const local = localProvider(randomMasterKey());
   const world = { isAway: false };
   const provider: Provider = {
-    ...{ ...local, name, ...(credential && { credential }) },
+    ...local,
+    name,
+    ...(credential && { credential }),
     async encrypt(...given) {
       if (world.isAway) throw new KmsError("PROVIDER_UNAVAILABLE", "away");
       return local.encrypt(...given);
@@ -69,9 +77,11 @@ function key(name: string, credential?: Provider["credential"]) {
 
 function stateOf(own: ResilientProvider[], ofTenants: ResilientProvider[] = []) {
   return providerState({
-    ...{ opened: own, watches: [] },
+    opened: own,
+    watches: [],
     tenantProviderKeys: {
-      ...{ all: () => [], sha256: () => "" },
+      all: () => [],
+      sha256: () => "",
       breakers: () => ofTenants.flatMap((each) => each.breakers()),
     },
   });

@@ -10,8 +10,13 @@ const aws = (masterKeyId: string, more: object = {}): ProviderSettings => ({
   profile: undefined,
 });
 const vault = (login: VaultLogin): ProviderSettings => ({
-  ...{ name: "vault", addr: "https://vault.example.org", namespace: undefined, caFile: undefined },
-  ...{ mount: "transit", key: "acme", login },
+  name: "vault",
+  addr: "https://vault.example.org",
+  namespace: undefined,
+  caFile: undefined,
+  mount: "transit",
+  key: "acme",
+  login,
 });
 const token = (text: string): VaultLogin => ({ method: "token", token: text, tokenFile: undefined });
 
@@ -55,7 +60,11 @@ it("is the same whatever the secrets are", () => {
   const of = (login: VaultLogin) => digest([["a", vault(login)]], [["t1", "a"]]);
   expect(of(token("one"))).toBe(of(token("other")));
   const approle = (secretId: string, roleId: string): VaultLogin => ({
-    ...{ method: "approle", mount: "approle", roleId, secretId, secretIdFile: undefined },
+    method: "approle",
+    mount: "approle",
+    roleId,
+    secretId,
+    secretIdFile: undefined,
   });
   expect(of(approle("one", "role"))).toBe(of(approle("other", "another role")));
 });

@@ -338,8 +338,13 @@ async function requested(store: Store): Promise<void> {
   const record = pendingKey({ tenantId: "acme" });
   await store.insertPending(record);
   await store.activate({
-    ...{ tenantId: "acme", purpose: "data", keyId: record.keyId, expect: "no-active", at: new Date() },
-    ...{ by: { actor: "ann", requestId: "q" }, request: { requestId: "q", digest: "00" } },
+    tenantId: "acme",
+    purpose: "data",
+    keyId: record.keyId,
+    expect: "no-active",
+    at: new Date(),
+    by: { actor: "ann", requestId: "q" },
+    request: { requestId: "q", digest: "00" },
   });
 }
 

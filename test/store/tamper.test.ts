@@ -251,7 +251,10 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       const entry = new Uint8Array([1]);
       const handover = { ...acme, fromKeyId: key.keyId, toKeyId: next.keyId, index: 5, entry, proof: "proof" };
       await store.activate({
-        ...{ ...next, at: new Date(), by: { actor: "ann", requestId: "" }, outgoing: "COMPROMISED" },
+        ...next,
+        at: new Date(),
+        by: { actor: "ann", requestId: "" },
+        outgoing: "COMPROMISED",
         expect: { active: key.keyId },
         handover: { append: grown(head, 1), handover },
       });

@@ -36,8 +36,14 @@ afterAll(() => server.close());
 const older = newestSchema - 1;
 const finished: AuditEvent = {
   at: new Date("2026-01-01T00:00:00.000Z"),
-  ...{ actor: "ann", action: "finish_upgrade", tenantId: "", purpose: undefined, keyId: "" },
-  ...{ outcome: "OK", requestId: "", count: 1 },
+  actor: "ann",
+  action: "finish_upgrade",
+  tenantId: "",
+  purpose: undefined,
+  keyId: "",
+  outcome: "OK",
+  requestId: "",
+  count: 1,
 };
 
 function replica(version: number): Replica {

@@ -87,9 +87,15 @@ rules:
 
   return {
     ...service,
-    ...{ policy, tokenOf, status, get, issue: web.issue },
+    policy,
+    tokenOf,
+    status,
+    get,
+    issue: web.issue,
     shown: {
-      ...{ certificate: web.issue({ dns: ["a.internal.example.org"] }), jwt: tokenOf("sso"), token: made.token },
+      certificate: web.issue({ dns: ["a.internal.example.org"] }),
+      jwt: tokenOf("sso"),
+      token: made.token,
     },
     async onBoth(credential) {
       await status(credential).catch((error: grpc.ServiceError) => {

@@ -175,7 +175,9 @@ ${rules}`;
     const headers = { "content-type": "application/json", authorization: `Bearer ${tokens.auditor}` };
     for (let pageToken = ""; ; ) {
       const { status, body } = await service.http("/fluo.kms.v1.KeyAdminService/ListAuditEvents", {
-        ...{ method: "POST", headers, body: JSON.stringify({ pageSize: 1_000, pageToken }) },
+        method: "POST",
+        headers,
+        body: JSON.stringify({ pageSize: 1_000, pageToken }),
       });
       expect(status, body).toBe(200);
       const page = JSON.parse(body) as { events?: AuditRow[]; nextPageToken?: string };
@@ -222,7 +224,15 @@ ${rules}`;
 
   return {
     ...service,
-    ...{ issuer, key, policy, tokens, claims, ask, call, stream, log: log.text },
+    issuer,
+    key,
+    policy,
+    tokens,
+    claims,
+    ask,
+    call,
+    stream,
+    log: log.text,
     token: (changed, header) => tokenBy(key, claims(changed), header),
     refreshKeys() {
       for (const refresh of refreshes) refresh();

@@ -82,7 +82,9 @@ export async function byHttp(
 ): Promise<Called> {
   const { authorization, certificate, headers } = shown;
   const answer = await service.http(`/${parent.typeName}/${name}`, {
-    ...{ method: "POST", body, agent },
+    method: "POST",
+    body,
+    agent,
     headers: { "content-type": "application/json", ...(authorization !== undefined && { authorization }), ...headers },
     ...(certificate && { certificate }),
   });

@@ -50,7 +50,14 @@ export async function fill(store: Store): Promise<void> {
 /** A row of the trail that tells of uses of a key. */
 export function use({ tenantId, keyId }: { tenantId: string; keyId: string }): AuditEvent {
   return {
-    ...{ at: new Date(), actor: "ann", action: "encrypt_pii", tenantId, purpose: "data" },
-    ...{ keyId, outcome: "OK", requestId: "", count: 3 },
+    at: new Date(),
+    actor: "ann",
+    action: "encrypt_pii",
+    tenantId,
+    purpose: "data",
+    keyId,
+    outcome: "OK",
+    requestId: "",
+    count: 3,
   };
 }

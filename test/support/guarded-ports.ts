@@ -87,7 +87,8 @@ export async function startGuardedPorts(options: GuardedPortsOptions): Promise<G
   const bounds = clockedConnections(settings);
   const { connections, clock } = bounds;
   const transports = await startTransports(handlers, {
-    ...{ connections, streams: { signSpans } },
+    connections,
+    streams: { signSpans },
     ...(authenticated && { door: underPolicy({ policy, callers, open }).door }),
   });
   const sockets: Socket[] = [];
@@ -101,7 +102,10 @@ export async function startGuardedPorts(options: GuardedPortsOptions): Promise<G
     return socket;
   };
   return {
-    ...{ ...bounds, grpcAddress: transports.grpcAddress, url: transports.url, metrics: transports.metrics },
+    ...bounds,
+    grpcAddress: transports.grpcAddress,
+    url: transports.url,
+    metrics: transports.metrics,
     grpc: async (from) => grpcConnection(await dial(transports.grpcAddress, from)),
     async http(from) {
       const { host } = new URL(transports.url);
@@ -147,7 +151,10 @@ async function grpcConnection(socket: Socket): Promise<GrpcConnection> {
   await once(session, "remoteSettings");
   const request = (path: string, token?: string, headers: Record<string, string> = {}) => {
     const stream = session.request({
-      ...{ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" },
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...headers,
     });
@@ -156,7 +163,9 @@ async function grpcConnection(socket: Socket): Promise<GrpcConnection> {
     return { stream, ended, end: () => void stream.end() };
   };
   return {
-    ...{ ...ends, session, goaway },
+    ...ends,
+    session,
+    goaway,
     begin: (method, token) => request(methods[method], token).stream,
     call(method, token, { headers, bytes = 0 } = {}) {
       const { stream } = request(methods[method], token, headers);
@@ -192,7 +201,8 @@ function httpConnection(socket: Socket): HttpConnection {
     return value as string;
   };
   return {
-    ...{ ...closable(socket), socket },
+    ...closable(socket),
+    socket,
     async ask(path, token) {
       const authorization = token === undefined ? "" : `authorization: Bearer ${token}\r\n`;
       socket.write(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${authorization}\r\n`);

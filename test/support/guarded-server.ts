@@ -78,7 +78,9 @@ export async function guardedServer(
       return { ...client, connection };
     });
     const client: Client = {
-      ...{ socket, closed, entered },
+      socket,
+      closed,
+      entered,
       isClosed: () => ends.isClosed,
       hasEntered: () => ends.hasEntered,
     };
@@ -90,7 +92,9 @@ export async function guardedServer(
     return start(from).entered;
   };
   return {
-    ...{ ...bounds, start, open },
+    ...bounds,
+    start,
+    open,
     async openCaller(from) {
       const client = await open(from);
       client.connection.called();

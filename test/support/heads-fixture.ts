@@ -125,7 +125,12 @@ async function run(
   const log: string[] = [];
   try {
     const heads = await startHeads({
-      ...{ store, storeKey, place, intervalMs, time, changed() {} },
+      store,
+      storeKey,
+      place,
+      intervalMs,
+      time,
+      changed() {},
       log: { error: (_details, message) => log.push(message), info: (message) => log.push(message) },
     });
     const end = async () => {

@@ -30,8 +30,11 @@ export async function startHttpsIssuer(...keys: unknown[]): Promise<HttpsIssuer>
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const issuer: HttpsIssuer = {
-    ...{ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, ca: authority.pem },
-    ...{ keys, answer: undefined, requests: [] },
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ca: authority.pem,
+    keys,
+    answer: undefined,
+    requests: [],
     async stop() {
       server.close();
       server.closeAllConnections();

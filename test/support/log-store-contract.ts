@@ -468,7 +468,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         const next = pendingKey({ purpose: "signing" });
         await store.insertPending(next);
         const { tenantId, purpose, keyId } = next;
-        const unannounced = { ...{ tenantId, purpose, keyId, at: start, by }, handover: "no-log" } as const;
+        const unannounced = { tenantId, purpose, keyId, at: start, by, handover: "no-log" } as const;
         const activate = () => store.activate({ ...unannounced, expect: { active: old.keyId } });
         const [, activated] = await Promise.allSettled([create(), activate()]);
         const active = await store.active("acme", "signing");
@@ -485,7 +485,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         const next = pendingKey({ purpose: "signing" });
         await store.insertPending(next);
         const { tenantId, purpose, keyId } = next;
-        const unannounced = { ...{ tenantId, purpose, keyId, at: start, by }, handover: "no-log" } as const;
+        const unannounced = { tenantId, purpose, keyId, at: start, by, handover: "no-log" } as const;
         await store.activate({ ...unannounced, expect: { active: old.keyId } });
         expect((await store.active("acme", "signing"))?.keyId).toBe(keyId);
       });

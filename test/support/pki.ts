@@ -158,7 +158,9 @@ function issue(options: CertificateOptions, issuer: Issuer | undefined): Issued 
   ]);
   const certificate = pemOf("CERTIFICATE", der);
   return {
-    ...{ certificate, keys, serial },
+    certificate,
+    keys,
+    serial,
     key: keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string,
     chain: certificate + (issuer?.above ?? ""),
     x509: new X509Certificate(certificate),
@@ -225,8 +227,12 @@ function revocationList(
 /** Older than what it issues, and valid for longer. */
 function ofAuthority(): CertificateOptions {
   return {
-    ...{ name: `authority ${randomBytes(6).toString("hex")}`, ca: true, keyUsage: 0x06, extendedKeyUsage: [] },
-    ...{ from: fromNow(-30 * day), until: fromNow(30 * day) },
+    name: `authority ${randomBytes(6).toString("hex")}`,
+    ca: true,
+    keyUsage: 0x06,
+    extendedKeyUsage: [],
+    from: fromNow(-30 * day),
+    until: fromNow(30 * day),
   };
 }
 

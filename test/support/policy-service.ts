@@ -58,7 +58,8 @@ export async function startPolicyService(
   const service = await startService({ "fluo.kms.auth": "policy", "fluo.kms.policy.file": file, ...properties }, time);
   return {
     ...service,
-    ...{ tokens, file },
+    tokens,
+    file,
     async replace(next) {
       writeFileSync(file, next);
       await service.reloadFiles();

@@ -125,7 +125,15 @@ export async function startProduction(): Promise<Production> {
   };
   const rest = parts.move();
   return {
-    ...{ directory, env, policyFile, tokenFile, caFile, kms, key, otherDatabase, service },
+    directory,
+    env,
+    policyFile,
+    tokenFile,
+    caFile,
+    kms,
+    key,
+    otherDatabase,
+    service,
     run: (...args) => command(args),
     preflight: (...args) => preflight(args),
     preflightWith: (more) => preflight([], more),

@@ -58,7 +58,10 @@ export function newWorld({ store = memoryStore(realTime), secondAheadMs }: Parti
     const holder = `replica ${replicas}`;
     const destroyed: number[] = [];
     const rounds = destructionRounds({
-      ...{ store, witness, holder, destroyDue: lifecycle.destroyDue },
+      store,
+      witness,
+      holder,
+      destroyDue: lifecycle.destroyDue,
       destroyed: (count) => destroyed.push(count),
     });
     const signal = new AbortController().signal;

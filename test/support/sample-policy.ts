@@ -36,6 +36,10 @@ const keySet = (use: string) => JSON.stringify({ keys: [testKey("ES256", "k", { 
 
 /** The files that it names, relative to its own folder. */
 export const namedFiles = {
-  ...{ "mesh.pem": pem(), "web.pem": pem(), "lan.pem": pem(), "sso.pem": pem() },
-  ...{ "sso.json": keySet("sig"), "bundle.json": keySet("jwt-svid") },
+  "mesh.pem": pem(),
+  "web.pem": pem(),
+  "lan.pem": pem(),
+  "sso.pem": pem(),
+  "sso.json": keySet("sig"),
+  "bundle.json": keySet("jwt-svid"),
 };

@@ -431,10 +431,12 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       const destruction = { by: "ann", request: undefined, confirmedBy: "bob" };
       await store.update(confirmed, { ...confirmed, destruction }, change);
       expect(await store.destructionRequests({ after: at(0), until: at(2), limit: 9 })).toEqual({
-        ...{ records: [first, second], total: 2 },
+        records: [first, second],
+        total: 2,
       });
       expect(await store.destructionRequests({ after: at(0), until: at(3), limit: 1 })).toEqual({
-        ...{ records: [first], total: 3 },
+        records: [first],
+        total: 3,
       });
       expect((await store.destructionRequests({ after: at(1), until: at(2), limit: 9 })).records).toEqual([second]);
     });
@@ -586,7 +588,12 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         expect(await store.storeKey()).toEqual({ ...present, ...next });
         expect((await store.auditEvents({ limit: 9 })).at(-1)).toMatchObject({
           ...replaced,
-          ...{ action: "rewrap", tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 },
+          action: "rewrap",
+          tenantId: "",
+          purpose: undefined,
+          keyId: "",
+          outcome: "OK",
+          count: 1,
         });
         expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
         expect(await locked.storeKey()).toEqual({ ...present, ...next });

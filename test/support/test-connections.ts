@@ -5,8 +5,13 @@ import { realTime } from "../../src/runtime/time.ts";
 import { type Connections, createConnections } from "../../src/transport/connections/connections.ts";
 
 export const connectionSettings: ConnectionSettings = {
-  ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },
-  ...{ resetsPerSecond: 200, headerWorkMs: 1_000, byAddress: true },
+  max: 2_000,
+  maxPerAddress: 0,
+  firstCallMs: 30_000,
+  idleMs: 900_000,
+  resetsPerSecond: 200,
+  headerWorkMs: 1_000,
+  byAddress: true,
 };
 
 export function testConnections(

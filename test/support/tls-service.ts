@@ -52,7 +52,9 @@ export async function startTlsService(
   const serverCa = newAuthority({ name: "server" });
   const newServerFiles = () => {
     const { chain, key } = serverCa.issue({
-      ...{ dns: ["localhost"], addresses: ["127.0.0.1"], extendedKeyUsage: ["serverAuth"] },
+      dns: ["localhost"],
+      addresses: ["127.0.0.1"],
+      extendedKeyUsage: ["serverAuth"],
     });
     return { "server.pem": chain, "server.key": key };
   };
@@ -83,7 +85,10 @@ export async function startTlsService(
       certificate ? Buffer.from(certificate.chain) : null,
     );
   return {
-    ...{ grpcPort, httpPort, dir, newServerFiles },
+    grpcPort,
+    httpPort,
+    dir,
+    newServerFiles,
     serverCa: serverCa.pem,
     async write(all) {
       put(all);

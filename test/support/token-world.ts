@@ -66,7 +66,9 @@ export function worldOf(issuers: readonly Json[], published: Record<string, unkn
     });
   world.issuers = issuersOf({ issuers: entriesOf(...issuers) }, undefined, open);
   const tokens = rememberTokens({
-    ...{ issuers: () => world.issuers, isNamed: (identity) => world.isNamed(identity), now },
+    issuers: () => world.issuers,
+    isNamed: (identity) => world.isNamed(identity),
+    now,
     failures: createFailureLimit({ failuresPerSecond, told: { acted() {} }, now }),
   });
   return Object.assign(world, {

@@ -25,7 +25,9 @@ tokens: [{ name: script, sha256: ${script.sha256}, expires: 2099-01-01 }]
 rules:
 ${rules}`);
   return {
-    ...{ separation: true, grantsOf: createMatcher(policy.rules), tokenDemandOn: createDemands(policy.rules) },
+    separation: true,
+    grantsOf: createMatcher(policy.rules),
+    tokenDemandOn: createDemands(policy.rules),
     staticTokens: staticTokens(policy.tokens, () => msFromNow(0)),
     authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }],
   };
@@ -38,9 +40,15 @@ it("is known by its certificate as policies change, and open all the while", asy
   };
   const door = policyDoor({
     authenticator: createAuthenticator({
-      ...{ loaded: () => loaded, tokens: { identify, size: () => 0 }, now: () => msFromNow(0) },
+      loaded: () => loaded,
+      tokens: { identify, size: () => 0 },
+      now: () => msFromNow(0),
     }),
-    ...{ seen: countCallers(), open: [], connectionMaxAgeMs: 3_600_000, policySha256: () => "", subscribe() {} },
+    seen: countCallers(),
+    open: [],
+    connectionMaxAgeMs: 3_600_000,
+    policySha256: () => "",
+    subscribe() {},
     time: realTime,
   });
   const { x509 } = mesh.issue({ uris: ["spiffe://example.org/gateway"] });

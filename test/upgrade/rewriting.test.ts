@@ -20,7 +20,8 @@ function upgraded(minReader = newestSchema - 1) {
   const shared = memoryStore(time);
   const asked: (RewritePlace | undefined)[] = [];
   return {
-    ...{ time, asked },
+    time,
+    asked,
     store: {
       ...shared,
       upgradeState: async () => ({ ...(await shared.upgradeState()), minReader }),

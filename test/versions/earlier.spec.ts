@@ -26,8 +26,10 @@ async function place() {
   const setDays = (count: number) => writeFileSync(days, String(count));
   setDays(0);
   const env = {
-    ...{ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: await server.createDatabase() },
-    ...{ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), ...settings },
+    FLUO_KMS_STORE: "postgres",
+    FLUO_KMS_POSTGRES_URL: await server.createDatabase(),
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
+    ...settings,
   };
   return {
     setDays,
@@ -37,8 +39,11 @@ async function place() {
       const child = spawn(process.execPath, [preload, join(sources!, "src", "main.js")], {
         cwd: dir,
         env: {
-          ...{ PATH: process.env.PATH, ...env, FLUO_VERSIONS_DAYS: days },
-          ...{ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" },
+          PATH: process.env.PATH,
+          ...env,
+          FLUO_VERSIONS_DAYS: days,
+          FLUO_KMS_GRPC_PORT: "0",
+          FLUO_KMS_HTTP_PORT: "0",
         },
       });
       onTestFinished(() => void child.kill("SIGKILL"));

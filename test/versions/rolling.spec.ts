@@ -45,8 +45,11 @@ afterAll(() => {
 beforeAll(async () => {
   const url = await server.createDatabase();
   env = {
-    ...{ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url, FLUO_KMS_STORE_MIGRATE: "never" },
-    ...{ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), FLUO_KMS_LOG_LEVEL: "warn" },
+    FLUO_KMS_STORE: "postgres",
+    FLUO_KMS_POSTGRES_URL: url,
+    FLUO_KMS_STORE_MIGRATE: "never",
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
+    FLUO_KMS_LOG_LEVEL: "warn",
   };
   db = new pg.Client({ connectionString: url });
   await db.connect();
@@ -130,7 +133,12 @@ async function end(service: ServiceProcess): Promise<void> {
 async function rolled(...to: Release[]): Promise<void> {
   let isRolling = true;
   const load = runLoad({
-    ...{ services: clients, tenantIds, seconds: 1, leastRotations: 10, inFlight: 8, rotateEveryMs: 200 },
+    services: clients,
+    tenantIds,
+    seconds: 1,
+    leastRotations: 10,
+    inFlight: 8,
+    rotateEveryMs: 200,
     goesOn: () => isRolling,
   });
   const roll = async () => {
@@ -165,7 +173,10 @@ describe("this release and the next", () => {
   it.runIf(filledKeys > 0)(`have a store with ${filledKeys} keys, and a row of the audit trail for each`, async () => {
     const provider = await openLocal({ name: "local", masterKeyFile: join(dir, "master.key") });
     const tenants = Array.from({ length: filledKeys }, (_, index) => ({
-      ...{ tenantId: `filled-${index}`, purposes: ["data"] as const, versions: 1, activatedAt: new Date() },
+      tenantId: `filled-${index}`,
+      purposes: ["data"] as const,
+      versions: 1,
+      activatedAt: new Date(),
     }));
     const filled = await fill(
       { name: "postgres", url: env.FLUO_KMS_POSTGRES_URL!, maxConnections: 4 },

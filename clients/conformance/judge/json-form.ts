@@ -34,7 +34,9 @@ export function spelled(document: Members, r: Random): Members {
         i,
       ]),
     ),
-    ...{ STATUS_CODE_UNSET: 0, STATUS_CODE_OK: 1, STATUS_CODE_ERROR: 2 },
+    STATUS_CODE_UNSET: 0,
+    STATUS_CODE_OK: 1,
+    STATUS_CODE_ERROR: 2,
   };
   const visit = (name: string, value: Json): Json => {
     if (Array.isArray(value)) return value.map((item) => visit("", item));

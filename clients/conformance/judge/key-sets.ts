@@ -22,11 +22,18 @@ function dateText(ms: number, r: Random): string {
 function jwkOf({ key, keyId, number, validFromMs, validUntilMs }: TenantKey, { logs, keys }: TestTenant): Json {
   const isLast = number === keys.length;
   return {
-    ...{ kty: "OKP", crv: "Ed25519", x: Buffer.from(key.publicKey).toString("base64url"), kid: keyId },
-    ...{ alg: "EdDSA", use: "sig", state: isLast ? "ACTIVE" : "RETIRED", version: number },
+    kty: "OKP",
+    crv: "Ed25519",
+    x: Buffer.from(key.publicKey).toString("base64url"),
+    kid: keyId,
+    alg: "EdDSA",
+    use: "sig",
+    state: isLast ? "ACTIVE" : "RETIRED",
+    version: number,
     valid_from: new Date(validFromMs).toISOString(),
     valid_until: isLast ? null : new Date(validUntilMs).toISOString(),
-    ...{ compromised_at: null, vkeys: logs.map(({ origin }) => verifierKey(origin, key.publicKey)) },
+    compromised_at: null,
+    vkeys: logs.map(({ origin }) => verifierKey(origin, key.publicKey)),
     compromised_log: null,
   };
 }
@@ -34,7 +41,11 @@ function jwkOf({ key, keyId, number, validFromMs, validUntilMs }: TenantKey, { l
 function handoversOf(tenant: TestTenant): Json[] {
   return tenant.logs.flatMap(({ handovers }, log) =>
     handovers.map(({ entry, proof, origin, index }) => ({
-      ...{ log: log + 1, origin, leaf_index: index, entry: base64(entry), proof },
+      log: log + 1,
+      origin,
+      leaf_index: index,
+      entry: base64(entry),
+      proof,
     })),
   );
 }
@@ -90,7 +101,8 @@ function changedKey(key: Json, { logs }: TestTenant, r: Random): Json {
     () => ({ valid_until: dateText(Date.parse(key.valid_from as string) + r.below(86_400_000), r) }),
     () => ({ compromised_at: "2026-05-01T00:00:00.000Z" }),
     () => ({
-      ...{ state: "COMPROMISED", compromised_at: "2026-05-01T00:00:00.000Z" },
+      state: "COMPROMISED",
+      compromised_at: "2026-05-01T00:00:00.000Z",
       compromised_log: { log: 1, origin, size, root: base64(root) },
     }),
     () => ({

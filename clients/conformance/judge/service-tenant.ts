@@ -50,7 +50,11 @@ export async function serviceTenant(
   const keys = keySetOf(jwks, undefined);
   if (keys === undefined) throw new Error("the key set that the service serves is refused");
   return {
-    ...{ name: tenant, tenant, text: { jwks }, keys, log },
+    name: tenant,
+    tenant,
+    text: { jwks },
+    keys,
+    log,
     signed(random, count) {
       const from = random.pick(pool)!;
       return Array.from({ length: count }, () => random.pick(from)!);

@@ -111,7 +111,9 @@ function testLog(tenant: string, origin: string): TestTenantLog {
       });
       return append(statements, signers).map(({ proof }, i) => ({
         ...batch[i]!,
-        ...{ tenant, signedAt, statement: statements[i]! },
+        tenant,
+        signedAt,
+        statement: statements[i]!,
         evidence: { kind: "log", proof },
       }));
     },

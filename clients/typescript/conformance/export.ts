@@ -17,7 +17,10 @@ export async function exportSpans(world: World): Promise<number> {
   const whyLast: Record<string, string> = {};
   const delegate = new OTLPTraceExporter({ url: world.backend });
   const signing = createSigningExporter<ReadableSpan>(kms, delegate, {
-    ...{ tenantId: tenant, mode: SignMode[mode], queue, timeoutMs: exportTimeoutMs },
+    tenantId: tenant,
+    mode: SignMode[mode],
+    queue,
+    timeoutMs: exportTimeoutMs,
     onLost(cause, spans, why) {
       told[cause] = (told[cause] ?? 0) + spans.length;
       whyLast[cause] = why;
@@ -25,8 +28,11 @@ export async function exportSpans(world: World): Promise<number> {
     },
   });
   const processor = new BatchSpanProcessor({
-    ...{ exporter: plain ? delegate : signing, maxExportBatchSize: batch, maxQueueSize: processorQueue },
-    ...{ exportTimeoutMillis: exportTimeoutMs, scheduledDelayMillis: 200 },
+    exporter: plain ? delegate : signing,
+    maxExportBatchSize: batch,
+    maxQueueSize: processorQueue,
+    exportTimeoutMillis: exportTimeoutMs,
+    scheduledDelayMillis: 200,
   });
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ "service.name": "typescript" }),
@@ -72,8 +78,14 @@ async function endSpans(tracer: Tracer, { spans, ratePerSecond }: World): Promis
 function endSpan(tracer: Tracer, name: string): void {
   const span = tracer.startSpan(name, {
     attributes: {
-      ...{ text: "é", yes: true, whole: 5, fraction: 0.25 },
-      ...{ texts: ["a", "b"], truths: [true, false], numbers: [1, 2], fractions: [0.5, 1.5] },
+      text: "é",
+      yes: true,
+      whole: 5,
+      fraction: 0.25,
+      texts: ["a", "b"],
+      truths: [true, false],
+      numbers: [1, 2],
+      fractions: [0.5, 1.5],
     },
   });
   span.addEvent("decided", { score: 1 });

@@ -12,10 +12,16 @@ export async function flush(world: World): Promise<number> {
   const { tenant, mode, spans, queue, batch, processorQueue, exportTimeoutMs, shutdownMs, how, out } = world;
   const kms = grpcKms(world);
   const exporter = createSigningExporter<ReadableSpan>(kms, new OTLPTraceExporter({ url: world.backend }), {
-    ...{ tenantId: tenant, mode: SignMode[mode], queue, timeoutMs: exportTimeoutMs },
+    tenantId: tenant,
+    mode: SignMode[mode],
+    queue,
+    timeoutMs: exportTimeoutMs,
   });
   const processor = new BatchSpanProcessor({
-    ...{ exporter, maxExportBatchSize: batch, maxQueueSize: processorQueue, exportTimeoutMillis: exportTimeoutMs },
+    exporter,
+    maxExportBatchSize: batch,
+    maxQueueSize: processorQueue,
+    exportTimeoutMillis: exportTimeoutMs,
   });
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ "service.name": "typescript" }),

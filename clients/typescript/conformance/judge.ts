@@ -92,7 +92,10 @@ function jsonOf({ ok, logs, signedApart }: LogReport): object {
       ...(follows && { follows: follows.origin }),
       checkpoints: checkpoints.map(({ name, size, agrees = null }) => ({ file: name, size, agrees })),
       findings: findings.map(({ what, leafIndex = null, count, span = null }) => ({
-        ...{ what, leaf_index: leafIndex, count, span },
+        what,
+        leaf_index: leafIndex,
+        count,
+        span,
       })),
     })),
     signed_apart: signedApart,

@@ -12,8 +12,17 @@ import { openedStream, sealedStream } from "./streams.ts";
 import { readJson, type World } from "./world.ts";
 
 const commands: Record<string, (world: World) => Promise<number>> = {
-  ...{ check, fake, flush, identities, judge, produce, pushback, resume, export: exportSpans },
-  ...{ "seal-stream": sealedStream, "open-stream": openedStream },
+  check,
+  fake,
+  flush,
+  identities,
+  judge,
+  produce,
+  pushback,
+  resume,
+  export: exportSpans,
+  "seal-stream": sealedStream,
+  "open-stream": openedStream,
 };
 
 const [name = "", file = ""] = process.argv.slice(2);

@@ -41,7 +41,9 @@ function batchNumber(batch: number, spans: number): ResourceSpans {
       {
         scope: { name: "resume" },
         spans: Array.from({ length: spans }, (_, i) => ({
-          ...{ traceId: randomBytes(16), spanId: randomBytes(8), name: `r-${batch}-${i}` },
+          traceId: randomBytes(16),
+          spanId: randomBytes(8),
+          name: `r-${batch}-${i}`,
         })),
       },
     ],

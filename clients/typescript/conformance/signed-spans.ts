@@ -44,7 +44,11 @@ export async function signInLog(
   { batch, requestId }: { batch: string; requestId: string },
 ): Promise<Logged> {
   const request: SignSpansRequest = create(SignSpansRequestSchema, {
-    ...{ tenantId, resourceSpans: [batchOf(batch)], mode: SignMode.LOG, requestId, withAttributes: true },
+    tenantId,
+    resourceSpans: [batchOf(batch)],
+    mode: SignMode.LOG,
+    requestId,
+    withAttributes: true,
   });
   async function* one() {
     yield request;

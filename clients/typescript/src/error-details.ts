@@ -23,7 +23,9 @@ export function detailsOf(error: unknown): ErrorDetails {
     fields: ErrorDetails["fields"][number][];
     retryAfterMs: number | undefined;
   } = {
-    ...{ reason: undefined, fields: [], retryAfterMs: undefined },
+    reason: undefined,
+    fields: [],
+    retryAfterMs: undefined,
   };
   try {
     const [info, request, retry] = error instanceof ConnectError ? ofConnect(error) : ofGrpc(error);

@@ -64,7 +64,8 @@ export async function decryptRecord<Record extends object, Names extends object>
   const marked = markedMembers(record, names);
   if (marked.length === 0) return { ...record };
   const fields = marked.map(({ name, value }) => ({
-    ...{ name, token: typeof value === "string" ? value : String.fromCharCode(...value) },
+    name,
+    token: typeof value === "string" ? value : String.fromCharCode(...value),
   }));
   const answer = await kms.decryptPii({ tenantId, fields, encryptionContext: context }, options);
   if (answer.fields.length !== marked.length) throw wrongNumber();
@@ -125,7 +126,10 @@ function replaced<Record extends object>(
   const copy = { ...record };
   for (const [i, { member, value }] of marked.entries())
     Object.defineProperty(copy, member, {
-      ...{ value: replacement(value, i), writable: true, enumerable: true, configurable: true },
+      value: replacement(value, i),
+      writable: true,
+      enumerable: true,
+      configurable: true,
     });
   return copy;
 }

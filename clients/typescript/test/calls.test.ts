@@ -38,7 +38,8 @@ describe.each(["gRPC", "Connect"])("%s", (name) => {
     expect(error).toBeInstanceOf(ConnectError);
     expect((error as ConnectError).code).toBe(Code.InvalidArgument);
     expect(detailsOf(error)).toMatchObject({
-      ...{ reason: expect.any(String), fields: [{ field: "tenant_id", description: expect.any(String) }] },
+      reason: expect.any(String),
+      fields: [{ field: "tenant_id", description: expect.any(String) }],
     });
   });
 

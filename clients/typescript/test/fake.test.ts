@@ -116,7 +116,8 @@ describe("spans", () => {
       const { $typeName, ...unsigned } = request;
       const value = { statement: signed.statement, signature: signed.signature };
       expect(await kms.verifySpan({ ...unsigned, evidence: { case: "signedStatement", value } })).toMatchObject({
-        ...{ verified: true, reason: VerifyReason.OK },
+        verified: true,
+        reason: VerifyReason.OK,
       });
     },
   );
@@ -125,7 +126,8 @@ describe("spans", () => {
     expect((await kms.verifySpan(request)).reason).toBe(reason);
     const wire = fromBinary(SignSpanRequestSchema, toBinary(SignSpanRequestSchema, { $typeName, ...request }));
     const verdict = await verify(await parseKeySet(keySet()), {
-      ...{ tenantId: tenant, span: toBinary(SpanSchema, wire.span!) },
+      tenantId: tenant,
+      span: toBinary(SpanSchema, wire.span!),
       ...(wire.resource && { resource: toBinary(ResourceSchema, wire.resource) }),
       ...(wire.scope && { scope: toBinary(InstrumentationScopeSchema, wire.scope) }),
     });

@@ -9,7 +9,9 @@ export function madeSpans(count: number, name = "s"): ResourceSpans {
       {
         scope: { name: "tests" },
         spans: Array.from({ length: count }, (_, i) => ({
-          ...{ traceId: randomBytes(16), spanId: randomBytes(8), name: `${name}-${i}` },
+          traceId: randomBytes(16),
+          spanId: randomBytes(8),
+          name: `${name}-${i}`,
         })),
       },
     ],

@@ -56,12 +56,17 @@ async function begin(
   const lost: [cause: string, spans: number, why: string][] = [];
   const sent = delegate ?? new OTLPTraceExporter({ url: backend.url });
   const exporter = createSigningExporter<ReadableSpan>(kms, sent, {
-    ...{ tenantId: "exported", log: (line: string) => void lines.push(line), timeoutMs: 60_000 },
+    tenantId: "exported",
+    log: (line: string) => void lines.push(line),
+    timeoutMs: 60_000,
     onLost: (cause, spans, why) => void lost.push([cause, spans.length, why]),
     ...options,
   });
   const processor = new BatchSpanProcessor({
-    ...{ exporter, maxExportBatchSize: 100, maxQueueSize: 10_000, exportTimeoutMillis: 120_000 },
+    exporter,
+    maxExportBatchSize: 100,
+    maxQueueSize: 10_000,
+    exportTimeoutMillis: 120_000,
   });
   const provider = new TracerProvider({ spanProcessors: [processor] });
   const tracer = provider.getTracer("tests");

@@ -196,7 +196,9 @@ async function standIn(answer: Answer) {
   const server = new grpc.Server({ "grpc.max_receive_message_length": 8 * 1024 * 1024 });
   const bytesOf = (message: SignSpansResponse) => Buffer.from(toBinary(SignSpansResponseSchema, message));
   const definition: grpc.MethodDefinition<SignSpansRequest, Buffer> = {
-    ...{ path: "/fluo.kms.v1.KmsService/SignSpans", requestStream: true, responseStream: true },
+    path: "/fluo.kms.v1.KmsService/SignSpans",
+    requestStream: true,
+    responseStream: true,
     requestSerialize: (message) => Buffer.from(toBinary(SignSpansRequestSchema, message)),
     requestDeserialize: (bytes) => fromBinary(SignSpansRequestSchema, bytes),
     responseSerialize: (bytes) => bytes,

@@ -34,8 +34,12 @@ export interface Extensions extends Names {
 export const keyUsageBits = { digitalSignature: 0x80, keyCertSign: 0x04, crlSign: 0x02 } as const;
 
 const none: Extensions = {
-  ...{ uris: [], dns: [], others: 0 },
-  ...{ keyUsage: undefined, isAuthority: false, pathLength: undefined },
+  uris: [],
+  dns: [],
+  others: 0,
+  keyUsage: undefined,
+  isAuthority: false,
+  pathLength: undefined,
 };
 
 /** By OID, in hexadecimal. */

@@ -31,7 +31,9 @@ export function patternOf(text: string, separator: "/" | "." | ":"): Pattern | s
   const exact = !captures && !parts.includes("*");
   if (exact) {
     return {
-      ...{ text, exact, captures },
+      text,
+      exact,
+      captures,
       match: (name: string) => (name === text ? noTenant : undefined),
       overlaps: (other) => other.match(text) !== undefined,
     };
@@ -40,7 +42,9 @@ export function patternOf(text: string, separator: "/" | "." | ":"): Pattern | s
   const fixed = text.split(/\*|\{tenant\}/);
   const [beginning, end] = [fixed[0]!, fixed.at(-1)!];
   return {
-    ...{ text, exact, captures },
+    text,
+    exact,
+    captures,
     match(name: string) {
       // Most names of others end here, before they are split.
       if (!name.startsWith(beginning) || !name.endsWith(end)) return undefined;

@@ -49,9 +49,14 @@ export function readPolicyText(given: string): PolicyNode | readonly PolicyProbl
   const lines = new LineCounter();
   const lineOf = (at: number) => lines.linePos(at).line;
   const document = parseDocument(text, {
-    // A key twice is found in treeOf: the parser compares each key with each.
-    ...{ schema: "failsafe", version: "1.2", strict: true, uniqueKeys: false, stringKeys: true },
-    ...{ lineCounter: lines, prettyErrors: false, logLevel: "error" },
+    schema: "failsafe",
+    version: "1.2",
+    strict: true,
+    uniqueKeys: false, // a key twice is found in treeOf: the parser compares each key with each
+    stringKeys: true,
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "error",
   });
   const errors = [...document.errors, ...document.warnings].slice(0, maxProblems);
   if (errors.length > 0)

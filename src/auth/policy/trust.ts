@@ -111,8 +111,19 @@ function readTrustDomain(fields: Fields, reader: Reader): string | undefined {
 }
 
 const issuerKeys = [
-  ...["name", "issuer", "trust-domain", "audience", "algorithms", "jwks", "jwks-file", "bundle", "bundle-file"],
-  ...["ca", "token-file", "max-lifetime", "clock-tolerance"],
+  "name",
+  "issuer",
+  "trust-domain",
+  "audience",
+  "algorithms",
+  "jwks",
+  "jwks-file",
+  "bundle",
+  "bundle-file",
+  "ca",
+  "token-file",
+  "max-lifetime",
+  "clock-tolerance",
 ];
 
 function readIssuer(node: PolicyNode, reader: Reader, names: ReadonlySet<string>): IssuerEntry {
@@ -124,7 +135,10 @@ function readIssuer(node: PolicyNode, reader: Reader, names: ReadonlySet<string>
   if ((trustDomain === undefined) === (issuer === undefined)) problem("needs either issuer or trust-domain");
   if (issuer !== undefined) checkAddress(issuer, "issuer", problem);
   const entry = {
-    ...{ name, line: fields.line, issuer, trustDomain },
+    name,
+    line: fields.line,
+    issuer,
+    trustDomain,
     audiences: readAudiences(fields, reader),
     algorithms: readAlgorithms(fields, reader),
     keys: readKeySource(fields, trustDomain !== undefined, problem),

@@ -116,7 +116,8 @@ export async function verifyJwt(read: UnverifiedToken, key: SigningKey, now: () 
     identity: identityOf(entry, sub, claims),
     // `exp` is compared in whole seconds.
     untilMs: Math.ceil(exp) * 1_000 + entry.clockToleranceMs,
-    ...{ issuer, key: key.fingerprint },
+    issuer,
+    key: key.fingerprint,
     thumbprint: thumbprintOf(claims, refuse),
   };
 }

@@ -37,7 +37,9 @@ export async function askByHttp(url: URL, wanted: HttpRequest): Promise<HttpAnsw
   const timer = realTime.after(timeoutMs, () => late.abort(new DOMException("no answer in time", "TimeoutError")));
   try {
     const options = {
-      ...{ method, signal, agent: agentFor(url, wanted, signal) },
+      method,
+      signal,
+      agent: agentFor(url, wanted, signal),
       headers: { ...headers, ...(via && { host: url.host }) },
       ...(socket !== undefined && { socketPath: socket }),
       ...(via && { hostname: via.host, port: via.port, ...namedBy(url) }),

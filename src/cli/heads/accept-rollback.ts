@@ -62,7 +62,9 @@ export const acceptRollback: Command = {
 async function acceptLog({ store }: Config, providerKeys: ProviderKeys, digest: string) {
   if (store.name !== "sqlite") return undefined;
   return acceptLostLog(store, {
-    ...{ digest, actor: by.actor, at: realTime.now() },
+    digest,
+    actor: by.actor,
+    at: realTime.now(),
     keyOf: async (tables) => (await keyOf(tables, providerKeys, storeName(store))).key,
     async checkLogs(tables, key, problem) {
       await checkLogs(tables, key, { problem, progress() {} });

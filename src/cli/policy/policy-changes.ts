@@ -89,7 +89,10 @@ const certificatesKind: Kind<CertificatesEntry> = {
   name: "certificates",
   keyOf: ({ trustDomain, ca, dns }) => trustDomain ?? JSON.stringify([ca, dns]),
   valuesOf: ({ ca, crl, trustDomain, dns }) => ({
-    ...{ "trust-domain": optional(trustDomain), dns, ca: [ca], crl: optional(crl) },
+    "trust-domain": optional(trustDomain),
+    dns,
+    ca: [ca],
+    crl: optional(crl),
   }),
   renamed: (was, is) =>
     renamedActors(was, is.trustDomain === undefined ? [`dns:${was.name}:…`, `dns:${is.name}:…`] : []),
@@ -99,9 +102,14 @@ const issuerKind: Kind<IssuerEntry> = {
   name: "issuer",
   keyOf: ({ trustDomain, issuer }) => JSON.stringify([trustDomain, issuer]),
   valuesOf: ({ issuer, trustDomain, audiences, algorithms, keys, ca, tokenFile, maxLifetimeMs, clockToleranceMs }) => ({
-    ...{ issuer: optional(issuer), "trust-domain": optional(trustDomain), audience: audiences, algorithms },
-    ...{ keys: [keys.from === "discovery" ? "by discovery" : keys.at], ca: optional(ca) },
-    ...{ "token-file": optional(tokenFile), "max-lifetime": [`${maxLifetimeMs / 1000}s`] },
+    issuer: optional(issuer),
+    "trust-domain": optional(trustDomain),
+    audience: audiences,
+    algorithms,
+    keys: [keys.from === "discovery" ? "by discovery" : keys.at],
+    ca: optional(ca),
+    "token-file": optional(tokenFile),
+    "max-lifetime": [`${maxLifetimeMs / 1000}s`],
     "clock-tolerance": [`${clockToleranceMs / 1000}s`],
   }),
   renamed: (was, is) =>
@@ -181,6 +189,9 @@ function settingChanges(before: Policy, after: Policy): Change[] {
     destruction: [twoPersonDestruction ? "two-person" : "one-person"],
   });
   return valuesBetween(settings(before), settings(after)).map((value) => ({
-    ...{ change: "changed", kind: "policy", name: value.what, values: [value] },
+    change: "changed",
+    kind: "policy",
+    name: value.what,
+    values: [value],
   }));
 }

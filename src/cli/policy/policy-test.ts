@@ -85,8 +85,14 @@ function noteRows(each: Case): string[][] {
 
 function resultJson({ of: { line, name, asked, expected, rule }, question, decision, passed }: Result) {
   return {
-    ...{ line, name, passed, caller: nameOf(asked.identity), notes: asked.notes },
-    ...{ rpc: question.rpc, role: question.role, tenant: question.isForAll ? null : (question.tenant ?? null) },
+    line,
+    name,
+    passed,
+    caller: nameOf(asked.identity),
+    notes: asked.notes,
+    rpc: question.rpc,
+    role: question.role,
+    tenant: question.isForAll ? null : (question.tenant ?? null),
     expected: { allowed: expected === "allowed", rule },
     decision,
   };

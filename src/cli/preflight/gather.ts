@@ -38,7 +38,11 @@ export async function gather(options: OptionValues, { config, place, replicas }:
   const validate = { method: "POST", path: "/api/admin/kms/validate", timeoutMs: validateMs } as const;
   const verify = { method: "POST", path: "/fluo.kms.v1.KeyAdminService/VerifyAudit", timeoutMs: auditMs } as const;
   return {
-    ...{ now: realTime.now(), place, config, replicas, status },
+    now: realTime.now(),
+    place,
+    config,
+    replicas,
+    status,
     // One after the other: what Validate measures is not to wait for the rest.
     validation: await attempt(validateMs * 2, () => askInTurn<Validation>(service, validate)),
     ready: await probed(service, "/q/health/ready"),

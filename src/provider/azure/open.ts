@@ -43,7 +43,11 @@ export async function openAzure(settings: AzureSettings, time: Time): Promise<Pr
     const wrong = unfit(name, current);
     if (wrong !== undefined) throw wrong;
     return azureProvider({
-      ...{ client, name, key: current, credential: tokens.credential, time },
+      client,
+      name,
+      key: current,
+      credential: tokens.credential,
+      time,
       close: async () => connection.close(),
     });
   } catch (error) {

@@ -41,7 +41,10 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin, tim
   let timer: Timer | undefined;
   const seen = seenCredential(time);
   const logins = sharedLogins({
-    ...{ connection, login, time, closing: closing.signal },
+    connection,
+    login,
+    time,
+    closing: closing.signal,
     loggedIn(lease) {
       fullTtlMs = lease.ttlMs;
       use(lease);

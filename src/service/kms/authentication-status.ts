@@ -48,11 +48,17 @@ export function authenticationStatus({ kind, policy, tls }: AuthenticationParts)
 function policyStatus({ since, reloadFailures, problems, issuers, crlUntilMs, ...policy }: PolicySeen): PolicyStatus {
   const { sha256, rules, separation, twoPersonDestruction } = policy;
   return create(PolicyStatusSchema, {
-    ...{ sha256, rules, separation, twoPersonDestruction, problems: [...problems] },
+    sha256,
+    rules,
+    separation,
+    twoPersonDestruction,
+    problems: [...problems],
     loadedAt: timestampFromDate(since),
     reloadFailures: BigInt(reloadFailures),
     issuers: issuers.map(({ name, keys, ageMs, problem = "" }) => ({
-      ...{ name, keys, problem },
+      name,
+      keys,
+      problem,
       ...(ageMs !== undefined && { age: durationFromMs(Math.round(ageMs)) }),
     })),
     ...(crlUntilMs !== undefined && { crlNextUpdate: timestampFromDate(new Date(crlUntilMs)) }),

@@ -263,7 +263,10 @@ function integrityStatus({ percent, beganAt, finishedAt, findings }: IntegritySt
     ...(beganAt && { began: timestampFromDate(beganAt) }),
     ...(finishedAt && { finished: timestampFromDate(finishedAt) }),
     findings: findings.slice(0, findingsShown).map(({ kind, tenantId, keyId, log = 0, what }) => ({
-      ...{ kind, tenantId, keyId, what },
+      kind,
+      tenantId,
+      keyId,
+      what,
       log: BigInt(log),
     })),
     findingsTotal: BigInt(findings.length),

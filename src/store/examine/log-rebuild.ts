@@ -93,14 +93,19 @@ async function beginLog({ query, mac }: Moment, { tenantId, number }: LogName) {
 async function beyondHead(query: Query, { tenantId, number, size }: LogHead): Promise<string | undefined> {
   const [entry] = await query(
     "select start from kms_log_entries where tenant_id = ?1 and number = ?2 and start >= ?3 order by start limit 1",
-    ...[tenantId, number, size],
+    tenantId,
+    number,
+    size,
   );
   if (entry !== undefined) return `there are entries from ${entry.start} on, where the head ends: it was set back`;
   for (const level of [0, ...upperLevels]) {
     const [hash] = await query(
       `select start from kms_log_hashes
        where tenant_id = ?1 and number = ?2 and level = ?3 and start >= ?4 order by start limit 1`,
-      ...[tenantId, number, level, nodesIn(size, level * tileHeight)],
+      tenantId,
+      number,
+      level,
+      nodesIn(size, level * tileHeight),
     );
     if (hash !== undefined) return `there are hashes of level ${level} from ${hash.start} on, where the log ends`;
   }

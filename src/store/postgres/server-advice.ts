@@ -14,8 +14,12 @@ const byCode: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: "the server's certificate has ended: renew it",
   ...Object.fromEntries(
     [
-      ...["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UNABLE_TO_GET_ISSUER_CERT"],
-      ...["SELF_SIGNED_CERT_IN_CHAIN", "DEPTH_ZERO_SELF_SIGNED_CERT", "CERT_SIGNATURE_FAILURE"],
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "UNABLE_TO_GET_ISSUER_CERT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "CERT_SIGNATURE_FAILURE",
     ].map((code) => [code, "set fluo.kms.postgres.ca to the authority that the server's certificate is by"]),
   ),
   "3D000": "make the database that fluo.kms.postgres.url names",

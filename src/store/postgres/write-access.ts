@@ -69,7 +69,11 @@ export async function proveInsert({ query }: Transaction): Promise<void> {
   const replicaId = randomBytes(idBytes).toString("hex");
   await query(
     "insert into kms_replicas (replica_id, release, version, seen_at, mac) values (?1, ?2, ?3, ?4, ?5)",
-    ...[replicaId, "", 0, 0, new Uint8Array()],
+    replicaId,
+    "",
+    0,
+    0,
+    new Uint8Array(),
   );
   await query("delete from kms_replicas where replica_id = ?1", replicaId);
 }

@@ -124,7 +124,8 @@ async function rowsPiece(
   const [page] = await query(
     `select max(id) as last, count(*) as count from
        (select rowid as id from ${table} not indexed where rowid > ?1 and rowid <= ?2 order by rowid limit ${pageRows})`,
-    ...[rowid, until],
+    rowid,
+    until,
   );
   const rows = Number(page!.count);
   if (rows === 0) return { rows, problems: [], next: undefined };
@@ -137,7 +138,8 @@ async function rowsPiece(
        where row.rowid > ?1 and row.rowid <= ?2 and ${condition} and not exists (
          select 1 from ${table} as entry indexed by ${name} where ${condition} and ${same} and entry.rowid = row.rowid
        ) limit ${mostProblems}`,
-      ...[rowid, last],
+      rowid,
+      last,
     );
     problems.push(...missing.map((row) => indexProblem(table, row, `index ${name} lacks a row that is there`)));
   }

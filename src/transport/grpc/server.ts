@@ -60,7 +60,9 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   limitResets(server, settings.connections.resetsOfOne);
   keepBlanks(server);
   const streams = createStreams(calls, {
-    ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings), time },
+    messageBytes: maxMessageBytes,
+    callerOf: callerOf(settings),
+    time,
     times: settings.streamTimes,
   });
   const methods = addServices(server, calls, streams, settings);

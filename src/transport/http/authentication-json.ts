@@ -23,7 +23,9 @@ function policyJson({ sha256, loadedAt, rules, reloadFailures, problems, issuers
     separation: policy.separation,
     two_person_destruction: policy.twoPersonDestruction,
     issuers: issuers.map(({ name, keys, age, problem }) => ({
-      ...{ name, keys, problem },
+      name,
+      keys,
+      problem,
       age_seconds: age === undefined ? null : seconds(age),
     })),
     crl_next_update: dateText(policy.crlNextUpdate),

@@ -16,8 +16,15 @@ export interface Cors {
 }
 
 const allowedHeaders = [
-  ...["authorization", "content-type", "connect-protocol-version", "connect-timeout-ms"],
-  ...["grpc-timeout", "x-grpc-web", "x-user-agent", "traceparent", "tracestate"],
+  "authorization",
+  "content-type",
+  "connect-protocol-version",
+  "connect-timeout-ms",
+  "grpc-timeout",
+  "x-grpc-web",
+  "x-user-agent",
+  "traceparent",
+  "tracestate",
 ];
 const exposedHeaders = ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after"];
 const maxAge = "7200"; // seconds

@@ -78,7 +78,11 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     if (cors.preflight(request, response)) return;
     cors.expose(request, response);
     const exchange = (caller: Caller): Exchange => ({
-      ...{ request, response, caller, arrivedMs, connection },
+      request,
+      response,
+      caller,
+      arrivedMs,
+      connection,
       bodies: parts.bodies,
       time,
     });

@@ -27,7 +27,8 @@ export function hasGrant(caller: Caller): boolean {
 
 function known(caller: PolicyCaller, policySha256: string | undefined) {
   return {
-    ...{ name: caller.name, kind: caller.identity.kind },
+    name: caller.name,
+    kind: caller.identity.kind,
     until: untilText(caller.credential?.untilMs),
     grants: caller.grants().map(grantJson),
     policy_sha256: policySha256,

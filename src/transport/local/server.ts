@@ -54,7 +54,13 @@ export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<
       return;
     }
     const exchange: Exchange = {
-      ...{ request, response, caller: localCaller, arrivedMs: time.monotonicMs(), connection: undefined, bodies, time },
+      request,
+      response,
+      caller: localCaller,
+      arrivedMs: time.monotonicMs(),
+      connection: undefined,
+      bodies,
+      time,
     };
     const found = route.path.exec(target.pathname) as RegExpExecArray;
     Promise.try(route.answer, { ...exchange, path: found, query: target.searchParams }).then(

@@ -25,22 +25,36 @@ function certificateOf(...extensions: Uint8Array[]): Buffer {
 describe("the extensions of a certificate", () => {
   it("are read: names, key usage, basic constraints", () => {
     const { x509 } = newAuthority({ name: "root" }).issue({
-      ...{ uris: ["spiffe://example.org/a"], dns: ["a.example.org", "b.example.org"] },
-      ...{ emails: ["a@example.org"], addresses: ["10.0.0.1"], keyUsage: 0xa0, name: ["one", "two"] },
+      uris: ["spiffe://example.org/a"],
+      dns: ["a.example.org", "b.example.org"],
+      emails: ["a@example.org"],
+      addresses: ["10.0.0.1"],
+      keyUsage: 0xa0,
+      name: ["one", "two"],
     });
     expect(extensionsOf(x509.raw)).toEqual({
-      ...{ uris: ["spiffe://example.org/a"], dns: ["a.example.org", "b.example.org"], others: 2 },
-      ...{ keyUsage: 0xa0, isAuthority: false, pathLength: undefined },
+      uris: ["spiffe://example.org/a"],
+      dns: ["a.example.org", "b.example.org"],
+      others: 2,
+      keyUsage: 0xa0,
+      isAuthority: false,
+      pathLength: undefined,
     });
     expect(extensionsOf(newAuthority({ pathLength: 3 }).x509.raw)).toMatchObject({
-      ...{ isAuthority: true, pathLength: 3, keyUsage: 0x06 },
+      isAuthority: true,
+      pathLength: 3,
+      keyUsage: 0x06,
     });
   });
 
   it("may be none", () => {
     const nothing = {
-      ...{ uris: [], dns: [], others: 0 },
-      ...{ keyUsage: undefined, isAuthority: false, pathLength: undefined },
+      uris: [],
+      dns: [],
+      others: 0,
+      keyUsage: undefined,
+      isAuthority: false,
+      pathLength: undefined,
     };
     expect(extensionsOf(certificateWith())).toEqual(nothing);
     expect(extensionsOf(certificateWith(element(0x81, hex("00")), element(0x82, hex("00"))))).toEqual(nothing);
@@ -55,7 +69,9 @@ describe("the extensions of a certificate", () => {
   it("leave each name as its bytes are", () => {
     const odd = ["a, URI:b", "a\0b", "", "é", "a\n"];
     expect(extensionsOf(certificateOf(names(...odd.map(uriName), ...odd.map(dnsName))))).toMatchObject({
-      ...{ uris: odd, dns: odd, others: 0 },
+      uris: odd,
+      dns: odd,
+      others: 0,
     });
   });
 

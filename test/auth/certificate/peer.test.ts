@@ -502,7 +502,8 @@ describe("DNS names", () => {
     const second = newAuthority({ name: "second" });
     const entries = [...all, entryOf("second", { dns: [".second.org"] }, second)];
     expect(judgedAlone(second.issue({ dns: ["a.second.org"] }), [], entries)).toMatchObject({
-      ...{ identity: { kind: "dns", certificates: "second", names: ["a.second.org"] }, entry: "second" },
+      identity: { kind: "dns", certificates: "second", names: ["a.second.org"] },
+      entry: "second",
     });
     expect(judgedAlone(second.issue({ dns: ["a.svc.cluster.local"] }), [], entries)).toEqual(
       refusal(/^a DNS name is outside the suffixes of second$/),

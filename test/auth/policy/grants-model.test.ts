@@ -78,7 +78,8 @@ function textOf(rules: readonly ModelRule[]): string {
   const issuer = (name: string) => ({ name, issuer: `https://${name}`, audience: "kms" });
   const token = (name: string, digits: string) => ({ name, sha256: digits.repeat(32), expires: "2027-01-01" });
   return JSON.stringify({
-    ...{ version: 1, separation: "off" },
+    version: 1,
+    separation: "off",
     certificates: [
       { name: "web", ...ca },
       { name: "lan", ...ca },

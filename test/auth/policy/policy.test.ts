@@ -63,8 +63,12 @@ describe("a policy", () => {
   it("may have no rules, and then gives nothing", () => {
     const { policy, warnings } = readPolicy("version: 1\nrules: []\n");
     expect(policy).toEqual({
-      ...{ certificates: [], issuers: [], tokens: [], rules: [] },
-      ...{ separation: true, twoPersonDestruction: false },
+      certificates: [],
+      issuers: [],
+      tokens: [],
+      rules: [],
+      separation: true,
+      twoPersonDestruction: false,
     });
     expect(warnings.map(({ line, text }) => `${line}: ${text}`)).toEqual([
       "2: no rule gives operate",

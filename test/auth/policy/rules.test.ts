@@ -427,7 +427,9 @@ describe("a rule", () => {
     expect(bounded).toMatchObject({ captured: true, within: { prefixes: ["globex-"] } });
     expect([...bounded.within!.ids]).toEqual(["acme"]);
     expect(only({ who: jwt("subject: u"), tenants: "{ claim: /a/t, within: acme }" }).tenants).toMatchObject({
-      ...{ captured: false, claim: "/a/t", within: { prefixes: [] } },
+      captured: false,
+      claim: "/a/t",
+      within: { prefixes: [] },
     });
   });
 

@@ -25,14 +25,23 @@ const names = "a name matches ^[a-z][a-z0-9-]{0,31}$";
 describe("an entry of certificates", () => {
   it("is of a trust domain", () => {
     expect(certificates("{ name: mesh, trust-domain: example.org, ca: /ca.pem }")).toEqual({
-      ...{ name: "mesh", line: 3, ca: "/ca.pem", crl: undefined, trustDomain: "example.org", dns: [] },
+      name: "mesh",
+      line: 3,
+      ca: "/ca.pem",
+      crl: undefined,
+      trustDomain: "example.org",
+      dns: [],
     });
   });
 
   it("or of DNS names under suffixes, with revocation lists or without", () => {
     const entry = "{ name: web, dns: [.svc.cluster.local, .a-1.example], ca: /ca.pem, crl: /crl.pem }";
     expect(certificates(entry)).toEqual({
-      ...{ name: "web", line: 3, ca: "/ca.pem", crl: "/crl.pem", trustDomain: undefined },
+      name: "web",
+      line: 3,
+      ca: "/ca.pem",
+      crl: "/crl.pem",
+      trustDomain: undefined,
       dns: [".svc.cluster.local", ".a-1.example"],
     });
     expect(certificates("{ name: web, dns: .example.org, ca: /ca.pem }").dns).toEqual([".example.org"]);
@@ -114,13 +123,17 @@ describe("an entry of certificates", () => {
 describe("an issuer", () => {
   it("has its keys by discovery, and what is usual for the rest", () => {
     expect(issuer("{ name: sso, issuer: https://sso.example.org/realms/fluo, audience: fluo-kms }")).toEqual({
-      ...{ name: "sso", line: 3, issuer: "https://sso.example.org/realms/fluo", trustDomain: undefined },
-      ...{
-        audiences: ["fluo-kms"],
-        algorithms: ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
-        keys: { from: "discovery" },
-      },
-      ...{ ca: undefined, tokenFile: undefined, maxLifetimeMs: 86_400_000, clockToleranceMs: 30_000 },
+      name: "sso",
+      line: 3,
+      issuer: "https://sso.example.org/realms/fluo",
+      trustDomain: undefined,
+      audiences: ["fluo-kms"],
+      algorithms: ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
+      keys: { from: "discovery" },
+      ca: undefined,
+      tokenFile: undefined,
+      maxLifetimeMs: 86_400_000,
+      clockToleranceMs: 30_000,
     });
   });
 
@@ -128,14 +141,14 @@ describe("an issuer", () => {
     const entry =
       "{ name: c, issuer: https://c/, audience: [a, b], algorithms: [ES512, RS256], jwks: https://c:6443/keys?x=y, ca: /ca.pem, token-file: /t, max-lifetime: 15m, clock-tolerance: 0s }";
     expect(issuer(entry)).toMatchObject({
-      ...{
-        issuer: "https://c/",
-        audiences: ["a", "b"],
-        algorithms: ["ES512", "RS256"],
-        ca: "/ca.pem",
-        tokenFile: "/t",
-      },
-      ...{ keys: { from: "address", at: "https://c:6443/keys?x=y" }, maxLifetimeMs: 900_000, clockToleranceMs: 0 },
+      issuer: "https://c/",
+      audiences: ["a", "b"],
+      algorithms: ["ES512", "RS256"],
+      ca: "/ca.pem",
+      tokenFile: "/t",
+      keys: { from: "address", at: "https://c:6443/keys?x=y" },
+      maxLifetimeMs: 900_000,
+      clockToleranceMs: 0,
     });
     expect(issuer("{ name: c, issuer: https://c, audience: a, jwks-file: /k }").keys).toEqual({
       from: "file",
@@ -145,10 +158,13 @@ describe("an issuer", () => {
 
   it("may be a trust domain, by its bundle's address or file", () => {
     expect(issuer("{ name: s, trust-domain: example.org, bundle-file: /b, audience: a }")).toMatchObject({
-      ...{ issuer: undefined, trustDomain: "example.org", keys: { from: "file", at: "/b" } },
+      issuer: undefined,
+      trustDomain: "example.org",
+      keys: { from: "file", at: "/b" },
     });
     expect(issuer("{ name: s, trust-domain: example.org, bundle: https://b, audience: a }").keys).toEqual({
-      ...{ from: "address", at: "https://b" },
+      from: "address",
+      at: "https://b",
     });
   });
 
@@ -320,7 +336,10 @@ describe("an issuer", () => {
 describe("a static token", () => {
   it("is known by its hash, until a day or a time", () => {
     expect(token(`{ name: p, sha256: ${sha256}, expires: 2027-06-30 }`)).toEqual({
-      ...{ name: "p", line: 3, sha256, expires: new Date("2027-06-30T00:00:00.000Z") },
+      name: "p",
+      line: 3,
+      sha256,
+      expires: new Date("2027-06-30T00:00:00.000Z"),
     });
     const expires = (text: string) =>
       token(`{ name: p, sha256: ${sha256}, expires: "${text}" }`).expires?.toISOString();

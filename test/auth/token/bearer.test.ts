@@ -86,11 +86,15 @@ describe("a call's bearer token", () => {
 it("a refusal tells the caller nothing, and the log why", () => {
   const cause = new Error("why");
   expect(tokenRefused("the reason", cause)).toMatchObject({
-    ...{ code: "UNAUTHENTICATED", message: "the token is not accepted" },
-    ...{ inLog: "the token is not accepted: the reason", cause },
+    code: "UNAUTHENTICATED",
+    message: "the token is not accepted",
+    inLog: "the token is not accepted: the reason",
+    cause,
   });
   expect(tokenExpired("issuer sso")).toMatchObject({
-    ...{ code: "CREDENTIAL_EXPIRED", message: "the token has expired", inLog: "the token has expired: issuer sso" },
+    code: "CREDENTIAL_EXPIRED",
+    message: "the token has expired",
+    inLog: "the token has expired: issuer sso",
   });
 });
 

@@ -87,7 +87,9 @@ describe("a good token", () => {
     const found = await verify(tokenBy(key, withClaims({ roles: ["a"], scope: "x y" })));
     expect(found).toEqual({
       identity: {
-        ...{ kind: "jwt", issuer: "sso", subject: "ingest" },
+        kind: "jwt",
+        issuer: "sso",
+        subject: "ingest",
         claims: withClaims({ roles: ["a"], scope: "x y" }),
       },
       untilMs: startMs + 630_000,

@@ -25,7 +25,11 @@ async function serving(names: { dns?: string[]; addresses?: string[] }) {
 
 const ask = (address: string, via: { host: string; port: number }) =>
   askByHttp(new URL(address), {
-    ...{ method: "GET", headers: {}, body: undefined, timeoutMs: 30_000, via },
+    method: "GET",
+    headers: {},
+    body: undefined,
+    timeoutMs: 30_000,
+    via,
     tls: { ca: authority.pem, certificate: undefined },
   });
 

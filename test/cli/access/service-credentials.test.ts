@@ -119,7 +119,8 @@ describe("a token", () => {
     const { address, received } = await serve({ status: code, headers: { location: `${other.address}/there` } });
     const result = await run(["status", "--address", address, "--token-file", tokenFile()]);
     expect(result).toEqual({
-      ...{ code: 1, out: "" },
+      code: 1,
+      out: "",
       err: `fluo-kms: ${address} redirects to ${other.address}/there; no redirect is followed, as what the service is shown would go there too: name the service itself with --address\n`,
     });
     expect([received.length, other.received]).toEqual([1, []]);

@@ -24,11 +24,13 @@ describe("the files of TLS", () => {
     const env = { FLUO_KMS_CACERT: ca, FLUO_KMS_CLIENT_CERT: client.certificate, FLUO_KMS_CLIENT_KEY: client.key };
     const shown = { cert: text(client.certificate), key: text(client.key) };
     expect(from({}, env)).toEqual({
-      ...{ ca: text(ca), certificate: { ...shown, from: `FLUO_KMS_CLIENT_CERT ${client.certificate}` } },
+      ca: text(ca),
+      certificate: { ...shown, from: `FLUO_KMS_CLIENT_CERT ${client.certificate}` },
     });
     const wrong = { FLUO_KMS_CACERT: "/no", FLUO_KMS_CLIENT_CERT: "/no", FLUO_KMS_CLIENT_KEY: "/no" };
     expect(from({ "ca-cert": ca, ...pairOf(client) }, wrong)).toEqual({
-      ...{ ca: text(ca), certificate: { ...shown, from: `--client-cert ${client.certificate}` } },
+      ca: text(ca),
+      certificate: { ...shown, from: `--client-cert ${client.certificate}` },
     });
   });
 

@@ -36,7 +36,8 @@ describe("a token", () => {
   it("is that of the option, else of the variable for a file, else of the variable for itself", () => {
     const [given, other] = [fileOf("fkt_given\n"), fileOf("  fkt_other\r\n")];
     expect(from({ FLUO_KMS_TOKEN_FILE: other }, { "token-file": given })).toEqual({
-      ...{ text: "fkt_given", from: `--token-file ${given}` },
+      text: "fkt_given",
+      from: `--token-file ${given}`,
     });
     expect(from({ FLUO_KMS_TOKEN_FILE: other })).toEqual({ text: "fkt_other", from: `FLUO_KMS_TOKEN_FILE ${other}` });
     expect(from({ FLUO_KMS_TOKEN: "fkt_text" })).toEqual({ text: "fkt_text", from: "FLUO_KMS_TOKEN" });

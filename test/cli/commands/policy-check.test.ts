@@ -291,10 +291,15 @@ describe("a rule that demands a token", () => {
   it("is the same as JSON, as the policy writes it", async () => {
     const answer = JSON.parse((await check(fileOf(text), "--no-files", "--json")).out);
     expect(answer.rules.at(-1)).toEqual({
-      ...{ name: "edge", line: 27, who: { dns: { certificates: "web", name: "*.local" } }, token: "required" },
+      name: "edge",
+      line: 27,
+      who: { dns: { certificates: "web", name: "*.local" } },
+      token: "required",
     });
     expect(answer.callers).toContainEqual({
-      ...{ who: "spiffe://example.org/ingest", rules: ["ingest", "gate"], roles: ["sign", "encrypt"] },
+      who: "spiffe://example.org/ingest",
+      rules: ["ingest", "gate"],
+      roles: ["sign", "encrypt"],
       token_demanded_by: "gate",
     });
   });

@@ -241,7 +241,11 @@ it("prints JSON: changes by kind, with what came and went", async () => {
     ],
     trust: [
       {
-        ...{ change: "renamed", kind: "issuer", name: "corp", line: 7, values: [] },
+        change: "renamed",
+        kind: "issuer",
+        name: "corp",
+        line: 7,
+        values: [],
         note: "was sso: its callers, jwt:sso:… in the audit trail, are jwt:corp:… from now on",
       },
     ],

@@ -66,7 +66,9 @@ rules:
 
 async function explain(token: string, ...options: string[]) {
   const folder = directory({
-    ...{ "policy.yaml": policyText(), "ca.pem": authority.pem, token: `${token}\n` },
+    "policy.yaml": policyText(),
+    "ca.pem": authority.pem,
+    token: `${token}\n`,
     "near.json": JSON.stringify({ keys: [keys.near.jwk] }),
     "bundle.json": JSON.stringify({ keys: [keys.svid.jwk] }),
   });
@@ -78,7 +80,12 @@ async function explain(token: string, ...options: string[]) {
 }
 
 const claims = (more: object = {}) => ({
-  ...{ iss: origin, aud: "fluo-kms", sub: "ann", iat: second, exp: second + 300, groups: ["kms", canary] },
+  iss: origin,
+  aud: "fluo-kms",
+  sub: "ann",
+  iat: second,
+  exp: second + 300,
+  groups: ["kms", canary],
   ...more,
 });
 const near = (more: object = {}, key: TestKey = keys.near) =>

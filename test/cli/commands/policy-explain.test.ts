@@ -288,14 +288,14 @@ describe("notes say that the service would refuse the credential", () => {
 
 it("attack 62: shows no claim but sub, as text and as JSON", async () => {
   const claims = {
-    ...{ sub: "u:ann", realm: { roles: ["support", "canary"] }, level: 7 },
-    ...{
-      kms_tenants: ["acme", "globex-canary"],
-      email: "canary@example.org",
-      iss: "canary",
-      aud: "canary",
-      x: "canary",
-    },
+    sub: "u:ann",
+    realm: { roles: ["support", "canary"] },
+    level: 7,
+    kms_tenants: ["acme", "globex-canary"],
+    email: "canary@example.org",
+    iss: "canary",
+    aud: "canary",
+    x: "canary",
   };
   for (const more of [[], ["--json"], ["--rpc", "DecryptPii", "--tenant", "acme"], ["--rpc", "SignSpan", "--json"]]) {
     const { out, err } = await explain([...byClaims, ...more], { claims });
@@ -310,11 +310,20 @@ describe("as JSON", () => {
   it("it has the decision of an rpc", async () => {
     const answer = async (...args: string[]) => JSON.parse((await explain([...args, "--json"])).out);
     expect(await answer(...ingest, "--rpc", "signSpan", "--tenant", "acme")).toMatchObject({
-      ...{ caller: "spiffe://example.org/ingest", notes: [], tenant: "acme", rpc: "SignSpan", role: "sign" },
-      ...{ allowed: true, rule: "ingest", line: 13 },
+      caller: "spiffe://example.org/ingest",
+      notes: [],
+      tenant: "acme",
+      rpc: "SignSpan",
+      role: "sign",
+      allowed: true,
+      rule: "ingest",
+      line: 13,
     });
     expect(await answer(...ingest, "--rpc", "DecryptPii")).toMatchObject({
-      ...{ tenant: null, role: "decrypt", allowed: false, apart: false },
+      tenant: null,
+      role: "decrypt",
+      allowed: false,
+      apart: false,
       why: "no rule gives decrypt for all tenants",
     });
     expect(await answer("--as", "token:admin", "--rpc", "Validate", "--tenant", "acme")).toMatchObject({
@@ -377,10 +386,16 @@ describe("a rule that demands a token", () => {
   it("is told as JSON", async () => {
     const answer = JSON.parse((await explain([...ingest, "--json"], { policy })).out);
     expect(answer.rules.at(-2)).toEqual({
-      ...{ name: "gate", line: 26, matches: true, token: "required", why: "demands a token beside its certificate" },
+      name: "gate",
+      line: 26,
+      matches: true,
+      token: "required",
+      why: "demands a token beside its certificate",
     });
     expect(answer.roles.sign).toEqual({
-      ...{ allowed: false, apart: false, why: "gate demands a token beside this certificate" },
+      allowed: false,
+      apart: false,
+      why: "gate demands a token beside this certificate",
     });
   });
 

@@ -95,16 +95,32 @@ it("prints the same as JSON, with the cases that passed, and no claim", async ()
   expect({ code, err }).toEqual({ code: 1, err: "" });
   expect(out).not.toContain('"canary"');
   expect(JSON.parse(out)).toEqual({
-    ...{ policy: "policy.yaml", cases: "cases.yaml", ok: false, passed: 1, failed: 1 },
+    policy: "policy.yaml",
+    cases: "cases.yaml",
+    ok: false,
+    passed: 1,
+    failed: 1,
     results: [
       {
-        ...{ line: 2, name: "n", passed: true, caller: "token:admin", notes: [] },
-        ...{ rpc: "Rotate", role: "operate", tenant: null, expected: { allowed: true, rule: "admin" } },
+        line: 2,
+        name: "n",
+        passed: true,
+        caller: "token:admin",
+        notes: [],
+        rpc: "Rotate",
+        role: "operate",
+        tenant: null,
+        expected: { allowed: true, rule: "admin" },
         decision: { allowed: true, rule: "admin", line: 23 },
       },
       {
-        ...{ line: 3, passed: false, caller: "jwt:sso:canary-sub", notes: [] },
-        ...{ role: "decrypt", tenant: "acme", expected: { allowed: true } },
+        line: 3,
+        passed: false,
+        caller: "jwt:sso:canary-sub",
+        notes: [],
+        role: "decrypt",
+        tenant: "acme",
+        expected: { allowed: true },
         decision: { allowed: false, apart: false, why: "no rule names this caller" },
       },
     ],

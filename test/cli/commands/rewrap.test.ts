@@ -117,8 +117,14 @@ describe("rewrap", () => {
     const { code, out } = await run(["rewrap", "--json", "--address", address]);
     expect(code).toBe(1);
     expect(JSON.parse(out)).toEqual({
-      ...{ ok: false, dry_run: false, provider: "aws", provider_key_id: target.providerKeyId },
-      ...{ store_key_rewrapped: false, rewrapped: 0, interrupted: null, remaining: 1 },
+      ok: false,
+      dry_run: false,
+      provider: "aws",
+      provider_key_id: target.providerKeyId,
+      store_key_rewrapped: false,
+      rewrapped: 0,
+      interrupted: null,
+      remaining: 1,
       failed: [
         { tenant_id: "acme", purpose: "data", key_id: keyId, version: 3, code: 9, message: failed.error.message },
       ],

@@ -45,7 +45,8 @@ function tokenFile(content: string): string {
 it("prints the caller's name, its end, and what each rule gives it", async () => {
   const command = await start(true, Date.UTC(2027, 5, 30));
   expect(await command("ann")).toEqual({
-    ...{ code: 0, err: "" },
+    code: 0,
+    err: "",
     out: `name    jwt:sso:ann
 kind    jwt
 until   2027-06-30T00:00:00.000Z
@@ -71,12 +72,14 @@ it("prints JSON as the service wrote it", async () => {
 it("answers a caller whom no rule names, who is sent here by every other command", async () => {
   const command = await start(true);
   expect(await command("bob")).toEqual({
-    ...{ code: 0, err: "" },
+    code: 0,
+    err: "",
     out: `name    jwt:sso:bob?[2J\nkind    jwt\npolicy  ${policySha256}\nno rule names this caller: it may do nothing\n`,
   });
   const refused = await command("bob", "status");
   expect(refused).toEqual({
-    ...{ code: 1, out: "" },
+    code: 1,
+    out: "",
     err: "fluo-kms: PERMISSION_DENIED: no rule names this caller; fluo-kms whoami says who that is: the policy needs a rule for it\n",
   });
 });
@@ -94,7 +97,8 @@ it.each([
 it("prints without authentication what switches it on", async () => {
   const command = await start(false);
   expect(await command(undefined)).toEqual({
-    ...{ code: 0, err: "" },
+    code: 0,
+    err: "",
     out: `name  anonymous
 kind  anonymous
 Authentication is none: whoever can connect may do everything. To change that, and start the service again:

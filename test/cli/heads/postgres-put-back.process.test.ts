@@ -101,7 +101,8 @@ for (const [name, isThere, installed, copyOf] of ways) {
       expect(status).toBe(Health.DOWN);
       const digest = digestIn(notices.join());
       expect(await failureOf(service.client.admin.acceptRollback({ digest: "0".repeat(64) }))).toMatchObject({
-        ...{ reason: "INVALID_ARGUMENT", fields: ["digest"] },
+        reason: "INVALID_ARGUMENT",
+        fields: ["digest"],
       });
       await service.client.admin.acceptRollback({ digest, requestId: "r1" });
       await expect.poll(() => readiness(service)).toBe(200);

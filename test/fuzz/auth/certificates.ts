@@ -53,7 +53,9 @@ function readAnswer(der: Buffer, read: Seed["read"]): string {
 function makeSeeds(): { pick(random: Random): Seed } {
   const root = newAuthority({ name: "A" });
   const below = root.intermediate({
-    ...{ name: "I", pathLength: 0, permitted: [uriName("example.org"), dnsName("example.org")] },
+    name: "I",
+    pathLength: 0,
+    permitted: [uriName("example.org"), dnsName("example.org")],
     excluded: [dnsName("not.example.org")],
   });
   const uris = ["spiffe://example.org/ns/fluo/sa/ingest"];

@@ -31,7 +31,9 @@ const issuers: Json[] = [
 ];
 const policy = policyOf(
   JSON.stringify({
-    ...{ version: "1", certificates: [{ name: "mesh", "trust-domain": "example.org", ca: "/mesh.pem" }], issuers },
+    version: "1",
+    certificates: [{ name: "mesh", "trust-domain": "example.org", ca: "/mesh.pem" }],
+    issuers,
     tokens: statics.map(({ sha256 }, at) => ({
       name: `t${at}`,
       sha256,
@@ -82,7 +84,9 @@ export const headers: TargetKind = {
     await Promise.all(world.issuers.all.map(({ keys: set }) => set.reload()));
     const now = () => world.nowMs;
     const loaded: Loaded = {
-      ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
+      separation: true,
+      grantsOf: createMatcher(policy.rules),
+      staticTokens: staticTokens(policy.tokens, now),
       tokenDemandOn: createDemands(policy.rules),
       authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }],
     };

@@ -33,7 +33,8 @@ function writeRevocationList(site: Site, validForSeconds: number): void {
 
 function gone(name: string, faults: AwsKmsFaults, call?: Cause["call"]): Cause {
   return {
-    ...{ name, ...(call && { call }) },
+    name,
+    ...(call && { call }),
     begin: ({ site }) => site.kms.fault(faults),
     fires: [unreachable],
     pages: ["KmsProviderUnreachable"],

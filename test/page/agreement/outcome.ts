@@ -45,7 +45,13 @@ function comparable({ facts, conclusion, rows }: Verified): Record<string, unkno
     conclusion,
     facts,
     rows: rows.map(({ position, span, verdict, signedAt, keyId, log, entry }) => ({
-      ...{ position, span, verdict, signedAt, keyId, log, entry },
+      position,
+      span,
+      verdict,
+      signedAt,
+      keyId,
+      log,
+      entry,
     })),
   };
   return JSON.parse(JSON.stringify(compared, (name, value) => (name === "message" ? undefined : value)));

@@ -408,7 +408,9 @@ describe("rotation", () => {
     key.rotationDays = undefined;
     const command = `aws kms enable-key-rotation --key-id ${key.arn} --region eu-west-1`;
     expect(await provider.inspect()).toMatchObject({
-      ...{ rotation: "off", rotationAdvice: expect.stringContaining(command), advice: [] },
+      rotation: "off",
+      rotationAdvice: expect.stringContaining(command),
+      advice: [],
     });
   });
 

@@ -356,7 +356,9 @@ describe.skipIf(!canServe)("what an operator is told of the key", () => {
     key.rotationPolicy = noRotation;
     const command = `az keyvault key rotation-policy update --id ${provider.keyId} --value policy.json`;
     expect(await provider.inspect()).toMatchObject({
-      ...{ rotation: "off", rotationAdvice: expect.stringContaining(command), advice: [] },
+      rotation: "off",
+      rotationAdvice: expect.stringContaining(command),
+      advice: [],
     });
     key.rotationPolicy = {
       lifetimeActions: [{ trigger: { timeBeforeExpiry: "P30D" }, action: { type: "Rotate" } }],

@@ -92,7 +92,8 @@ function setUp(caller: Partial<Caller> = {}) {
         .slice(0, limit),
     ),
     witnessedTime: vi.fn<KeyAdminParts["store"]["witnessedTime"]>(async () => ({
-      ...{ noted: { witnessedMs: 3_000, wallAt: at, secondAt: undefined }, storeAt: undefined },
+      noted: { witnessedMs: 3_000, wallAt: at, secondAt: undefined },
+      storeAt: undefined,
     })),
     auditEvents: vi.fn<KeyAdminParts["store"]["auditEvents"]>(async ({ limit, after = 0 }) =>
       rows.filter(({ id }) => id > after).slice(0, limit),
@@ -106,7 +107,10 @@ function setUp(caller: Partial<Caller> = {}) {
     problemCount: 0,
   }));
   const rewrap = vi.fn<Rewrap["rewrap"]>(async () => ({
-    ...{ target: current, storeKey: true, keys: 2, interrupted: new KmsError("PROVIDER_UNAVAILABLE", "no answer") },
+    target: current,
+    storeKey: true,
+    keys: 2,
+    interrupted: new KmsError("PROVIDER_UNAVAILABLE", "no answer"),
     failed: [
       { key: { ...other, ...record() }, error: new KmsError("DATA_LOSS", "damaged") },
       { key: undefined, error: new KmsError("PROVIDER_DENIED", "unknown") },
@@ -565,7 +569,10 @@ describe("RewrapKeys", () => {
     expect(rewrap).toHaveBeenCalledExactlyOnceWith({ by, limit: 7, after: undefined, dryRun: false }, call.signal);
     expect(answer).toMatchObject({
       ...current,
-      ...{ storeKeyRewrapped: true, rewrapped: 2, remaining: 8n, dryRun: false },
+      storeKeyRewrapped: true,
+      rewrapped: 2,
+      remaining: 8n,
+      dryRun: false,
       interrupted: { code: 14, message: "no answer" },
       failed: [
         { key: { tenantId: "acme", purpose: KeyPurpose.DATA, keyId, version: 1 }, error: { code: 15 } },

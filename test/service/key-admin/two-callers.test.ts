@@ -25,13 +25,11 @@ async function begun() {
   const { keyId } = await keyring.activeDataKey(tenantId);
   const admin = keyAdminHandlers({
     auditTurns: createTurns({ time: realTime }),
-    ...{
-      lifecycle: keyring,
-      rewrap: keyring,
-      current: { provider: "local", providerKeyId: "" },
-      store,
-      heads: noHeads,
-    },
+    lifecycle: keyring,
+    rewrap: keyring,
+    current: { provider: "local", providerKeyId: "" },
+    store,
+    heads: noHeads,
     verifyAudit: () => verifyAudit(store),
   });
   const as = (name: string, rule: string) => ({
@@ -58,7 +56,10 @@ describe("attack 53", () => {
     const { schedule, shown, anna, trail } = await begun();
     const requested = await schedule(anna, 9);
     expect(requested).toMatchObject({
-      ...{ state: KeyState.ACTIVE, destroyRequestedBy: "token:anna", destroyRequestedDays: 9, destroyConfirmedBy: "" },
+      state: KeyState.ACTIVE,
+      destroyRequestedBy: "token:anna",
+      destroyRequestedDays: 9,
+      destroyConfirmedBy: "",
     });
     expect(requested.destroyAt).toBeUndefined();
     for (const days of [0, 9]) expect(await schedule(anna, days)).toEqual(requested);
@@ -73,12 +74,16 @@ describe("attack 53", () => {
     expect(await schedule(as("token:carl", "ops"))).toEqual(requested);
     time.ms = 7 * dayMs;
     expect(await schedule(bert)).toMatchObject({
-      ...{ state: KeyState.ACTIVE, destroyRequestedBy: "jwt:sso:bert", destroyRequestedDays: 30 },
+      state: KeyState.ACTIVE,
+      destroyRequestedBy: "jwt:sso:bert",
+      destroyRequestedDays: 30,
     });
     const scheduled = await schedule(anna);
     expect(scheduled).toMatchObject({
-      ...{ state: KeyState.DESTROY_SCHEDULED, destroyRequestedBy: "jwt:sso:bert", destroyConfirmedBy: "token:anna" },
-      ...{ destroyRequestedDays: 0 },
+      state: KeyState.DESTROY_SCHEDULED,
+      destroyRequestedBy: "jwt:sso:bert",
+      destroyConfirmedBy: "token:anna",
+      destroyRequestedDays: 0,
     });
     expect(scheduled.destroyRequestedAt).toBeUndefined();
     expect(await trail()).toEqual([
@@ -96,7 +101,10 @@ it("whoever administers keys cancels a request, in the state that the key has by
   const keeper = as("token:keeper", "keepers");
   await admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), keeper);
   expect(await cancel(keeper)).toMatchObject({
-    ...{ state: KeyState.DISABLED, previousState: KeyState.ACTIVE, destroyRequestedBy: "", destroyRequestedDays: 0 },
+    state: KeyState.DISABLED,
+    previousState: KeyState.ACTIVE,
+    destroyRequestedBy: "",
+    destroyRequestedDays: 0,
   });
   expect(await trail()).toEqual([
     "request_destruction token:anna ops",

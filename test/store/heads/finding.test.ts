@@ -9,11 +9,19 @@ const at = new Date(0);
 /** Whether logs that were not noted may have lost entries, if `count` were noted and the one at `behind` did. */
 function mayHaveMore(count: number, behind: number): boolean {
   const logs: NotedLog[] = Array.from({ length: count }, (_, n) => ({
-    ...{ tenantId: `tenant-${n}`, number: 1, size: 7, root: new Uint8Array(32) },
+    tenantId: `tenant-${n}`,
+    number: 1,
+    size: 7,
+    root: new Uint8Array(32),
   }));
   const content = { ...nothingNoted, logs, storeId: "00", generation: 1, since: at, writtenAt: at };
   const standing: Standing = {
-    ...{ storeId: "00", writersCounted: 0, counted: undefined, headsSince: undefined, writers: [], keys: [] },
+    storeId: "00",
+    writersCounted: 0,
+    counted: undefined,
+    headsSince: undefined,
+    writers: [],
+    keys: [],
     logs: [{ noted: { ...logs[behind]! }, size: 3 }],
   };
   const finding = findingOf(place, { sha256: "00", content }, standing);

@@ -98,7 +98,8 @@ describe("fluo.kms.postgres.password-file", () => {
     Object.assign(url, { username: role, password: "" });
     const file = written(`${role}.password`, "first\n");
     return {
-      ...{ url, file },
+      url,
+      file,
       properties: { "fluo.kms.postgres.ca": ca, "fluo.kms.postgres.password-file": file },
       atServer: (password: string) => asAdmin((client) => client.query(`alter role ${role} password '${password}'`)),
       /** As the kubelet does it: the file is another one at once. */

@@ -181,7 +181,11 @@ async function fillLogs(query: Query, numbers: readonly number[]): Promise<void>
       ...numbered,
       ...times,
       ...texts,
-      ...{ root: bytes, frontier: bytes, data: bytes, entry: bytes, mac: bytes },
+      root: bytes,
+      frontier: bytes,
+      data: bytes,
+      entry: bytes,
+      mac: bytes,
     };
   });
   const heads = rows.map((row, n) => ({ ...row, number: 1 + (n % 2) }));

@@ -217,7 +217,9 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
       confirmedBy: undefined,
     });
     expect((await store.get("acme", second!))?.destruction).toEqual({
-      ...{ by: "jwt:sso:ann", request: undefined, confirmedBy: "token:bob" },
+      by: "jwt:sso:ann",
+      request: undefined,
+      confirmedBy: "token:bob",
     });
     await store.close();
   });

@@ -56,7 +56,7 @@ async function entranceOf(count: number, parts: Partial<EntranceParts> = {}) {
     return pair;
   };
   const arriveAll = (...names: string[]) => names.map(arrive);
-  return { ...{ clock, entered, gaveUp, shut, entrance, arrive, arriveAll } };
+  return { clock, entered, gaveUp, shut, entrance, arrive, arriveAll };
 }
 
 describe("new connections", () => {

@@ -21,7 +21,12 @@ import { destroySession } from "../../support/destroy-session.ts";
 /** A door at which each caller waits for what the test says. */
 function doorOf(enter: () => Promise<Caller>): Door {
   return {
-    ...{ connect: () => peering, enter, identify: enter, count() {}, subscribe() {}, policySha256: () => "" },
+    connect: () => peering,
+    enter,
+    identify: enter,
+    count() {},
+    subscribe() {},
+    policySha256: () => "",
     isOpen: (what) => what === "metrics",
   };
 }
@@ -119,7 +124,10 @@ describe("calls whose callers are not known yet", () => {
     const statuses = raws.map((at) => {
       const { session } = sessions[at % sessions.length]!;
       const stream = session.request({
-        ...{ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" },
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/grpc",
+        te: "trailers",
       });
       stream.on("error", () => {});
       stream.write(Buffer.alloc(each));

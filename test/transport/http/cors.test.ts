@@ -102,7 +102,9 @@ describe("a page of a site that is named", () => {
     const asked = { method: "POST", headers: { origin: app, ...json, ...token }, body: "{}" };
     const { status, headers } = await ask(rpc, asked);
     expect({ status, vary: headers.vary, kept: headers["cache-control"] }).toEqual({
-      ...{ status: 200, vary: "origin", kept: "no-store" },
+      status: 200,
+      vary: "origin",
+      kept: "no-store",
     });
     expect(corsHeaders(headers)).toEqual(ofAnswer(app));
     expect(called).toEqual(["generateDataKey"]);

@@ -54,15 +54,21 @@ const token = { kind: "token", name: "token:ops", policy_sha256: policySha256 };
 it("tells callers of each kind their name, and what each rule gives them", async () => {
   const { whoami } = await startUnder();
   expect(await whoami("ingest")).toEqual({
-    ...{ name: "spiffe://example.org/ingest", kind: "spiffe", policy_sha256: policySha256 },
+    name: "spiffe://example.org/ingest",
+    kind: "spiffe",
+    policy_sha256: policySha256,
     grants: [{ rule: "ingest", roles: ["sign", "encrypt"], tenants: ["*"] }],
   });
   expect(await whoami("portal")).toEqual({
-    ...{ name: "dns:web:acme-eu.example.org", kind: "dns", policy_sha256: policySha256 },
+    name: "dns:web:acme-eu.example.org",
+    kind: "dns",
+    policy_sha256: policySha256,
     grants: [{ rule: "portal", roles: ["verify"], tenants: ["acme-eu"] }],
   });
   expect(await whoami("ann")).toEqual({
-    ...{ name: "jwt:sso:ann", kind: "jwt", policy_sha256: policySha256 },
+    name: "jwt:sso:ann",
+    kind: "jwt",
+    policy_sha256: policySha256,
     grants: [
       { rule: "support", roles: ["decrypt"], tenants: ["acme", "globex-*"] },
       { rule: "support-metrics", roles: ["metrics"], tenants: ["*"] },

@@ -30,7 +30,8 @@ export function headersOf(metadata: Metadata | undefined): Headers {
 function detailsIn(encoded: Uint8Array): ConnectError["details"] {
   try {
     return fromBinary(StatusSchema, encoded).details.map(({ typeUrl, value }) => ({
-      ...{ type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), value },
+      type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+      value,
     }));
   } catch {
     return [];

@@ -76,7 +76,9 @@ function unaryOver(channel: GrpcChannel, interceptors: readonly Interceptor[]): 
   ): Promise<UnaryResponse<I, O>> => {
     const deadline = deadlineAfter(timeoutMs ?? channel.timeoutMs);
     const request: UnaryRequest<I, O> = {
-      ...{ stream: false, method, message: create(method.input, input) },
+      stream: false,
+      method,
+      message: create(method.input, input),
       ...requestOf(channel, method, { signal, headers, contextValues }),
     };
     const call = around(interceptors, (given: UnaryRequest<I, O>) => callUnary(channel, given, deadline));
@@ -95,7 +97,9 @@ function streamOver(channel: GrpcChannel, interceptors: readonly Interceptor[]):
   ): Promise<StreamResponse<I, O>> => {
     const deadline = deadlineAfter(timeoutMs);
     const request: StreamRequest<I, O> = {
-      ...{ stream: true, method, message: created(method.input, input) },
+      stream: true,
+      method,
+      message: created(method.input, input),
       ...requestOf(channel, method, { signal, headers, contextValues }),
     };
     const call = around(interceptors, (given: StreamRequest<I, O>) => callStream(channel, given, deadline));
@@ -111,8 +115,11 @@ interface Around {
 
 function requestOf(channel: GrpcChannel, method: DescMethod, { signal, headers, contextValues }: Around) {
   return {
-    ...{ service: method.parent, requestMethod: "POST", url: `${channel.baseUrl}${pathOf(method)}` },
-    ...{ header: new Headers(headers), signal: signal ?? new AbortController().signal },
+    service: method.parent,
+    requestMethod: "POST",
+    url: `${channel.baseUrl}${pathOf(method)}`,
+    header: new Headers(headers),
+    signal: signal ?? new AbortController().signal,
     contextValues: contextValues ?? createContextValues(),
   };
 }

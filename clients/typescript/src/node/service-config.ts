@@ -17,7 +17,10 @@ export const serviceConfig = {
         methods.filter(({ name }) => !unrepeatable.has(name)).map(({ name }) => ({ service: typeName, method: name })),
       ),
       retryPolicy: {
-        ...{ maxAttempts: 4, initialBackoff: "0.1s", maxBackoff: "2s", backoffMultiplier: 2 },
+        maxAttempts: 4,
+        initialBackoff: "0.1s",
+        maxBackoff: "2s",
+        backoffMultiplier: 2,
         retryableStatusCodes: ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
       },
     },

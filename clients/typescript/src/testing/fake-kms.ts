@@ -135,7 +135,8 @@ function handlers(now: () => number) {
       checkNames(fields);
       checkValues(fields);
       const sealed = fields.map(({ name, value }) => ({
-        ...{ name, token: sealToken(canonicalContext(tenantId, name, encryptionContext), value) },
+        name,
+        token: sealToken(canonicalContext(tenantId, name, encryptionContext), value),
       }));
       return create(EncryptPiiResponseSchema, { fields: sealed, keyId });
     },
@@ -197,12 +198,11 @@ function transportTo(
   };
   const call = interceptors.reduceRight((next, intercept) => intercept(next), innermost);
   const requestOf = (method: DescMethod, signal: AbortSignal | undefined, headers: HeadersInit | undefined) => ({
-    ...{
-      service: method.parent,
-      requestMethod: "POST",
-      url: `http://fake.invalid/${method.parent.typeName}/${method.name}`,
-    },
-    ...{ header: new Headers(headers), signal: signal ?? new AbortController().signal },
+    service: method.parent,
+    requestMethod: "POST",
+    url: `http://fake.invalid/${method.parent.typeName}/${method.name}`,
+    header: new Headers(headers),
+    signal: signal ?? new AbortController().signal,
   });
   return {
     async unary(method, signal, _timeoutMs, headers, input, contextValues = createContextValues()) {

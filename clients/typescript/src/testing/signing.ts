@@ -45,11 +45,17 @@ export function signSpan(request: SignSpanRequest, tenantId: string, signedAtMs:
   const statement = new TextEncoder().encode(text);
   const signature = new Uint8Array(sign(null, preAuthenticationEncoding(statement), privateKey));
   const members = {
-    ...{ algorithm: "EdDSA", value: Buffer.from(signature).toString("base64"), key_id: keyId, tenant: tenantId },
+    algorithm: "EdDSA",
+    value: Buffer.from(signature).toString("base64"),
+    key_id: keyId,
+    tenant: tenantId,
     signed_at: signedAt,
   };
   return create(SignSpanResponseSchema, {
-    ...{ statement, signature, keyId, signedAt: timestampFromMs(signedAtMs) },
+    statement,
+    signature,
+    keyId,
+    signedAt: timestampFromMs(signedAtMs),
     attributes: Object.entries(members).map(([name, text]) => ({
       key: `audit.integrity.${name}`,
       value: { value: { case: "stringValue" as const, value: text } },
@@ -62,7 +68,10 @@ export async function verifySpan(request: VerifySpanRequest, tenantId: string): 
   const verdict = await verifyRequest(keys, toBinary(VerifySpanRequestSchema, request), tenantId);
   const { verified, reason, keyState, signedAt, message = "" } = verdict;
   return create(VerifySpanResponseSchema, {
-    ...{ verified, message, reason: VerifyReason[reason], keyId: verdict.keyId ?? "" },
+    verified,
+    message,
+    reason: VerifyReason[reason],
+    keyId: verdict.keyId ?? "",
     ...(keyState !== undefined && { keyState: KeyState[keyState] }),
     ...(signedAt !== undefined && { signedAt: timestampFromMs(Date.parse(signedAt)) }),
   });

@@ -17,7 +17,12 @@ const key = { tenant: "acme", keyId: "00112233445566778899aabbccddeeff", key: si
 export const jwks = JSON.stringify({
   keys: [
     {
-      ...{ kty: "OKP", crv: "Ed25519", alg: "EdDSA", use: "sig", kid: key.keyId, state: "ACTIVE" },
+      kty: "OKP",
+      crv: "Ed25519",
+      alg: "EdDSA",
+      use: "sig",
+      kid: key.keyId,
+      state: "ACTIVE",
       x: Buffer.from(publicKey).toString("base64url"),
       vkeys: [verifierKey("kms.example.com/acme", publicKey)],
       valid_from: "2026-01-01T00:00:00.000Z",
@@ -84,13 +89,11 @@ export function randomExports(random: Random): RandomExports {
 
   function span(): { [name: string]: Json } {
     return {
-      ...{
-        traceId: digits(16),
-        spanId: digits(8),
-        name: pick(...texts),
-        kind: random.below(6),
-        attributes: attributes(),
-      },
+      traceId: digits(16),
+      spanId: digits(8),
+      name: pick(...texts),
+      kind: random.below(6),
+      attributes: attributes(),
       ...(random.below(2) ? { startTimeUnixNano: String(random.bits(64)), endTimeUnixNano: 17, flags: 257 } : {}),
       ...(random.below(2)
         ? { events: [{ name: pick(...texts), timeUnixNano: "5", attributes: attributes() }, {}] }
@@ -185,7 +188,8 @@ function formsOf(document: Json): SignedExport {
   const { resource, scopeSpans } = fromBinary(ResourceSpansSchema, messages[0]!);
   const { scope, spans } = scopeSpans[0]!;
   const request = create(VerifySpanRequestSchema, {
-    ...{ tenantId: key.tenant, span: spans[0]! },
+    tenantId: key.tenant,
+    span: spans[0]!,
     ...(resource && { resource }),
     ...(scope && { scope }),
   });

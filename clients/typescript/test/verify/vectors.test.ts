@@ -24,7 +24,10 @@ interface Accepted {
 }
 const accepted: { publicKey: string; keyId: string; tenant: string; spans: Accepted[] } = vector("span/accepted.json");
 const jwk = {
-  ...{ kty: "OKP", crv: "Ed25519", kid: accepted.keyId, state: "ACTIVE" },
+  kty: "OKP",
+  crv: "Ed25519",
+  kid: accepted.keyId,
+  state: "ACTIVE",
   x: Buffer.from(accepted.publicKey, "hex").toString("base64url"),
 };
 const keys = await parseKeySet(JSON.stringify({ keys: [jwk] }));
@@ -41,13 +44,11 @@ describe.each(accepted.spans)("$name", ({ signSpanRequest, statement, signature 
   it("verifies by the statement that was signed", async () => {
     const request = Buffer.concat([hex(signSpanRequest), field(5, evidence)]);
     expect(await verifyRequest(keys, request)).toMatchObject({
-      ...{
-        verified: true,
-        reason: "OK",
-        keyId: accepted.keyId,
-        keyState: "ACTIVE",
-        signedAt: "2026-01-02T03:04:05.678Z",
-      },
+      verified: true,
+      reason: "OK",
+      keyId: accepted.keyId,
+      keyState: "ACTIVE",
+      signedAt: "2026-01-02T03:04:05.678Z",
     });
   });
 
@@ -60,7 +61,8 @@ describe.each(accepted.spans)("$name", ({ signSpanRequest, statement, signature 
 describe("a span that could be read in two ways", () => {
   it.each(vector("span/refused.json") as { name: string; span: string }[])("is refused: $name", async ({ span }) => {
     expect(await verify(keys, { tenantId: "acme", span: hex(span) })).toMatchObject({
-      ...{ verified: false, reason: "MALFORMED" },
+      verified: false,
+      reason: "MALFORMED",
     });
   });
 });

@@ -23,7 +23,9 @@ export async function noteReplica(
   const now = await tx.now();
   await tx.query(
     "delete from kms_replicas where replica_id = ?1 or seen_at < ?2 or seen_at > ?3",
-    ...[replicaId, now - keptMs, now + keptMs],
+    replicaId,
+    now - keptMs,
+    now + keptMs,
   );
   await insertRow(tx.query, mac, "kms_replicas", { replica_id: replicaId, release, version, seen_at: now });
   return minReader;

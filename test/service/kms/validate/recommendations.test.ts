@@ -14,8 +14,12 @@ const parts: RecommendationParts = {
   maxStaleMs: 1,
 };
 const findings: Findings = {
-  ...{ isPassed: true, advice: [], key: undefined, provider: "aws" },
-  ...{ cacheHitMs: 9.99, cacheMissMs: 99.9 },
+  isPassed: true,
+  advice: [],
+  key: undefined,
+  provider: "aws",
+  cacheHitMs: 9.99,
+  cacheMissMs: 99.9,
 };
 const key: Findings["key"] = { state: "enabled", detail: "Enabled", rotation: "on", advice: [], clockSkewMs: 5_000 };
 
