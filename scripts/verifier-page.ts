@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
-import { reportStyle } from "../src/verification-report/report-style.ts";
+import { reportStyle } from "../src/verification-report/style.ts";
 
 const root = join(import.meta.dirname, "..");
 const sources = join(root, "clients", "page");

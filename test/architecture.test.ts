@@ -274,7 +274,7 @@ const mayImport: Record<string, readonly string[]> = {
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
   integrity: ["notices.ts", "store", "alarm.ts", "runtime"],
-  "backup/backup-entry.js": ["backup", "runtime", "?"], // by an address that is another one in a package
+  "backup/entry.js": ["backup", "runtime", "?"], // by an address that is another one in a package
   backup: ["notices.ts", "store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
   health: ["notices.ts", "provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
@@ -462,7 +462,7 @@ const parsers: Readonly<Record<string, string>> = {
   "provider/gcp": "answers of the provider, and its credentials file",
   "provider/vault": "answers of the provider",
   "telemetry/log-lines.ts": "lines of the log, which pino writes",
-  "store/heads/heads-format.ts": "a file that the service writes, authenticated",
+  "store/heads/format.ts": "a file that the service writes, authenticated",
   "store/postgres/listen.ts": "notifications that replicas send",
   "store/sqlite/wal": "files that the service writes",
 };

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { StepName } from "../src/failpoints.ts";
-import { fileNames } from "../src/store/directory/data-directory.ts";
+import { fileNames } from "../src/store/directory/layout.ts";
 import { smallDisk, whyNoSmallDisk } from "./faults/small-disk.ts";
 import { plainSpan } from "./support/api-fixture.ts";
 import { run } from "./support/cli-fixture.ts";

@@ -4,7 +4,7 @@
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { backUpInProcess } from "../../src/backup/backup-process.ts";
+import { backUpInProcess } from "../../src/backup/process.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../../test/fakes/aws-kms.ts";
 import { aligned } from "../figures.ts";
 import { temporaryDirectory } from "../temporary.ts";
@@ -116,7 +116,7 @@ function mostOfChildren(): number {
   try {
     const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");
     const sizes = children.map((pid) => {
-      if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("backup-entry")) return 0;
+      if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("backup/entry")) return 0;
       return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
     });
     return Math.max(0, ...sizes);

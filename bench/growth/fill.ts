@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
-import { type RowMac, rowMac } from "../../src/store/sql/rows/row-mac.ts";
+import { type RowMac, rowMac } from "../../src/store/sql/rows/mac.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
 import { unlockStore, unwrapStoreKey } from "../../src/keys/store-key/unlock.ts";

@@ -9,7 +9,7 @@ import type { KeyRecord } from "../../src/store/key-record.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { ExamineCursor } from "../../src/store/integrity-store.ts";
 import { auditChain } from "../../src/store/sql/audit.ts";
-import { rowMac } from "../../src/store/sql/rows/row-mac.ts";
+import { rowMac } from "../../src/store/sql/rows/mac.ts";
 import { insertRows, keyRow, storedValues, valuesOf } from "../../src/store/sql/rows/rows.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";

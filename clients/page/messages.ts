@@ -1,6 +1,6 @@
 /** What the page and its worker say to each other. */
 import type { Asked, Facts } from "../../src/verification-report/facts.ts";
-import type { ReportOrigin } from "../../src/verification-report/report-html.ts";
+import type { ReportOrigin } from "../../src/verification-report/html.ts";
 import type { Explanation, SpanRow } from "./verification.ts";
 
 /** Files are read in the worker, so that the page holds no bytes of them. */

@@ -1,5 +1,5 @@
 /** Saves and prints the report, which the worker writes. */
-import { isReportDate, reportDateForm, reportDateOf } from "../../src/verification-report/report-date.ts";
+import { isReportDate, reportDateForm, reportDateOf } from "../../src/verification-report/date.ts";
 import { byId, element } from "./elements.ts";
 import type { TrustedText } from "./trusted-types.ts";
 import type { VerifierWorker } from "./verifier-worker.ts";

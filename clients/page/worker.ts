@@ -1,6 +1,6 @@
 /** The worker of the page: it holds the verification, and answers what the page asks of it. */
 import { repeatCommand } from "../../src/verification-report/repeat-command.ts";
-import { reportHtml } from "../../src/verification-report/report-html.ts";
+import { reportHtml } from "../../src/verification-report/html.ts";
 import { cut } from "./shown-text.ts";
 import {
   type AskedFiles,

@@ -3,7 +3,7 @@ import type { Caller, Credential } from "../call/context.ts";
 import { checkTenantId } from "../call/ids.ts";
 import type { Role } from "../call/roles.ts";
 import { KmsError } from "../errors.ts";
-import type { CallerLimit, CallLimiter } from "../limits/call-limits.ts";
+import type { CallerLimit, CallLimiter } from "../limits/calls.ts";
 import { type Grant, type Grants, grantFor, holdsOne, largestLimit } from "./policy/grants.ts";
 import { type Identity, nameOf } from "./policy/identity.ts";
 import { rolesApartFrom } from "./policy/separation.ts";

@@ -4,7 +4,7 @@ import { hexDigest } from "../crypto/sha256.ts";
 import { haveChanged, type Stamps, stampsOf } from "../runtime/watch-files.ts";
 import { writableByOthers } from "./file-rights.ts";
 import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "./policy/policy.ts";
-import { maxPolicyBytes, type PolicyProblem } from "./policy/policy-text.ts";
+import { maxPolicyBytes, type PolicyProblem } from "./policy/text.ts";
 import type { IssuerEntry } from "./policy/trust.ts";
 import { issuerFileProblems, namedFiles, readText, readTrustFiles, type TrustFiles } from "./trust-files.ts";
 

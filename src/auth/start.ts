@@ -1,7 +1,7 @@
 /** Authentication by a policy: its files, read at the start and whenever they change, and all that is in force by them. */
 import type { Role } from "../call/roles.ts";
-import { type CallLimitSettings, createCallLimiter } from "../limits/call-limits.ts";
-import { createFailureLimit, type FailureLimit } from "../limits/failure-limit.ts";
+import { type CallLimitSettings, createCallLimiter } from "../limits/calls.ts";
+import { createFailureLimit, type FailureLimit } from "../limits/failures.ts";
 import { limitAdvice } from "../limits/limit-remarks.ts";
 import type { ToldLimits } from "../limits/told-limits.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
@@ -11,7 +11,7 @@ import { type Authenticator, createAuthenticator } from "./authenticator.ts";
 import { type CallersSeen, countCallers } from "./callers-seen.ts";
 import type { Identity } from "./policy/identity.ts";
 import type { InForce, KeySourceSettings } from "./in-force.ts";
-import { adviceOn, type PolicyAdvice } from "./policy/policy-advice.ts";
+import { adviceOn, type PolicyAdvice } from "./policy/advice.ts";
 import { type PolicyReloads, type ReloadParts, startPolicy } from "./policy-reloads.ts";
 import type { PolicySettings } from "./policy-files.ts";
 import type { Weakening } from "./weakenings.ts";

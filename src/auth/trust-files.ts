@@ -12,7 +12,7 @@ import {
 import { subjectOf } from "./certificate/certificate.ts";
 import { type Authorities, isInTime, sharedRoots } from "./certificate/lineage.ts";
 import type { Policy } from "./policy/policy.ts";
-import type { PolicyProblem } from "./policy/policy-text.ts";
+import type { PolicyProblem } from "./policy/text.ts";
 import type { CertificatesEntry, IssuerEntry } from "./policy/trust.ts";
 import { keyUseOf, signingKeys } from "./token/jwks.ts";
 import { keySetIn, maxKeySetBytes } from "./token/key-file.ts";

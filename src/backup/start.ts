@@ -14,7 +14,7 @@ import { withDeadline } from "../runtime/deadline.ts";
 import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
 import type { SqliteSettings, StoreSettings } from "../store/registry.ts";
-import { backUpInProcess } from "./backup-process.ts";
+import { backUpInProcess } from "./process.ts";
 import type { Time, Timer } from "../runtime/time.ts";
 
 export interface BackupPlan {

@@ -17,7 +17,7 @@ import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { proxiesFor } from "./access/proxies.ts";
-import type { Credentials } from "./access/service-credentials.ts";
+import type { Credentials } from "./access/credentials.ts";
 import type { Attribute } from "./sign/json-spans.ts";
 import type {
   Address,

@@ -6,7 +6,7 @@ import { realTime } from "../runtime/time.ts";
 import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { openUnlockedStore } from "../keys/store-key/unlocked-store.ts";
-import { placeOf } from "../store/heads/heads-place.ts";
+import { placeOf } from "../store/heads/place.ts";
 import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import type { NotedWork } from "../store/lease-store.ts";
 import { openTables } from "../store/registry.ts";

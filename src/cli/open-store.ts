@@ -14,7 +14,7 @@ import { watchProvider } from "../provider-keys/watch.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Contents, CopiedLog, ProviderKey } from "../store/offline/copy.ts";
-import { isDataDirectory } from "../store/directory/data-directory.ts";
+import { isDataDirectory } from "../store/directory/layout.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { RowCounts } from "../store/offline/row-counts.ts";
 import type { Tables } from "../store/offline/tables.ts";

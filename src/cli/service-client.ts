@@ -10,9 +10,9 @@ import {
   credentialOptions,
   credentialsFor,
   type ReadCredentials,
-} from "./access/service-credentials.ts";
+} from "./access/credentials.ts";
 import { connectToOption, viaOf } from "./access/connect-to.ts";
-import type { Place, Via } from "./access/service-token.ts";
+import type { Place, Via } from "./access/token.ts";
 
 export interface Answer {
   /** As the service wrote it. */

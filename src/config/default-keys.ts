@@ -3,7 +3,7 @@
  * below ends that, so that nobody who has a key or a store is moved to another.
  */
 import { existsSync } from "node:fs";
-import { type DataDirectory, isDataDirectory } from "../store/directory/data-directory.ts";
+import { type DataDirectory, isDataDirectory } from "../store/directory/layout.ts";
 import type { SettledConfig } from "./config.ts";
 import type { SettingName } from "./known-settings.ts";
 import type { Problem } from "./problem.ts";

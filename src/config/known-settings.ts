@@ -99,7 +99,7 @@ export const settings = {
   "fluo.kms.postgres.password-file": { parse: secretFile },
   "fluo.kms.postgres.ca": { parse: filePath },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
-  // The default depends on the store, see store/heads/heads-place.ts.
+  // The default depends on the store, see store/heads/place.ts.
   "fluo.kms.audit.heads-file": { parse: filePath },
   "fluo.kms.audit.heads-file.required": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.backup.cron": { parse: quartzCron },

@@ -25,7 +25,7 @@ import { removedSettings, removedWarnings } from "./removed-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
 import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
 import { unknownVariables } from "./unknown-variables.ts";
-import { filesIn } from "../store/directory/data-directory.ts";
+import { filesIn } from "../store/directory/layout.ts";
 import type { StoreSettings } from "../store/registry.ts";
 
 export interface ConfigSources {

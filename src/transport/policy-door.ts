@@ -5,7 +5,7 @@ import { type Authenticator, checkKnown, type Connection } from "../auth/authent
 import type { CallersSeen } from "../auth/callers-seen.ts";
 import { presentedBy } from "../auth/certificate/peer.ts";
 import { andThen } from "../call/maybe-promise.ts";
-import type { FailureLimit } from "../limits/failure-limit.ts";
+import type { FailureLimit } from "../limits/failures.ts";
 import type { Time } from "../runtime/time.ts";
 import { type Door, kindShown, type Open, type Peering } from "./authenticate.ts";
 

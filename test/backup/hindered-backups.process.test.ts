@@ -73,7 +73,7 @@ async function stoppedMidway(where: Hindered, env: Record<string, string>) {
 function backupProcessOf({ child }: ServiceProcess): number | undefined {
   const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ");
   const found = children.find(
-    (pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("backup-entry"),
+    (pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("backup/entry"),
   );
   return found === undefined ? found : Number(found);
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import type { Facts } from "../../src/verification-report/facts.ts";
 import { repeatCommand } from "../../src/verification-report/repeat-command.ts";
-import { reportHtml } from "../../src/verification-report/report-html.ts";
+import { reportHtml } from "../../src/verification-report/html.ts";
 import { type Browser, launchChromium, type Page } from "../support/chromium.ts";
 import { keyValue, len, message, stringValue } from "../support/otlp-wire.ts";
 import { findingsIn } from "./axe.ts";

@@ -1,7 +1,7 @@
 /** What somebody can do who writes to the database and has not the store key: nothing that is believed. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../src/store/sql/rows/mac.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import { packRuns } from "../../src/tlog/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";

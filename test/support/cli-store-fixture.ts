@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
-import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../src/store/sql/rows/mac.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring, type WholeKeyring } from "./whole-keyring.ts";
 import { publicPartOf } from "../../src/keys/key-check.ts";

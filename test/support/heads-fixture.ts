@@ -6,7 +6,7 @@ import { join } from "node:path";
 import pg from "pg";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
-import { type HeadsPlace, placeOf } from "../../src/store/heads/heads-place.ts";
+import { type HeadsPlace, placeOf } from "../../src/store/heads/place.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
-import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../src/store/sql/rows/mac.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";

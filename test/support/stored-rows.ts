@@ -1,7 +1,7 @@
 /** Rows of a store as they are in its database, from test/vectors/store: with HMACs that are another program's. */
 import { createSecretKey } from "node:crypto";
 import type { Database } from "../../src/store/sql/rows/database.ts";
-import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../src/store/sql/rows/mac.ts";
 import vectors from "../vectors/store/rows.json" with { type: "json" };
 
 type Shown = string | number | null | { hex: string };

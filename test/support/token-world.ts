@@ -5,12 +5,12 @@
 import { realTime } from "../../src/runtime/time.ts";
 import { type KeySet, openKeySet } from "../../src/auth/token/issuer-keys.ts";
 import { issuersOf, type TokenIssuers } from "../../src/auth/token/issuers.ts";
-import { createReader } from "../../src/auth/policy/policy-fields.ts";
-import { readPolicyText } from "../../src/auth/policy/policy-text.ts";
+import { createReader } from "../../src/auth/policy/fields.ts";
+import { readPolicyText } from "../../src/auth/policy/text.ts";
 import { type RememberedTokens, rememberTokens, type TokenIdentity } from "../../src/auth/token/remembered.ts";
 import type { Identity } from "../../src/auth/policy/identity.ts";
 import { type IssuerEntry, readTrust } from "../../src/auth/policy/trust.ts";
-import { createFailureLimit } from "../../src/limits/failure-limit.ts";
+import { createFailureLimit } from "../../src/limits/failures.ts";
 import type { Json } from "./signed-tokens.ts";
 
 /** Entries as a policy has them, from its `issuers`. */

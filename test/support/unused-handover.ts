@@ -3,7 +3,7 @@ import { hash, type KeyObject, randomBytes } from "node:crypto";
 import { buildHandover } from "../../src/attestation/log-entry.ts";
 import { formatSignedAt } from "../../src/attestation/statement.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { rowMac } from "../../src/store/sql/rows/row-mac.ts";
+import { rowMac } from "../../src/store/sql/rows/mac.ts";
 import { valuesOf } from "../../src/store/sql/rows/rows.ts";
 import { tables } from "../../src/store/sql/rows/schema.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -17,7 +17,7 @@ import type {
   LogFacts,
   SpanFailure,
 } from "../../src/verification-report/facts.ts";
-import { reportHtml } from "../../src/verification-report/report-html.ts";
+import { reportHtml } from "../../src/verification-report/html.ts";
 import { completenessText, eventTexts, findingText } from "../../src/verification-report/wording.ts";
 
 const origin = "kms.example.com/acme";

@@ -8,7 +8,7 @@ import { firstRollingSchema, newestSchema } from "../../src/store/sql/rows/schem
 
 const root = join(import.meta.dirname, "..", "..");
 const schema = "src/store/sql/rows/schema.ts";
-const forms = "src/store/sql/rows/row-forms.ts";
+const forms = "src/store/sql/rows/forms.ts";
 
 /** Makes the sources of both below `dir`, and gives where they are. */
 export function makeLaterReleases(dir: string): { next: string; after: string } {

@@ -7,7 +7,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { RevocationList } from "./authorities.ts";
 import { extensionsOf } from "./certificate.ts";
-import type { PolicyProblem } from "../policy/policy-text.ts";
+import type { PolicyProblem } from "../policy/text.ts";
 import type { CertificatesEntry } from "../policy/trust.ts";
 
 /** An entry of the policy, with the contents of its files. */

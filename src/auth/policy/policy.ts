@@ -5,8 +5,8 @@
 import { unconfirmed } from "./confirmation.ts";
 import { overruled } from "./demands.ts";
 import { type Overlap, overlapsAmong } from "./overlap.ts";
-import { createReader, type Fields, type Reader } from "./policy-fields.ts";
-import { type PolicyProblem, readPolicyText } from "./policy-text.ts";
+import { createReader, type Fields, type Reader } from "./fields.ts";
+import { type PolicyProblem, readPolicyText } from "./text.ts";
 import { readRules, type Rule } from "./rules.ts";
 import { shown } from "./shown.ts";
 import { readTrust, type Trust } from "./trust.ts";

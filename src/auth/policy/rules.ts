@@ -2,9 +2,9 @@
 import { type Role, roleOf, roles } from "../../call/roles.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Pattern, patternOf } from "./pattern.ts";
-import { type Fields, noEntry, type Reader } from "./policy-fields.ts";
+import { type Fields, noEntry, type Reader } from "./fields.ts";
 import { shown } from "./shown.ts";
-import type { PolicyNode } from "./policy-text.ts";
+import type { PolicyNode } from "./text.ts";
 import { mixedRoles } from "./separation.ts";
 import { isTenantOrPrefix, noTenants, type TenantSet, tenantSet } from "./tenant-set.ts";
 import { type CertificatesEntry, haveTrustDomainOf, type IssuerEntry, type Trust } from "./trust.ts";

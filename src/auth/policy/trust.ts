@@ -1,7 +1,7 @@
 /** Whom a policy believes: authorities that issue client certificates, issuers of tokens, and static tokens by their hash. */
-import type { Fields, Reader } from "./policy-fields.ts";
+import type { Fields, Reader } from "./fields.ts";
 import { shown } from "./shown.ts";
-import type { PolicyNode } from "./policy-text.ts";
+import type { PolicyNode } from "./text.ts";
 
 export interface Trust {
   readonly certificates: readonly CertificatesEntry[];

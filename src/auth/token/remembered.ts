@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { hexDigest } from "../../crypto/sha256.ts";
 import { hasCode, KmsError } from "../../errors.ts";
-import type { FailureLimit } from "../../limits/failure-limit.ts";
+import type { FailureLimit } from "../../limits/failures.ts";
 import { networkOf } from "../../limits/network-of.ts";
 import { createFairTurns } from "../../runtime/turns/fair.ts";
 import type { Identity } from "../policy/identity.ts";

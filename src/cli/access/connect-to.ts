@@ -1,7 +1,7 @@
 /** Where a command connects, if that is not where the address leads: one replica behind a name, by its own address. */
 import { clientEnvironment } from "../../config/client-environment.ts";
 import { type Option, type OptionValues, textOf, UsageError } from "../command.ts";
-import type { Via } from "./service-token.ts";
+import type { Via } from "./token.ts";
 
 export const connectToOption: Option = {
   name: "connect-to",

@@ -7,8 +7,8 @@ import { text } from "node:stream/consumers";
 import { checkServerIdentity, getCACertificates, type PeerCertificate } from "node:tls";
 import { realTime } from "../../runtime/time.ts";
 import { proxiesFor } from "./proxies.ts";
-import type { Via } from "./service-token.ts";
-import type { ServiceTls } from "./service-tls.ts";
+import type { Via } from "./token.ts";
+import type { ServiceTls } from "./tls.ts";
 
 export interface HttpRequest {
   method: "GET" | "POST";

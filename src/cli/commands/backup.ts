@@ -5,7 +5,7 @@ import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
 import { backUpInto, type DatedBackup, mostKept } from "../../store/offline/backup-directory.ts";
 import type { Tables } from "../../store/offline/tables.ts";
-import { placeOf } from "../../store/heads/heads-place.ts";
+import { placeOf } from "../../store/heads/place.ts";
 import { refuseBehind } from "../../store/heads/judge.ts";
 import { openTables } from "../../store/registry.ts";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";

@@ -5,7 +5,7 @@ import { loadConfig } from "../../config/load.ts";
 import { type Command, exitCode } from "../command.ts";
 import { tellStory } from "../demo/story.ts";
 import { printLine, printText } from "../print.ts";
-import { noCredentials } from "../access/service-credentials.ts";
+import { noCredentials } from "../access/credentials.ts";
 import { addressAt } from "../sign/span-stream.ts";
 
 export const demo: Command = {

@@ -1,12 +1,12 @@
 /** `policy check`: is a policy right, and what does it let whom do? */
 import { realTime } from "../../runtime/time.ts";
 import type { Policy, ReadPolicy } from "../../auth/policy/policy.ts";
-import type { PolicyProblem } from "../../auth/policy/policy-text.ts";
+import type { PolicyProblem } from "../../auth/policy/text.ts";
 import type { Rule } from "../../auth/policy/rules.ts";
 import { mixedRoles } from "../../auth/policy/separation.ts";
 import { type Role, roles } from "../../call/roles.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
-import { rolesOf, ruleJson, tenantsText, whoText } from "../policy/policy-words.ts";
+import { rolesOf, ruleJson, tenantsText, whoText } from "../policy/words.ts";
 import { printJson, printLine, printTable, problemsCounted } from "../print.ts";
 import { bad, type Styled, warning } from "../styled.ts";
 
@@ -25,7 +25,7 @@ export const policyCheck: Command = {
     "",
   ],
   async run(options, file) {
-    const { checkPolicyFile } = await import("../policy/policy-file.ts");
+    const { checkPolicyFile } = await import("../policy/file.ts");
     const read = checkPolicyFile(file, { withFiles: options["no-files"] !== true, nowMs: realTime.now().getTime() });
     if (options.json === true) printJson(checkJson(file, read));
     else printCheck(file, read);

@@ -1,7 +1,7 @@
 /** `policy diff`: what would callers be allowed, and whom would the service trust, that was not so before? */
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { printJson, printLine, printTable } from "../print.ts";
-import { type Change, type PolicyChanges, policyChanges } from "../policy/policy-changes.ts";
+import { type Change, type PolicyChanges, policyChanges } from "../policy/changes.ts";
 
 export const policyDiff: Command = {
   name: "policy diff",
@@ -14,7 +14,7 @@ export const policyDiff: Command = {
     "",
   ],
   async run(options, old, now) {
-    const { goodPolicy } = await import("../policy/policy-file.ts");
+    const { goodPolicy } = await import("../policy/file.ts");
     const changes = policyChanges(goodPolicy(old!), goodPolicy(now!));
     if (options.json === true) printJson(changes);
     else printChanges(changes);

@@ -20,9 +20,9 @@ import {
   textOf,
   UsageError,
 } from "../command.ts";
-import type { Asked } from "../policy/policy-identity.ts";
-import { placeText, type Question, questionOf, tenantForm } from "../policy/policy-question.ts";
-import { rolesOf } from "../policy/policy-words.ts";
+import type { Asked } from "../policy/identity.ts";
+import { placeText, type Question, questionOf, tenantForm } from "../policy/question.ts";
+import { rolesOf } from "../policy/words.ts";
 import { printJson, printLine, printTable } from "../print.ts";
 import { bad, good } from "../styled.ts";
 
@@ -62,9 +62,9 @@ export const policyExplain: Command = {
   ],
   async run(options, file) {
     const [{ goodPolicy }, { inFolder }, { identityFrom }] = await Promise.all([
-      import("../policy/policy-file.ts"),
+      import("../policy/file.ts"),
       import("../../auth/policy-files.ts"),
-      import("../policy/policy-identity.ts"),
+      import("../policy/identity.ts"),
     ]);
     const policy = inFolder(goodPolicy(file), file);
     const question = questionFrom(options);

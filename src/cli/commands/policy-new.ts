@@ -5,7 +5,7 @@ import { newStaticToken } from "../../auth/token/static-token.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Command, exitCode, jsonOption, textOf, UsageError } from "../command.ts";
 import { makeFolderOf, refuseExisting, writeNewFile } from "../new-file.ts";
-import { type TemplateName, templates } from "../policy/policy-templates.ts";
+import { type TemplateName, templates } from "../policy/templates.ts";
 import { printError, printJson, printLine } from "../print.ts";
 
 /**

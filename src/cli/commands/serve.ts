@@ -34,7 +34,7 @@ export const serve: Command = {
   async run(options) {
     const isSeen = isatty(1) && options.json !== true;
     if (isSeen) printLine(`starting fluo-kms ${version} …`);
-    const { policyProblems } = await import("../policy/policy-file.ts");
+    const { policyProblems } = await import("../policy/file.ts");
     const config = configFrom(options, policyProblems);
     if (config === undefined) return exitCode.usage;
     // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.

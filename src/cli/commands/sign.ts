@@ -5,7 +5,7 @@ import { readExport } from "../sign/export-file.ts";
 import { readFile } from "../files.ts";
 import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
 import { printError, printExport, printJson, printLine } from "../print.ts";
-import { credentialOptions, credentialsFor } from "../access/service-credentials.ts";
+import { credentialOptions, credentialsFor } from "../access/credentials.ts";
 import {
   type Refusal,
   resumable,

@@ -7,7 +7,7 @@ import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet } from "../verify/key-set.ts";
 import { printLine, printText } from "../print.ts";
 import { askService, placeAt } from "../service-client.ts";
-import { noCredentials } from "../access/service-credentials.ts";
+import { noCredentials } from "../access/credentials.ts";
 import { type SignRequest, signExport, signedPieces, summaryOf } from "../sign/export.ts";
 import { verifyLogs } from "../verify/log.ts";
 

@@ -4,7 +4,7 @@ import { KmsError } from "../../errors.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
 import { acceptFinding } from "../../store/heads/accept.ts";
 import type { Finding } from "../../store/heads/finding.ts";
-import { type HeadsPlace, placeOf } from "../../store/heads/heads-place.ts";
+import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";
 import { judgeHeads, refusal } from "../../store/heads/judge.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import { acceptLostLog } from "../../store/offline/lost-log.ts";

@@ -4,9 +4,9 @@ import type { Config } from "../../config/config.ts";
 import { hasCode } from "../../errors.ts";
 import { lostOf } from "../../store/heads/finding.ts";
 import { readHeads } from "../../store/heads/generations.ts";
-import { headsKey } from "../../store/heads/heads-format.ts";
+import { headsKey } from "../../store/heads/format.ts";
 import { refuseBehind } from "../../store/heads/judge.ts";
-import { placeOf } from "../../store/heads/heads-place.ts";
+import { placeOf } from "../../store/heads/place.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import { UsageError } from "../command.ts";
 

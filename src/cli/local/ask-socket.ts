@@ -1,7 +1,7 @@
 /** Commands that a service's local socket alone serves. */
 import { type Option, type OptionValues, UsageError } from "../command.ts";
 import { type Answer, askService, type Call, placeOf } from "../service-client.ts";
-import { noCredentials } from "../access/service-credentials.ts";
+import { noCredentials } from "../access/credentials.ts";
 
 export const localOptions: readonly Option[] = [
   { name: "address", value: "unix:PATH", description: "the service's local socket, else FLUO_KMS_ADDR" },

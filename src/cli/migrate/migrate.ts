@@ -2,7 +2,7 @@
 import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
-import { type HeadsPlace, placeOf } from "../../store/heads/heads-place.ts";
+import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";
 import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
 import { migrateStore, openTables, type SqliteSettings, whileStored } from "../../store/registry.ts";
 import { newestSchema } from "../../store/sql/rows/schema.ts";

@@ -1,12 +1,12 @@
 /** What preflight looks at: answers of the running service, the settings, and the store that these name. Whether they belong together. */
 import type { Config } from "../../config/config.ts";
-import { isDataDirectory } from "../../store/directory/data-directory.ts";
+import { isDataDirectory } from "../../store/directory/layout.ts";
 import type { OperatorNotes } from "../../store/offline/operator-notes.ts";
 import type { ExaminedServer } from "../../store/postgres/examined-server.ts";
 import type { Status } from "../commands/status.ts";
 import type { Validation } from "../commands/validate.ts";
 import type { VerifiedAudit } from "../commands/audit-verify.ts";
-import type { Place } from "../access/service-token.ts";
+import type { Place } from "../access/token.ts";
 import type { Tried } from "./attempt.ts";
 
 export interface Evidence {

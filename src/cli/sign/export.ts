@@ -2,7 +2,7 @@
 import { realTime } from "../../runtime/time.ts";
 import { counted } from "../../attestation/log-audit.ts";
 import { Failure } from "../command.ts";
-import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from "../access/service-credentials.ts";
+import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from "../access/credentials.ts";
 import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";
 import { printError } from "../print.ts";

@@ -2,7 +2,7 @@
 import { clientEnvironment } from "../../config/client-environment.ts";
 import { type Option, type OptionValues, textOf, UsageError } from "../command.ts";
 import { viaOf } from "../access/connect-to.ts";
-import type { Place } from "../access/service-token.ts";
+import type { Place } from "../access/token.ts";
 import type { Attribute } from "./json-spans.ts";
 
 export type Mode = "individual" | "log";

@@ -1,9 +1,9 @@
 /** The report of `verify --report`: what was asked for, and the file. */
 import { realTime } from "../../runtime/time.ts";
-import { isReportDate, reportDateForm, reportDateOf } from "../../verification-report/report-date.ts";
+import { isReportDate, reportDateForm, reportDateOf } from "../../verification-report/date.ts";
 import type { Facts } from "../../verification-report/facts.ts";
 import { repeatCommand } from "../../verification-report/repeat-command.ts";
-import { reportHtml } from "../../verification-report/report-html.ts";
+import { reportHtml } from "../../verification-report/html.ts";
 import { type OptionValues, textOf, UsageError } from "../command.ts";
 import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
 

@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { Time } from "../../runtime/time.ts";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
-import type { HeadsPlace } from "../../store/heads/heads-place.ts";
+import type { HeadsPlace } from "../../store/heads/place.ts";
 import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
 import { openStore, type SqliteSettings, type StoreSettings, whileStored } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";

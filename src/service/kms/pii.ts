@@ -16,7 +16,7 @@ import {
   ReEncryptPiiResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { canonicalPairs, contextPairs } from "../../crypto/encryption-context.ts";
-import { unitsOf } from "../../limits/call-limits.ts";
+import { unitsOf } from "../../limits/calls.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";

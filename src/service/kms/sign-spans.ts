@@ -8,7 +8,7 @@ import { SignSpansResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.
 import type { BatchPool } from "../../batch/pool/pool.ts";
 import type { LogPosition, ProvenBatch } from "../../batch/prove.ts";
 import { invalidField } from "../../errors.ts";
-import { unitsOf } from "../../limits/call-limits.ts";
+import { unitsOf } from "../../limits/calls.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";

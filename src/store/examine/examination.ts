@@ -3,7 +3,7 @@ import { hasCode } from "../../errors.ts";
 import { verifyChains } from "../sql/audit.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";
 import type { Database } from "../sql/rows/database.ts";
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
 import type { Place } from "../sql/rows/walk.ts";
 import type { AuditCursor } from "../audit-store.ts";

@@ -1,7 +1,7 @@
 /** What the row of a key, and the life that the audit trail tells of it, show of each other. */
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { Row } from "../sql/rows/database.ts";
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import { valuesOf } from "../sql/rows/rows.ts";
 import type { Life } from "./replay.ts";
 import type { RowProblem, RowProblemKind } from "../row-problem.ts";

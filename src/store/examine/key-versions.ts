@@ -1,5 +1,5 @@
 /** The versions of each tenant's keys in order, a page at a time: 1, 2, 3 … without a gap, and at most one ACTIVE. */
-import type { RowValue } from "../sql/rows/row-mac.ts";
+import type { RowValue } from "../sql/rows/mac.ts";
 import type { Row } from "../sql/rows/database.ts";
 import { onward, type Place } from "../sql/rows/walk.ts";
 import type { Purpose } from "../key-record.ts";

@@ -1,5 +1,5 @@
 /** The parts of an examination: each goes through one kind of thing that is stored, a piece at a time. */
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import type { Query } from "../sql/rows/database.ts";
 import type { RowProblem } from "../row-problem.ts";
 

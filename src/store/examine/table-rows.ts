@@ -2,7 +2,7 @@
 import { valuesOf } from "../sql/rows/rows.ts";
 import { isWaitNoted } from "../sql/witnessed-time.ts";
 import type { Row } from "../sql/rows/database.ts";
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import type { TableName } from "../sql/rows/schema.ts";
 import type { Place } from "../sql/rows/walk.ts";
 import type { AuditProblem } from "../audit-store.ts";

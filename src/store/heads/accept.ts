@@ -1,7 +1,7 @@
 /** Accepts a finding while no service runs, or one that does not start for it. */
 import type { Attribution } from "../audit-store.ts";
 import type { Finding } from "./finding.ts";
-import type { HeadsPlace } from "./heads-place.ts";
+import type { HeadsPlace } from "./place.ts";
 import { acceptIn, type HeadsParts } from "./keeper.ts";
 import { keptHeads } from "./kept-heads.ts";
 

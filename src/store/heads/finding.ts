@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mostNoted } from "../head-notes.ts";
 import type { KnownLogs, NotedHeads, NotedLog, Standing } from "../heads-store.ts";
 import type { HeadsFile } from "./generations.ts";
-import type { HeadsPlace } from "./heads-place.ts";
+import type { HeadsPlace } from "./place.ts";
 
 export interface Finding {
   code: "HEADS_MISSING" | "ROLLBACK_SUSPECTED";

@@ -9,8 +9,8 @@ import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import { generationsOf, maxHeadsBytes } from "../sqlite/wal/noted-commits.ts";
-import { decodeHeads, type HeadsContent } from "./heads-format.ts";
-import type { HeadsPlace } from "./heads-place.ts";
+import { decodeHeads, type HeadsContent } from "./format.ts";
+import type { HeadsPlace } from "./place.ts";
 
 /** A heads file as it is on disk. */
 export interface HeadsFile {

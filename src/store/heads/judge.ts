@@ -6,8 +6,8 @@ import type { HeadsReader, Standing } from "../heads-store.ts";
 import type { LockedStore } from "../store.ts";
 import { type Finding, findingOf } from "./finding.ts";
 import { type HeadsFile, noHeadsFile, readHeads } from "./generations.ts";
-import { headsKey } from "./heads-format.ts";
-import type { HeadsPlace } from "./heads-place.ts";
+import { headsKey } from "./format.ts";
+import type { HeadsPlace } from "./place.ts";
 
 export interface Judgement {
   file: HeadsFile;

@@ -11,7 +11,7 @@ import type { HeadsStore } from "../heads-store.ts";
 import type { Store } from "../store.ts";
 import { acceptanceOf } from "../acceptance.ts";
 import { type Finding, isAnotherLoss } from "./finding.ts";
-import { type HeadsPlace, sharesFileSystem } from "./heads-place.ts";
+import { type HeadsPlace, sharesFileSystem } from "./place.ts";
 import { refusal } from "./judge.ts";
 import { type KeptHeads, keptHeads } from "./kept-heads.ts";
 import type { Time, Timer } from "../../runtime/time.ts";

@@ -8,10 +8,10 @@ import { mergeHeads, nothingNoted } from "../head-notes.ts";
 import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
 import { type Finding, findingOf } from "./finding.ts";
 import { readHeads } from "./generations.ts";
-import { type HeadsContent, headsKey } from "./heads-format.ts";
-import type { HeadsPlace } from "./heads-place.ts";
+import { type HeadsContent, headsKey } from "./format.ts";
+import type { HeadsPlace } from "./place.ts";
 import { judgeHeads } from "./judge.ts";
-import { headsWriter } from "./heads-writer.ts";
+import { headsWriter } from "./writer.ts";
 import type { Time } from "../../runtime/time.ts";
 
 export interface KeptHeads {

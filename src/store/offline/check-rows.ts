@@ -11,7 +11,7 @@ import type { KeyState, Purpose } from "../key-record.ts";
 import type { RowCheck } from "../row-problem.ts";
 import { verifyChains } from "../sql/audit.ts";
 import type { Query } from "../sql/rows/database.ts";
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import type { Place } from "../sql/rows/walk.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { type ProviderKey, providerKeyOf } from "./copy.ts";

@@ -10,7 +10,7 @@ import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";
 import type { Query } from "../sql/rows/database.ts";
-import { rowMac } from "../sql/rows/row-mac.ts";
+import { rowMac } from "../sql/rows/mac.ts";
 import { migrate } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";

@@ -2,9 +2,9 @@
 import { leaseFinishedAt } from "../sql/leases.ts";
 import { date } from "../sql/rows/rows.ts";
 import type { Query } from "../sql/rows/database.ts";
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import { newestSchema } from "../sql/rows/schema.ts";
-import { upgradeState } from "../sql/upgrade/upgrade-end.ts";
+import { upgradeState } from "../sql/upgrade/end.ts";
 import type { SeenReplica } from "../upgrade-store.ts";
 
 export interface OperatorNotes {

@@ -2,7 +2,7 @@
  * Logs as they are stored, from their first entry to the last, for those who recompute them: a log can be larger than memory. What the tree
  * must be is not known here.
  */
-import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { RowMac } from "../sql/rows/mac.ts";
 import type { LogHead, LogName } from "../log-store.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { each, pages } from "../examine/pages.ts";

@@ -3,7 +3,7 @@
  * reads of one moment.
  */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { type RowMac, rowMac, unverified } from "../sql/rows/row-mac.ts";
+import { type RowMac, rowMac, unverified } from "../sql/rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { HeadsReader } from "../heads-store.ts";
 import type { KeyRecord } from "../key-record.ts";

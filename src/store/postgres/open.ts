@@ -9,14 +9,14 @@ import { inFlight } from "../../runtime/in-flight.ts";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
-import { adviceOn, leadToPrimary } from "./server-advice.ts";
-import { connectionsTo, nameOf01, ownName, type PostgresServer, statementMs } from "./connections-to.ts";
+import { adviceOn, leadToPrimary } from "./advice.ts";
+import { connectionsTo, nameOf01, ownName, type PostgresServer, statementMs } from "./connections.ts";
 import { postgresNews } from "./listen.ts";
 import { proveInsert, refuseMissingRights } from "./write-access.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
 import { longReads } from "../long-reads.ts";
-import { rowMac } from "../sql/rows/row-mac.ts";
+import { rowMac } from "../sql/rows/mac.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore, StoreConnections, StoreLoad } from "../store.ts";
 

@@ -11,7 +11,7 @@ import type { KeyLookups } from "./key-lookups.ts";
 import { holdLease } from "./leases.ts";
 import { appendGroup } from "./logs.ts";
 import { keysMadeBy, type RequestedActivation, rememberRequest } from "./requests.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { keyRow, updateRow } from "./rows/rows.ts";
 
 export interface ActivationParts {

@@ -4,7 +4,7 @@
  * the number of chains is kept in the store key's row, so that a missing chain shows too.
  */
 import { randomBytes } from "node:crypto";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Purpose } from "../key-record.ts";
 import type { Query, Row, Transaction } from "./rows/database.ts";

@@ -5,7 +5,7 @@
  */
 import { KmsError } from "../../errors.ts";
 import type { HeadChange, HeadTable, Query, Row } from "./rows/database.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { authenticated, bytes, insertRow, updateRow } from "./rows/rows.ts";
 
 export interface CommitCount {

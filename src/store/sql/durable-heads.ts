@@ -6,7 +6,7 @@ import { noteHeadsSince } from "./commits.ts";
 import { endLogs } from "./ended-logs.ts";
 import { isAccepted, newestHeads, standingOf, writtenSince } from "./noted-heads.ts";
 import type { Database, Query } from "./rows/database.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 
 interface NotedParts {
   chain: Pick<AuditChain, "append" | "beginAnew">;

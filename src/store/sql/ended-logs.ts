@@ -6,7 +6,7 @@ import { pageRows } from "./all-pages.ts";
 import { headOf, headRow } from "./heads.ts";
 import { leaseFinishedAt, noteFinished } from "./leases.ts";
 import type { Query, Row, Transaction } from "./rows/database.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { bytes, valuesOf } from "./rows/rows.ts";
 
 const secondMs = 1000;

@@ -1,5 +1,5 @@
 /** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogCompromise, LogHandover } from "../log-store.ts";

@@ -1,5 +1,5 @@
 /** The heads of logs in SQL: one row a log, authenticated like every row. */
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import type { LogHead, LogName } from "../log-store.ts";
 import type { Query, Row } from "./rows/database.ts";
 import { authenticated, bytes } from "./rows/rows.ts";

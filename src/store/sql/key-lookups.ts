@@ -5,7 +5,7 @@
 import { KmsError } from "../../errors.ts";
 import type { KeyRecord, Purpose } from "../key-record.ts";
 import type { Query } from "./rows/database.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { keyRecord } from "./rows/rows.ts";
 
 export interface KeyLookups {

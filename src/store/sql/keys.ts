@@ -11,7 +11,7 @@ import type { Database, Query, Row, Transaction } from "./rows/database.ts";
 import { noteCompromise } from "./handovers.ts";
 import { type KeyLookups, keyLookups } from "./key-lookups.ts";
 import { rememberedRequest } from "./requests.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows/rows.ts";
 import { requireWitnessed } from "./witnessed-time.ts";
 

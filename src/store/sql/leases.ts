@@ -2,7 +2,7 @@
  * Leases in SQL: at most one holder at a time by the store's clock. A write that is done under a lease holds its row's lock and checks
  * its generation and its time, so that a holder that was stopped and resumed cannot write behind its successor's back.
  */
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query, Row, Transaction } from "./rows/database.ts";
 import { authenticated, date, insertRow, updateRow } from "./rows/rows.ts";

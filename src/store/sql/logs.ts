@@ -1,5 +1,5 @@
 /** The logs of spans in SQL. A group is one transaction, and begins with the compare-and-set of the head: who loses it has written nothing. */
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { HeadNotes } from "../head-notes.ts";
 import type { LogAppend, LogCompromise, LogHandover, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";

@@ -7,7 +7,7 @@ import type { KeyState } from "../key-record.ts";
 import { readCommits } from "./commits.ts";
 import type { Query, Row } from "./rows/database.ts";
 import { headOf } from "./heads.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { authenticated, bytes, placeholders, valuesOf } from "./rows/rows.ts";
 
 /** Names that one statement looks up. */

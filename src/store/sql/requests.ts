@@ -2,7 +2,7 @@
 import { KmsError } from "../../errors.ts";
 import type { Activation, RequestRecord } from "../key-store.ts";
 import type { Query, Row } from "./rows/database.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { authenticated, insertRow } from "./rows/rows.ts";
 
 /** The ids of the keys that a request of a tenant made. REQUEST_ID_REUSED if its digest was another. */

@@ -1,5 +1,5 @@
 /** A store over any database that speaks our SQL: first locked, then, with its key, whole. */
-import { type RowMac, rowMac } from "./rows/row-mac.ts";
+import { type RowMac, rowMac } from "./rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./rows/database.ts";
 import { auditChain, newWriterId, readAudit, readHeadsOfWriters, recentTenants, verifyChains } from "./audit.ts";
@@ -12,7 +12,7 @@ import { sqlKeys } from "./keys.ts";
 import { endLease, leaseFinishedAt, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
 import { altered, authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
-import { finish, upgradeState } from "./upgrade/upgrade-end.ts";
+import { finish, upgradeState } from "./upgrade/end.ts";
 import { endReplica, noteReplica } from "./upgrade/replicas.ts";
 import { rewritePage } from "./upgrade/old-rows.ts";
 import { sqlTime } from "./witnessed-time.ts";

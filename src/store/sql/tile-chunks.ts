@@ -2,7 +2,7 @@
  * What a log is made of, in SQL: its entries, and the hashes of its tiles. Each is a row for every chunk that a group wrote, which begins
  * at `start` and stays within one bundle or tile of 256, so that one of those is found by a range of starts and nothing is written twice.
  */
-import type { RowValue } from "./rows/row-mac.ts";
+import type { RowValue } from "./rows/mac.ts";
 import { KmsError } from "../../errors.ts";
 import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../../tlog/entry-run.ts";
 import type { LogAppend, LogName } from "../log-store.ts";

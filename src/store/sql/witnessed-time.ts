@@ -4,7 +4,7 @@ import type { Fence } from "../lease-store.ts";
 import type { TimeReading, TimeStore, WitnessedTime } from "../time-store.ts";
 import type { Database, Query, Row, Transaction } from "./rows/database.ts";
 import { holdLease } from "./leases.ts";
-import type { RowMac } from "./rows/row-mac.ts";
+import type { RowMac } from "./rows/mac.ts";
 import { authenticated, date, insertRow, time, updateRow, wholeNumber } from "./rows/rows.ts";
 
 export function sqlTime(db: Database, mac: RowMac): TimeStore {

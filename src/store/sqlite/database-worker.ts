@@ -12,7 +12,7 @@ import { lockedSqlStore } from "../sql/store.ts";
 import { prepareFile, realPath, refuseMissing } from "./file.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";
 import { holdReady, type ReadyHold } from "./ready-log.ts";
-import { judgeWal } from "./wal/wal-verdict.ts";
+import { judgeWal } from "./wal/verdict.ts";
 import { type Answer, answerCalls, type Call } from "./store-thread.ts";
 import type { LockedStore, Store } from "../store.ts";
 

@@ -4,7 +4,7 @@
  * reads the whole file in one statement.
  */
 import type { DatabaseIndexes, Query, Row } from "../sql/rows/database.ts";
-import type { RowValue } from "../sql/rows/row-mac.ts";
+import type { RowValue } from "../sql/rows/mac.ts";
 import { onward } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
 

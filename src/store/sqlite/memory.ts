@@ -1,7 +1,7 @@
 /** The store of a service that keeps nothing: a database in this process, gone when it ends, and otherwise as every other. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import type { Time } from "../../runtime/time.ts";
-import { rowMac } from "../sql/rows/row-mac.ts";
+import { rowMac } from "../sql/rows/mac.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { migrations, newestSchema } from "../sql/rows/schema.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";

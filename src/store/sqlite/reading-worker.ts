@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import type { Database } from "../sql/rows/database.ts";
-import { rowMac } from "../sql/rows/row-mac.ts";
+import { rowMac } from "../sql/rows/mac.ts";
 import { sqlStore } from "../sql/store.ts";
 import { refuseDamaged } from "./error-codes.ts";
 import { realPath } from "./file.ts";

@@ -12,7 +12,7 @@ import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
 import { commitsIfUsed, commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
-import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
+import { judgeWal, type WalVerdict } from "./wal/verdict.ts";
 
 /** What was seen in the log of a database that was then opened. */
 export interface SeenLog {

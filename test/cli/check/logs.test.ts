@@ -10,7 +10,7 @@ import { openProvider } from "../../../src/provider/registry.ts";
 import { checkpointText } from "../../../src/tlog/checkpoint.ts";
 import { signNote } from "../../../src/tlog/signed-note.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
-import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../../src/store/sql/rows/mac.ts";
 import { openTables } from "../../../src/store/registry.ts";
 import type { RowProblem } from "../../../src/store/row-problem.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { tellStory } from "../../../src/cli/demo/story.ts";
-import { noCredentials } from "../../../src/cli/access/service-credentials.ts";
+import { noCredentials } from "../../../src/cli/access/credentials.ts";
 import { addressAt } from "../../../src/cli/sign/span-stream.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type RunningService, startService } from "../../support/running-service.ts";

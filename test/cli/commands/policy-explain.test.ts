@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { roleOf, roles } from "../../../src/call/roles.ts";
-import { forAllTenants } from "../../../src/cli/policy/policy-question.ts";
+import { forAllTenants } from "../../../src/cli/policy/question.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { policyText } from "../../support/sample-policy.ts";

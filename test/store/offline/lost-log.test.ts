@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
-import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
+import { judgeWal } from "../../../src/store/sqlite/wal/verdict.ts";
 import { inStore } from "../../support/cli-store-fixture.ts";
 import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, expect, it } from "vitest";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
-import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
+import type { RowValue } from "../../../src/store/sql/rows/mac.ts";
 import { keyRow } from "../../../src/store/sql/rows/rows.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";

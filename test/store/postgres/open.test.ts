@@ -2,7 +2,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
+import { rowMac } from "../../../src/store/sql/rows/mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
 import { neededRights } from "../../../src/store/postgres/write-access.ts";
 import type { Database } from "../../../src/store/sql/rows/database.ts";

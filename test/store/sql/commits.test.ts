@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { beforeEach, describe, expect, it } from "vitest";
 import { readCommits, sumsOf } from "../../../src/store/sql/commits.ts";
 import type { Row } from "../../../src/store/sql/rows/database.ts";
-import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
+import { rowMac } from "../../../src/store/sql/rows/mac.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";

@@ -2,7 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { headNotes, nothingNoted } from "../../../src/store/head-notes.ts";
-import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
+import { rowMac } from "../../../src/store/sql/rows/mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
 import type { Database, Query } from "../../../src/store/sql/rows/database.ts";
 import { auditChain, readAudit, recentTenants } from "../../../src/store/sql/audit.ts";

@@ -1,6 +1,6 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { type RowValue, rowMac } from "../../../src/store/sql/rows/row-mac.ts";
+import { type RowValue, rowMac } from "../../../src/store/sql/rows/mac.ts";
 import { postgresDatabase, postgresDialect } from "../../../src/store/postgres/open.ts";
 import type { Database } from "../../../src/store/sql/rows/database.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";

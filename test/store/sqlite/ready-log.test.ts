@@ -17,7 +17,7 @@ import { whileStored } from "../../../src/store/offline/stored.ts";
 import { examineLog, holdReady } from "../../../src/store/sqlite/ready-log.ts";
 import { commitsWithoutLog } from "../../../src/store/sqlite/stored-commits.ts";
 import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
-import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
+import { judgeWal } from "../../../src/store/sqlite/wal/verdict.ts";
 import { crashedStore, type CrashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { commitsIn, edit, framePart, framesOf, inFrame } from "../../support/wal-files.ts";

@@ -3,7 +3,7 @@
  * parameters as ?1, ?2 …; and what a database must bring for it.
  */
 import type { RowProblem } from "../../row-problem.ts";
-import type { RowValue } from "./row-mac.ts";
+import type { RowValue } from "./mac.ts";
 import type { KeyChange } from "../../key-store.ts";
 
 export type Row = Readonly<Record<string, RowValue>>;

@@ -1,5 +1,5 @@
 /** Rows and what they say: every row that is written gets its HMAC here, and every row that is read is authenticated here. */
-import type { RowMac, RowValue } from "./row-mac.ts";
+import type { RowMac, RowValue } from "./mac.ts";
 import { KmsError } from "../../../errors.ts";
 import type { Destruction, DestroyWait, KeyRecord, KeyState, Purpose } from "../../key-record.ts";
 import type { Query, Row } from "./database.ts";

@@ -4,7 +4,7 @@
  * - A step adds tables, and columns that may be null and stand in `laterColumns`. It changes no row, and reads no table that grows: replicas
  *   wait behind it.
  * - Only the release after fills what a step adds: the release before does not know that it is under an HMAC, and in a backup.
- * - Any other change of a table's rows is another form of them, see row-forms.ts.
+ * - Any other change of a table's rows is another form of them, see forms.ts.
  * Steps up to `firstRollingSchema` did more: releases before it were stopped for an upgrade.
  */
 /** How a database spells what the two spell differently. */
@@ -31,7 +31,7 @@ export const earlierVersion = "an earlier version of the service may not do this
 /** A migration is the statements that lead to the next version. */
 export type Migration = (dialect: Dialect) => string[];
 
-/** Dates are milliseconds since 1970. `mac` is over all other columns, see store/sql/rows/row-mac.ts. */
+/** Dates are milliseconds since 1970. `mac` is over all other columns, see store/sql/rows/mac.ts. */
 export const migrations: readonly Migration[] = [
   ({ bytes, integer, text, serial, tableEnd }) => [
     `create table kms_store (

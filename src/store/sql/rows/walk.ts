@@ -1,5 +1,5 @@
 /** Walks through a table, page by page, each behind the last row of the one before it. */
-import type { RowValue } from "./row-mac.ts";
+import type { RowValue } from "./mac.ts";
 import { altered } from "./rows.ts";
 
 /** Values of the columns of an order. */

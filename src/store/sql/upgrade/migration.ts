@@ -2,7 +2,7 @@
  * What version a store's tables have, which releases may use it, and how it becomes this release's. The one row of `kms_schema` has
  * - `version`, to which a migration has brought the tables, and
  * - `min_reader`, the lowest version that a release must know to use the store. A migration leaves it as it is, so that replicas of the release
- *   before go on, and may come back. It rises when the upgrade is finished (upgrade-end.ts): then no way leads back but a backup.
+ *   before go on, and may come back. It rises when the upgrade is finished (end.ts): then no way leads back but a backup.
  */
 import { KmsError } from "../../../errors.ts";
 import { step } from "../../../failpoints.ts";

@@ -2,7 +2,7 @@
 import { KmsError } from "../../../errors.ts";
 import { date, insertRow, updateRow, valuesOf } from "../rows/rows.ts";
 import type { Query, Transaction } from "../rows/database.ts";
-import type { RowMac } from "../rows/row-mac.ts";
+import type { RowMac } from "../rows/mac.ts";
 import type { Replica, SeenReplica } from "../../upgrade-store.ts";
 import { stateIn } from "./migration.ts";
 

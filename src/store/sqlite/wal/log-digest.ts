@@ -1,7 +1,7 @@
 /** A digest that names a log beside its database, so that what is accepted is one damage and never the next. */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
-import { openIfThere } from "./wal-frames.ts";
+import { openIfThere } from "./frames.ts";
 
 const databaseHeaderBytes = 100;
 const chunkBytes = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** The page at `/`, for a person who opens the service's address: what it is, whether it is ready, and where all else is. */
-import { type Entry, type Example, type Facts, type FrontPage, pageOf } from "./page-content.ts";
-import { htmlHeaders, pageHtml } from "./page-html.ts";
+import { type Entry, type Example, type Facts, type FrontPage, pageOf } from "./content.ts";
+import { htmlHeaders, pageHtml } from "./html.ts";
 import { prefersHtml } from "./prefers-html.ts";
 
 /** Returns the page in the form that a request's Accept header asks for. */

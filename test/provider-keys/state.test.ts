@@ -10,7 +10,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { type ResilientProvider, resilient } from "../../src/provider/resilience.ts";
-import { providerState } from "../../src/provider-keys/provider-state.ts";
+import { providerState } from "../../src/provider-keys/state.ts";
 import type { TenantProviderKeySettings } from "../../src/provider-keys/settings.ts";
 import { startProviders } from "../../src/provider-keys/start.ts";
 import { tenantKeysSha256 } from "../../src/provider-keys/tenant-keys-digest.ts";

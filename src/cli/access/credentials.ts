@@ -1,8 +1,8 @@
 /** What a command shows a running service: options before environment, read anew at each call, as files are renewed meanwhile. */
 import { clientEnvironment } from "../../config/client-environment.ts";
 import type { Option, OptionValues } from "../command.ts";
-import { type ServiceTls, tlsFor, tlsOptions } from "./service-tls.ts";
-import { type Place, type ServiceToken, tokenFor, tokenOption } from "./service-token.ts";
+import { type ServiceTls, tlsFor, tlsOptions } from "./tls.ts";
+import { type Place, type ServiceToken, tokenFor, tokenOption } from "./token.ts";
 
 export interface Credentials {
   token: ServiceToken | undefined;

@@ -1,6 +1,6 @@
 /** What the process of a backup is asked, and what it answers: plain values, as messages between processes have. */
 import { KmsError } from "../errors.ts";
-import { placeOf } from "../store/heads/heads-place.ts";
+import { placeOf } from "../store/heads/place.ts";
 import { refuseBehind } from "../store/heads/judge.ts";
 import { backUpInto, type DatedBackup, type DatedBackups } from "../store/offline/backup-directory.ts";
 import { openTables, type SqliteSettings } from "../store/registry.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { clientEnvironment } from "../../../src/config/client-environment.ts";
 import { UsageError } from "../../../src/cli/command.ts";
-import { tlsFor } from "../../../src/cli/access/service-tls.ts";
+import { tlsFor } from "../../../src/cli/access/tls.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { pkiFiles } from "../../support/pki-files.ts";
 

@@ -1,5 +1,5 @@
 /** Reads what a policy's tree should hold, and remembers what it does not: reading goes on, so that all problems are told at once. */
-import type { MapNode, PolicyNode, PolicyProblem, TextNode } from "./policy-text.ts";
+import type { MapNode, PolicyNode, PolicyProblem, TextNode } from "./text.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { shown } from "./shown.ts";
 

@@ -13,8 +13,8 @@ import {
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { filesIn, isDataDirectory } from "../../../src/store/directory/data-directory.ts";
-import { holdDirectory } from "../../../src/store/directory/held-directory.ts";
+import { filesIn, isDataDirectory } from "../../../src/store/directory/layout.ts";
+import { holdDirectory } from "../../../src/store/directory/hold.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 

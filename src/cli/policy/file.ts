@@ -1,12 +1,12 @@
 /** Policies that were named on the command line or by the configuration, and the files that they name in turn. */
 import { realTime } from "../../runtime/time.ts";
 import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "../../auth/policy/policy.ts";
-import type { PolicyProblem } from "../../auth/policy/policy-text.ts";
+import type { PolicyProblem } from "../../auth/policy/text.ts";
 import { inOrder, policyOptions, type PolicySettings, readFilesForStart } from "../../auth/policy-files.ts";
 import { Failure } from "../command.ts";
 import { readFile } from "../files.ts";
 import { problemsCounted } from "../print.ts";
-import { type Case, readCases } from "./policy-cases.ts";
+import { type Case, readCases } from "./cases.ts";
 
 /** Reads a policy as it is written. Throws UsageError if the file cannot be read. */
 export function readPolicyFile(file: string): ReadPolicy {

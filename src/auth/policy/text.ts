@@ -3,7 +3,7 @@
  * written. What people would have to think about twice (anchors, aliases, tags, merge keys, tabs, a key twice, a second document) is refused.
  */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
-import { refusedTokens } from "./policy-tokens.ts";
+import { refusedTokens } from "./yaml-tokens.ts";
 import { shown } from "./shown.ts";
 
 export type PolicyNode = TextNode | ListNode | MapNode;

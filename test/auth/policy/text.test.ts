@@ -1,6 +1,6 @@
 /** The narrow part of YAML that a policy is written in: what it holds, and what is refused with its line. */
 import { describe, expect, it } from "vitest";
-import { maxPolicyBytes, type PolicyNode, readPolicyText } from "../../../src/auth/policy/policy-text.ts";
+import { maxPolicyBytes, type PolicyNode, readPolicyText } from "../../../src/auth/policy/text.ts";
 
 /** As plain values; the order of keys is that of the file. */
 function plain(node: PolicyNode): unknown {

@@ -2,7 +2,7 @@
 import type { Policy } from "../../auth/policy/policy.ts";
 import type { Rule, Who } from "../../auth/policy/rules.ts";
 import type { CertificatesEntry, IssuerEntry, StaticToken } from "../../auth/policy/trust.ts";
-import { rolesOf, tenantTexts, whoText } from "./policy-words.ts";
+import { rolesOf, tenantTexts, whoText } from "./words.ts";
 
 export interface PolicyChanges {
   rules: Change[];

@@ -5,7 +5,7 @@ import type { AuditEvent } from "../../audit-store.ts";
 import type { FinishAnswer, SeenReplica, UpgradeState } from "../../upgrade-store.ts";
 import type { AuditChain } from "../audit.ts";
 import type { Query, Transaction } from "../rows/database.ts";
-import type { RowMac } from "../rows/row-mac.ts";
+import type { RowMac } from "../rows/mac.ts";
 import { newestSchema } from "../rows/schema.ts";
 import { stateIn, writeState } from "./migration.ts";
 import { notedReplicas, runsAt } from "./replicas.ts";

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { KmsError } from "../../../errors.ts";
-import { type Frame, isPageSize, openIfThere, openWal, type Wal } from "./wal-frames.ts";
+import { type Frame, isPageSize, openIfThere, openWal, type Wal } from "./frames.ts";
 
 export type WalVerdict =
   /** All that was committed will be read. */

@@ -8,10 +8,10 @@ import { fileURLToPath } from "node:url";
 import { KmsError } from "../errors.ts";
 import { flags } from "../runtime/flags.js";
 import { moduleBeside } from "../runtime/module-beside.ts";
-import type { Made, Order, OrderAnswer } from "./ordered-backup.ts";
+import type { Made, Order, OrderAnswer } from "./order.ts";
 
-const entry = fileURLToPath(new URL("./backup-entry.js", import.meta.url));
-const answering = moduleBeside("ordered-backup", import.meta.url);
+const entry = fileURLToPath(new URL("./entry.js", import.meta.url));
+const answering = moduleBeside("order", import.meta.url);
 
 /** STORE_UNAVAILABLE if it fails. When the signal aborts the process is killed, and the signal's reason thrown once it has ended. */
 export async function backUpInProcess(order: Order, signal: AbortSignal): Promise<Made> {

@@ -1,7 +1,7 @@
 /** What Validate recommends on a policy, and what it does not on one that needs nothing. */
 import { textsOf } from "../../support/notice-texts.ts";
 import { expect, it } from "vitest";
-import { adviceOn } from "../../../src/auth/policy/policy-advice.ts";
+import { adviceOn } from "../../../src/auth/policy/advice.ts";
 import { policyOf, rule, trusted } from "../../support/policy-fixture.ts";
 
 const advised = (text: string, profile = "dev") => {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { TLSSocket } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { adviceOn, noCredentials } from "../../../src/cli/access/service-credentials.ts";
+import { adviceOn, noCredentials } from "../../../src/cli/access/credentials.ts";
 import { resultOf, run, start } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { pkiFiles, type Pair } from "../../support/pki-files.ts";

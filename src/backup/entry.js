@@ -8,8 +8,8 @@ import { keepCompiled } from "../runtime/compile-cache.js";
 process.on("disconnect", () => process.exit(1));
 process.once("message", async (order) => {
   keepCompiled();
-  /** @type {typeof import("./ordered-backup.ts")} */
+  /** @type {typeof import("./order.ts")} */
   const { answerTo } = await import(String(process.argv[2])); // the service knows whether it is TypeScript or compiled
-  const answer = await answerTo(/** @type {import("./ordered-backup.ts").Order} */ (order));
+  const answer = await answerTo(/** @type {import("./order.ts").Order} */ (order));
   process.send?.(answer, () => process.disconnect?.());
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createCaller } from "../../src/auth/caller.ts";
 import { createMatcher } from "../../src/auth/policy/grants.ts";
 import { readPolicy } from "../../src/auth/policy/policy.ts";
-import { createCallLimiter, unitsOf } from "../../src/limits/call-limits.ts";
+import { createCallLimiter, unitsOf } from "../../src/limits/calls.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { tokenPolicy, type TokenRule } from "../support/policy-service.ts";
 

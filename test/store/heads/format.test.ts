@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { mergeHeads, mostNoted, nothingNoted } from "../../../src/store/head-notes.ts";
-import { decodeHeads, encodeHeads, type HeadsContent, headsKey } from "../../../src/store/heads/heads-format.ts";
+import { decodeHeads, encodeHeads, type HeadsContent, headsKey } from "../../../src/store/heads/format.ts";
 import { readNotedCommits } from "../../../src/store/sqlite/wal/noted-commits.ts";
 
 const storeKey = createSecretKey(Buffer.from(Array.from({ length: 32 }, (_, at) => at)));

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { judgeWal } from "../../../../src/store/sqlite/wal/wal-verdict.ts";
+import { judgeWal } from "../../../../src/store/sqlite/wal/verdict.ts";
 import {
   edit,
   flip,

@@ -1,6 +1,6 @@
 /** The provider's clock as a second one, whatever happens to this machine's. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { providerClock } from "../../src/provider-keys/provider-clock.ts";
+import { providerClock } from "../../src/provider-keys/clock.ts";
 import { type ProviderWatch, watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";

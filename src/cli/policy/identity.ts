@@ -11,10 +11,10 @@ import { shown } from "../../auth/policy/shown.ts";
 import { haveTrustDomainOf, type IssuerEntry } from "../../auth/policy/trust.ts";
 import { JsonError, readJson } from "../../encoding/json.ts";
 import { suggestion } from "../../encoding/nearest.ts";
-import { readToken } from "../access/service-token.ts";
+import { readToken } from "../access/token.ts";
 import { Failure, type OptionValues, textOf, textsOf, UsageError } from "../command.ts";
 import { membersAt, readFile, wrongJson } from "../files.ts";
-import { provenBy, type TokenParts } from "./policy-token.ts";
+import { provenBy, type TokenParts } from "./token.ts";
 
 export interface Asked {
   identity: Identity;

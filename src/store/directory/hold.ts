@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import { type DataDirectory, fileNames, isDataDirectory } from "./data-directory.ts";
+import { type DataDirectory, fileNames, isDataDirectory } from "./layout.ts";
 import { createFile, makeDirectory, sizeOf, syncDirectory } from "../sqlite/file.ts";
 import { takeLock } from "../sqlite/hold.ts";
 

@@ -1,14 +1,14 @@
 /** Cases of `policy test`: callers, what is asked of them, and the decisions that are expected. They are read as strictly as a policy. */
-import { createReader, type Fields, noEntry, type Reader } from "../../auth/policy/policy-fields.ts";
-import { type PolicyNode, type PolicyProblem, readPolicyText } from "../../auth/policy/policy-text.ts";
+import { createReader, type Fields, noEntry, type Reader } from "../../auth/policy/fields.ts";
+import { type PolicyNode, type PolicyProblem, readPolicyText } from "../../auth/policy/text.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
 import { noRole } from "../../auth/policy/rules.ts";
 import { shown } from "../../auth/policy/shown.ts";
 import { tenantIdPattern } from "../../call/ids.ts";
 import { type Role, roles } from "../../call/roles.ts";
 import { Failure, UsageError } from "../command.ts";
-import { type Asked, type GivenClaim, namedCaller } from "./policy-identity.ts";
-import { type Question, questionOf, tenantForm } from "./policy-question.ts";
+import { type Asked, type GivenClaim, namedCaller } from "./identity.ts";
+import { type Question, questionOf, tenantForm } from "./question.ts";
 
 export interface Case {
   /** Line of the file, from 1. */

@@ -3,8 +3,8 @@ import type { KeyObject } from "node:crypto";
 import { mergeHeads } from "../head-notes.ts";
 import type { NotedHeads } from "../heads-store.ts";
 import { readHeads, signatureOf, writeHeads } from "./generations.ts";
-import { encodeHeads, type HeadsContent } from "./heads-format.ts";
-import { type HeadsPlace, whileAlone } from "./heads-place.ts";
+import { encodeHeads, type HeadsContent } from "./format.ts";
+import { type HeadsPlace, whileAlone } from "./place.ts";
 import type { Time } from "../../runtime/time.ts";
 
 /** Each gives what the file holds then. If it cannot be written, each throws the error of the file system or STORE_UNAVAILABLE. */

@@ -1,6 +1,6 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { type RowValue, rowMac } from "../../../src/store/sql/rows/row-mac.ts";
+import { type RowValue, rowMac } from "../../../../src/store/sql/rows/mac.ts";
 
 const key = createSecretKey(randomBytes(32));
 const inForm = (written: number, ...others: number[]) => rowMac(key, () => ({ written, read: [written, ...others] }));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { clientEnvironment } from "../../../src/config/client-environment.ts";
 import { UsageError } from "../../../src/cli/command.ts";
-import { type Place, tokenFor } from "../../../src/cli/access/service-token.ts";
+import { type Place, tokenFor } from "../../../src/cli/access/token.ts";
 import { directory } from "../../support/config-fixture.ts";
 
 const loopback = { text: "http://localhost:8080", host: "localhost", isTls: false };

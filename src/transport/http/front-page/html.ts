@@ -1,6 +1,6 @@
 /** The front page as HTML: one document without scripts, whose style lies in it, so that it makes no request. */
 import { createHash } from "node:crypto";
-import type { Entry, FrontPage, Section, State } from "./page-content.ts";
+import type { Entry, FrontPage, Section, State } from "./content.ts";
 
 const style = `
 :root {

@@ -2,7 +2,7 @@
 import { escaped, steering } from "../encoding/steering.ts";
 import { checksOf, conclusionOf, conclusionText, nextSteps, notShown, ofCompromisedKeys } from "./conclusion.ts";
 import type { Asked, Facts, FindingFacts, KeyFacts, SpanFailure } from "./facts.ts";
-import { reportStyle } from "./report-style.ts";
+import { reportStyle } from "./style.ts";
 import {
   completenessText,
   contentText,

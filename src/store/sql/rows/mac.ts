@@ -4,7 +4,7 @@
  */
 import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
 import { KmsError } from "../../../errors.ts";
-import { formsOf, type RowForms } from "./row-forms.ts";
+import { formsOf, type RowForms } from "./forms.ts";
 
 export type RowValue = string | number | Uint8Array | null;
 
