@@ -12,8 +12,8 @@ import type { HealthMonitor } from "./health/monitor.ts";
 import { startHealth } from "./health/start.ts";
 import { createLosses } from "./integrity/losses.ts";
 import { createIntegrity } from "./integrity/start.ts";
-import { limitRemarks } from "./limits/limit-remarks.ts";
-import { toldLimits } from "./limits/told-limits.ts";
+import { limitNotices } from "./limits/notices.ts";
+import { createLimitLog } from "./limits/log.ts";
 import { createBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import { samplesIn } from "./keys/rewrapping.ts";
@@ -121,8 +121,8 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   );
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, time, instruments, alarm }), close);
-  const { told, connections } = startBounds(config, { log, alarm, time }, parts);
-  const { policy, tls } = await startCredentials(config, { store, log, time, alarm, told }, parts);
+  const { limitLog, connections } = startBounds(config, { log, alarm, time }, parts);
+  const { policy, tls } = await startCredentials(config, { store, log, time, alarm, limitLog }, parts);
   const keyring = parts.adopt(
     createKeyring({ store, providerKeys: providers.keys, time, ...config.cache, ...config.limits }),
     close,
@@ -169,7 +169,7 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
       accessRemarks: () => [
         ...integrity.remarks(),
         ...probes.remarks(),
-        ...limitRemarks(told.recent()),
+        ...limitNotices(limitLog.recent()),
         ...(policy?.remarks() ?? []),
         ...(tls?.remarks(time.now()) ?? []),
         ...(config.profile === "prod" ? heads.remarks() : []),
@@ -192,7 +192,7 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
     store,
     leases,
     heads,
-    told,
+    limitLog,
     connections,
     policy,
     tls,
@@ -277,14 +277,14 @@ function startBounds(
   { log, alarm, time }: Pick<StoreParts, "log" | "alarm" | "time">,
   parts: AsyncDisposableStack,
 ) {
-  const told = toldLimits({
+  const limitLog = createLimitLog({
     log: (line) => log.warn(line, "a limit acted"),
     changed: alarm.changed,
     now: time.monotonicMs,
   });
-  const acted: ConnectionsParts["acted"] = (...closed) => told.acted(...closingOf(...closed));
+  const acted: ConnectionsParts["acted"] = (...closed) => limitLog.acted(...closingOf(...closed));
   const connections = parts.adopt(createConnections({ settings, acted, time }), close);
-  return { told, connections };
+  return { limitLog, connections };
 }
 
 /** Opens the providers, and the store that they unlock. It is not behind its heads file then, and refuses what passes find damaged in it. */

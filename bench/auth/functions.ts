@@ -8,7 +8,7 @@ import pino from "pino";
 import { type Authenticator, type Connection, createAuthenticator } from "../../src/auth/authenticator.ts";
 import { type InForce, putInForce } from "../../src/auth/in-force.ts";
 import { readPolicyFiles } from "../../src/auth/policy-files.ts";
-import { type RememberedTokens, rememberTokens } from "../../src/auth/token/remembered.ts";
+import { type TokenCache, createTokenCache } from "../../src/auth/token/cache.ts";
 import type { Caller } from "../../src/call/context.ts";
 import { answerQuestions, cpuMicros } from "../child.ts";
 import { tenantId } from "../requests.ts";
@@ -72,11 +72,11 @@ function presented() {
   return { leaf, chain: [], unverified: undefined };
 }
 
-function newMemory(): RememberedTokens {
-  return rememberTokens({ issuers: () => current.issuers, isNamed: () => true, now });
+function newMemory(): TokenCache {
+  return createTokenCache({ issuers: () => current.issuers, isNamed: () => true, now });
 }
 
-function authenticatorWith(tokens: RememberedTokens): Authenticator {
+function authenticatorWith(tokens: TokenCache): Authenticator {
   return createAuthenticator({ loaded: () => current.loaded, tokens, now });
 }
 

@@ -1,11 +1,10 @@
 /**
  * Refusals since the last rows of the audit trail were written. What a refused call names may be made up, so that a flood of made-up names
- * must neither fill the store nor take the names from other rows. Of refusals that are countable (countable.ts) the first names of each
- * caller, action and code in a minute have rows of their own, and the rest is counted without (nameless.ts).
+ * must neither fill the store nor take the names from other rows. Of refusals that anybody can cause (`mayAggregate`) the first names of
+ * each caller, action and code in a minute have rows of their own, and the rest is counted without names (aggregated-refusals.ts).
  */
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
-import { isCountable } from "./countable.ts";
-import { entry, maxActors, namelessRefusals } from "./nameless.ts";
+import { aggregatedRefusals, entry, maxActors } from "./aggregated-refusals.ts";
 import type { Time, Timer } from "../runtime/time.ts";
 
 /** Names that have rows of their own, a minute, caller, action and code. */
@@ -44,7 +43,7 @@ export interface AuditRefusalsOptions {
 type Refusal = Omit<AuditEvent, "at" | "requestId">;
 
 export function auditRefusals({ time, onDue }: AuditRefusalsOptions): AuditRefusals {
-  const nameless = namelessRefusals(time);
+  const aggregated = aggregatedRefusals(time);
   /** Rows by caller, then by all that tells them apart. */
   let rows = new Map<string, Map<string, Refusal>>();
   let rowCount = 0;
@@ -73,7 +72,7 @@ export function auditRefusals({ time, onDue }: AuditRefusalsOptions): AuditRefus
     time.clear(minute);
     minute = undefined;
     first = firstNames();
-    if (!nameless.endMinute()) return;
+    if (!aggregated.endMinute()) return;
     beginMinute();
     onDue();
   }
@@ -86,23 +85,23 @@ export function auditRefusals({ time, onDue }: AuditRefusalsOptions): AuditRefus
     refused(actor, action, tenantId, keyId, outcome, count = 1, rule) {
       beginMinute();
       const refusal: Refusal = { actor, action, tenantId, purpose: undefined, keyId, outcome, count, rule };
-      const countable = isCountable(action, outcome);
-      if (countable && !first.hasActor(actor)) refusal.actor = "";
-      else if ((!countable || first.has(refusal)) && keep(refusal)) return;
-      if (nameless.add(refusal)) onDue();
+      const isAggregated = mayAggregate(action, outcome);
+      if (isAggregated && !first.hasActor(actor)) refusal.actor = "";
+      else if ((!isAggregated || first.has(refusal)) && keep(refusal)) return;
+      if (aggregated.add(refusal)) onDue();
     },
 
     take(at) {
       const taken = [...rows.values()].flatMap((ofActor) => [...ofActor.values()]);
       rows = new Map();
       rowCount = 0;
-      return [...taken.map((each) => ({ ...each, at, requestId: "" })), ...nameless.take()];
+      return [...taken.map((each) => ({ ...each, at, requestId: "" })), ...aggregated.take()];
     },
 
     giveBack(row) {
       const { at, requestId, ...refusal } = row;
-      if (row.names !== undefined) nameless.addRow(row);
-      else if (!keep(refusal)) nameless.add(refusal);
+      if (row.names !== undefined) aggregated.addRow(row);
+      else if (!keep(refusal)) aggregated.add(refusal);
       onDue();
     },
 
@@ -127,4 +126,37 @@ function firstNames() {
       return true;
     },
   };
+}
+
+/** Uses and looks. An action that is not here is an administrator's. */
+const everybodys: ReadonlySet<AuditAction> = new Set([
+  "generate_data_key",
+  "decrypt_data_key",
+  "encrypt_pii",
+  "decrypt_pii",
+  "re_encrypt_pii",
+  "sign_span",
+  "verify_span",
+  "get_public_keys",
+  "read_log",
+  "list_keys",
+  "list_audit_events",
+  "verify_audit",
+  "status",
+  "validate",
+]);
+
+/** The key that was named is none of the tenant's, whatever the action. */
+const ofUnknownKeys: ReadonlySet<string> = new Set(["NOT_FOUND", "CIPHERTEXT_REJECTED"]);
+
+/** The tenant that was named is not the caller's, or may be anyone's: a malformed request is refused before anybody looks. */
+const ofAnyTenants: ReadonlySet<string> = new Set(["PERMISSION_DENIED", "INVALID_ARGUMENT"]);
+
+/**
+ * Decides whether refusals may be counted without the names in them, because anybody could have made these up. `outcome` is the
+ * refusal's code. Action and code alone decide: a look-up would be a load that strangers cause, and its time would tell them what
+ * there is. Every other refusal has a row with its names, however many there are.
+ */
+function mayAggregate(action: AuditAction, outcome: string): boolean {
+  return ofUnknownKeys.has(outcome) || (ofAnyTenants.has(outcome) && everybodys.has(action));
 }

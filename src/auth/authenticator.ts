@@ -10,7 +10,7 @@ import { type CallerParts, createCaller, type InForce, type PolicyCaller } from 
 import type { Authorities } from "./certificate/lineage.ts";
 import type { Identity } from "./policy/identity.ts";
 import { judgePeer, type Peer, type PresentedCertificate } from "./certificate/peer.ts";
-import type { RememberedTokens, TokenIdentity } from "./token/remembered.ts";
+import type { TokenCache, TokenIdentity } from "./token/cache.ts";
 import type { StaticIdentity, StaticTokens } from "./token/static-token.ts";
 
 /** A policy in force, with what it names. */
@@ -55,7 +55,7 @@ export interface Authenticator {
 
 export interface AuthenticatorParts extends Pick<CallerParts, "mixed" | "limiter"> {
   loaded(): Loaded;
-  tokens: RememberedTokens;
+  tokens: TokenCache;
   /** Time of the clock, in milliseconds. */
   now(): number;
 }

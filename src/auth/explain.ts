@@ -17,7 +17,7 @@ import {
   matchWho,
 } from "./policy/grants.ts";
 import { entryOf, type Identity, nameOf, namesOf } from "./policy/identity.ts";
-import { shown } from "./policy/shown.ts";
+import { quote } from "./policy/quote.ts";
 import type { Policy } from "./policy/policy.ts";
 import type { Rule, Who } from "./policy/rules.ts";
 import { rolesApartFrom } from "./policy/separation.ts";
@@ -137,8 +137,8 @@ function whyNot(who: Who, identity: Identity): string {
 
 function whyNotClaims(wanted: (Who & { kind: "jwt" })["claims"], claims: (Identity & { kind: "jwt" })["claims"]) {
   const [name, text] = wanted.find(([each, value]) => !claimHas(claims, each, value))!;
-  if (claimOf(claims, name) === undefined) return `there is no claim ${shown(name)}`;
-  return `claim ${shown(name)} has not ${shown(text)}`;
+  if (claimOf(claims, name) === undefined) return `there is no claim ${quote(name)}`;
+  return `claim ${quote(name)} has not ${quote(text)}`;
 }
 
 /** The tenants of a grant. Those that a claim names are counted. */
@@ -148,9 +148,9 @@ export function grantedTenants({ tenants: { named, captured, claim, within } }: 
   const written = [...named.ids, ...named.prefixes.map((prefix) => `${prefix}*`)];
   if (captured) written.push(...derived);
   if (claim !== undefined && derived.length > 0) {
-    return `${derived.length} tenant${derived.length === 1 ? "" : "s"} that claim ${shown(claim)} names`;
+    return `${derived.length} tenant${derived.length === 1 ? "" : "s"} that claim ${quote(claim)} names`;
   }
   if (written.length > 0) return written.join(", ");
   const bound = within === undefined ? "" : " within the rule's bounds";
-  return `no tenant: ${claim === undefined ? "{tenant}" : `claim ${shown(claim)}`} names none${bound}`;
+  return `no tenant: ${claim === undefined ? "{tenant}" : `claim ${quote(claim)}`} names none${bound}`;
 }

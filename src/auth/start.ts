@@ -2,13 +2,13 @@
 import type { Role } from "../call/roles.ts";
 import { type CallLimitSettings, createCallLimiter } from "../limits/calls.ts";
 import { createFailureLimit, type FailureLimit } from "../limits/failures.ts";
-import { limitAdvice } from "../limits/limit-remarks.ts";
-import type { ToldLimits } from "../limits/told-limits.ts";
+import { limitAdvice } from "../limits/notices.ts";
+import type { LimitLog } from "../limits/log.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
 import type { Notice } from "../notices.ts";
-import { accessRemarks } from "./access-remarks.ts";
+import { accessNotices } from "./notices.ts";
 import { type Authenticator, createAuthenticator } from "./authenticator.ts";
-import { type CallersSeen, countCallers } from "./callers-seen.ts";
+import { type CallerCounts, callerCounts } from "./caller-counts.ts";
 import type { Identity } from "./policy/identity.ts";
 import type { InForce, KeySourceSettings } from "./in-force.ts";
 import { adviceOn, type PolicyAdvice } from "./policy/advice.ts";
@@ -16,7 +16,7 @@ import { type PolicyReloads, type ReloadParts, startPolicy } from "./policy-relo
 import type { PolicySettings } from "./policy-files.ts";
 import type { Weakening } from "./weakenings.ts";
 import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
-import { rememberTokens } from "./token/remembered.ts";
+import { createTokenCache } from "./token/cache.ts";
 
 export interface AuthenticationSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
@@ -28,7 +28,7 @@ export interface AuthenticationSettings extends KeySourceSettings, PolicySetting
 
 export interface AuthenticationParts extends ReloadParts {
   /** Told of each limit that acts. */
-  told: ToldLimits;
+  limitLog: LimitLog;
 }
 
 export interface Authentication extends PolicyReloads {
@@ -36,7 +36,7 @@ export interface Authentication extends PolicyReloads {
   /** Undefined if any number of failures is allowed. */
   failures: FailureLimit | undefined;
   /** Counted by the door. */
-  seen: CallersSeen;
+  seen: CallerCounts;
   remarks(): readonly Notice[];
   status(): AuthenticationStatus;
   /** What an operator should change, for Validate. */
@@ -79,22 +79,22 @@ export async function startAuthentication(
   settings: AuthenticationSettings,
   parts: AuthenticationParts,
 ): Promise<Authentication> {
-  const { log, time, alarm, told } = parts;
+  const { log, time, alarm, limitLog } = parts;
   const policy = await startPolicy(settings, parts);
   const { current } = policy;
   const mixed = new Map<string, Role>();
   policy.subscribe(() => mixed.clear());
   const now = () => time.now().getTime();
   const isNamed = (identity: Identity) => current().loaded.grantsOf(identity).length > 0;
-  const failures = createFailureLimit({ ...settings.limits, told, now: time.monotonicMs });
-  const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now, failures });
+  const failures = createFailureLimit({ ...settings.limits, limitLog, now: time.monotonicMs });
+  const tokens = createTokenCache({ issuers: () => current().issuers, isNamed, now, failures });
   const watched = watchFiles({ stamps: policy.stamps, changed: policy.reload, retry: policy.retry, time });
 
   const authenticator = createAuthenticator({
     loaded: () => current().loaded,
     tokens,
     now,
-    limiter: createCallLimiter({ ...settings.limits, told, now: time.monotonicMs }),
+    limiter: createCallLimiter({ ...settings.limits, limitLog, now: time.monotonicMs }),
     mixed(name, role) {
       if (mixed.has(name) || mixed.size === maxMixed) return;
       mixed.set(name, role);
@@ -107,8 +107,8 @@ export async function startAuthentication(
     ...policy,
     authenticator,
     failures,
-    seen: countCallers(),
-    remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, time.now())],
+    seen: callerCounts(),
+    remarks: () => [...policy.remarks(), ...accessNotices(current(), mixed, time.now())],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;
@@ -131,7 +131,7 @@ export async function startAuthentication(
     advice() {
       const { recommendations, faults } = adviceOn(current().files.policy, settings.profile);
       return {
-        recommendations: [...recommendations, ...limitAdvice(told.recent())],
+        recommendations: [...recommendations, ...limitAdvice(limitLog.recent())],
         faults: [...policy.remarks(), ...faults],
       };
     },

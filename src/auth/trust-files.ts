@@ -142,7 +142,7 @@ function keysIn(text: string, entry: IssuerEntry) {
   }
 }
 
-interface Told {
+interface EntryProblems {
   line: number;
   /** The entry. */
   what: string;
@@ -150,7 +150,7 @@ interface Told {
 }
 
 /** Reads files of an entry: their text, and what is in it unless the reader tells in a text what is wrong. */
-function fileOf({ line, what, problems }: Told) {
+function fileOf({ line, what, problems }: EntryProblems) {
   return (key: string, path: string | undefined, maxBytes: number) => {
     if (path === undefined) return undefined;
     const problem = (text: string) => void problems.push({ line, text: `${what}: ${key} ${path}${text}` });

@@ -11,7 +11,7 @@ import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import { step } from "../failpoints.ts";
 import { withDeadline } from "../runtime/deadline.ts";
-import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
+import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/lease-renewal.ts";
 import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
 import type { SqliteSettings, StoreSettings } from "../store/registry.ts";
 import { backUpInProcess } from "./process.ts";
@@ -147,13 +147,17 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
 const sharing =
   "Backups are on the file system of the store: a disk that is lost takes both. Set fluo.kms.backup.directory to another.";
 
-interface Seen {
+interface BackupProgress {
   failed: string;
   unremoved: string;
   since: number | undefined;
 }
 
-function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes, nowMs: number): Notice[] {
+function noticesOf(
+  { failed, unremoved, since }: BackupProgress,
+  { longMs }: typeof standardTimes,
+  nowMs: number,
+): Notice[] {
   const notices: Notice[] = [];
   if (failed !== "") {
     notices.push(notice("BACKUP_FAILED", `The last backup failed, and is tried again within 5 minutes: ${failed}.`));

@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { openUnlockedStore } from "../keys/store-key/unlocked-store.ts";
 import { placeOf } from "../store/heads/place.ts";
-import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
+import { newHolder, replicaClockSkewMs } from "../store/lease-renewal.ts";
 import type { NotedWork } from "../store/lease-store.ts";
 import { openTables } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";

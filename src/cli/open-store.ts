@@ -7,7 +7,7 @@ import type { KeyObject } from "node:crypto";
 import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/states.ts";
-import { ownKeys } from "../provider-keys/name-claims.ts";
+import { ownKeys } from "../provider-keys/names.ts";
 import { type ProviderKeys, providerKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key/unlock.ts";
 import { watchProvider } from "../provider-keys/watch.ts";

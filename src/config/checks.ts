@@ -121,7 +121,7 @@ function authProblems({ profile, host, auth, policyFile, tls, tlsTerminated }: S
   return problems;
 }
 
-/** Keys of tenants that records could not tell from others, as far as the settings show it: see provider-keys/name-claims.ts. */
+/** Keys of tenants that records could not tell from others, as far as the settings show it: see provider-keys/names.ts. */
 function sameNames({ provider, otherProvider, tenantProviderKeys }: ProvidersOfConfig): Problem[] {
   const problems: Problem[] = [];
   const found = new Map<string, { settings: ProviderSettings; as: string }>();

@@ -6,13 +6,13 @@ import type { StartedProviders } from "../provider-keys/start.ts";
 import type { Store } from "../store/store.ts";
 import type { DestructionWaits } from "../keys/time/destruction-waits.ts";
 import type { TimeWitness } from "../keys/time/time-witness.ts";
-import { watchDestructions } from "./destruction-remarks.ts";
+import { watchDestructions } from "./destruction-requests.ts";
 import { type Notice, notice, type Problem } from "../notices.ts";
 import { type HealthMonitor, startHealthMonitor } from "./monitor.ts";
-import { watchNotedWork } from "./noted-work.ts";
+import { watchLastRuns } from "./last-runs.ts";
 import { type OverdueKeys, type OverdueParts, watchOverdueKeys } from "./overdue-keys.ts";
-import { rewrapRemarks } from "./rewrap-remarks.ts";
-import { watchWaits } from "./wait-remarks.ts";
+import { rewrapNotices } from "./rewraps.ts";
+import { watchWaits } from "./waits.ts";
 import type { Time } from "../runtime/time.ts";
 
 export interface HealthStart {
@@ -53,7 +53,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
   const { rotation = { enabled: false, maxAgeDays: 0 } } = parts;
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, time });
-  const noted = watchNotedWork(store, alarm.lost);
+  const lastRuns = watchLastRuns(store, alarm.lost);
   const destructions = watchDestructions(store, time);
   const waits = watchWaits(store, parts.witness, alarm.lost);
   const monitor = await startHealthMonitor({
@@ -66,12 +66,12 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     auditProblem: audit.problem,
     problems: () => [...problems(), ...waits.problems()],
     remarks: async () => {
-      const asked = Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
+      const asked = Promise.all([destructions.remarks(), waits.remarks(), rewrapNotices(store, providers.keys)]);
       const isAway = await asked.then(
         () => false,
         (error) => hasCode(error, "STORE_UNAVAILABLE"),
       );
-      if (!isAway) await Promise.all([overdue.look(), noted.look()]); // one that does not answer is not asked for more
+      if (!isAway) await Promise.all([overdue.look(), lastRuns.look()]); // one that does not answer is not asked for more
       const found = await asked;
       const ofLog = store.log?.remark();
       return [...found.flat(), ...(ofLog === undefined ? [] : [notice("STORE_LOG_LARGE", ofLog, store.name)])];
@@ -90,7 +90,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     destructionWaits: waits.seen,
     destructionsWaiting: () => waits.seen()?.total ?? 0,
     overdueKeys: overdue.seen,
-    backupAt: () => noted.seenAt("backup"),
-    checkAt: () => noted.seenAt("check"),
+    backupAt: () => lastRuns.seenAt("backup"),
+    checkAt: () => lastRuns.seenAt("check"),
   };
 }

@@ -28,7 +28,7 @@ export interface Integrity {
   /** Begins the first pass. */
   start(): void;
   status(): IntegrityStatus;
-  /** Number of things known to be damaged: the findings, and what uses and looks met beside them (met-losses.ts). */
+  /** Number of things known to be damaged: the findings, and what uses and looks met beside them. */
   damaged(): number;
   /** Milliseconds since the status's `finishedAt`; before that is known, since this was created. */
   passAgeMs(): number;

@@ -8,7 +8,7 @@
  */
 import type { Time } from "../runtime/time.ts";
 import { hasCode } from "../errors.ts";
-import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
+import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/lease-renewal.ts";
 import { type LeaseStore, orAltered } from "../store/lease-store.ts";
 
 interface OwnPass {

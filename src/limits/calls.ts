@@ -5,7 +5,7 @@
 import type { CallLimits } from "../call/context.ts";
 import { rateLimited } from "../errors.ts";
 import { keyedBuckets } from "./keyed-buckets.ts";
-import type { ToldLimits } from "./told-limits.ts";
+import type { LimitLog } from "./log.ts";
 import { type Monotonic, type Rate, rateOf, type TokenBucket } from "./token-bucket.ts";
 
 export interface CallLimitSettings {
@@ -33,7 +33,7 @@ export interface CallerLimits extends CallLimits {
 }
 
 interface CallLimiterParts extends CallLimitSettings {
-  told: Pick<ToldLimits, "acted">;
+  limitLog: Pick<LimitLog, "acted">;
   now: Monotonic;
 }
 
@@ -41,13 +41,13 @@ export const itemsAUnit = 100;
 const ofTenants = "fluo.kms.limit.tenant";
 
 export function createCallLimiter(parts: CallLimiterParts): CallLimiter {
-  const { callsPerSecond, tenantCallsPerSecond, told, now } = parts;
+  const { callsPerSecond, tenantCallsPerSecond, limitLog, now } = parts;
   const general = callsPerSecond > 0 ? { perSecond: callsPerSecond, by: "fluo.kms.limit.caller" } : undefined;
   const callers = keyedBuckets(rateOf(Math.max(1, callsPerSecond)), { now });
   const tenants = tenantCallsPerSecond > 0 ? keyedBuckets(rateOf(tenantCallsPerSecond), { now }) : undefined;
 
   function tenantWaits(tenantId: string, waitMs: number): number {
-    if (waitMs > 0) told.acted("tenant", { who: tenantId, by: ofTenants });
+    if (waitMs > 0) limitLog.acted("tenant", { who: tenantId, by: ofTenants });
     return waitMs;
   }
 
@@ -66,7 +66,7 @@ export function createCallLimiter(parts: CallLimiterParts): CallLimiter {
       return bucket;
     }
     function callerWaits(waitMs: number): number {
-      if (waitMs > 0) told.acted("caller", { who: name, by: known!.by });
+      if (waitMs > 0) limitLog.acted("caller", { who: name, by: known!.by });
       return waitMs;
     }
     return {

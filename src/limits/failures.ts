@@ -5,7 +5,7 @@
 import { rateLimited } from "../errors.ts";
 import { keyedBuckets } from "./keyed-buckets.ts";
 import { networkOf } from "./network-of.ts";
-import type { ToldLimits } from "./told-limits.ts";
+import type { LimitLog } from "./log.ts";
 import { type Monotonic, rateOf } from "./token-bucket.ts";
 
 export interface FailureLimit {
@@ -18,7 +18,7 @@ export interface FailureLimit {
 interface FailureLimitParts {
   /** Failures a second; 0 for any number. */
   failuresPerSecond: number;
-  told: Pick<ToldLimits, "acted">;
+  limitLog: Pick<LimitLog, "acted">;
   now: Monotonic;
 }
 
@@ -26,7 +26,7 @@ interface FailureLimitParts {
 export const failureBurstSeconds = 10;
 
 /** Undefined if any number is allowed. */
-export function createFailureLimit({ failuresPerSecond, told, now }: FailureLimitParts): FailureLimit | undefined {
+export function createFailureLimit({ failuresPerSecond, limitLog, now }: FailureLimitParts): FailureLimit | undefined {
   if (failuresPerSecond === 0) return undefined;
   const networks = keyedBuckets(rateOf(failuresPerSecond, failureBurstSeconds * failuresPerSecond), { now, debtMs: 0 });
   return {
@@ -34,7 +34,7 @@ export function createFailureLimit({ failuresPerSecond, told, now }: FailureLimi
       const network = networkOf(address);
       const waitMs = networks.waitMs(network);
       if (waitMs === 0) return;
-      told.acted("failures", { who: network });
+      limitLog.acted("failures", { who: network });
       throw rateLimited(waitMs);
     },
     failed: (address) => networks.of(networkOf(address)).take(),

@@ -1,18 +1,18 @@
 /** Open connections, and what the limits of calls and connections did. */
-import { callLimits, connectionLimits, type LimitName, type ToldLimits } from "../limits/told-limits.ts";
+import { callLimits, connectionLimits, type LimitName, type LimitLog } from "../limits/log.ts";
 import type { Connections } from "../transport/connections/connections.ts";
 import type { Observer, Read } from "./read-metrics.ts";
 
 export interface ConnectionParts {
-  told: Pick<ToldLimits, "counts">;
+  limitLog: Pick<LimitLog, "counts">;
   connections: Pick<Connections, "open" | "resets">;
 }
 
-export function observeConnections({ gauge, counter }: Observer, { told, connections }: ConnectionParts): void {
+export function observeConnections({ gauge, counter }: Observer, { limitLog, connections }: ConnectionParts): void {
   const acted =
     (limits: readonly LimitName[]): Read =>
     () => {
-      const counts = told.counts();
+      const counts = limitLog.counts();
       return limits.map((limit) => [counts[limit], { limit }]);
     };
   counter("kms_limited_total", "Times a limit of calls made somebody wait, by limit", acted(callLimits));

@@ -10,9 +10,9 @@ import type { Logger } from "pino";
 import { type Notice, notice } from "../notices.ts";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
+import { newHolder, replicaClockSkewMs } from "../store/lease-renewal.ts";
 import { type Leases, orAltered } from "../store/lease-store.ts";
-import type { ProbeOutcome } from "./belief.ts";
+import type { ProbeOutcome } from "./trust.ts";
 import type { ProviderWatch } from "./watch.ts";
 import type { Time, Timer } from "../runtime/time.ts";
 

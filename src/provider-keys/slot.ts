@@ -6,7 +6,7 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { ResilientProvider } from "../provider/resilience.ts";
-import type { KeyNames } from "./name-claims.ts";
+import type { KeyNames } from "./names.ts";
 import type { ProviderCondition, ProviderWatch } from "./watch.ts";
 import type { Time, Timer } from "../runtime/time.ts";
 

@@ -12,7 +12,7 @@ import { lies } from "../provider/distrust.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { ProviderCall } from "../provider/resilience.ts";
 import { type Instruments, type Scope, scopes } from "../telemetry/instruments.ts";
-import { ownKeys } from "./name-claims.ts";
+import { ownKeys } from "./names.ts";
 import { type ProviderState, providerState } from "./state.ts";
 import type { ProviderKeySettings } from "./settings.ts";
 import type { OpenKey } from "./slot.ts";

@@ -9,7 +9,7 @@ import type { Provider } from "../provider/provider.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Breaker } from "../provider/resilience.ts";
 import { withDeadline } from "../runtime/deadline.ts";
-import { type Holder, keyNames } from "./name-claims.ts";
+import { type Holder, keyNames } from "./names.ts";
 import { nameOf, type TenantProviderKeys, wrappedBy } from "./provider-keys.ts";
 import type { TenantProviderKeySettings } from "./settings.ts";
 import { type KeyCondition, type OpenKey, type Slot, type SlotParts, slot } from "./slot.ts";

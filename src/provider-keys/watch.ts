@@ -4,7 +4,7 @@
  * its reason and without a call, and whoever holds unwrapped keys is told to forget them, until a look finds the key well. One that does
  * not answer changes nothing here: what was refused stays refused.
  *
- * A provider that was caught in a lie is refused as well, whatever the looks find, until a probe passes: see belief.ts.
+ * A provider that was caught in a lie is refused as well, whatever the health checks find, until a probe passes: see trust.ts.
  *
  * A denied call has the key looked at before it fails, at most once a second; where the key looks well, what is denied may be one
  * operation or one tenant, and others are doubted: once in the time between looks, and as long as there are denials each time after twice the
@@ -13,12 +13,12 @@
 import { hasCode, KmsError } from "../errors.ts";
 import { type Lie, ProviderLie } from "../provider/distrust.ts";
 import type { DataKey, Provider } from "../provider/provider.ts";
-import { type Belief, createBelief } from "./belief.ts";
-import { createLooks, type Sight } from "./looks.ts";
+import { type KeyTrust, createTrust } from "./trust.ts";
+import { createHealthChecks, type KeyHealth } from "./health-checks.ts";
 import { probeName, probeWrapping, type Sample } from "./lie-probe.ts";
 import type { Time } from "../runtime/time.ts";
 
-export interface ProviderCondition extends Sight {
+export interface ProviderCondition extends KeyHealth {
   /** What the provider was caught in; its key is `denied` then, until a probe passes. */
   readonly lie?: Lie | undefined;
 }
@@ -30,9 +30,9 @@ export interface ProviderWatch {
   /** Looks now. */
   look(): Promise<ProviderCondition>;
   /** Probes now. */
-  probe: Belief["probe"];
-  /** See belief.ts. */
-  doubt: Belief["doubt"];
+  probe: KeyTrust["probe"];
+  /** See trust.ts. */
+  doubt: KeyTrust["doubt"];
   /** The last call that a user of the key made, in monotonic milliseconds; undefined before the first. */
   usedAtMs(): number | undefined;
   /** In the order of their subscription, all are told of a change before anyone meets its consequences. */
@@ -54,7 +54,7 @@ export interface WatchOptions {
   retryMs?: number;
   /** Time between probes of a provider that was caught in a lie, in milliseconds. */
   reprobeMs?: number;
-  /** See belief.ts; `tenantId` is that of the last call. By default one as that tenant, of all that the provider does. */
+  /** See trust.ts; `tenantId` is that of the last call. By default one as that tenant, of all that the provider does. */
   probe?: (signal: AbortSignal, tenantId: string | undefined) => Promise<void>;
   /** Whether the key is a tenant's own: its failures are the tenant's affair, and say so. */
   tenantsOwn?: boolean;
@@ -75,8 +75,8 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   let told: ProviderCondition | undefined;
   let used: { atMs: number; tenantId: string | undefined } | undefined;
   const isDoubtDue = doubts(intervalMs, time);
-  const looks = createLooks({ provider, intervalMs, retryMs, time, random, looked: tell });
-  const belief = createBelief({
+  const checks = createHealthChecks({ provider, intervalMs, retryMs, time, random, checked: tell });
+  const trust = createTrust({
     probe: (signal) => probe(signal, used?.tenantId),
     changed: tell,
     time,
@@ -84,7 +84,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   });
 
   function current(): ProviderCondition {
-    return withLie(looks.seen()!, belief);
+    return withLie(checks.last()!, trust);
   }
 
   function tell(): void {
@@ -96,13 +96,13 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   }
 
   async function look(): Promise<ProviderCondition> {
-    await looks.look();
+    await checks.check();
     return current();
   }
 
   /** Ends before whoever was denied hears of it. */
   async function suspect(): Promise<void> {
-    await looks.lookAnew();
+    await checks.recheck();
     if (current().condition !== "answering" || !isDoubtDue()) return;
     for (const listener of listeners) listener.denied?.(provider);
   }
@@ -115,11 +115,11 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
     try {
       answer = await call();
     } catch (error) {
-      if (error instanceof ProviderLie) belief.accuse(error);
+      if (error instanceof ProviderLie) trust.accuse(error);
       else if (hasCode(error, "PROVIDER_DENIED")) await suspect();
       throw error;
     }
-    if (belief.caught() === undefined) return answer;
+    if (trust.caught() === undefined) return answer;
     overwrite(answer); // caught while this call was under way
     throw refusal(current());
   };
@@ -129,15 +129,15 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
     provider: guarded(provider, options.tenantsOwn === true ? marked(allowed) : allowed),
     current,
     look,
-    probe: belief.probe,
-    doubt: belief.doubt,
+    probe: trust.probe,
+    doubt: trust.doubt,
     usedAtMs: () => used?.atMs,
     subscribe(listener) {
       listeners.push(listener);
     },
     stop() {
-      looks.stop();
-      belief.stop();
+      checks.stop();
+      trust.stop();
     },
   };
 }
@@ -155,12 +155,12 @@ function marked(allowed: Allowed): Allowed {
 }
 
 /** Overrides what a look saw if the provider is not believed: that it is well is its own word. */
-function withLie(seen: ProviderCondition, belief: Belief): ProviderCondition {
-  const caught = belief.caught();
+function withLie(seen: ProviderCondition, trust: KeyTrust): ProviderCondition {
+  const caught = trust.caught();
   if (caught === undefined) return seen;
-  const { lie, since, believedUntil } = caught;
+  const { lie, since, trustedUntil } = caught;
   const last =
-    believedUntil === undefined ? "no probe passed before" : `a probe last passed at ${believedUntil.toISOString()}`;
+    trustedUntil === undefined ? "no probe passed before" : `a probe last passed at ${trustedUntil.toISOString()}`;
   return {
     ...seen,
     condition: "denied",

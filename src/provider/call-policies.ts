@@ -17,7 +17,7 @@ import {
 import { hasCode, KmsError } from "../errors.ts";
 import { refuseAborted } from "../runtime/deadline.ts";
 import type { Time } from "../runtime/time.ts";
-import { type RetryOptions, retried, timeLimited } from "./tries.ts";
+import { type RetryOptions, retried, timeLimited } from "./retries.ts";
 
 export interface ResilienceSettings {
   /** Calls at the provider at once; others wait in order of arrival. */

@@ -1,7 +1,7 @@
 /**
  * Answers of a provider that are not what was asked for. Most may pass: a proxy, or a server that is not well, may have given them. A few
  * no honest provider gives, however unwell it is; those are lies. After one nothing of its key is believed until a probe passes, see
- * provider-keys/belief.ts.
+ * provider-keys/trust.ts.
  */
 import { KmsError } from "../errors.ts";
 

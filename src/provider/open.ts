@@ -6,7 +6,7 @@ import { dependable } from "./failover.ts";
 import type { Regions } from "./provider.ts";
 import { openProvider, type ProviderSettings } from "./registry.ts";
 import type { ResilienceOptions, ResilientProvider } from "./resilience.ts";
-import { retried } from "./tries.ts";
+import { retried } from "./retries.ts";
 
 export interface NamedProviders {
   provider: ProviderSettings;

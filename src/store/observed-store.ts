@@ -90,15 +90,15 @@ const outcomes: Readonly<Partial<Record<KmsErrorCode, StoreOutcome>>> = {
 };
 
 /** Called when a call of the store has ended. It must not throw. */
-export type StoreTold = (operation: StoreOperation, outcome: StoreOutcome, seconds: number) => void;
+export type StoreCallObserver = (operation: StoreOperation, outcome: StoreOutcome, seconds: number) => void;
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** Wraps a store. Members that ask it nothing, such as `watch` and `log`, stay as they are. */
-export function observedStore(store: Store, told: StoreTold, time: Time): Store {
+export function observedStore(store: Store, observe: StoreCallObserver, time: Time): Store {
   const timed = (name: Asked, operation: StoreOperation) => [
     name,
-    observed(store[name] as Method, operation, told, time),
+    observed(store[name] as Method, operation, observe, time),
   ];
   return {
     ...store,
@@ -107,7 +107,7 @@ export function observedStore(store: Store, told: StoreTold, time: Time): Store 
   };
 }
 
-function observed(method: Method, operation: StoreOperation, told: StoreTold, time: Time): Method {
+function observed(method: Method, operation: StoreOperation, observe: StoreCallObserver, time: Time): Method {
   return async (...args) => {
     const beganAt = time.monotonicMs();
     let outcome: StoreOutcome = "other";
@@ -119,7 +119,7 @@ function observed(method: Method, operation: StoreOperation, told: StoreTold, ti
       outcome = outcomeOf(error);
       throw error;
     } finally {
-      told(operation, outcome, (time.monotonicMs() - beganAt) / 1_000);
+      observe(operation, outcome, (time.monotonicMs() - beganAt) / 1_000);
     }
   };
 }

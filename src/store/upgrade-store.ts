@@ -38,7 +38,7 @@ export interface Replica {
   version: number;
 }
 
-export interface SeenReplica extends Replica {
+export interface ReplicaStatus extends Replica {
   /** The store's clock tells it. */
   seenAt: Date;
   /** Undefined while it runs, and where it ended without saying so. */
@@ -63,9 +63,9 @@ export interface UpgradeState {
   version: number;
   /** Lowest version that a release must know to use the store. */
   minReader: number;
-  replicas: SeenReplica[];
+  replicas: ReplicaStatus[];
   /** The store's clock. */
   now: Date;
 }
 
-export type FinishAnswer = { kind: "finished" | "already" } | { kind: "older"; replicas: SeenReplica[] };
+export type FinishAnswer = { kind: "finished" | "already" } | { kind: "older"; replicas: ReplicaStatus[] };

@@ -1,5 +1,5 @@
 /** Who calls, as both doors (grpc/door.ts, http/door.ts) find out before a byte of a request is read. */
-import type { CredentialKind } from "../auth/callers-seen.ts";
+import type { CredentialKind } from "../auth/caller-counts.ts";
 import type { Caller } from "../call/context.ts";
 import { checkTenantId } from "../call/ids.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";

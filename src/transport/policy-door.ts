@@ -2,7 +2,7 @@
 import type { TLSSocket } from "node:tls";
 import type { PolicyCaller } from "../auth/caller.ts";
 import { type Authenticator, checkKnown, type Connection } from "../auth/authenticator.ts";
-import type { CallersSeen } from "../auth/callers-seen.ts";
+import type { CallerCounts } from "../auth/caller-counts.ts";
 import { presentedBy } from "../auth/certificate/peer.ts";
 import { andThen } from "../call/maybe-promise.ts";
 import type { FailureLimit } from "../limits/failures.ts";
@@ -15,7 +15,7 @@ interface PolicyPeering extends Peering {
 
 export interface PolicyDoorParts {
   authenticator: Authenticator;
-  seen: CallersSeen;
+  seen: CallerCounts;
   /** Told of callers whom no rule names. */
   failures?: Pick<FailureLimit, "failed"> | undefined;
   open: readonly Open[];

@@ -18,15 +18,15 @@ export interface StreamShare {
   /** Whether more is there than streams and calls together may hold: messages are larger once they are decompressed. */
   overflows(): boolean;
   /** Counts bytes that are to come. False where they do not fit: `admit` is called when they do, and they are counted then. */
-  ask(wish: Wish): boolean;
-  withdraw(wish: Wish): void;
+  ask(request: RoomRequest): boolean;
+  withdraw(request: RoomRequest): void;
   /** Lets in who fits by now. */
   admit(): void;
   /** How long the first of those has waited that wait now. */
   waitedMs(): number;
 }
 
-export interface Wish {
+export interface RoomRequest {
   bytes: number;
   admit(): void;
 }
@@ -40,7 +40,7 @@ interface ShareParts {
 
 export function createStreamShare({ limit, room, time }: ShareParts): StreamShare {
   /** With the time of asking. */
-  const waiting = new Map<Wish, number>();
+  const waiting = new Map<RoomRequest, number>();
   let held = 0;
   let holders = 0;
   let admitting = false;
@@ -55,11 +55,11 @@ export function createStreamShare({ limit, room, time }: ShareParts): StreamShar
     if (admitting) return;
     admitting = true;
     try {
-      for (const wish of waiting.keys()) {
-        if (!fits(wish.bytes)) return;
-        waiting.delete(wish);
-        held += wish.bytes;
-        wish.admit();
+      for (const request of waiting.keys()) {
+        if (!fits(request.bytes)) return;
+        waiting.delete(request);
+        held += request.bytes;
+        request.admit();
       }
     } finally {
       admitting = false;
@@ -77,16 +77,16 @@ export function createStreamShare({ limit, room, time }: ShareParts): StreamShar
       if (bytes < 0) admit();
     },
     overflows: () => held > 2 * limit,
-    ask(wish) {
-      if (waiting.size === 0 && fits(wish.bytes)) {
-        held += wish.bytes;
+    ask(request) {
+      if (waiting.size === 0 && fits(request.bytes)) {
+        held += request.bytes;
         return true;
       }
-      waiting.set(wish, time.monotonicMs());
+      waiting.set(request, time.monotonicMs());
       return false;
     },
-    withdraw(wish) {
-      if (waiting.delete(wish)) admit();
+    withdraw(request) {
+      if (waiting.delete(request)) admit();
     },
     admit,
     waitedMs() {

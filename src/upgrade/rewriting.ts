@@ -4,7 +4,7 @@
  * the release before may write such rows as long as it runs. Once the upgrade is finished it is done once a day: a replica
  * that was halted in the middle of a write, and goes on after the finish, still does that write.
  */
-import { keepRenewing, newHolder } from "../store/held-lease.ts";
+import { keepRenewing, newHolder } from "../store/lease-renewal.ts";
 import { orAltered } from "../store/lease-store.ts";
 import { newestSchema } from "../store/sql/rows/schema.ts";
 import type { Store } from "../store/store.ts";

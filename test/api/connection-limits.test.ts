@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { realTime } from "../../src/runtime/time.ts";
-import { connectionLimits } from "../../src/limits/told-limits.ts";
+import { connectionLimits } from "../../src/limits/log.ts";
 import { captureLog, type CapturedLog } from "../support/captured-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { stall } from "../support/stall.ts";

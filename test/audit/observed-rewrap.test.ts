@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { RewrapResult } from "../../src/keys/rewrapping.ts";
 import { type Failure, observedRewrap, unobserved } from "../../src/audit/observer.ts";
-import { rewrapRemarks } from "../../src/health/rewrap-remarks.ts";
+import { rewrapNotices } from "../../src/health/rewraps.ts";
 
 const keyId = "ab".repeat(16);
 const current = { provider: "aws", providerKeyId: "arn" };
@@ -59,7 +59,7 @@ describe("a re-wrapping", () => {
 
 describe("the remark in Status", () => {
   const remarks = (keys: number, storeKey: typeof other, isNamed = true) =>
-    rewrapRemarks(
+    rewrapNotices(
       {
         countWrappedByOthers: async () => (keys === 0 ? [] : [{ ...other, keys }]),
         storeKey: async () => ({ ...storeKey, storeId: "", wrapped: new Uint8Array(), createdAt: new Date(0) }),

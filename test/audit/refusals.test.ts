@@ -1,6 +1,6 @@
 /** Which refusals keep their names, how the rest is counted, and how little a stranger can make the trail remember. Timers are the test's. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { manyCallers, maxActors, maxNamesOfRow, moreNames } from "../../src/audit/nameless.ts";
+import { manyCallers, maxActors, maxNamesOfRow, moreNames } from "../../src/audit/aggregated-refusals.ts";
 import { auditRefusals, maxNames, maxRows, minuteMs } from "../../src/audit/refusals.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
 import { wallTime } from "../support/wall-time.ts";

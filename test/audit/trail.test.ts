@@ -8,7 +8,7 @@ import {
   durableWithinMs,
   stopsWithinMs,
 } from "../../src/audit/trail.ts";
-import { moreNames } from "../../src/audit/nameless.ts";
+import { moreNames } from "../../src/audit/aggregated-refusals.ts";
 import { maxNames, minuteMs } from "../../src/audit/refusals.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";

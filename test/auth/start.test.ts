@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { startAuthentication } from "../../src/auth/start.ts";
-import { toldLimits } from "../../src/limits/told-limits.ts";
+import { createLimitLog } from "../../src/limits/log.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { directory } from "../support/config-fixture.ts";
 import { msFromNow } from "../support/from-now.ts";
@@ -45,7 +45,7 @@ async function started(files: Record<string, string>, time: Time = realTime) {
       log: pino({ level: "silent" }),
       store,
       alarm: { changed() {} },
-      told: toldLimits({ log() {}, changed() {}, now: time.monotonicMs }),
+      limitLog: createLimitLog({ log() {}, changed() {}, now: time.monotonicMs }),
     },
   );
   onTestFinished(async () => {

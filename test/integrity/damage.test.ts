@@ -5,7 +5,7 @@ import { createAlarm } from "../../src/alarm.ts";
 import { createDamage } from "../../src/integrity/damage.ts";
 import { createLosses } from "../../src/integrity/losses.ts";
 import { createIntegrity } from "../../src/integrity/start.ts";
-import { replicaClockSkewMs } from "../../src/store/held-lease.ts";
+import { replicaClockSkewMs } from "../../src/store/lease-renewal.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -19,7 +19,7 @@ function setUp(rules: Record<string, TokenRule>, { caller = 0, tenant = 0 }: Lim
     callsPerSecond: caller,
     tenantCallsPerSecond: tenant,
     now: () => time.ms,
-    told: { acted: (limit, { who, by }) => acted.push([limit, who, by]) },
+    limitLog: { acted: (limit, { who, by }) => acted.push([limit, who, by]) },
   });
   const inForce = (given: Record<string, TokenRule>) => {
     const { policy } = readPolicy(tokenPolicy(given).text);
@@ -91,7 +91,7 @@ rules:
       callsPerSecond: 100,
       tenantCallsPerSecond: 0,
       now: () => 0,
-      told: { acted: (limit, { by }) => acted.push([limit, by]) },
+      limitLog: { acted: (limit, { by }) => acted.push([limit, by]) },
     });
     const inForce = () => ({ separation: true, grantsOf: createMatcher(policy!.rules) });
     const of = { identity: { kind: "token", token: "a" }, limiter } as const;

@@ -1,5 +1,5 @@
 /** Connections of servers of a test's own, bounded as by default unless the test says otherwise. */
-import type { ConnectionLimitName } from "../../src/limits/told-limits.ts";
+import type { ConnectionLimitName } from "../../src/limits/log.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { type Connections, createConnections } from "../../src/transport/connections/connections.ts";

@@ -7,7 +7,7 @@ import { type KeySet, openKeySet } from "../../src/auth/token/issuer-keys.ts";
 import { issuersOf, type TokenIssuers } from "../../src/auth/token/issuers.ts";
 import { createReader } from "../../src/auth/policy/fields.ts";
 import { readPolicyText } from "../../src/auth/policy/text.ts";
-import { type RememberedTokens, rememberTokens, type TokenIdentity } from "../../src/auth/token/remembered.ts";
+import { type TokenCache, createTokenCache, type TokenIdentity } from "../../src/auth/token/cache.ts";
 import type { Identity } from "../../src/auth/policy/identity.ts";
 import { type IssuerEntry, readTrust } from "../../src/auth/policy/trust.ts";
 import { createFailureLimit } from "../../src/limits/failures.ts";
@@ -36,7 +36,7 @@ export interface World {
   /** Whether some rule names an identity: each, unless the test says another. */
   isNamed: (identity: Identity) => boolean;
   reload(...issuers: Json[]): void;
-  readonly tokens: RememberedTokens;
+  readonly tokens: TokenCache;
   identify(token: string, address?: string): Promise<TokenIdentity>;
   pass(ms: number): void;
   size(): number;
@@ -65,11 +65,11 @@ export function worldOf(issuers: readonly Json[], published: Record<string, unkn
       maxStaleMs: 24 * 3_600_000,
     });
   world.issuers = issuersOf({ issuers: entriesOf(...issuers) }, undefined, open);
-  const tokens = rememberTokens({
+  const tokens = createTokenCache({
     issuers: () => world.issuers,
     isNamed: (identity) => world.isNamed(identity),
     now,
-    failures: createFailureLimit({ failuresPerSecond, told: { acted() {} }, now }),
+    failures: createFailureLimit({ failuresPerSecond, limitLog: { acted() {} }, now }),
   });
   return Object.assign(world, {
     tokens,

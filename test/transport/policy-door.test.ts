@@ -1,7 +1,7 @@
 /** When a connection is known: by its certificate alone, unless a rule demands a token of it. */
 import { expect, it } from "vitest";
 import { createAuthenticator, type Loaded } from "../../src/auth/authenticator.ts";
-import { countCallers } from "../../src/auth/callers-seen.ts";
+import { callerCounts } from "../../src/auth/caller-counts.ts";
 import { createDemands, createMatcher } from "../../src/auth/policy/grants.ts";
 import { newStaticToken, staticTokens } from "../../src/auth/token/static-token.ts";
 import { realTime } from "../../src/runtime/time.ts";
@@ -44,7 +44,7 @@ it("is known by its certificate as policies change, and open all the while", asy
       tokens: { identify, size: () => 0 },
       now: () => msFromNow(0),
     }),
-    seen: countCallers(),
+    seen: callerCounts(),
     open: [],
     connectionMaxAgeMs: 3_600_000,
     policySha256: () => "",

@@ -1,7 +1,7 @@
 /** Reads what a policy's tree should hold, and remembers what it does not: reading goes on, so that all problems are told at once. */
 import type { MapNode, PolicyNode, PolicyProblem, TextNode } from "./text.ts";
 import { suggestion } from "../../encoding/nearest.ts";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 
 export interface Fields {
   readonly line: number;
@@ -52,7 +52,7 @@ export function createReader(): Reader {
       for (const { key, line } of node.entries) {
         if (isFull()) break;
         if (known.includes(key)) continue;
-        reader.problem(line, `${what} has no ${shown(key)}; known: ${known.join(", ")}${suggestion(key, known)}`);
+        reader.problem(line, `${what} has no ${quote(key)}; known: ${known.join(", ")}${suggestion(key, known)}`);
       }
       return fieldsOf(node, { what, isMap: true }, reader);
     },
@@ -69,7 +69,7 @@ export function createReader(): Reader {
 
     name(fields, others, kind) {
       const name = fields.text("name");
-      if (name !== "") fields.what = `${kind} ${shown(name)}`;
+      if (name !== "") fields.what = `${kind} ${quote(name)}`;
       if (name !== "" && !namePattern.test(name)) {
         reader.problem(fields.line, `${fields.what}: a name matches ^[a-z][a-z0-9-]{0,31}$`);
       }
@@ -109,5 +109,5 @@ const maxProblems = 100;
 export function noEntry(kind: string, name: string, entries: Iterable<string>): string {
   const names = [...entries];
   const some = names.length === 0 ? "there are none" : `there are ${names.slice(0, 10).join(", ")}`;
-  return `no entry of ${kind} is called ${shown(name)}; ${some}${suggestion(name, names)}`;
+  return `no entry of ${kind} is called ${quote(name)}; ${some}${suggestion(name, names)}`;
 }

@@ -8,7 +8,7 @@ import { type Overlap, overlapsAmong } from "./overlap.ts";
 import { createReader, type Fields, type Reader } from "./fields.ts";
 import { type PolicyProblem, readPolicyText } from "./text.ts";
 import { readRules, type Rule } from "./rules.ts";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 import { readTrust, type Trust } from "./trust.ts";
 
 export interface Policy extends Trust {
@@ -46,8 +46,8 @@ export function readPolicy(text: string): ReadPolicy {
   const rules = readRules(fields, { trust, separation, reader });
   const useless = overruled(rules, trust);
   for (const { rule, demand } of useless) {
-    const why = `rule ${shown(demand.name)} demands a token beside that certificate, which then counts alone`;
-    reader.warning(rule.line, `rule ${shown(rule.name)} gives nothing: ${why}`);
+    const why = `rule ${quote(demand.name)} demands a token beside that certificate, which then counts alone`;
+    reader.warning(rule.line, `rule ${quote(rule.name)} gives nothing: ${why}`);
   }
   warnOfMissing(fields, rules, { reader, useless: new Set(useless.map(({ rule }) => rule)) });
   if (separation && reader.problems.length === 0) warnOfOverlaps(rules, reader);
@@ -55,7 +55,7 @@ export function readPolicy(text: string): ReadPolicy {
     reader.warning(fields.get("separation")!.line, "separation is off: who may decrypt may also destroy");
   for (const { rule, tenants } of twoPersonDestruction ? unconfirmed(rules) : []) {
     const why = `destruction is by two persons, and no rule gives others destroy for ${tenants}`;
-    reader.warning(rule.line, `rule ${shown(rule.name)}: ${why}: nobody could confirm`);
+    reader.warning(rule.line, `rule ${quote(rule.name)}: ${why}: nobody could confirm`);
   }
   const inOrder = (some: readonly PolicyProblem[]) => [...some].sort((a, b) => a.line - b.line);
   return {

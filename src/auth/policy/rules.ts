@@ -3,7 +3,7 @@ import { type Role, roleOf, roles } from "../../call/roles.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Pattern, patternOf } from "./pattern.ts";
 import { type Fields, noEntry, type Reader } from "./fields.ts";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 import type { PolicyNode } from "./text.ts";
 import { mixedRoles } from "./separation.ts";
 import { isTenantOrPrefix, noTenants, type TenantSet, tenantSet } from "./tenant-set.ts";
@@ -122,7 +122,7 @@ const demandAlone = { roles: new Set<Role>(), tenants: noTenant, limit: undefine
 function checkDemand(fields: Fields, who: Who, { known, reader }: Pick<RuleParts, "known" | "reader">): void {
   const word = fields.optional("token");
   if (word !== undefined && word.text !== "required") {
-    reader.problem(word.line, `${fields.what}: token must be required, not ${shown(word.text)}`);
+    reader.problem(word.line, `${fields.what}: token must be required, not ${quote(word.text)}`);
   }
   const given = ["roles", "tenants", "limit"].filter((key) => fields.get(key));
   if (given.length > 0) {
@@ -159,7 +159,7 @@ function readRoles(fields: Fields, reader: Reader): Set<Role> {
 export function noRole(text: string): string {
   const rpc = Object.keys(roleOf).find((each) => each.toLowerCase() === text.toLowerCase()) as keyof typeof roleOf;
   if (rpc) return `${text} is an rpc, which the role ${roleOf[rpc]} allows`;
-  return `no role ${shown(text)}; there are ${roles.join(", ")}${suggestion(text, roles)}`;
+  return `no role ${quote(text)}; there are ${roles.join(", ")}${suggestion(text, roles)}`;
 }
 
 function readLimit(fields: Fields, reader: Reader): number | undefined {
@@ -208,7 +208,7 @@ function capturesOf(who: Who): boolean {
 function readPattern(text: string, kind: keyof typeof separators, problem: Problem): Pattern {
   const pattern = patternOf(text, separators[kind]);
   if (typeof pattern !== "string") return pattern;
-  problem(`${shown(text)}: ${pattern}`);
+  problem(`${quote(text)}: ${pattern}`);
   return { text, exact: true, captures: text.includes("{tenant}"), match: () => undefined, overlaps: () => false };
 }
 
@@ -217,9 +217,9 @@ function readSpiffe(fields: Fields, { trustDomains }: Known): Pattern {
   const [, trustDomain, path] = /^spiffe:\/\/([^/]*)((?:\/.*)?)$/.exec(text) ?? [];
   const plain = path?.replaceAll("{tenant}", "t").replaceAll("*", "w");
   if (!trustDomain || !/^(\/[A-Za-z0-9._-]+)+$/.test(plain!) || /\/\.{1,2}(\/|$)/.test(plain!)) {
-    if (text !== "") fields.problem(`${shown(text)} is no SPIFFE id such as spiffe://example.org/ns/fluo/sa/ingest`);
+    if (text !== "") fields.problem(`${quote(text)} is no SPIFFE id such as spiffe://example.org/ns/fluo/sa/ingest`);
   } else if (!trustDomains.has(trustDomain)) {
-    fields.problem(`no entry of certificates or issuers has the trust domain ${shown(trustDomain)}`);
+    fields.problem(`no entry of certificates or issuers has the trust domain ${quote(trustDomain)}`);
   }
   return readPattern(text, "spiffe", fields.problem);
 }
@@ -234,10 +234,10 @@ function readDns(fields: Fields, known: Known): Who {
   } else if (entry.trustDomain !== undefined) {
     fields.problem(`${certificates} is a trust domain: its callers are who: { spiffe: … }`);
   } else if (name !== "" && !entry.dns.some((suffix) => name.endsWith(suffix))) {
-    fields.problem(`${shown(name)} ends in none of the suffixes of ${certificates}: ${entry.dns.join(", ")}`);
+    fields.problem(`${quote(name)} ends in none of the suffixes of ${certificates}: ${entry.dns.join(", ")}`);
   }
   if (name !== "" && !dnsPattern.test(name.replaceAll("{tenant}", "t").replaceAll("*", "w"))) {
-    fields.problem(`${shown(name)} is no DNS name in lower case`);
+    fields.problem(`${quote(name)} is no DNS name in lower case`);
   }
   return { kind: "dns", certificates, name: readPattern(name, "dns", fields.problem) };
 }
@@ -256,7 +256,7 @@ function readJwt(fields: Fields, known: Known, reader: Reader): Who {
   for (const [claim, text] of wanted) {
     if (!clientClaims.includes(claim) || !entry?.audiences.includes(text)) continue;
     const why = "so every user who logs in there has tokens for it; give this service an audience of its own";
-    reader.warning(claims!.line, `${fields.what}: audience ${shown(text)} of ${issuer} is a client's id too, ${why}`);
+    reader.warning(claims!.line, `${fields.what}: audience ${quote(text)} of ${issuer} is a client's id too, ${why}`);
   }
   return { kind: "jwt", issuer, name, claims: wanted };
 }
@@ -287,7 +287,7 @@ function readClaims(node: PolicyNode, what: string, reader: Reader): WantedClaim
     if (value.kind === "text" && value.text !== "") return [key, value.text] as const;
     reader.problem(
       line,
-      `${what}.claims: ${shown(key)} must be one text; where any of several will do, write a rule for each`,
+      `${what}.claims: ${quote(key)} must be one text; where any of several will do, write a rule for each`,
     );
     return [key, ""] as const;
   });
@@ -299,10 +299,10 @@ const clientClaims = ["azp", "client_id", "cid", "appid"];
 const chosenByUsers = ["email", "preferred_username", "upn", "unique_name", "name", "nickname"];
 
 function claimProblem(name: string): string | undefined {
-  if (name.startsWith("/") && /~(?![01])/.test(name)) return `${shown(name)} is no JSON Pointer: ~ is written ~0`;
+  if (name.startsWith("/") && /~(?![01])/.test(name)) return `${quote(name)} is no JSON Pointer: ~ is written ~0`;
   const first = name.startsWith("/") ? name.slice(1).split("/")[0]! : name;
   if (!chosenByUsers.includes(first) && first !== "user_metadata") return undefined;
-  return `${shown(name)} can be changed by the user it is about, or given to another later: use the subject, an id, or a role`;
+  return `${quote(name)} can be changed by the user it is about, or given to another later: use the subject, an id, or a role`;
 }
 
 function readTenants(rule: Fields, who: Who, reader: Reader): RuleTenants {
@@ -355,7 +355,7 @@ function readDerivedTenants(node: PolicyNode, { rule, who, reader, problem }: De
   const wrong = claimProblem(claim);
   if (wrong) problem(wrong);
   if (fields.get("within")) return { claim, within: bounds("within") };
-  reader.warning(node.line, unbounded(rule.what, `{ claim: ${shown(claim)}, within: [acme, globex-*] }`));
+  reader.warning(node.line, unbounded(rule.what, `{ claim: ${quote(claim)}, within: [acme, globex-*] }`));
   return { claim };
 }
 
@@ -372,7 +372,7 @@ function readNamed(given: readonly string[], problem: Problem): TenantSet {
   for (const text of named) {
     if (!isTenantOrPrefix(text)) {
       problem(
-        `${shown(text)} is no tenant id (a-z 0-9 . _ -), and no prefix such as acme-*, whose star follows . _ or -`,
+        `${quote(text)} is no tenant id (a-z 0-9 . _ -), and no prefix such as acme-*, whose star follows . _ or -`,
       );
     }
   }

@@ -4,7 +4,7 @@
  */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
 import { refusedTokens } from "./yaml-tokens.ts";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 
 export type PolicyNode = TextNode | ListNode | MapNode;
 
@@ -81,7 +81,7 @@ function words({ code, message }: YAMLError): string {
   if (code === "MULTIPLE_DOCS") return "a second document: a policy is one";
   if (code === "BLOCK_AS_IMPLICIT_KEY") return "is indented deeper than the line before";
   const isNoKey = code === "MULTILINE_IMPLICIT_KEY" || message.startsWith("Implicit map keys");
-  return isNoKey ? 'a key has ": " behind it, with a space, in its own line' : shown(message, wordsLength);
+  return isNoKey ? 'a key has ": " behind it, with a space, in its own line' : quote(message, wordsLength);
 }
 
 function treeOf(node: Node | null, lineOf: (at: number) => number, problems: PolicyProblem[], at = 1): PolicyNode {
@@ -98,10 +98,10 @@ function treeOf(node: Node | null, lineOf: (at: number) => number, problems: Pol
     const problem = (text: string) => void problems.push({ line: keyLine, text });
     if (name === "") problem("a key has no name");
     if (name === "<<") problem("a merge key: write out what it stands for");
-    if (names.has(name)) problem(`a second ${shown(name)}: a key stands once`);
+    if (names.has(name)) problem(`a second ${quote(name)}: a key stands once`);
     names.add(name);
     if (value === null || (isScalar(value) && value.value === "" && !isQuoted(value))) {
-      problem(node.flow && name === "tenant" ? 'quote it: "{tenant}"' : `${shown(name)} has no value`);
+      problem(node.flow && name === "tenant" ? 'quote it: "{tenant}"' : `${quote(name)} has no value`);
     }
     return { key: name, line: keyLine, value: treeOf(value as Node | null, lineOf, problems, keyLine) };
   });

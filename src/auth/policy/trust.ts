@@ -1,6 +1,6 @@
 /** Whom a policy believes: authorities that issue client certificates, issuers of tokens, and static tokens by their hash. */
 import type { Fields, Reader } from "./fields.ts";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 import type { PolicyNode } from "./text.ts";
 
 export interface Trust {
@@ -95,7 +95,7 @@ function readCertificates(node: PolicyNode, reader: Reader, names: ReadonlySet<s
   if ((trustDomain === undefined) === (dns.length === 0))
     problem("needs either trust-domain or dns, a list of suffixes");
   for (const suffix of dns) {
-    if (!suffixPattern.test(suffix)) problem(`${shown(suffix)} is no suffix such as .svc.cluster.local, in lower case`);
+    if (!suffixPattern.test(suffix)) problem(`${quote(suffix)} is no suffix such as .svc.cluster.local, in lower case`);
   }
   const crl = fields.optional("crl")?.text;
   if (crl !== undefined && trustDomain !== undefined) problem("a trust domain has no crl: SPIRE makes none");
@@ -192,7 +192,7 @@ function readAlgorithms(fields: Fields, reader: Reader): readonly string[] {
   if (given.length === 0) reader.problem(node.line, `${fields.what}: algorithms names none`);
   for (const { text, line } of given) {
     if (!allAlgorithms.includes(text)) {
-      reader.problem(line, `${fields.what}: ${shown(text)} is none of the algorithms ${allAlgorithms.join(", ")}`);
+      reader.problem(line, `${fields.what}: ${quote(text)} is none of the algorithms ${allAlgorithms.join(", ")}`);
     }
   }
   return given.map(({ text }) => text);

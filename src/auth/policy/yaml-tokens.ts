@@ -3,7 +3,7 @@
  * stack on some of them. Each problem says what to write instead.
  */
 import { CST, Lexer } from "yaml";
-import { shown } from "./shown.ts";
+import { quote } from "./quote.ts";
 
 export interface Refused {
   line: number;
@@ -18,7 +18,7 @@ interface Token {
 }
 
 /** State of the scan behind some tokens. */
-interface Seen {
+interface ScanState {
   /** The last token that is no space, line feed or comment. */
   last: Token | undefined;
   /** Where the value behind the last colon begins, by depth of brackets; undefined if there is no colon in the line or pair. */
@@ -37,17 +37,17 @@ const secondDocument = "a second document: a policy is one";
 /** Returns the first problem of each line, and ends behind `most` problems in all. */
 export function refusedTokens(text: string, most: number): Refused[] {
   const problems: Refused[] = [];
-  const seen: Seen = { last: undefined, values: [undefined], braceAt: 0, isFilled: false };
+  const state: ScanState = { last: undefined, values: [undefined], braceAt: 0, isFilled: false };
   let left = most;
   for (const token of tokensOf(text)) {
-    const problem = problemOf(token, seen, text);
+    const problem = problemOf(token, state, text);
     const { line } = token;
     if (problem !== undefined) {
       left -= 1;
       if (problems.at(-1)?.line !== line) problems.push({ line, text: problem });
       if (problem === tooDeep || problem === secondDocument || left === 0) break;
     }
-    note(token, seen);
+    note(token, state);
   }
   return problems;
 }
@@ -73,26 +73,26 @@ const quoted = ["single-quoted-scalar", "double-quoted-scalar"];
 const starts: ReadonlySet<string> = new Set(["text", ...quoted, "flow-map-start", "flow-seq-start"]);
 const ends: ReadonlySet<string> = new Set(["text", ...quoted, "flow-map-end", "flow-seq-end"]);
 
-function problemOf(token: Token, seen: Seen, text: string): string | undefined {
+function problemOf(token: Token, state: ScanState, text: string): string | undefined {
   const { type, source, at } = token;
-  const { last, values } = seen;
+  const { last, values } = state;
   const isInFlow = values.length > 1;
-  if (last?.line === token.line && starts.has(type) && ends.has(last.type)) return sideBySide(last, token, seen, text);
+  if (last?.line === token.line && starts.has(type) && ends.has(last.type)) return sideBySide(last, token, state, text);
   switch (type) {
     case "doc-start":
       return last === undefined ? undefined : secondDocument;
     case "directive-line":
       return "a directive: a policy needs none";
     case "anchor":
-      return `an anchor: write out what ${shown(source)} stands for`;
+      return `an anchor: write out what ${quote(source)} stands for`;
     case "tag":
-      return `a tag, ${shown(source)}: every value is text`;
+      return `a tag, ${quote(source)}: every value is text`;
     case "alias":
       return quoteIt(text, at);
     case "explicit-key-ind":
       return "a key that begins with ?: write key: value";
     case "seq-item-ind":
-      return !isInFlow && seen.isFilled
+      return !isInFlow && state.isFilled
         ? 'an entry of a list, "- ", begins a line; within one write [a, b]'
         : undefined;
     case "map-value-ind":
@@ -111,11 +111,11 @@ function problemOf(token: Token, seen: Seen, text: string): string | undefined {
 }
 
 /** Two values of which a comma should part, or which should be one text. */
-function sideBySide(last: Token, token: Token, { braceAt }: Seen, text: string): string {
+function sideBySide(last: Token, token: Token, { braceAt }: ScanState, text: string): string {
   const isOne = last.at + last.source.length === token.at;
   if (isOne && last.type === "text") return quoteIt(text, last.at);
   if (isOne && last.type === "flow-map-end") return quoteIt(text, braceAt);
-  return `${shown(token.source)} behind a value: put a comma between, or quote all of it`;
+  return `${quote(token.source)} behind a value: put a comma between, or quote all of it`;
 }
 
 function secondColon({ at }: Token, valueAt: number | undefined, text: string): string | undefined {
@@ -123,22 +123,22 @@ function secondColon({ at }: Token, valueAt: number | undefined, text: string): 
   return /\s/.test(text.charAt(at + 1)) ? 'a second ": ": quote the text that it is in' : quoteIt(text, valueAt);
 }
 
-function note(token: Token, seen: Seen): void {
+function note(token: Token, state: ScanState): void {
   const { type, source, at } = token;
-  const { values } = seen;
+  const { values } = state;
   if (source.includes("\n")) {
-    seen.isFilled = false;
+    state.isFilled = false;
     if (values.length === 1) values[0] = undefined;
   }
-  if (type === "flow-map-start") seen.braceAt = at;
+  if (type === "flow-map-start") state.braceAt = at;
   if (type === "flow-map-start" || type === "flow-seq-start") values.push(undefined);
   if ((type === "flow-map-end" || type === "flow-seq-end") && values.length > 1) values.pop();
   if (type === "comma") values[values.length - 1] = undefined;
   if (type === "map-value-ind") values[values.length - 1] = at + 1;
   if (layout.has(type)) return;
   // The text of a block ends with its line.
-  if (type !== "seq-item-ind" && source !== "" && !source.endsWith("\n")) seen.isFilled = true;
-  seen.last = token;
+  if (type !== "seq-item-ind" && source !== "" && !source.endsWith("\n")) state.isFilled = true;
+  state.last = token;
 }
 
 /** How far is looked for a key and its value: the file may be one line. */
@@ -149,7 +149,7 @@ const wordLength = 256;
 function quoteIt(text: string, at: number): string {
   const key = /([\w-]+:)\s*$/.exec(text.slice(Math.max(0, at - keyLength), at))?.[1];
   const word = /^ *([^\s,"]+)/.exec(text.slice(at, at + wordLength))?.[1] ?? text.charAt(at);
-  return `quote it: ${key ? `${key} ` : ""}"${shown(withoutClosers(word))}"`;
+  return `quote it: ${key ? `${key} ` : ""}"${quote(withoutClosers(word))}"`;
 }
 
 /** Text without the brackets at its end that were opened before it. */

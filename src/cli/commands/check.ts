@@ -9,7 +9,7 @@ import { openTables } from "../../store/registry.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
-import { type CheckedLogs, checkLogs } from "../check/every-log.ts";
+import { type CheckedLogs, checkLogs } from "../check/logs.ts";
 import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
 import { headsProblem } from "../heads/noted.ts";
 import { type Progress, startProgress } from "../progress.ts";

@@ -10,7 +10,7 @@ import type { RowProblem } from "../../store/row-problem.ts";
 import type { RowCounts } from "../../store/offline/row-counts.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
-import { checkLogs } from "../check/every-log.ts";
+import { checkLogs } from "../check/logs.ts";
 import { type KeptCheckpoint, readCheckpoints } from "../files.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
 import { configOption } from "../configuration.ts";

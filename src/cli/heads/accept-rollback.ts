@@ -10,7 +10,7 @@ import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import { acceptLostLog } from "../../store/offline/lost-log.ts";
 import type { StoredStore } from "../../store/offline/stored.ts";
 import { openTables, whileStored } from "../../store/registry.ts";
-import { checkLogs } from "../check/every-log.ts";
+import { checkLogs } from "../check/logs.ts";
 import { type Command, exitCode, Failure, jsonOption, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { keyOf, presentProviderKeys, storeName, using, withStore } from "../open-store.ts";

@@ -6,7 +6,7 @@ import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";
 import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
 import { migrateStore, openTables, type SqliteSettings, whileStored } from "../../store/registry.ts";
 import { newestSchema } from "../../store/sql/rows/schema.ts";
-import type { SeenReplica } from "../../store/upgrade-store.ts";
+import type { ReplicaStatus } from "../../store/upgrade-store.ts";
 import { type Finished, finishUpgrade } from "../../upgrade/finish.ts";
 import { type Command, exitCode, Failure, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
@@ -83,7 +83,7 @@ function event() {
   } as const;
 }
 
-function stillRunning(replicas: readonly SeenReplica[]): Failure {
+function stillRunning(replicas: readonly ReplicaStatus[]): Failure {
   const lines = replicas.map(
     ({ replicaId, release, seenAt }) => `${replicaId} of release ${release}, seen at ${seenAt.toISOString()}`,
   );
@@ -92,7 +92,7 @@ function stillRunning(replicas: readonly SeenReplica[]): Failure {
   return new Failure(message, json);
 }
 
-function replicaJson({ replicaId, release, version, seenAt }: SeenReplica) {
+function replicaJson({ replicaId, release, version, seenAt }: ReplicaStatus) {
   return { replica_id: replicaId, release, version, seen_at: seenAt.toISOString() };
 }
 

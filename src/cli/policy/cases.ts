@@ -3,7 +3,7 @@ import { createReader, type Fields, noEntry, type Reader } from "../../auth/poli
 import { type PolicyNode, type PolicyProblem, readPolicyText } from "../../auth/policy/text.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
 import { noRole } from "../../auth/policy/rules.ts";
-import { shown } from "../../auth/policy/shown.ts";
+import { quote } from "../../auth/policy/quote.ts";
 import { tenantIdPattern } from "../../call/ids.ts";
 import { type Role, roles } from "../../call/roles.ts";
 import { Failure, UsageError } from "../command.ts";
@@ -54,7 +54,7 @@ export function readCases(text: string, { policy, now }: Omit<CaseParts, "reader
 function readCase(node: PolicyNode, { policy, now, reader }: CaseParts): Case | undefined {
   const fields = reader.fields(node, known, "a case");
   const name = fields.optional("name")?.text;
-  if (name !== undefined) fields.what = `case ${shown(name)}`;
+  if (name !== undefined) fields.what = `case ${quote(name)}`;
   const as = fields.text("as");
   const claims = readClaims(fields.get("claims"), fields.what, reader);
   const asked = as === "" ? undefined : tried(fields, "as", reader, () => namedCaller(as, claims, { policy, now }));
@@ -110,7 +110,7 @@ function readClaims(node: PolicyNode | undefined, what: string, reader: Reader):
     return [];
   }
   return node.entries.map(({ key, value }) => {
-    const texts = reader.texts(value, `${what}: claim ${shown(key)}`).map(({ text }) => text);
+    const texts = reader.texts(value, `${what}: claim ${quote(key)}`).map(({ text }) => text);
     return [key, value.kind === "list" ? texts : (texts[0] ?? "")];
   });
 }

@@ -7,7 +7,7 @@ import { type Claims, namesIn } from "../../auth/policy/claims.ts";
 import { createDemands } from "../../auth/policy/grants.ts";
 import type { Identity } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
-import { shown } from "../../auth/policy/shown.ts";
+import { quote } from "../../auth/policy/quote.ts";
 import { haveTrustDomainOf, type IssuerEntry } from "../../auth/policy/trust.ts";
 import { JsonError, readJson } from "../../encoding/json.ts";
 import { suggestion } from "../../encoding/nearest.ts";
@@ -124,7 +124,7 @@ function entryNamed<T extends { name: string }>(entries: readonly T[], name: str
   const found = entries.find((entry) => entry.name === name);
   if (found !== undefined) return found;
   const names = entries.map((entry) => entry.name);
-  throw new UsageError(`the policy's ${list} have no entry ${shown(name)}${suggestion(name, names)}`);
+  throw new UsageError(`the policy's ${list} have no entry ${quote(name)}${suggestion(name, names)}`);
 }
 
 function spiffeIdentity(id: string, { certificates, issuers }: Policy): Identity {

@@ -10,7 +10,7 @@ import type { IssuerEntry } from "../../auth/policy/trust.ts";
 import { bearerOf } from "../../auth/token/bearer.ts";
 import { type KeySet, openKeySet } from "../../auth/token/issuer-keys.ts";
 import { issuersOf } from "../../auth/token/issuers.ts";
-import { rememberTokens } from "../../auth/token/remembered.ts";
+import { createTokenCache } from "../../auth/token/cache.ts";
 import { staticTokens } from "../../auth/token/static-token.ts";
 import { KmsError } from "../../errors.ts";
 import { Failure } from "../command.ts";
@@ -34,7 +34,7 @@ export async function provenBy(token: string, parts: TokenParts): Promise<{ iden
       return { identity: staticTokens(policy.tokens, now).find(token).identity, notes: [] };
     }
     const issuers = issuersOf(policy, undefined, (entry) => keysWhenAsked(entry, parts, opened));
-    const { identity, thumbprint } = await rememberTokens({
+    const { identity, thumbprint } = await createTokenCache({
       issuers: () => issuers,
       isNamed: () => true,
       now,

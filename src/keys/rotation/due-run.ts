@@ -6,7 +6,7 @@
  */
 import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/held-lease.ts";
+import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/lease-renewal.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import { failureScope } from "./failure-scope.ts";

@@ -4,7 +4,7 @@
  * soon: that one may die. See due-run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
  */
 import { planRuns } from "../../runtime/planned-runs.ts";
-import { newHolder } from "../../store/held-lease.ts";
+import { newHolder } from "../../store/lease-renewal.ts";
 import type { Store } from "../../store/store.ts";
 import type { Rotation, RotationResult } from "./rotation.ts";
 import { rotationRuns } from "./due-run.ts";

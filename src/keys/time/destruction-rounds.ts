@@ -4,7 +4,7 @@
  */
 import { hasCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import { newHolder } from "../../store/held-lease.ts";
+import { newHolder } from "../../store/lease-renewal.ts";
 import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
 import type { KeyName } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";

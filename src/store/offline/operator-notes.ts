@@ -5,7 +5,7 @@ import type { Query } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/mac.ts";
 import { newestSchema } from "../sql/rows/schema.ts";
 import { upgradeState } from "../sql/upgrade/end.ts";
-import type { SeenReplica } from "../upgrade-store.ts";
+import type { ReplicaStatus } from "../upgrade-store.ts";
 
 export interface OperatorNotes {
   /** Undefined if none was noted. */
@@ -15,7 +15,7 @@ export interface OperatorNotes {
   /** When the oldest ACTIVE key of each tenant was activated, the oldest first, of at most 1,000 tenants. */
   oldestActive: readonly { tenantId: string; at: Date }[];
   /** Replicas that run. */
-  replicas: readonly SeenReplica[];
+  replicas: readonly ReplicaStatus[];
   /** Whether the store is for this release and later ones alone. */
   isUpgraded: boolean;
 }

@@ -18,7 +18,7 @@ import {
   type ReadyFile,
   refuseSpecialFiles,
   type ReadyHold,
-  type SeenLog,
+  type LogExamination,
   unreadLog,
   wholeLog,
 } from "../sqlite/ready-log.ts";
@@ -54,11 +54,11 @@ function readyToRead(ready: ReadyFile, nameOf: (path: string) => string): ReadyN
   return { ...hold, name };
 }
 
-function notHeld(name: string, log: SeenLog): ReadyName {
+function notHeld(name: string, log: LogExamination): ReadyName {
   return { name, log, release() {} };
 }
 
-async function withLog(opening: Promise<Tables>, log: SeenLog): Promise<Tables> {
+async function withLog(opening: Promise<Tables>, log: LogExamination): Promise<Tables> {
   return { ...(await opening), log };
 }
 

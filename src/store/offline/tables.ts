@@ -28,14 +28,14 @@ import { onward } from "../sql/rows/walk.ts";
 import { type OperatorNotes, readNotes } from "./operator-notes.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
 import type { AuditEvent } from "../audit-store.ts";
-import type { SeenLog } from "../sqlite/ready-log.ts";
+import type { LogExamination } from "../sqlite/ready-log.ts";
 import type { WrappedStoreKey } from "../store.ts";
 
 export interface Tables {
   /** The name in `fluo.kms.store`. */
   readonly name: string;
   /** What was seen in the write-ahead log before it was opened; undefined for a database that has none of ours. */
-  readonly log?: SeenLog;
+  readonly log?: LogExamination;
   /** Undefined in a store that nothing was written to. DATA_LOSS where there are records and no store key. */
   storeKey(): Promise<WrappedStoreKey | undefined>;
   /** Writes a backup to a new file, needing no key. CONFLICT where the file exists. */

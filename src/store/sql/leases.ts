@@ -8,7 +8,7 @@ import type { Query, Row, Transaction } from "./rows/database.ts";
 import { authenticated, date, insertRow, updateRow } from "./rows/rows.ts";
 import type { Fence, LeaseAnswer } from "../lease-store.ts";
 
-export interface LeaseWish {
+export interface LeaseRequest {
   name: string;
   holder: string;
   ttlMs: number;
@@ -20,7 +20,7 @@ const longestMs = 5 * 60_000;
 export async function takeLease(
   tx: Transaction,
   mac: RowMac,
-  { name, holder, ttlMs }: LeaseWish,
+  { name, holder, ttlMs }: LeaseRequest,
 ): Promise<LeaseAnswer> {
   await tx.lock(`lease/${name}`);
   const now = await tx.now();

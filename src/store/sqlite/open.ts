@@ -9,7 +9,7 @@ import { moduleBeside } from "../../runtime/module-beside.ts";
 import type { Time } from "../../runtime/time.ts";
 import { longReads } from "../long-reads.ts";
 import type { MigrateMode } from "../sql/upgrade/migration.ts";
-import type { SeenLog } from "./ready-log.ts";
+import type { LogExamination } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
 import { volumeOf } from "../volume.ts";
 import type { WriterData } from "./database-worker.ts";
@@ -117,9 +117,9 @@ export async function openSqlite(
     migrate,
     time: time.forThread(),
   });
-  let log: SeenLog;
+  let log: LogExamination;
   try {
-    log = (await writer.call("open", [])) as SeenLog;
+    log = (await writer.call("open", [])) as LogExamination;
   } catch (error) {
     await close();
     throw error;

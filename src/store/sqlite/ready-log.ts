@@ -14,8 +14,8 @@ import { commitsIfUsed, commitsWithoutLog, storedCommits } from "./stored-commit
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/verdict.ts";
 
-/** What was seen in the log of a database that was then opened. */
-export interface SeenLog {
+/** Result of examining the log of a database that was then opened. */
+export interface LogExamination {
   verdict: "whole" | "settled" | "undecided" | "in use" | "unread";
   /** What that means, in a sentence. */
   text: string;
@@ -32,7 +32,7 @@ export interface SeenLog {
 }
 
 export interface ReadyHold extends Hold {
-  log: SeenLog;
+  log: LogExamination;
 }
 
 /** The database, and where its commits are noted. */
@@ -48,7 +48,7 @@ export interface ReadyFile {
  */
 export function holdReady(ready: ReadyFile, time: Time): ReadyHold {
   refuseSpecialFiles(ready.file);
-  let log: SeenLog = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
+  let log: LogExamination = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
   const hold = holdDatabase(ready.file, () => {
     log = readyLog(ready, time);
   });
@@ -61,14 +61,14 @@ export function refuseSpecialFiles(file: string): void {
   for (const path of [...ofSqlite, acceptancePath(file), ...lockPaths(file)]) refuseSpecial(path);
 }
 
-export const wholeLog: SeenLog = {
+export const wholeLog: LogExamination = {
   verdict: "whole",
   text: "whole: all that was committed is read",
   isWarning: false,
 };
 
 /** The answer for a log of which no lock can be made. A connection that only reads changes nothing of it, and does not see what it lost. */
-export const unreadLog: SeenLog = {
+export const unreadLog: LogExamination = {
   verdict: "unread",
   text: "not examined for damage, because its directory cannot be written to: run this as the service's user",
   isWarning: true,
@@ -79,7 +79,7 @@ interface ExaminedLog {
   problem: KmsError | undefined;
   verdict: WalVerdict;
   /** Commits of the store beside those that were noted, if both are needed. */
-  commits?: SeenLog["commits"];
+  commits?: LogExamination["commits"];
 }
 
 /** Examines the log of a database that no process has open. Nothing is changed. */
@@ -107,7 +107,7 @@ export function examineLog(ready: ReadyFile): ExaminedLog {
   }
 }
 
-function readyLog(ready: ReadyFile, time: Time): SeenLog {
+function readyLog(ready: ReadyFile, time: Time): LogExamination {
   const { file } = ready;
   // A database without a page is a new one: what was begun was so for one that had its name.
   if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(acceptancePath(file), { force: true });
@@ -117,7 +117,11 @@ function readyLog(ready: ReadyFile, time: Time): SeenLog {
   return verdict.kind === "undecided" ? undecided(file, verdict, commits) : wholeLog;
 }
 
-function setAside(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>, time: Time): SeenLog {
+function setAside(
+  file: string,
+  { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>,
+  time: Time,
+): LogExamination {
   const stamp = time.now().toISOString().replaceAll(/[-:.]/g, "");
   const aside = `${file}-wal.${stamp}`;
   renameSync(`${file}-wal`, aside);
@@ -129,11 +133,15 @@ function setAside(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "s
 type Undecided = Extract<WalVerdict, { kind: "undecided" }>;
 
 /** A restore that was killed leaves a store that nothing was committed to, beside the heads file of the store before. */
-function commitsLeft(ready: ReadyFile, { holdsMark }: Undecided): SeenLog["commits"] {
+function commitsLeft(ready: ReadyFile, { holdsMark }: Undecided): LogExamination["commits"] {
   return comparedCommits(ready, holdsMark ? storedCommits : commitsIfUsed);
 }
 
-function undecided(file: string, { lastCommit, isHeaderDamaged }: Undecided, commits: SeenLog["commits"]): SeenLog {
+function undecided(
+  file: string,
+  { lastCommit, isHeaderDamaged }: Undecided,
+  commits: LogExamination["commits"],
+): LogExamination {
   const tail = isHeaderDamaged
     ? `damaged in its header, so that SQLite reads none of it; ${keptLog(file, logDigest(file))}`
     : `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
@@ -179,13 +187,13 @@ function mixed(file: string): KmsError | undefined {
 function comparedCommits(
   { file, headsFile = `${file}-heads` }: ReadyFile,
   commitsOf: (file: string) => number | undefined,
-): SeenLog["commits"] {
+): LogExamination["commits"] {
   const noted = readNotedCommits(headsFile);
   const stored = noted === undefined ? undefined : commitsOf(file);
   return noted === undefined || stored === undefined ? undefined : { stored, noted };
 }
 
-function behind(file: string, commits: SeenLog["commits"]): KmsError | undefined {
+function behind(file: string, commits: LogExamination["commits"]): KmsError | undefined {
   if (commits === undefined || commits.stored >= commits.noted) return undefined;
   const { stored, noted } = commits;
   return refusal(

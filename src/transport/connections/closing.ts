@@ -1,5 +1,5 @@
 /** What is told of a connection that a limit closed. */
-import type { ConnectionLimitName, LimitedBy } from "../../limits/told-limits.ts";
+import type { ConnectionLimitName, LimitedBy } from "../../limits/log.ts";
 
 /** What Status names, if a caller's connection is closed. A stranger's connection is closed by them as they are meant to. */
 const namedOf: Readonly<Partial<Record<ConnectionLimitName, string>>> = {

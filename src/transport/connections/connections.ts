@@ -1,18 +1,18 @@
 /**
- * Bounds on the connections of both servers, from before their TLS on: how many there are (crowd.ts), how they come in (entrance.ts), how long they
+ * Bounds on the connections of both servers, from before their TLS on: how many there are (table.ts), how they come in (accept-queue.ts), how long they
  * may say nothing, and what strangers may cost (address-budgets.ts).
  */
 import type { Server } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import type { ConnectionSettings } from "../../limits/connection-settings.ts";
 import { networkOf } from "../../limits/network-of.ts";
-import type { ConnectionLimitName } from "../../limits/told-limits.ts";
+import type { ConnectionLimitName } from "../../limits/log.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
 import { repeatWhile } from "./repeat-while.ts";
 import type { Time } from "../../runtime/time.ts";
 import { addressBudgets, resetRate, wholeBudgets, workRate } from "./address-budgets.ts";
-import { type Crowd, createCrowd } from "./crowd.ts";
-import { createEntrance, type Entrance } from "./entrance.ts";
+import { type ConnectionTable, createConnectionTable } from "./table.ts";
+import { createAcceptQueue, type AcceptQueue } from "./accept-queue.ts";
 import { interceptConnections } from "./intercept.ts";
 import {
   type Connection,
@@ -22,7 +22,7 @@ import {
   type Protocol,
   type Registry,
 } from "./open-connection.ts";
-import { connectingMs } from "./prices.ts";
+import { connectingMs } from "./costs.ts";
 
 export interface Connections {
   /** Has the connections of a server bounded. Call when all that listens for them does. */
@@ -32,7 +32,7 @@ export interface Connections {
   /** Resets that a connection with a caller may have. */
   resetsOfOne: Rate;
   /** Connections that are open. */
-  open: Crowd["counts"];
+  open: ConnectionTable["counts"];
   /** Streams that clients have reset. */
   resets(): number;
   /** Closes those that wait to come in, as the servers take no more. */
@@ -62,27 +62,27 @@ const weighMs = 100;
 export function createConnections({ settings, acted, time }: ConnectionsParts): Connections {
   const now = time.monotonicMs;
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
-  const crowd = createCrowd({ ...settings, now });
-  const { strangers } = crowd;
+  const table = createConnectionTable({ ...settings, now });
+  const { strangers } = table;
   let resets = 0;
-  const sweeping = time.every(sweepMs, () => sweep(crowd, settings));
-  const entrance = createEntrance({
-    isOpen: (network) => budgets?.overrun(network) === undefined && crowd.isOpen(network),
+  const sweeping = time.every(sweepMs, () => sweep(table, settings));
+  const acceptQueue = createAcceptQueue({
+    isOpen: (network) => budgets?.overrun(network) === undefined && table.isOpen(network),
     isShut: (network) => budgets?.overrun(network) !== undefined,
     maxWaiting: settings.max,
     gaveUp: (network) => acted(budgets?.overrun(network) ?? "max", network, false),
     now,
   });
 
-  const looks = repeatWhile(time, lookMs, () => look(strangers, entrance));
-  const weighing = repeatWhile(time, weighMs, () => weigh(crowd));
+  const looks = repeatWhile(time, lookMs, () => look(strangers, acceptQueue));
+  const weighing = repeatWhile(time, weighMs, () => weigh(table));
 
   const registry: Registry = {
     now,
     hasCaller(connection) {
-      crowd.hasCaller(connection);
+      table.hasCaller(connection);
       weighing.start();
-      entrance.look();
+      acceptQueue.look();
     },
     charge({ network }, budget, units) {
       budgets?.take(network, budget, units);
@@ -102,20 +102,20 @@ export function createConnections({ settings, acted, time }: ConnectionsParts): 
 
   function arrive(parts: Omit<Arriving, "network">, pass: () => void): void {
     const network = networkOf(parts.socket.remoteAddress!);
-    entrance.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
+    acceptQueue.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
     looks.start();
   }
 
   function admit(parts: Arriving, pass: () => void): void {
     const { socket, network } = parts;
-    const full = crowd.makeRoom(network);
+    const full = table.makeRoom(network);
     if (full !== undefined) {
       acted(full, network, true); // all that there may be are those of callers
       socket.destroy();
       return;
     }
     const connection = new OpenConnection({ ...parts, ...ownBudgets(settings, now) }, registry);
-    crowd.add(connection);
+    table.add(connection);
     connection.connects();
     pass();
   }
@@ -125,36 +125,36 @@ export function createConnections({ settings, acted, time }: ConnectionsParts): 
       const cost = connectingMs[server instanceof TlsServer ? "secure" : "plain"];
       interceptConnections(server, (socket, pass) => arrive({ socket, protocol, connectingMs: cost }, pass));
     },
-    of: crowd.of,
+    of: table.of,
     resetsOfOne: resetRate(settings),
-    open: crowd.counts,
+    open: table.counts,
     resets: () => resets,
-    drain: entrance.close,
+    drain: acceptQueue.close,
     close() {
       time.clear(sweeping);
       looks.stop();
       weighing.stop();
-      entrance.close();
+      acceptQueue.close();
     },
   };
 }
 
 /** Closes those that have said nothing for too long. */
-function sweep(crowd: Crowd, { firstCallMs, idleMs }: ConnectionSettings): void {
-  const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
-  for (const stranger of crowd.strangers) stranger.hurry(patienceMs);
-  for (const connection of crowd.all) connection.rest(idleMs, lingerMs);
+function sweep(table: ConnectionTable, { firstCallMs, idleMs }: ConnectionSettings): void {
+  const patienceMs = table.isCrowded() ? firstCallMs * hurry : firstCallMs;
+  for (const stranger of table.strangers) stranger.hurry(patienceMs);
+  for (const connection of table.all) connection.rest(idleMs, lingerMs);
 }
 
 /** Counts what strangers have sent, and lets in who may come in by now, while there are any. */
-function look(strangers: Crowd["strangers"], entrance: Entrance): boolean {
+function look(strangers: ConnectionTable["strangers"], acceptQueue: AcceptQueue): boolean {
   for (const stranger of strangers) stranger.look();
-  entrance.look();
-  return strangers.size > 0 || entrance.waiting() > 0;
+  acceptQueue.look();
+  return strangers.size > 0 || acceptQueue.waiting() > 0;
 }
 
 /** Counts what callers have sent by gRPC beside their calls, while there are any. */
-function weigh({ all, strangers }: Crowd): boolean {
+function weigh({ all, strangers }: ConnectionTable): boolean {
   for (const connection of all) if (connection.protocol === "grpc" && connection.hasCaller()) connection.weigh();
   return all.size > strangers.size;
 }

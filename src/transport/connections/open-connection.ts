@@ -1,10 +1,10 @@
 /** A connection of either server: what is known of it from before its TLS on, and how it ends. */
 import type { Socket } from "node:net";
 import { loopTurn } from "../../runtime/turns/loop.ts";
-import type { ConnectionLimitName } from "../../limits/told-limits.ts";
+import type { ConnectionLimitName } from "../../limits/log.ts";
 import type { TokenBucket } from "../../limits/token-bucket.ts";
 import type { AddressBudget } from "./address-budgets.ts";
-import { answerMs, byteMs, callBytes, chunkBytes, freeBytes, refusalMs, slowBodyMs, unreadBytes } from "./prices.ts";
+import { answerMs, byteMs, callBytes, chunkBytes, freeBytes, refusalMs, slowBodyMs, unreadBytes } from "./costs.ts";
 
 export type Protocol = "grpc" | "http";
 

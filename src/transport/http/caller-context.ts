@@ -5,7 +5,7 @@ import type { Time } from "../../runtime/time.ts";
 import { callContext, callerLeft, deadlinePassed } from "../call-context.ts";
 import { maxTimerMs } from "../timeouts.ts";
 import type { Connection } from "../connections/open-connection.ts";
-import type { BodyRoom } from "../connections/body-room.ts";
+import type { BodyBudget } from "../connections/body-budget.ts";
 
 export interface Exchange {
   request: IncomingMessage;
@@ -17,7 +17,7 @@ export interface Exchange {
   /** The connection that it came by; undefined where that has closed meanwhile. */
   connection: Connection | undefined;
   /** Memory of bodies that are not whole yet. */
-  bodies: BodyRoom;
+  bodies: BodyBudget;
   time: Time;
 }
 

@@ -11,7 +11,7 @@ import { toKmsError } from "../error-status.ts";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
 import { outliveBody } from "./body.ts";
-import type { BodyRoom } from "../connections/body-room.ts";
+import type { BodyBudget } from "../connections/body-budget.ts";
 import type { Exchange } from "./caller-context.ts";
 import { connectHandler, refusalOf } from "./connect.ts";
 import { createCors } from "./cors.ts";
@@ -24,7 +24,7 @@ import { hasGrant } from "./whoami.ts";
 export interface ListenerParts extends RouteParts {
   door: HttpDoor;
   connections: Pick<Connections, "of">;
-  bodies: BodyRoom;
+  bodies: BodyBudget;
   time: Time;
   /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;

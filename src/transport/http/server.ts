@@ -11,7 +11,7 @@ import type { Budget } from "../budget.ts";
 import type { Calls } from "../calls.ts";
 import type { Tls } from "../tls.ts";
 import { type Binding, type Listening, listening } from "../listening.ts";
-import { createBodyRoom } from "../connections/body-room.ts";
+import { createBodyBudget } from "../connections/body-budget.ts";
 import { httpDoor } from "./door.ts";
 import { httpListener, type ListenerParts } from "./listener.ts";
 
@@ -39,7 +39,7 @@ const pollMs = 50;
 export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<Listening> {
   const { time } = settings;
   const door = httpDoor(settings.door, time);
-  const bodies = createBodyRoom(time.monotonicMs, settings.maxBodyBytes);
+  const bodies = createBodyBudget(time.monotonicMs, settings.maxBodyBytes);
   const listener = httpListener(calls, { ...settings, door, bodies });
   const server = settings.tls ? tlsServer(settings.tls, settings, listener) : createServer(limits, listener);
   server.on("clientError", (error, socket) => {

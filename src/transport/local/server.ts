@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { KmsError } from "../../errors.ts";
 import type { Time } from "../../runtime/time.ts";
 import type { Calls } from "../calls.ts";
-import { createBodyRoom } from "../connections/body-room.ts";
+import { createBodyBudget } from "../connections/body-budget.ts";
 import { outliveBody } from "../http/body.ts";
 import type { Exchange } from "../http/caller-context.ts";
 import { targetOf } from "../http/listener.ts";
@@ -34,7 +34,7 @@ export async function startLocal(parts: LocalParts): Promise<{ close(): Promise<
   const { path, log, time } = parts;
   const profiler = cpuProfiler(time);
   const routes = localRoutes(parts.calls, { ...parts, changes: localChanges(parts), profiler });
-  const bodies = createBodyRoom(time.monotonicMs, maxBodiesBytes);
+  const bodies = createBodyBudget(time.monotonicMs, maxBodiesBytes);
 
   function serve(request: IncomingMessage, response: ServerResponse): void {
     outliveBody(request, response);

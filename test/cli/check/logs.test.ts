@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkLogs } from "../../../src/cli/check/every-log.ts";
+import { checkLogs } from "../../../src/cli/check/logs.ts";
 import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../../src/provider/registry.ts";

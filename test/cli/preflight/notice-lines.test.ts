@@ -3,10 +3,10 @@ import { expect, it, onTestFinished } from "vitest";
 import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
 import { fail, pass, skipped, warn } from "../../../src/cli/preflight/line.ts";
 import { noticeLines, recommendationLines } from "../../../src/cli/preflight/notice-lines.ts";
-import { watchDestructions } from "../../../src/health/destruction-remarks.ts";
+import { watchDestructions } from "../../../src/health/destruction-requests.ts";
 import { startHealthMonitor } from "../../../src/health/monitor.ts";
-import { rewrapRemarks } from "../../../src/health/rewrap-remarks.ts";
-import { limitRemarks } from "../../../src/limits/limit-remarks.ts";
+import { rewrapNotices } from "../../../src/health/rewraps.ts";
+import { limitNotices } from "../../../src/limits/notices.ts";
 import { watchProvider } from "../../../src/provider-keys/watch.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import { localProvider } from "../../../src/provider/local/open.ts";
@@ -36,7 +36,7 @@ const [current, other] = ["projects/p/locations/l/keyRings/r/cryptoKeys/k", "arn
 
 function rewrapLeft(isNamed: boolean): Promise<Notice[]> {
   const key = { ...other!, storeId: "", wrapped: new Uint8Array(), createdAt: new Date() };
-  return rewrapRemarks(
+  return rewrapNotices(
     { countWrappedByOthers: async () => [{ ...other!, keys: 1_204 }], storeKey: async () => key },
     { wrapping: () => ({ current: current!, tenants: new Map() }), isNamed: () => isNamed },
   );
@@ -64,7 +64,7 @@ async function keysRefused(isOwnRefused: boolean): Promise<readonly Notice[]> {
 
 it("lets stay what goes on in a service that is well, and what is a tenant's affair", async () => {
   const notices = [
-    ...limitRemarks([
+    ...limitNotices([
       { limit: "caller", who: "token:app", by: "fluo.kms.limit.caller" },
       { limit: "tenant", who: "acme", by: "the limit of rule greedy" },
     ]),

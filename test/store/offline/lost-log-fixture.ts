@@ -1,6 +1,6 @@
 /** Accepting what the log of a SQLite store lost, and what of it is left in the store. */
 import { DatabaseSync } from "node:sqlite";
-import { checkLogs } from "../../../src/cli/check/every-log.ts";
+import { checkLogs } from "../../../src/cli/check/logs.ts";
 import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
 import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
 import { openProvider } from "../../../src/provider/registry.ts";

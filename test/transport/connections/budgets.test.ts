@@ -1,8 +1,8 @@
 /** What strangers may cost, by network. Real sockets, on a clock that the test moves; the test says what their clients do. */
 import { describe, expect, it } from "vitest";
-import { shutWaitMs } from "../../../src/transport/connections/entrance.ts";
+import { shutWaitMs } from "../../../src/transport/connections/accept-queue.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
-import { connectingMs, freeBytes, refusalMs } from "../../../src/transport/connections/prices.ts";
+import { connectingMs, freeBytes, refusalMs } from "../../../src/transport/connections/costs.ts";
 import { eventually } from "../../support/eventually.ts";
 import { guardedServer, type Let } from "../../support/guarded-server.ts";
 

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { bodyCost, chunkCost, slowMs } from "../../../src/transport/connections/body-room.ts";
+import { bodyCost, chunkCost, slowMs } from "../../../src/transport/connections/body-budget.ts";
 import { eventually } from "../../support/eventually.ts";
 import { clockedConnections } from "../../support/test-connections.ts";
 import { startTransports } from "../../support/transports-fixture.ts";

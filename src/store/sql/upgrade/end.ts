@@ -2,7 +2,7 @@
 import { KmsError } from "../../../errors.ts";
 import { step } from "../../../failpoints.ts";
 import type { AuditEvent } from "../../audit-store.ts";
-import type { FinishAnswer, SeenReplica, UpgradeState } from "../../upgrade-store.ts";
+import type { FinishAnswer, ReplicaStatus, UpgradeState } from "../../upgrade-store.ts";
 import type { AuditChain } from "../audit.ts";
 import type { Query, Transaction } from "../rows/database.ts";
 import type { RowMac } from "../rows/mac.ts";
@@ -27,7 +27,7 @@ export async function finish(
   }
   if (state.minReader >= newestSchema) return { kind: "already" };
   const now = await tx.now();
-  const ranMeanwhile = (each: SeenReplica) =>
+  const ranMeanwhile = (each: ReplicaStatus) =>
     each.seenAt >= since || runsAt(each, since.getTime()) || runsAt(each, now);
   const replicas = (await notedReplicas(tx.query, mac)).filter(
     (each) => each.version < newestSchema && ranMeanwhile(each),

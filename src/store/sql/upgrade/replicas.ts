@@ -3,7 +3,7 @@ import { KmsError } from "../../../errors.ts";
 import { date, insertRow, updateRow, valuesOf } from "../rows/rows.ts";
 import type { Query, Transaction } from "../rows/database.ts";
 import type { RowMac } from "../rows/mac.ts";
-import type { Replica, SeenReplica } from "../../upgrade-store.ts";
+import type { Replica, ReplicaStatus } from "../../upgrade-store.ts";
 import { stateIn } from "./migration.ts";
 
 /** How long a row says that its replica runs. */
@@ -45,7 +45,7 @@ export async function endReplica(tx: Transaction, mac: RowMac, replicaId: string
 }
 
 /** Every replica that is noted, the one that was seen first at first. DATA_LOSS where a row is not as it was written. */
-export async function notedReplicas(query: Query, mac: RowMac): Promise<SeenReplica[]> {
+export async function notedReplicas(query: Query, mac: RowMac): Promise<ReplicaStatus[]> {
   const rows = await query("select * from kms_replicas order by seen_at, replica_id");
   return rows.map((row) => {
     if (!mac.matches(row.mac, "kms_replicas", valuesOf("kms_replicas", row))) throw alteredNote(row.replica_id);
@@ -60,7 +60,7 @@ export async function notedReplicas(query: Query, mac: RowMac): Promise<SeenRepl
 }
 
 /** Whether the replica runs at `now`, by the store's clock. A note that is ahead of it was written before the clock was put back. */
-export function runsAt({ seenAt, endedAt }: SeenReplica, now: number): boolean {
+export function runsAt({ seenAt, endedAt }: ReplicaStatus, now: number): boolean {
   return endedAt === undefined && Math.abs(now - seenAt.getTime()) < seenForMs;
 }
 

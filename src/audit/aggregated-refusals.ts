@@ -17,7 +17,7 @@ export const moreNames = "at least so many names";
 
 type Refusal = Pick<AuditEvent, "actor" | "action" | "outcome" | "tenantId" | "keyId" | "count">;
 
-export interface Nameless {
+export interface AggregatedRefusals {
   /** Returns whether there is now something to be written. */
   add(refusal: Refusal): boolean;
   /** Adds what is in a row that `take` gave. Nobody knows which of its names came again since: `names` is then a least number. */
@@ -49,7 +49,7 @@ interface Tally {
   hasMore: boolean;
 }
 
-export function namelessRefusals(time: Time): Nameless {
+export function aggregatedRefusals(time: Time): AggregatedRefusals {
   /** Rows by caller, then by action and code. The empty name has the rows of callers past the first ones. */
   const rows = new Map<string, Map<string, Row>>();
   let remembered = 0;

@@ -1,6 +1,6 @@
 /** Remarks on what is in force: none where all is as it should be. */
 import { expect, it } from "vitest";
-import { accessRemarks } from "../../src/auth/access-remarks.ts";
+import { accessNotices } from "../../src/auth/notices.ts";
 import type { InForce } from "../../src/auth/in-force.ts";
 import type { KeySetState } from "../../src/auth/token/issuer-keys.ts";
 import type { Role } from "../../src/call/roles.ts";
@@ -24,7 +24,7 @@ function remarksOn({ separation = "on", keys = {}, mixed = [], crlUntil, crlDue 
     files: { policy, crlUntilMs: crlUntil && Date.parse(crlUntil), crlDueMs: crlDue && Date.parse(crlDue) },
     issuers: { all: [{ entry: policy.issuers[0]!, keys: { state: () => state } }] },
   };
-  return textsOf(accessRemarks(current as unknown as InForce, new Map(mixed), now));
+  return textsOf(accessNotices(current as unknown as InForce, new Map(mixed), now));
 }
 
 it("says nothing where all is as it should be", () => {

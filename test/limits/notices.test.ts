@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { limitAdvice, limitRemarks } from "../../src/limits/limit-remarks.ts";
+import { limitAdvice, limitNotices } from "../../src/limits/notices.ts";
 import { closingOf } from "../../src/transport/connections/closing.ts";
 import { textsOf } from "../support/notice-texts.ts";
 
@@ -15,7 +15,7 @@ it("advise to raise a setting", () => {
 });
 
 it("name the clients where no setting raises the limit", () => {
-  expect(textsOf(limitRemarks([acted("resets")]))).toEqual([
+  expect(textsOf(limitNotices([acted("resets")]))).toEqual([
     "In the last 10 min the limit resets held back 192.0.2.7.",
   ]);
   expect(textsOf(limitAdvice([acted("resets")]))).toEqual([

@@ -1,7 +1,7 @@
 /** What an operator hears of destructions that are scheduled, and of clocks. */
 import { textsOf } from "../support/notice-texts.ts";
 import { afterAll, describe, expect, it } from "vitest";
-import { watchWaits } from "../../src/health/wait-remarks.ts";
+import { watchWaits } from "../../src/health/waits.ts";
 import { destructionStatus } from "../../src/service/kms/destruction-status.ts";
 import { statusJson } from "../../src/transport/http/status-json.ts";
 import { create } from "@bufbuild/protobuf";

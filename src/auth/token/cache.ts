@@ -25,7 +25,7 @@ export interface TokenIdentity {
   stands(): boolean;
 }
 
-export interface RememberedTokens {
+export interface TokenCache {
   /**
    * Finds the identity of a token, at once if it is remembered. Throws UNAUTHENTICATED, CREDENTIAL_EXPIRED,
    * ISSUER_UNAVAILABLE, or RATE_LIMITED while too many wait or the network of `address` has failed too often. `address` is the peer's:
@@ -36,7 +36,7 @@ export interface RememberedTokens {
   size(): number;
 }
 
-export interface RememberedTokensParts {
+export interface TokenCacheParts {
   /** Issuers in force, which a reload may change. */
   issuers(): TokenIssuers;
   /** Whether some rule names an identity. */
@@ -67,7 +67,7 @@ interface Refusal {
   readonly under: TokenIssuers;
 }
 
-export function rememberTokens({ issuers, isNamed, now, failures }: RememberedTokensParts): RememberedTokens {
+export function createTokenCache({ issuers, isNamed, now, failures }: TokenCacheParts): TokenCache {
   const known = new LRUCache<string, Remembered>({ max: maxTokens, maxSize: maxBytes });
   // Anybody may have tokens of an issuer with many users: they take no place of a caller's.
   const unnamed = new LRUCache<string, Remembered>({ max: maxRefusals });

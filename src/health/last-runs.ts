@@ -3,7 +3,7 @@ import { hasCode } from "../errors.ts";
 import type { NotedWork } from "../store/lease-store.ts";
 import type { Store } from "../store/store.ts";
 
-export interface NotedWorkWatch {
+export interface LastRuns {
   /** Looks at the store. Does not throw: a look that fails leaves what was seen before. */
   look(): Promise<void>;
   /** Time that the last look saw. Undefined if the work was never noted, or if somebody altered the note. */
@@ -13,7 +13,7 @@ export interface NotedWorkWatch {
 const works: readonly NotedWork[] = ["backup", "check"];
 
 /** `lost` is told of a note that somebody altered. */
-export function watchNotedWork(store: Pick<Store, "leaseFinishedAt">, lost: (what: string) => void): NotedWorkWatch {
+export function watchLastRuns(store: Pick<Store, "leaseFinishedAt">, lost: (what: string) => void): LastRuns {
   const seen = new Map<NotedWork, Date | undefined>();
 
   async function read(work: NotedWork): Promise<void> {

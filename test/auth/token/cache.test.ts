@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { TokenIdentity } from "../../../src/auth/token/remembered.ts";
+import type { TokenIdentity } from "../../../src/auth/token/cache.ts";
 import type { KmsErrorCode } from "../../../src/errors.ts";
 import { type Json, sharedKey, testKey, tokenBy } from "../../support/signed-tokens.ts";
 import { startMs, type World, worldOf } from "../../support/token-world.ts";

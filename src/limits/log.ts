@@ -33,7 +33,7 @@ export interface ActedLimit {
   readonly by: string;
 }
 
-export interface ToldLimits {
+export interface LimitLog {
   acted(limit: LimitName, limited: LimitedBy): void;
   /** How often each limit has acted. */
   counts(): Readonly<Record<LimitName, number>>;
@@ -41,7 +41,7 @@ export interface ToldLimits {
   recent(): readonly ActedLimit[];
 }
 
-export interface ToldLimitsParts {
+export interface LimitLogParts {
   /** Receives the fields of a log line. */
   log(line: LimitLine): void;
   /** Told when a limit acts on somebody on whom it did not in the last 10 min. */
@@ -69,7 +69,7 @@ interface SinceLine {
   readonly who: Map<string, number>;
 }
 
-export function toldLimits({ log, changed = () => {}, now }: ToldLimitsParts): ToldLimits {
+export function createLimitLog({ log, changed = () => {}, now }: LimitLogParts): LimitLog {
   const counts = Object.fromEntries([...callLimits, ...connectionLimits].map((limit) => [limit, 0])) as Record<
     LimitName,
     number

@@ -1,7 +1,7 @@
 /** What an operator hears of destructions that wait for a second caller. */
 import { textsOf } from "../support/notice-texts.ts";
 import { expect, it } from "vitest";
-import { watchDestructions } from "../../src/health/destruction-remarks.ts";
+import { watchDestructions } from "../../src/health/destruction-requests.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { addKey } from "../support/store-fixture.ts";

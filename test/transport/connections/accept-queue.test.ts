@@ -1,13 +1,13 @@
-/** The entrance, at which new connections wait. Real sockets, paused as a server's are; networks are those that the test names. */
+/** The accept queue, in which new connections wait. Real sockets, paused as a server's are; networks are those that the test names. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
-  createEntrance,
-  type EntranceParts,
+  createAcceptQueue,
+  type AcceptQueueParts,
   shutWaitMs,
   perTurn,
-} from "../../../src/transport/connections/entrance.ts";
+} from "../../../src/transport/connections/accept-queue.ts";
 
 interface Pair {
   client: Socket;
@@ -33,13 +33,13 @@ async function connections(count: number): Promise<Pair[]> {
   return pairs;
 }
 
-/** An entrance, who came in by it, and whose waiting was in vain. */
-async function entranceOf(count: number, parts: Partial<EntranceParts> = {}) {
+/** An accept queue, who came in by it, and whose waiting was in vain. */
+async function acceptQueueOf(count: number, parts: Partial<AcceptQueueParts> = {}) {
   const clock = { ms: 0 };
   const [entered, gaveUp]: [string[], string[]] = [[], []];
   const shut = new Set<string>();
   const pairs = await connections(count);
-  const entrance = createEntrance({
+  const acceptQueue = createAcceptQueue({
     isOpen: (network) => !shut.has(network),
     isShut: (network) => shut.has(network),
     maxWaiting: 100,
@@ -47,21 +47,21 @@ async function entranceOf(count: number, parts: Partial<EntranceParts> = {}) {
     now: () => clock.ms,
     ...parts,
   });
-  onTestFinished(() => entrance.close());
+  onTestFinished(() => acceptQueue.close());
   let used = 0;
   /** Has the next connection arrive, from the network that its name begins with. */
   const arrive = (name: string): Pair => {
     const pair = pairs[used++]!;
-    entrance.arrive(pair.server, name[0]!, () => void entered.push(name));
+    acceptQueue.arrive(pair.server, name[0]!, () => void entered.push(name));
     return pair;
   };
   const arriveAll = (...names: string[]) => names.map(arrive);
-  return { clock, entered, gaveUp, shut, entrance, arrive, arriveAll };
+  return { clock, entered, gaveUp, shut, acceptQueue, arrive, arriveAll };
 }
 
 describe("new connections", () => {
   it("come in some at a turn of the loop, in the order in which they came", async () => {
-    const { entered, arriveAll } = await entranceOf(5);
+    const { entered, arriveAll } = await acceptQueueOf(5);
     arriveAll("a1", "a2", "a3", "a4", "a5");
     expect(entered).toEqual(["a1", "a2"]);
     expect(perTurn).toBe(2);
@@ -72,14 +72,14 @@ describe("new connections", () => {
   });
 
   it("of a network do not wait for all those of another", async () => {
-    const { entered, arriveAll } = await entranceOf(8);
+    const { entered, arriveAll } = await acceptQueueOf(8);
     arriveAll("a1", "a2", "a3", "a4", "a5", "a6", "b1", "b2");
     for (let turn = 0; turn < 3; turn += 1) await nextTurn();
     expect(entered).toEqual(["a1", "a2", "a3", "b1", "a4", "b2", "a5", "a6"]);
   });
 
   it("that would wait beyond the limit for a turn are closed", async () => {
-    const { entered, gaveUp, arriveAll } = await entranceOf(6, { maxWaiting: 2 });
+    const { entered, gaveUp, arriveAll } = await acceptQueueOf(6, { maxWaiting: 2 });
     const pairs = arriveAll("a1", "a2", "a3", "b1", "c1");
     expect([gaveUp, pairs.map(({ server }) => server.destroyed)]).toEqual([["c"], [false, false, false, false, true]]);
     await nextTurn();
@@ -91,29 +91,29 @@ describe("new connections", () => {
 
 describe("a network that is shut", () => {
   it("waits, unread, and comes in with the looks after that, one at each", async () => {
-    const { entered, entrance, shut, arriveAll } = await entranceOf(4);
+    const { entered, acceptQueue, shut, arriveAll } = await acceptQueueOf(4);
     shut.add("a");
     const [first] = arriveAll("a1", "a2", "b1", "a3");
     first!.client.write("hello");
-    entrance.look();
-    expect([entered, entrance.waiting(), first!.server.bytesRead]).toEqual([["b1"], 3, 0]);
+    acceptQueue.look();
+    expect([entered, acceptQueue.waiting(), first!.server.bytesRead]).toEqual([["b1"], 3, 0]);
     shut.delete("a");
     for (let looks = 1; looks <= 3; looks += 1) {
-      entrance.look();
+      acceptQueue.look();
       await nextTurn();
-      expect([entered.length, entrance.waiting()]).toEqual([1 + looks, 3 - looks]);
+      expect([entered.length, acceptQueue.waiting()]).toEqual([1 + looks, 3 - looks]);
     }
     expect(entered).toEqual(["b1", "a1", "a2", "a3"]);
   });
 
   it("keeps its order though it opened since", async () => {
-    const { entered, entrance, shut, arriveAll } = await entranceOf(3);
+    const { entered, acceptQueue, shut, arriveAll } = await acceptQueueOf(3);
     shut.add("a");
     arriveAll("a1", "a2");
     shut.delete("a");
     arriveAll("a3");
     for (let looks = 1; looks <= 3; looks += 1) {
-      entrance.look();
+      acceptQueue.look();
       await nextTurn();
     }
     expect(entered).toEqual(["a1", "a2", "a3"]);
@@ -121,52 +121,54 @@ describe("a network that is shut", () => {
 
   it("keeps its order though one before took what it had", async () => {
     let room = 0;
-    const { entered, entrance, arriveAll } = await entranceOf(5, { isOpen: (network) => network === "b" || room > 0 });
+    const { entered, acceptQueue, arriveAll } = await acceptQueueOf(5, {
+      isOpen: (network) => network === "b" || room > 0,
+    });
     arriveAll("a1", "a2", "a3");
     arriveAll("b1", "b2"); // the turn is used up
     room = 1;
-    entrance.look();
-    entrance.look();
+    acceptQueue.look();
+    acceptQueue.look();
     room = 0;
     await nextTurn();
-    expect([entered, entrance.waiting()]).toEqual([["b1", "b2"], 3]);
+    expect([entered, acceptQueue.waiting()]).toEqual([["b1", "b2"], 3]);
     room = 1;
     for (let looks = 1; looks <= 3; looks += 1) {
-      entrance.look();
+      acceptQueue.look();
       await nextTurn();
     }
     expect(entered).toEqual(["b1", "b2", "a1", "a2", "a3"]);
   });
 
   it("is given up after a while, the oldest first", async () => {
-    const { entered, gaveUp, entrance, shut, clock, arrive } = await entranceOf(3);
+    const { entered, gaveUp, acceptQueue, shut, clock, arrive } = await acceptQueueOf(3);
     shut.add("a");
     const first = arrive("a1");
     clock.ms = 1_000;
     const second = arrive("a2");
     clock.ms = shutWaitMs - 1;
-    entrance.look();
+    acceptQueue.look();
     expect([gaveUp, first.server.destroyed]).toEqual([[], false]);
     clock.ms = shutWaitMs;
-    entrance.look();
+    acceptQueue.look();
     expect([gaveUp, first.server.destroyed, second.server.destroyed]).toEqual([["a"], true, false]);
     clock.ms = shutWaitMs + 1_000;
-    entrance.look();
-    expect([gaveUp, entrance.waiting(), entered]).toEqual([["a", "a"], 0, []]);
+    acceptQueue.look();
+    expect([gaveUp, acceptQueue.waiting(), entered]).toEqual([["a", "a"], 0, []]);
   });
 
   it("has those closed that would wait beyond the limit, and others come in", async () => {
-    const { entered, gaveUp, shut, entrance, arriveAll } = await entranceOf(4, { maxWaiting: 2 });
+    const { entered, gaveUp, shut, acceptQueue, arriveAll } = await acceptQueueOf(4, { maxWaiting: 2 });
     shut.add("a");
     const pairs = arriveAll("a1", "a2", "a3", "b1");
-    expect([gaveUp, entered, entrance.waiting()]).toEqual([["a"], ["b1"], 2]);
+    expect([gaveUp, entered, acceptQueue.waiting()]).toEqual([["a"], ["b1"], 2]);
     expect(pairs.map(({ server }) => server.destroyed)).toEqual([false, false, true, false]);
   });
 });
 
 describe("a client that leaves while it waits", () => {
   it("is not let in if that is known, and the next one is", async () => {
-    const { entered, shut, entrance, arriveAll } = await entranceOf(2);
+    const { entered, shut, acceptQueue, arriveAll } = await acceptQueueOf(2);
     shut.add("a");
     const [first] = arriveAll("a1", "a2");
     const closed = new Promise((resolve) => first!.server.once("close", resolve));
@@ -174,14 +176,14 @@ describe("a client that leaves while it waits", () => {
     await closed;
     shut.delete("a");
     for (let looks = 1; looks <= 2; looks += 1) {
-      entrance.look();
+      acceptQueue.look();
       await nextTurn();
     }
-    expect([entered, entrance.waiting()]).toEqual([["a2"], 0]);
+    expect([entered, acceptQueue.waiting()]).toEqual([["a2"], 0]);
   });
 
   it("harms nothing if it is not, as nothing is read of it", async () => {
-    const { entered, shut, entrance, arriveAll } = await entranceOf(2);
+    const { entered, shut, acceptQueue, arriveAll } = await acceptQueueOf(2);
     shut.add("a");
     const [first, second] = arriveAll("a1", "a2");
     first!.client.resetAndDestroy();
@@ -189,18 +191,18 @@ describe("a client that leaves while it waits", () => {
     await once(first!.client, "close");
     shut.delete("a");
     for (let looks = 1; looks <= 2; looks += 1) {
-      entrance.look();
+      acceptQueue.look();
       await nextTurn();
     }
     expect(entered.at(-1)).toBe("a2");
-    expect(entrance.waiting()).toBe(0);
+    expect(acceptQueue.waiting()).toBe(0);
   });
 });
 
 it("all that wait are closed at the end", async () => {
-  const { shut, entrance, arriveAll } = await entranceOf(2);
+  const { shut, acceptQueue, arriveAll } = await acceptQueueOf(2);
   shut.add("a").add("b");
   const pairs = arriveAll("a1", "b1");
-  entrance.close();
+  acceptQueue.close();
   expect(pairs.map(({ server }) => server.destroyed)).toEqual([true, true]);
 });

@@ -2,7 +2,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { manualTime } from "../../src/runtime/manual-time.ts";
-import { keepRenewing, newHolder } from "../../src/store/held-lease.ts";
+import { keepRenewing, newHolder } from "../../src/store/lease-renewal.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 
 const ttlMs = 60_000;

@@ -9,13 +9,13 @@ export interface Caught {
   lie: ProviderLie;
   since: Date;
   /** When a probe last passed: from then on the provider may have lied. Undefined if none has, in this process. */
-  believedUntil: Date | undefined;
+  trustedUntil: Date | undefined;
 }
 
 /** An error is why the probe showed nothing. */
 export type ProbeOutcome = "passed" | "caught" | Error;
 
-export interface Belief {
+export interface KeyTrust {
   /** Undefined while the key is believed. */
   caught(): Caught | undefined;
   accuse(lie: ProviderLie): void;
@@ -26,7 +26,7 @@ export interface Belief {
   stop(): void;
 }
 
-export interface BeliefOptions {
+export interface KeyTrustOptions {
   /** Throws a ProviderLie for a lie, and any other error if nothing was shown. */
   probe(signal: AbortSignal): Promise<void>;
   /** Called when the key is believed no more, or again, or was caught in another lie. */
@@ -35,7 +35,7 @@ export interface BeliefOptions {
   retryMs: number;
 }
 
-export function createBelief({ probe, changed, time, retryMs }: BeliefOptions): Belief {
+export function createTrust({ probe, changed, time, retryMs }: KeyTrustOptions): KeyTrust {
   const stopped = new AbortController();
   let caught: Caught | undefined;
   let passedAt: Date | undefined;
@@ -48,7 +48,7 @@ export function createBelief({ probe, changed, time, retryMs }: BeliefOptions): 
   function accuse(lie: ProviderLie): void {
     accusations += 1;
     const isKnown = caught?.lie.lie === lie.lie;
-    if (!isKnown) caught = { lie, since: caught?.since ?? time.now(), believedUntil: passedAt };
+    if (!isKnown) caught = { lie, since: caught?.since ?? time.now(), trustedUntil: passedAt };
     probeIn(retryMs);
     if (!isKnown) changed();
   }

@@ -2,11 +2,11 @@
  * Connections that are open, and how many there may be. Where there is no room, the oldest stranger's goes: connections that say nothing keep no
  * caller out.
  */
-import type { ConnectionLimitName } from "../../limits/told-limits.ts";
+import type { ConnectionLimitName } from "../../limits/log.ts";
 import { type Ends, keyOf, type OpenConnection, type Protocol } from "./open-connection.ts";
 import { createStrangers, type Strangers } from "./strangers.ts";
 
-export interface CrowdParts {
+export interface ConnectionTableParts {
   max: number;
   /** 0 for none. */
   maxPerAddress: number;
@@ -15,7 +15,7 @@ export interface CrowdParts {
   now(): number;
 }
 
-export interface Crowd {
+export interface ConnectionTable {
   /** Whether one more of a network may come in now. */
   isOpen(network: string): boolean;
   all: ReadonlySet<OpenConnection>;
@@ -46,7 +46,7 @@ export const makesWayMs = 5_000;
  */
 export const mostNew = 16;
 
-export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdParts): Crowd {
+export function createConnectionTable({ max, maxPerAddress, byAddress, now }: ConnectionTableParts): ConnectionTable {
   const maxStrangers = Math.max(1, Math.floor(max * strangersShare));
   const all = new Set<OpenConnection>();
   const byEnds = new Map<string, OpenConnection>();
@@ -107,7 +107,7 @@ export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdParts):
   };
 }
 
-function countsOf(connections: readonly OpenConnection[]): ReturnType<Crowd["counts"]> {
+function countsOf(connections: readonly OpenConnection[]): ReturnType<ConnectionTable["counts"]> {
   const count = (protocol: Protocol, isCaller: boolean) =>
     connections.filter((each) => each.protocol === protocol && each.hasCaller() === isCaller).length;
   return (["grpc", "http"] as const).flatMap((protocol) => [

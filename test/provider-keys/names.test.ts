@@ -1,7 +1,7 @@
 /** Two provider keys of one name, which records could not tell apart: only one of them is used, and whose it was stays unharmed. */
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { KmsError } from "../../src/errors.ts";
-import { keyNames } from "../../src/provider-keys/name-claims.ts";
+import { keyNames } from "../../src/provider-keys/names.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { loopTurns } from "../../runtime/turns/loop.ts";
 
-export interface Entrance {
+export interface AcceptQueue {
   /** Takes a connection, which is paused. `admit` is called when it may come in. */
   arrive(socket: Socket, network: string, admit: () => void): void;
   /** Lets in who may come in by now. */
@@ -15,7 +15,7 @@ export interface Entrance {
   close(): void;
 }
 
-export interface EntranceParts {
+export interface AcceptQueueParts {
   /** Whether one more connection of a network may come in now. */
   isOpen(network: string): boolean;
   /** Whether it costs too much, and is not just one of many. */
@@ -42,7 +42,7 @@ interface Waiting {
   admit(): void;
 }
 
-export function createEntrance({ isOpen, isShut, maxWaiting, gaveUp, now }: EntranceParts): Entrance {
+export function createAcceptQueue({ isOpen, isShut, maxWaiting, gaveUp, now }: AcceptQueueParts): AcceptQueue {
   const turns = loopTurns(perTurn);
   /** Those that may not come in yet, by network, the oldest first. */
   const queues = new Map<string, Waiting[]>();

@@ -1,6 +1,6 @@
 /** How many connections there may be, and which of them makes way. Real sockets, on a clock that the test moves. */
 import { describe, expect, it } from "vitest";
-import { makesWayMs, strangersOfNetwork } from "../../../src/transport/connections/crowd.ts";
+import { makesWayMs, strangersOfNetwork } from "../../../src/transport/connections/table.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type GuardedServer, guardedServer, type Let } from "../../support/guarded-server.ts";

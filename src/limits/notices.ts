@@ -1,11 +1,11 @@
 /** What an operator should know of limits that acted in the last 10 min, a sentence each: for Status, and for Validate. */
 import { type Notice, notice } from "../notices.ts";
-import { type ActedLimit, fixedLimits } from "./told-limits.ts";
+import { type ActedLimit, fixedLimits } from "./log.ts";
 
 const shown = 5;
 
 /** Names whom a limit acts on, for Status. */
-export function limitRemarks(recent: readonly ActedLimit[]): Notice[] {
+export function limitNotices(recent: readonly ActedLimit[]): Notice[] {
   return byChange(recent).map(([by, who]) => notice("LIMIT_ACTED", `In the last 10 min ${by} held back ${who}.`, by));
 }
 

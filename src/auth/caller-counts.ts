@@ -12,7 +12,7 @@ export type CredentialKind = keyof typeof outcomesOf;
 export type AuthOutcome = "ok" | "refused" | "unavailable" | "limited";
 export type IdentityKind = Identity["kind"];
 
-export interface CallersSeen {
+export interface CallerCounts {
   /** Counts a call whose caller is known. */
   accepted(kind: CredentialKind): void;
   /** Counts a call that is answered by an error at the door. */
@@ -48,7 +48,7 @@ const outcomeOf: Partial<Record<KmsErrorCode, AuthOutcome>> = {
 /** 64 bits: among so many identities two share them with a chance of 1 in 10^11. */
 const hashDigits = 16;
 
-export function countCallers(): CallersSeen {
+export function callerCounts(): CallerCounts {
   const ok = { certificate: 0, jwt: 0, token: 0, none: 0 };
   const refused = Object.fromEntries(kinds.map((kind) => [kind, new Map()])) as Record<
     CredentialKind,

@@ -8,7 +8,7 @@ export type MixedCallers = ReadonlyMap<string, Role>;
 
 const mixedShown = 5;
 
-export function accessRemarks(current: InForce, mixed: MixedCallers, now: Date): Notice[] {
+export function accessNotices(current: InForce, mixed: MixedCallers, now: Date): Notice[] {
   const { files } = current;
   return [
     ...(files.policy.separation ? [] : [separationOff]),

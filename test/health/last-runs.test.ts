@@ -2,7 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { expect, it, onTestFinished } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { watchNotedWork } from "../../src/health/noted-work.ts";
+import { watchLastRuns } from "../../src/health/last-runs.ts";
 import type { NotedWork } from "../../src/store/lease-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -18,7 +18,7 @@ async function note(store: Store, name: NotedWork, when: Date): Promise<void> {
 
 it("is undefined before the first look, and of work that nobody did", async () => {
   const store = memoryStore(realTime);
-  const watch = watchNotedWork(store, () => {});
+  const watch = watchLastRuns(store, () => {});
   await note(store, "backup", at(1));
   expect(watch.seenAt("backup")).toBeUndefined();
   await watch.look();
@@ -30,7 +30,7 @@ it("is what each was noted with last, and stays while the store does not answer"
   const store = memoryStore(realTime);
   let isAway = false;
   const lost: string[] = [];
-  const watch = watchNotedWork(
+  const watch = watchLastRuns(
     {
       leaseFinishedAt: (name) =>
         isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "gone")) : store.leaseFinishedAt(name),
@@ -57,7 +57,7 @@ it("is not believed once somebody changed it, and the other is", async () => {
   await note(store, "backup", at(1));
   await note(store, "check", at(2));
   const lost: string[] = [];
-  const watch = watchNotedWork(store, (what) => lost.push(what));
+  const watch = watchLastRuns(store, (what) => lost.push(what));
   await watch.look();
   expect(lost).toEqual([]);
   await sql("update kms_leases set finished_at = finished_at + 1000 where name = 'backup'");

@@ -3,7 +3,7 @@ import { type Notice, notice } from "../notices.ts";
 import type { ProviderKeys } from "../provider-keys/provider-keys.ts";
 import type { Store } from "../store/store.ts";
 
-export async function rewrapRemarks(
+export async function rewrapNotices(
   store: Pick<Store, "storeKey" | "countWrappedByOthers">,
   keys: Pick<ProviderKeys, "wrapping" | "isNamed">,
 ): Promise<Notice[]> {

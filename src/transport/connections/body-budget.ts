@@ -4,7 +4,7 @@
  */
 import { KmsError } from "../../errors.ts";
 
-export interface BodyRoom {
+export interface BodyBudget {
   /** Lets a body in. `giveUp` is called with an error where others need its room. Throws OVERLOADED where there is none for another. */
   enter(giveUp: (error: Error) => void): Arriving;
 }
@@ -30,7 +30,7 @@ interface Body {
 }
 
 /** `now` is monotonic; `each` is what a body costs beside its bytes. */
-export function createBodyRoom(now: () => number, limit = maxBodyBytes, each = bodyCost): BodyRoom {
+export function createBodyBudget(now: () => number, limit = maxBodyBytes, each = bodyCost): BodyBudget {
   /** The oldest first. */
   const bodies = new Set<Body>();
   let held = 0;

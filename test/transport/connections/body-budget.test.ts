@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bodyCost, chunkCost, createBodyRoom, slowMs } from "../../../src/transport/connections/body-room.ts";
+import { bodyCost, chunkCost, createBodyBudget, slowMs } from "../../../src/transport/connections/body-budget.ts";
 import type { KmsError } from "../../../src/errors.ts";
 
 const limit = 10_000;
@@ -8,7 +8,7 @@ const limit = 10_000;
 function roomOf() {
   const clock = { ms: 0 };
   const gaveUp: string[] = [];
-  const room = createBodyRoom(() => clock.ms, limit, 0);
+  const room = createBodyBudget(() => clock.ms, limit, 0);
   const enter = (name: string) =>
     room.enter((error) => {
       expect(error).toMatchObject({ code: "OVERLOADED" });
@@ -93,7 +93,7 @@ describe("bodies that are not whole yet", () => {
 
   it("count with what each costs itself, also before a byte of it has come", () => {
     const gaveUp: Error[] = [];
-    const room = createBodyRoom(() => 0, 2 * bodyCost);
+    const room = createBodyBudget(() => 0, 2 * bodyCost);
     const first = room.enter((error) => gaveUp.push(error));
     room.enter((error) => gaveUp.push(error));
     expect(() => room.enter((error) => gaveUp.push(error))).toThrow(overloaded);
