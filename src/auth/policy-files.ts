@@ -1,8 +1,8 @@
 /** A policy with the files that it names, as they are read: whole or not at all. Key sets of issuers are read by themselves. */
+import { accessSync, constants, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { hexDigest } from "../crypto/sha256.ts";
 import { haveChanged, type Stamps, stampsOf } from "../runtime/watch-files.ts";
-import { writableByOthers } from "./file-rights.ts";
 import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "./policy/policy.ts";
 import { maxPolicyBytes, type PolicyProblem } from "./policy/text.ts";
 import type { IssuerEntry } from "./policy/trust.ts";
@@ -129,6 +129,46 @@ function openToOthers({ line, path }: { line: number; path: string }): PolicyPro
   if (open === undefined) return [];
   const why = open === path ? "" : `, in which ${path} can be replaced`;
   return [{ line, text: `${open} can be written by everybody${why}: chmod o-w, or mount it read-only` }];
+}
+
+/** Bits of a file's mode. Access control lists are not looked at. */
+const others = 0o002;
+const sticky = 0o1000;
+
+/**
+ * Returns the file, or a folder on the way to it, that others can write: whoever can change a policy or put another in its place may do
+ * what every caller may. Undefined if there is none, and for a file that is not there.
+ */
+function writableByOthers(path: string): string | undefined {
+  if (process.platform === "win32") return undefined; // its modes say nothing
+  try {
+    const isOpen = ({ mode }: { mode: number }) => (mode & others) !== 0;
+    if (isOpen(statSync(path)) && !isReadOnly(path)) return path;
+    // A file in a folder such as /tmp is safe from all but its owner.
+    return foldersOf(path).find((folder) => {
+      const status = statSync(folder);
+      return isOpen(status) && (status.mode & sticky) === 0 && !isReadOnly(folder);
+    });
+  } catch {
+    return undefined; // What cannot be read is told elsewhere.
+  }
+}
+
+/** The folder that a file is named in, and those of the links on the way to it. */
+function foldersOf(path: string): string[] {
+  const folder = dirname(path);
+  if (!lstatSync(path).isSymbolicLink()) return [folder];
+  return [folder, ...foldersOf(resolve(realpathSync(folder), readlinkSync(path)))];
+}
+
+/** Tells whether a mount is read-only, where rights mean nothing: Kubernetes gives its volumes those of everybody. */
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EROFS";
+  }
 }
 
 function certificatesBy({ certificates: [first] }: Policy, tls: PolicyFilesOptions["tls"]) {

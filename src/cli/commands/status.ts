@@ -1,7 +1,5 @@
 /** `status`: how the running service is doing. */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
-import { type AuthenticationStatus, authenticationRows } from "./status-authentication.ts";
-import { type CostStatus, costRows } from "./status-cost.ts";
 import { countsText, printJsonText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
@@ -21,6 +19,46 @@ interface ProviderKey {
   condition: string;
   detail: string;
   since: string | null;
+}
+
+interface CostStatus {
+  provider_calls: Record<string, number>;
+  provider_calls_per_day: number;
+  /** An older service sends nothing of what follows. */
+  charged_calls_per_day?: number;
+  provider_keys?: number;
+  cost_per_month?: number;
+  prices?: { per_10000_calls: number; per_key_month: number; currency: string; charged: string };
+  key_loads?: Record<string, number>;
+  projections?: {
+    ttl_seconds: number;
+    calls_per_day: number;
+    cost_per_month: number;
+    most_calls_per_day: number;
+    most_cost_per_month: number;
+  }[];
+  example?: { requests_per_second: number; cache_hit_rate: number; calls_per_day: number; cost_per_month: number };
+  uncertainty?: string;
+}
+
+interface AuthenticationStatus {
+  kind: string;
+  policy?: PolicyStatus;
+  identities?: Record<string, number>;
+  refusals?: { kind: string; reason: string; count: number }[];
+  certificate_expires_at?: string | null;
+}
+
+interface PolicyStatus {
+  sha256: string;
+  loaded_at: string;
+  rules: number;
+  reload_failures: number;
+  problems: string[];
+  separation: boolean;
+  two_person_destruction: boolean;
+  issuers: { name: string; keys: number; problem: string; age_seconds: number | null }[];
+  crl_next_update: string | null;
 }
 
 /** A notice as the service sends it, which may be of another release. */
@@ -173,4 +211,73 @@ function headsText({ file, since, written_at, problem, remark }: NonNullable<Sta
 function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {
   const when = `last ${last ?? "never"}, next ${next ?? "never"}`;
   return `${enabled ? "on" : "off"}, after ${max_age_days} days, ${when}, ${due} due, ${failed} failed`;
+}
+
+/** Returns the rows on cost: calls, what they and the provider keys cost, and what they would at another TTL. */
+function costRows(cost: CostStatus): string[][] {
+  const { prices, key_loads, projections = [], example, uncertainty } = cost;
+  const calls = [["provider calls", `${countsText(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]];
+  if (prices === undefined) return calls;
+  const money = (amount: number) => `${grouped(amount, 2)} ${prices.currency}`;
+  const monthly = (perDay: number, perMonth: number) => `${grouped(perDay)} calls a day, ${money(perMonth)} a month`;
+  return [
+    ...calls,
+    ...(key_loads ? [["keys loaded", countsText(key_loads)]] : []),
+    ["cost", `${money(cost.cost_per_month ?? 0)} a month: ${pricedText(cost, prices)}`],
+    ...projections.map((at) => [
+      `at TTL ${at.ttl_seconds} s`,
+      `${monthly(at.calls_per_day, at.cost_per_month)}; at most ${monthly(at.most_calls_per_day, at.most_cost_per_month)}`,
+    ]),
+    ...(example
+      ? [["example", `${monthly(example.calls_per_day, example.cost_per_month)}: ${exampleText(example)}`]]
+      : []),
+    ...(uncertainty ? [["cost is rough", uncertainty]] : []),
+  ];
+}
+
+function pricedText(cost: CostStatus, prices: NonNullable<CostStatus["prices"]>): string {
+  const { charged_calls_per_day = 0, provider_keys = 0 } = cost;
+  const kind = prices.charged === "all" ? "calls" : `${prices.charged} calls`;
+  const keys = `${provider_keys} provider key${provider_keys === 1 ? "" : "s"} at ${prices.per_key_month}`;
+  return `${grouped(charged_calls_per_day)} ${kind} a day at ${prices.per_10000_calls} per 10,000, ${keys}`;
+}
+
+function exampleText({ requests_per_second, cache_hit_rate }: NonNullable<CostStatus["example"]>): string {
+  return `a cache that answers ${Math.round(cache_hit_rate * 100)} % of ${grouped(requests_per_second)} requests a second`;
+}
+
+function grouped(value: number, digits = 0): string {
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** Returns the rows on callers and how they prove who they are; none of a service that authenticates nobody. */
+function authenticationRows(authentication: AuthenticationStatus): string[][] {
+  const { policy, identities = {}, refusals = [], certificate_expires_at } = authentication;
+  if (policy === undefined) return [];
+  const refused = refusals.map(({ kind, reason, count }) => `${count} ${kind} ${reason}`);
+  return [
+    ["policy", policyText(policy)],
+    ["identities", countsText(identities)],
+    ["refused", refused.length === 0 ? "none" : refused.join(", ")],
+    ...policy.issuers.map((issuer) => [`issuer ${issuer.name}`, issuerText(issuer)]),
+    ...(certificate_expires_at ? [["certificate", `ends ${certificate_expires_at}`]] : []),
+    ...(policy.crl_next_update ? [["revocation", `lists are good until ${policy.crl_next_update}`]] : []),
+  ];
+}
+
+function policyText(policy: PolicyStatus): string {
+  const { sha256, loaded_at, rules, reload_failures, separation, two_person_destruction } = policy;
+  return [
+    `${rules} rule${rules === 1 ? "" : "s"} since ${loaded_at}`,
+    `separation ${separation ? "on" : "off"}`,
+    `destruction by ${two_person_destruction ? "two" : "one"}`,
+    ...(reload_failures === 0 ? [] : [`${reload_failures} reload${reload_failures === 1 ? "" : "s"} failed`]),
+    `SHA-256 ${sha256}`,
+  ].join(", ");
+}
+
+function issuerText({ keys, problem, age_seconds }: PolicyStatus["issuers"][number]): string {
+  const loaded =
+    age_seconds === null ? "no keys yet" : `${keys} key${keys === 1 ? "" : "s"}, ${Math.round(age_seconds)} s old`;
+  return problem === "" ? loaded : `${loaded}; they cannot be had: ${problem}`;
 }

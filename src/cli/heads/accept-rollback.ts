@@ -2,7 +2,7 @@
 import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
 import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
-import { acceptFinding } from "../../store/heads/accept.ts";
+import { acceptFinding } from "../../store/heads/keeper.ts";
 import type { Finding } from "../../store/heads/finding.ts";
 import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";
 import { judgeHeads, refusal } from "../../store/heads/judge.ts";

@@ -209,8 +209,21 @@ function writeFailures({ log, changed }: Pick<HeadsParts, "log" | "changed">) {
   };
 }
 
+type AcceptParts = Pick<HeadsParts, "store" | "storeKey" | "time"> & { place: HeadsPlace };
+
+/**
+ * Accepts a finding while no service runs, or one that does not start for it: writes the audit row that accepts `finding`, ends the logs that may have lost entries, and begins
+ * a new heads file.
+ */
+export async function acceptFinding(parts: AcceptParts, finding: Finding, by: Attribution): Promise<void> {
+  await acceptIn(parts.store, finding, parts.time.now(), by);
+  const kept = keptHeads(parts);
+  kept.beginAnew();
+  await kept.write();
+}
+
 /** Has the store accept a finding: with an audit row, and the end of each log that may have lost entries. */
-export function acceptIn(
+function acceptIn(
   store: Pick<HeadsStore, "acceptRollback">,
   { digest, sha256, logs }: Finding,
   at: Date,

@@ -6,16 +6,15 @@ import type { AuditCursor, AuditHead } from "../audit-store.ts";
 import { examineKeyRows } from "../examine/key-rows.ts";
 import { examineVersions } from "../examine/key-versions.ts";
 import type { Moment, Piece } from "../examine/part.ts";
-import { chainProblem, describedTables, examineTable } from "../examine/table-rows.ts";
+import { chainProblem, describedTables, examineTable, logProblem } from "../examine/table-rows.ts";
 import type { KeyState, Purpose } from "../key-record.ts";
-import type { RowCheck } from "../row-problem.ts";
+import type { RowCheck, RowProblem } from "../row-problem.ts";
 import { verifyChains } from "../sql/audit.ts";
 import type { Query } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/mac.ts";
 import type { Place } from "../sql/rows/walk.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { type ProviderKey, providerKeyOf } from "./copy.ts";
-import { strayRows } from "./strays.ts";
 
 export interface CheckedRows {
   keys: Record<Purpose, Partial<Record<KeyState, number>>>;
@@ -54,7 +53,7 @@ export async function checkRows(all: Query, mac: RowMac, { problem, progress }: 
 
   await whole(examineKeyRows);
   await whole(examineVersions);
-  for await (const found of strayRows(moment.query)) problem(found);
+  for await (const found of orphans(moment.query)) problem(found);
   for (const described of describedTables) await whole<Place>((own, at) => examineTable(own, described, at));
   await whole(checkChains);
   return { ...(await countsOf(moment.query)), ...trail };
@@ -75,4 +74,30 @@ async function countsOf(query: Query): Promise<Pick<CheckedRows, "keys" | "provi
   }
   const [unused] = await query("select count(*) as count from kms_log_handovers where proof = ''");
   return { keys, providerKeys, unusedHandovers: Number(unused?.count) };
+}
+
+const mostOrphans = 100;
+
+/** Pieces without a log, whose head was removed or which somebody added. Found in an index, without their bytes. */
+const piecesWithout = (table: string) => `
+  select tenant_id, number from ${table} as piece
+  where not exists (select 1 from kms_logs as log where log.tenant_id = piece.tenant_id and log.number = piece.number)
+  group by tenant_id, number order by tenant_id, number limit ${mostOrphans}`;
+
+/** No tree has such levels. */
+const levelsOutside = `
+  select distinct tenant_id, number, level from kms_log_hashes where level < 0 or level > 6
+  order by tenant_id, number limit ${mostOrphans}`;
+
+/** Finds pieces that are stored of logs and fit no head. */
+async function* orphans(query: Query): AsyncGenerator<RowProblem> {
+  for (const table of ["kms_log_entries", "kms_log_hashes"]) {
+    const kind = table === "kms_log_entries" ? "entries" : "hashes";
+    for (const row of await query(piecesWithout(table))) {
+      yield logProblem("log_content", row, `log ${row.number} has ${kind} and no head: restore it from a backup`);
+    }
+  }
+  for (const row of await query(levelsOutside)) {
+    yield logProblem("log_content", row, `log ${row.number} has hashes of level ${row.level}, which no log has`);
+  }
 }

@@ -2,7 +2,7 @@
  * Bounds on the connections of both servers, from before their TLS on: how many there are (table.ts), how they come in (accept-queue.ts), how long they
  * may say nothing, and what strangers may cost (address-budgets.ts).
  */
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import type { ConnectionSettings } from "../../limits/connection-settings.ts";
 import { networkOf } from "../../limits/network-of.ts";
@@ -13,7 +13,6 @@ import type { Time } from "../../runtime/time.ts";
 import { addressBudgets, resetRate, wholeBudgets, workRate } from "./address-budgets.ts";
 import { type ConnectionTable, createConnectionTable } from "./table.ts";
 import { createAcceptQueue, type AcceptQueue } from "./accept-queue.ts";
-import { interceptConnections } from "./intercept.ts";
 import {
   type Connection,
   type Ends,
@@ -164,4 +163,19 @@ function ownBudgets(
   now: () => number,
 ): Pick<OpenConnectionParts, "ownResets" | "ownWork"> {
   return { ownResets: tokenBucket(resetRate(settings), { now }), ownWork: tokenBucket(workRate(settings), { now }) };
+}
+
+/** Has each connection of a server seen before the server has it. Connections come paused: nothing is read of one until `pass` is called, and whoever listens now has it. */
+function interceptConnections(server: Server, see: (socket: Socket, pass: () => void) => void): void {
+  const listeners = server.listeners("connection");
+  server.removeAllListeners("connection");
+  (server as Server & { pauseOnConnect: boolean }).pauseOnConnect = true;
+  server.on("connection", (socket) => {
+    if (socket.remoteAddress === undefined) return socket.destroy(); // its client has gone meanwhile
+    see(socket, () => {
+      for (const listener of listeners) listener.call(server, socket);
+      // What listens may have paused it by itself, as a server of TLS does not read it but what lies below.
+      if (socket.isPaused()) socket.resume();
+    });
+  });
 }

@@ -1,17 +1,18 @@
 /** What Status says, as the JSON that FLUO's operators and dashboards know. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
+  type AuthenticationStatus,
   type CostProjection,
   type CostStatus,
   type DestructionStatus,
   Health,
   type IntegrityStatus,
   type Notice,
+  type PolicyStatus,
   ProviderCondition,
   type ProviderKeyStatus,
   type StatusResponse,
 } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { authenticationJson } from "./authentication-json.ts";
 import { dateText, numbers, roundMs, seconds } from "./json-values.ts";
 
 const healthNames: Partial<Record<Health, string>> = {
@@ -185,4 +186,34 @@ function projectionJson(projection: CostProjection) {
 
 function money(amount: number): number {
   return Math.round(amount * 10_000) / 10_000;
+}
+
+function authenticationJson(authentication: AuthenticationStatus) {
+  const { kind, policy, identities, refusals, certificateExpiresAt } = authentication;
+  return {
+    kind,
+    policy: policy && policyJson(policy),
+    identities: Object.fromEntries(identities.map(({ kind, count }) => [kind, count])),
+    refusals: refusals.map(({ kind, reason, count }) => ({ kind, reason, count: Number(count) })),
+    certificate_expires_at: dateText(certificateExpiresAt),
+  };
+}
+
+function policyJson({ sha256, loadedAt, rules, reloadFailures, problems, issuers, ...policy }: PolicyStatus) {
+  return {
+    sha256,
+    loaded_at: dateText(loadedAt),
+    rules,
+    reload_failures: Number(reloadFailures),
+    problems,
+    separation: policy.separation,
+    two_person_destruction: policy.twoPersonDestruction,
+    issuers: issuers.map(({ name, keys, age, problem }) => ({
+      name,
+      keys,
+      problem,
+      age_seconds: age === undefined ? null : seconds(age),
+    })),
+    crl_next_update: dateText(policy.crlNextUpdate),
+  };
 }

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { manualTime } from "../../../src/runtime/manual-time.ts";
-import { acceptFinding } from "../../../src/store/heads/accept.ts";
+import { acceptFinding } from "../../../src/store/heads/keeper.ts";
 import { judgeHeads } from "../../../src/store/heads/judge.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
 import { acceptanceOf } from "../../../src/store/acceptance.ts";
