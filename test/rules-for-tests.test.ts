@@ -40,7 +40,7 @@ const rules: Readonly<Record<string, Rule>> = {
       "test/architecture.test.ts": "has cases of another rule as text",
       "test/bulk-streams/": figures,
       "test/callers/renewal.spec.ts": load,
-      "test/cli/check/note-check.test.ts": "compares dates that the service notes with those before and after",
+      "test/cli/commands/note-check.test.ts": "compares dates that the service notes with those before and after",
       "test/crash/": "orders what was asked and answered, and measures the slowest start",
       "test/durable/": figures,
       "test/flips/": "waits without Vitest",

@@ -9,6 +9,7 @@ import {
   type Credentials,
   credentialOptions,
   credentialsFor,
+  noCredentials,
   type ReadCredentials,
 } from "./access/credentials.ts";
 import { connectToOption, viaOf } from "./access/connect-to.ts";
@@ -214,4 +215,19 @@ function objectIn(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Options of commands that a service's local socket alone serves. */
+export const localOptions: readonly Option[] = [
+  { name: "address", value: "unix:PATH", description: "the service's local socket, else FLUO_KMS_ADDR" },
+];
+
+/** Asks the local socket that the options or the environment name. */
+export function callLocal(options: OptionValues, call: Call): Promise<Answer> {
+  const place = placeOf(options);
+  if (place.socket === undefined) {
+    const where = "the path of fluo.kms.local-socket, on the machine or in the container of the service";
+    throw new UsageError(`only a local socket serves this; give --address unix:PATH, ${where}`);
+  }
+  return askService({ place, credentials: noCredentials }, call);
 }

@@ -11,7 +11,7 @@ import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/logs.ts";
 import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
-import { headsProblem } from "../heads/noted.ts";
+import { headsProblem } from "../check/heads.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { problemsSaid, printJson, printLine, printTable } from "../print.ts";
 import { bad } from "../styled.ts";

@@ -14,7 +14,7 @@ import { checkLogs } from "../check/logs.ts";
 import { type KeptCheckpoint, readCheckpoints } from "../files.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
 import { configOption } from "../configuration.ts";
-import { type NotedElsewhere, notedElsewhere } from "../heads/noted.ts";
+import { type NotedElsewhere, notedElsewhere } from "../check/heads.ts";
 import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";

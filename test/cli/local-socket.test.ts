@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { run } from "../../support/cli-fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 
 let directory: string;
 beforeAll(() => {

@@ -2,7 +2,7 @@
 import { logLevels } from "../../config/known-settings.ts";
 import { type Command, exitCode, jsonOption, UsageError } from "../command.ts";
 import { printJsonText, printLine } from "../print.ts";
-import { callLocal, localOptions } from "./ask-socket.ts";
+import { callLocal, localOptions } from "../service-client.ts";
 
 const path = "/api/admin/kms/log-level";
 const timeoutMs = 30_000;

@@ -4,8 +4,8 @@ import { nameOf } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
 import { realTime } from "../../runtime/time.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
-import type { Case } from "./cases.ts";
-import { placeText } from "./question.ts";
+import type { Case } from "../policy/cases.ts";
+import { placeText } from "../policy/question.ts";
 import { printJson, printLine, printTable } from "../print.ts";
 import { bad, good, type Styled } from "../styled.ts";
 
@@ -28,7 +28,7 @@ export const policyTest: Command = {
     "",
   ],
   async run(options, file, casesFile) {
-    const { goodCases, goodPolicy } = await import("./file.ts");
+    const { goodCases, goodPolicy } = await import("../policy/file.ts");
     const policy = goodPolicy(file!);
     const cases = goodCases(casesFile!, { policy, now: realTime.now().getTime() });
     const byCase = resultsOf(cases, policy);

@@ -2,7 +2,7 @@
 import { type Command, exitCode, type OptionValues, textOf, UsageError } from "../command.ts";
 import { refuseExisting, refuseUnwritable, writeNewFile } from "../new-file.ts";
 import { printLine, printText } from "../print.ts";
-import { callLocal, localOptions } from "./ask-socket.ts";
+import { callLocal, localOptions } from "../service-client.ts";
 
 const mostSeconds = 60;
 /** Beside the seconds themselves. */
