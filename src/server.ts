@@ -20,7 +20,7 @@ import { samplesIn } from "./keys/rewrapping.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
 import { createRotation } from "./keys/rotation/rotate-keys.ts";
 import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
-import { createTimeWitness } from "./keys/time/time-witness.ts";
+import { createTimeWitness } from "./keys/destruction/time-witness.ts";
 import { warmAhead } from "./keys/warm.ts";
 import { observeService } from "./metrics/observe.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";

@@ -111,7 +111,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/service-client.ts",
       "config",
       "crypto",
-      "keys/time",
+      "keys/destruction",
       "runtime",
       "store",
     ],
@@ -125,7 +125,16 @@ const mayImport: Record<string, readonly string[]> = {
   // The composition root, and what it alone needs.
   "server.ts": [
     ...["process.ts", "shutdown.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
-    ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
+    ...[
+      "config",
+      "provider-keys",
+      "keys",
+      "keys/rotation",
+      "keys/store-key",
+      "keys/destruction",
+      "batch/pool",
+      "tenant-log",
+    ],
     ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service"],
     ...["store", "store/directory", "store/heads", "transport", "transport/connections", "transport/local", "upgrade"],
   ],
@@ -139,7 +148,7 @@ const mayImport: Record<string, readonly string[]> = {
       "health",
       "integrity",
       "keys",
-      "keys/time",
+      "keys/destruction",
       "limits",
       "provider",
       "provider-keys",
@@ -227,7 +236,17 @@ const mayImport: Record<string, readonly string[]> = {
   "service/kms": [
     "notices.ts",
     ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "runtime/turns", "telemetry"],
-    ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
+    ...[
+      "audit",
+      "health",
+      "integrity",
+      "tenant-log",
+      "batch",
+      "batch/pool",
+      "keys",
+      "keys/rotation",
+      "keys/destruction",
+    ],
     ...["provider-keys", "provider"],
     ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
   ],
@@ -247,7 +266,7 @@ const mayImport: Record<string, readonly string[]> = {
     ],
     "store/sqlite/memory.ts", // the throw-away store of its probe
   ],
-  "service/key-admin": ["service", "audit", "call", "keys", "keys/time", "store", "runtime", "runtime/turns"],
+  "service/key-admin": ["service", "audit", "call", "keys", "keys/destruction", "store", "runtime", "runtime/turns"],
   "service/log": ["service", "audit", "call", "tenant-log", "tlog"],
   "service/codec": ["attestation", "batch", "otlp", "encoding"],
 
@@ -256,7 +275,7 @@ const mayImport: Record<string, readonly string[]> = {
   integrity: ["notices.ts", "store", "alarm.ts", "runtime"],
   "backup/entry.js": ["backup", "runtime", "?"], // by an address that is another one in a package
   backup: ["notices.ts", "store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
-  health: ["notices.ts", "provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
+  health: ["notices.ts", "provider-keys", "keys", "keys/destruction", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
   "tenant-log": [
@@ -274,10 +293,10 @@ const mayImport: Record<string, readonly string[]> = {
   "batch/pool": ["batch", "tlog", "crypto", "runtime"],
 
   // Keys, and the provider keys that wrap them.
-  "keys/background.ts": ["keys", "keys/rotation", "keys/time", "store"],
+  "keys/background.ts": ["keys", "keys/lifecycle.ts", "keys/rotation", "keys/destruction", "store", "runtime"],
+  "keys/lifecycle.ts": ["keys", "keys/destruction", "store", "failpoints.ts", "runtime"],
   "keys/rewrapping.ts": ["keys", "keys/store-key", "provider-keys", "provider", "store", "failpoints.ts", "runtime"],
   keys: [
-    "keys/time",
     "provider-keys",
     "provider",
     "store",
@@ -290,7 +309,7 @@ const mayImport: Record<string, readonly string[]> = {
     "version.ts",
   ],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
-  "keys/time": ["store", "failpoints.ts"],
+  "keys/destruction": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "store/heads", "upgrade", "failpoints.ts"],
   "provider-keys": ["notices.ts", "provider", "store", "alarm.ts", "telemetry", "runtime"],
 

@@ -1,7 +1,7 @@
 /** Destructions that wait for a second caller, for an operator: whose they are, and since when. Somebody may have stolen a credential. */
 import { type Notice, notice } from "../notices.ts";
 import type { Time } from "../runtime/time.ts";
-import { waitingSince } from "../keys/destruction.ts";
+import { waitingSince } from "../keys/destruction/two-person.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import type { Store } from "../store/store.ts";
 

@@ -3,10 +3,14 @@
  * or with the noted time.
  */
 import { hasCode } from "../errors.ts";
-import { mayBeMissingMs } from "../keys/states.ts";
-import { type DestructionWaits, destructionWaits, type WaitingDestruction } from "../keys/time/destruction-waits.ts";
-import { agree } from "../keys/time/time-rule.ts";
-import type { TimeView, TimeWitness } from "../keys/time/time-witness.ts";
+import {
+  type DestructionWaits,
+  destructionWaits,
+  mayBeMissingMs,
+  type WaitingDestruction,
+} from "../keys/destruction/waits.ts";
+import { agree } from "../keys/destruction/time-rule.ts";
+import type { TimeView, TimeWitness } from "../keys/destruction/time-witness.ts";
 import type { Store } from "../store/store.ts";
 import { type Notice, notice, type Problem } from "../notices.ts";
 

@@ -4,13 +4,12 @@
  *
  *   ACTIVE, RETIRED                      -> DISABLED           -> where it was, or RETIRED if another is ACTIVE
  *   ACTIVE, RETIRED, DISABLED            -> COMPROMISED
- *   all of them                          -> DESTROY_SCHEDULED  -> DISABLED, or COMPROMISED if it was marked; or DESTROYED
+ *   all of them                          -> DESTROY_SCHEDULED  -> DISABLED, or COMPROMISED if it was marked; or DESTROYED (destruction/)
  *
  * `previousState` is where a key that is DISABLED, or will be after its destruction is cancelled, returns when it is enabled.
  */
 import { KmsError } from "../errors.ts";
-import type { DestroyWait, KeyRecord, KeyState } from "../store/key-record.ts";
-import type { DestructionDue } from "../store/key-store.ts";
+import type { KeyRecord, KeyState } from "../store/key-record.ts";
 
 /** What a state allows with the secret key. What its signatures are worth is in attestation/verify-span.ts. */
 export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean | "break-glass" }>> = {
@@ -55,7 +54,7 @@ export function compromised(record: KeyRecord, at: Date): KeyRecord {
   return { ...record, state: "COMPROMISED", compromisedAt: at, previousState: state };
 }
 
-/** Adds no wait: lifecycle.ts does, for a key that becomes scheduled only now. */
+/** Adds no wait: destruction/destroy.ts does, for a key that becomes scheduled only now. */
 export function destructionScheduled(record: KeyRecord, destroyAt: Date): KeyRecord {
   const { state } = record;
   if (state === "DESTROY_SCHEDULED") return record;
@@ -76,30 +75,6 @@ export function destructionCancelled(record: KeyRecord): KeyRecord {
   if (state !== "DESTROY_SCHEDULED") throw unusable(record, "its destruction is not scheduled");
   const back = compromisedAt ? "COMPROMISED" : "DISABLED";
   return { ...record, state: back, destroyAt: undefined, destroyWait: undefined, destruction: undefined };
-}
-
-/** Part of a wait that may be missing if the wall clock has come to `destroyAt`: services that took turns have not seen every minute. */
-export const mayBeMissingMs = 60 * 60_000;
-/** How much longer a key waits if the wall clock never comes to `destroyAt`. */
-export const longerMs = 24 * 60 * 60_000;
-
-/** What is due when services have witnessed so much. */
-export function destructionDue(at: Date, witnessedMs: number): DestructionDue {
-  return { at, endedMs: witnessedMs + mayBeMissingMs, longEndedMs: witnessedMs - longerMs };
-}
-
-/** Witnessed time at which a wait is over, by a wall clock that says `at`. */
-export function waitEnd({ sinceMs, waitMs }: DestroyWait, destroyAt: Date | undefined, at: Date): number {
-  const isByClock = destroyAt !== undefined && destroyAt <= at;
-  return sinceMs + waitMs + (isByClock ? -mayBeMissingMs : longerMs);
-}
-
-/** Undefined where the record says otherwise by now. The public key stays: what the key signed still verifies. */
-export function destroyed(record: KeyRecord, at: Date, witnessedMs: number): KeyRecord | undefined {
-  const { state, destroyAt, destroyWait } = record;
-  if (state !== "DESTROY_SCHEDULED" || destroyWait === undefined) return undefined;
-  if (waitEnd(destroyWait, destroyAt, at) > witnessedMs) return undefined;
-  return { ...record, state: "DESTROYED", wrapped: new Uint8Array() };
 }
 
 function isEnabled({ state }: KeyRecord): boolean {

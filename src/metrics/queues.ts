@@ -1,7 +1,7 @@
 /** What waits or is under way, and the room that it takes. */
 import type { AuditTrail } from "../audit/trail.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
-import type { TimeWitness } from "../keys/time/time-witness.ts";
+import type { TimeWitness } from "../keys/destruction/time-witness.ts";
 import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Budget } from "../transport/budget.ts";

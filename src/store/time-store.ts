@@ -1,6 +1,6 @@
 /**
  * The part of the store's contract that keeps witnessed time: how long services saw time pass, by their own monotonic clocks. A wall clock
- * that is wrong changes nothing of it. What is added, and when, is in keys/time/. See store.ts for what holds for every part.
+ * that is wrong changes nothing of it. What is added, and when, is in keys/destruction/. See store.ts for what holds for every part.
  */
 import type { Fence } from "./lease-store.ts";
 

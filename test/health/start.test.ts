@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { createAlarm } from "../../src/alarm.ts";
 import { type HealthStart, startHealth } from "../../src/health/start.ts";
-import { createTimeWitness } from "../../src/keys/time/time-witness.ts";
+import { createTimeWitness } from "../../src/keys/destruction/time-witness.ts";
 import { startProviders } from "../../src/provider-keys/start.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";

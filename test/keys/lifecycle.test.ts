@@ -2,9 +2,10 @@
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { WholeKeyring } from "../support/whole-keyring.ts";
-import { type ChangeRequest, replacementMs } from "../../src/keys/lifecycle.ts";
+import { replacementMs } from "../../src/keys/lifecycle.ts";
+import type { ChangeRequest } from "../../src/keys/record-changes.ts";
 import type { KeyRecord, KeyState } from "../../src/store/key-record.ts";
-import { destroyed } from "../../src/keys/states.ts";
+import { destroyed } from "../../src/keys/destruction/waits.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";

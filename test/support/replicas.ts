@@ -1,8 +1,8 @@
 /** Replicas that live one after the other, or at once, on machines whose clocks the test moves, over one store. */
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
 import { createLifecycle } from "../../src/keys/lifecycle.ts";
-import { destructionRounds } from "../../src/keys/time/destruction-rounds.ts";
-import { createTimeWitness } from "../../src/keys/time/time-witness.ts";
+import { destructionRounds } from "../../src/keys/destruction/rounds.ts";
+import { createTimeWitness } from "../../src/keys/destruction/time-witness.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";

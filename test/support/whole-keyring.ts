@@ -2,11 +2,11 @@
 import { realTime, type Time } from "../../src/runtime/time.ts";
 import { createKeyring, type Keyring, type KeyringOptions } from "../../src/keys/keyring.ts";
 import { createLifecycle, type Lifecycle, type LifecycleOptions } from "../../src/keys/lifecycle.ts";
-import { pruneAbandoned } from "../../src/keys/maintenance.ts";
+import { pruneAbandoned } from "../../src/keys/background.ts";
 import { createRewrap, type Rewrap } from "../../src/keys/rewrapping.ts";
 import { createRotation, type RotationOptions } from "../../src/keys/rotation/rotate-keys.ts";
 import type { Rotation } from "../../src/keys/rotation/rotation.ts";
-import { createTimeWitness, type TimeWitness } from "../../src/keys/time/time-witness.ts";
+import { createTimeWitness, type TimeWitness } from "../../src/keys/destruction/time-witness.ts";
 import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/provider-keys.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -1,5 +1,5 @@
 /** Lines on the running service itself: what its health, its probes, its schedule and its clocks say. */
-import { clocksApartMs } from "../../keys/time/time-rule.ts";
+import { clocksApartMs } from "../../keys/destruction/time-rule.ts";
 import { agoText } from "./age.ts";
 import { fail, type Line, pass, skipped, untold } from "./line.ts";
 import type { Evidence } from "./evidence.ts";

@@ -15,7 +15,7 @@ import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_serv
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { Named } from "../../audit/observer.ts";
 import { hasCode, invalidField } from "../../errors.ts";
-import { destructionDays, unwitnessedMs } from "../../keys/time/destruction-waits.ts";
+import { destructionDays, unwitnessedMs } from "../../keys/destruction/waits.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";

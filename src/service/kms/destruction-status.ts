@@ -7,8 +7,7 @@ import {
   DestructionStatusSchema,
   WaitingDestructionSchema,
 } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { mayBeMissingMs } from "../../keys/states.ts";
-import type { DestructionWaits, WaitingDestruction } from "../../keys/time/destruction-waits.ts";
+import { type DestructionWaits, mayBeMissingMs, type WaitingDestruction } from "../../keys/destruction/waits.ts";
 import { keyPurposes } from "../messages.ts";
 
 export function destructionStatus({ first, total, time }: DestructionWaits): DestructionStatus {

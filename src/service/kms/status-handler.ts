@@ -21,7 +21,7 @@ import {
 import { memoryProtection } from "../../crypto/ed25519.ts";
 import { hasCode } from "../../errors.ts";
 import type { CacheStats } from "../../keys/cache.ts";
-import type { DestructionWaits } from "../../keys/time/destruction-waits.ts";
+import type { DestructionWaits } from "../../keys/destruction/waits.ts";
 import type { ProviderCondition, ProviderWatch } from "../../provider-keys/watch.ts";
 import { purposes } from "../../store/key-record.ts";
 import type { Provider } from "../../provider/provider.ts";

@@ -9,7 +9,7 @@ import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
 import type { KeyName } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { WitnessedTime } from "../../store/time-store.ts";
-import { destructionDays } from "./destruction-waits.ts";
+import { destructionDays } from "./waits.ts";
 import { agree } from "./time-rule.ts";
 import type { TimeWitness } from "./time-witness.ts";
 

@@ -1,8 +1,8 @@
 /** What counts as time that passed, and that by it no key is destroyed early and none kept for ever, whatever clocks do. */
 import { describe, expect, it } from "vitest";
-import { destroyed } from "../../../src/keys/states.ts";
-import { adoptedWait } from "../../../src/keys/time/destruction-rounds.ts";
-import { agree, type Lived, type Moment, timeAt } from "../../../src/keys/time/time-rule.ts";
+import { destroyed } from "../../../src/keys/destruction/waits.ts";
+import { adoptedWait } from "../../../src/keys/destruction/rounds.ts";
+import { agree, type Lived, type Moment, timeAt } from "../../../src/keys/destruction/time-rule.ts";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
 import type { WitnessedTime } from "../../../src/store/time-store.ts";
 import { dayMs } from "../../support/keys-fixture.ts";

@@ -1,12 +1,12 @@
 /** Destruction that takes two callers: what each may do, what lapses, races, and what becomes of the key meanwhile. */
 import { describe, expect, it } from "vitest";
-import type { ChangeRequest } from "../../src/keys/lifecycle.ts";
-import type { KeyRecord } from "../../src/store/key-record.ts";
-import type { Store } from "../../src/store/store.ts";
-import { dayMs, setUp } from "../support/keys-fixture.ts";
-import { thrownBy } from "../support/matchers.ts";
-import { wholeKeyring } from "../support/whole-keyring.ts";
-import { wallTime } from "../support/wall-time.ts";
+import type { ChangeRequest } from "../../../src/keys/record-changes.ts";
+import type { KeyRecord } from "../../../src/store/key-record.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { dayMs, setUp } from "../../support/keys-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { wholeKeyring } from "../../support/whole-keyring.ts";
+import { wallTime } from "../../support/wall-time.ts";
 
 const ann = { actor: "token:ann", requestId: "r1", rule: "ops" };
 const bob = { actor: "token:bob", requestId: "r2", rule: "destroyers" };

@@ -1,7 +1,7 @@
 /** Distance of the wall clock from the second clock, as the last look at the two found it. */
 import { expect, it, onTestFinished } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
-import { createTimeWitness } from "../../../src/keys/time/time-witness.ts";
+import { createTimeWitness } from "../../../src/keys/destruction/time-witness.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { realTime } from "../../../src/runtime/time.ts";

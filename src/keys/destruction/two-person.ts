@@ -3,10 +3,10 @@
  * another rule lets destroy, schedules the destruction. A request belongs to the key's record, in whatever state that is meanwhile, and
  * lapses after 7 days.
  */
-import { invalidField } from "../errors.ts";
-import type { StateAction } from "../store/audit-store.ts";
-import type { DestructionRequest, KeyRecord } from "../store/key-record.ts";
-import { destructionScheduled } from "./states.ts";
+import { invalidField } from "../../errors.ts";
+import type { StateAction } from "../../store/audit-store.ts";
+import type { DestructionRequest, KeyRecord } from "../../store/key-record.ts";
+import { destructionScheduled } from "../states.ts";
 
 export interface DestructionWish {
   by: string;

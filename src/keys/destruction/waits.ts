@@ -1,10 +1,35 @@
-/** Which keys wait for their destruction, how much of their days services have still to see pass, and why each waits. */
-import type { KeyRecord } from "../../store/key-record.ts";
+/** The wait before a destruction: when it is over, and which keys still wait for what. */
+import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
+import type { DestructionDue } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { TimeView, TimeWitness } from "./time-witness.ts";
 
 /** Days for which a destruction may be scheduled. */
 export const destructionDays = { least: 7, most: 30 } as const;
+
+/** Part of a wait that may be missing if the wall clock has come to `destroyAt`: services that took turns have not seen every minute. */
+export const mayBeMissingMs = 60 * 60_000;
+/** How much longer a key waits if the wall clock never comes to `destroyAt`. */
+export const longerMs = 24 * 60 * 60_000;
+
+/** What is due when services have witnessed so much. */
+export function destructionDue(at: Date, witnessedMs: number): DestructionDue {
+  return { at, endedMs: witnessedMs + mayBeMissingMs, longEndedMs: witnessedMs - longerMs };
+}
+
+/** Witnessed time at which a wait is over, by a wall clock that says `at`. */
+export function waitEnd({ sinceMs, waitMs }: DestroyWait, destroyAt: Date | undefined, at: Date): number {
+  const isByClock = destroyAt !== undefined && destroyAt <= at;
+  return sinceMs + waitMs + (isByClock ? -mayBeMissingMs : longerMs);
+}
+
+/** Undefined where the record says otherwise by now. The public key stays: what the key signed still verifies. */
+export function destroyed(record: KeyRecord, at: Date, witnessedMs: number): KeyRecord | undefined {
+  const { state, destroyAt, destroyWait } = record;
+  if (state !== "DESTROY_SCHEDULED" || destroyWait === undefined) return undefined;
+  if (waitEnd(destroyWait, destroyAt, at) > witnessedMs) return undefined;
+  return { ...record, state: "DESTROYED", wrapped: new Uint8Array() };
+}
 
 export interface DestructionWaits {
   /** The keys that have the least left to wait, the least first. */

@@ -1,6 +1,6 @@
 /** PostgreSQL's clock as the second one: a real server, and services whose clock is wrong. */
 import { afterAll, expect, it } from "vitest";
-import { createTimeWitness } from "../../../src/keys/time/time-witness.ts";
+import { createTimeWitness } from "../../../src/keys/destruction/time-witness.ts";
 import { fromNow, msFromNow } from "../../support/from-now.ts";
 import { dayMs } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
