@@ -10,12 +10,11 @@ import type { Handover } from "../keys/rotation/rotation.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
 import type { LogBatch } from "../batch/enter.ts";
-import { checkpointText } from "../tlog/checkpoint.ts";
+import { signCheckpoint } from "../tlog/checkpoint.ts";
 import { packRuns, singleEntry } from "../tlog/entry-run.ts";
 import { buildHandover } from "../attestation/log-entry.ts";
 import { inclusionPath } from "../tlog/proof-writer.ts";
 import { leafHash } from "../tlog/merkle.ts";
-import { signNote } from "../tlog/signed-note.ts";
 import { formatSignedAt } from "../attestation/statement.ts";
 import { tlogProofText } from "../tlog/inclusion-proof.ts";
 import { verifierKey } from "../tlog/verifier-key.ts";
@@ -37,15 +36,14 @@ export interface HandoverOptions {
 
 export function createHandovers({ store, heads, sequencer, keys, pool, time }: HandoverOptions): Handover {
   async function handoverIn(head: LogHead, fromKeyId: string, successor: UsableSigningKey): Promise<HandoverAppend> {
-    const { tenantId, number, origin, size: index } = head;
+    const { tenantId, number, size: index } = head;
     const at = time.now();
     const entry = entryFor(head, fromKeyId, successor, at.getTime());
     const batch = batchOf(entry, at.getTime());
     const growth = await pool.grow(head, [batch.leaves]);
     const append = appendOf(head, [{ batch }], growth, at);
     const key = await activeKey(tenantId, fromKeyId);
-    const signers = [key, successor.key].map((each) => ({ name: origin, key: each }));
-    const checkpoint = signNote(checkpointText({ ...head, ...append.next }), ...signers);
+    const checkpoint = signCheckpoint({ ...head, ...append.next }, key, successor.key);
     const proof = tlogProofText({ index, path: inclusionPath(growth, index), checkpoint });
     return { append, handover: { tenantId, number, fromKeyId, toKeyId: successor.keyId, index, entry, proof } };
   }

@@ -3,10 +3,9 @@ import { KmsError } from "../errors.ts";
 import type { Waiter } from "../keys/waiter.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { firstEntries } from "../tlog/entry-bundle.ts";
-import { checkpointText } from "../tlog/checkpoint.ts";
+import { signCheckpoint } from "../tlog/checkpoint.ts";
 import { hashBytes } from "../tlog/merkle.ts";
 import type { TreeHead } from "../tlog/verify-proof.ts";
-import { signNote } from "../tlog/signed-note.ts";
 import { type TilePath, tileWidth } from "../tlog/tiles.ts";
 import type { LogHead, LogName, LogStore } from "../store/log-store.ts";
 import { type CheckedProofs, checkedProofs } from "./checked-proofs.ts";
@@ -51,7 +50,7 @@ export function logReader(parts: LogReaderParts): LogReader {
 }
 
 function openLog({ store, keys }: LogReaderParts, head: LogHead): OpenLog {
-  const { tenantId, number, origin, size } = head;
+  const { tenantId, number, size } = head;
   return {
     head,
 
@@ -60,7 +59,7 @@ function openLog({ store, keys }: LogReaderParts, head: LogHead): OpenLog {
       const known = await keys.publicKeys.all(tenantId, waiter);
       if (known.keys.length === 0) throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no signing key`);
       const { key } = await keys.activeSigningKey(tenantId, waiter);
-      return signNote(checkpointText(head), { name: origin, key });
+      return signCheckpoint(head, key);
     },
 
     ...checkedProofs(store, head),

@@ -10,9 +10,8 @@ import { hasCode, KmsError } from "../errors.ts";
 import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import { checkpointText } from "../tlog/checkpoint.ts";
+import { signCheckpoint } from "../tlog/checkpoint.ts";
 import type { Growth, NewNodes } from "../tlog/merkle.ts";
-import { signNote } from "../tlog/signed-note.ts";
 import { step } from "../failpoints.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
@@ -198,7 +197,7 @@ export function createSequencer({ store, heads, keys, pool, time, ...options }: 
   /** Of a head that is stored. The same head and key give the same checkpoint, on any replica. */
   async function sign(head: LogHead): Promise<Signed> {
     const { keyId, key } = await keys.activeSigningKey(head.tenantId);
-    const checkpoint = signNote(checkpointText(head), { name: head.origin, key });
+    const checkpoint = signCheckpoint(head, key);
     step("log.signed");
     return { keyId, checkpoint };
   }

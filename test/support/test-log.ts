@@ -3,11 +3,10 @@ import { createHash, hash } from "node:crypto";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import type { SigningKey } from "../../src/crypto/ed25519-contract.ts";
 import { KmsError } from "../../src/errors.ts";
-import { checkpointText } from "../../src/tlog/checkpoint.ts";
+import { signCheckpoint } from "../../src/tlog/checkpoint.ts";
 import { integrityKeys } from "../../src/otlp/integrity-attributes.ts";
 import { buildHandover, buildLogStatement } from "../../src/attestation/log-entry.ts";
 import { emptyTree, growTree, leafHash } from "../../src/tlog/merkle.ts";
-import { signNote } from "../../src/tlog/signed-note.ts";
 import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
 import { spanDigest } from "../../src/attestation/sign-statement.ts";
 import { formatSignedAt } from "../../src/attestation/statement.ts";
@@ -74,8 +73,8 @@ export function testLog({
   };
   /** The signed note of the tree as it was at a size. */
   const checkpoint = (size = leaves.length, ...keys: TestKey[]) => {
-    const signers = (keys.length > 0 ? keys : [testKey(keyNumber, tenant)]).map(({ key }) => ({ name: origin, key }));
-    return signNote(checkpointText(head(size)), ...signers);
+    const signers = keys.length > 0 ? keys : [testKey(keyNumber, tenant)];
+    return signCheckpoint(head(size), ...signers.map(({ key }) => key));
   };
   const handoverText = (from: TestKey, to: TestKey) =>
     buildHandover({

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { checkpointText, parseCheckpoint } from "../../src/tlog/checkpoint.ts";
+import { signingKey } from "../../src/crypto/ed25519.ts";
+import { checkpointText, parseCheckpoint, signCheckpoint } from "../../src/tlog/checkpoint.ts";
+import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 
 const checkpoint = { origin: "kms.example.com/acme", size: 20_852_163, root: Buffer.alloc(32, 7) };
 const text = checkpointText(checkpoint);
@@ -15,6 +17,15 @@ describe("a checkpoint", () => {
 
   it("may have further lines, which mean nothing here", () => {
     expect(parseCheckpoint(`${text}extension one\ntwo\n`)).toEqual(checkpoint);
+  });
+
+  it("is signed by each key, in their order, under the name of its origin", () => {
+    const keys = [1, 2, 3].map((byte) => signingKey(new Uint8Array(32).fill(byte)));
+    const signed = parseNote(signCheckpoint(checkpoint, keys[1]!, keys[0]!))!;
+    const named = keys.map(({ publicKey }) => ({ name: checkpoint.origin, publicKey }));
+    expect(parseCheckpoint(signed.text)).toEqual(checkpoint);
+    expect(signersOf(signed, named)).toEqual([named[1], named[0]]);
+    expect(signersOf(signed, [{ name: "kms.example.com/other", publicKey: named[0]!.publicKey }])).toEqual([]);
   });
 
   it.each([

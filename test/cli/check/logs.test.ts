@@ -7,8 +7,7 @@ import { checkLogs } from "../../../src/cli/check/logs.ts";
 import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
-import { checkpointText } from "../../../src/tlog/checkpoint.ts";
-import { signNote } from "../../../src/tlog/signed-note.ts";
+import { signCheckpoint } from "../../../src/tlog/checkpoint.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
 import type { RowValue } from "../../../src/store/sql/rows/mac.ts";
 import { openTables } from "../../../src/store/registry.ts";
@@ -42,7 +41,7 @@ async function grow({ store, keyring }: Unlocked, tenantId: string): Promise<str
     const group = grown(head, count, index === 0 ? [request] : []);
     await store.appendLog(group);
     head = { ...head, ...group.next };
-    notes.push(signNote(checkpointText(head), { name: head.origin, key }));
+    notes.push(signCheckpoint(head, key));
   }
   return notes;
 }
@@ -190,7 +189,7 @@ describe("a log of a restored store ends", () => {
     inStore(from, async ({ store, keyring }) => {
       const { key } = await keyring.activeSigningKey(tenantId);
       const head = (await store.logHead("acme"))!;
-      return signNote(checkpointText({ ...head, ...changes }), { name: head.origin, key });
+      return signCheckpoint({ ...head, ...changes }, key);
     });
 
   it("before a checkpoint that it does not reach", async () => {

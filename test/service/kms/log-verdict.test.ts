@@ -6,10 +6,9 @@ import type { Published } from "../../../src/keys/published.ts";
 import { logReader } from "../../../src/tenant-log/log-reader.ts";
 import { readVerifySpanRequest } from "../../../src/service/codec/sign-span.ts";
 import { signingHandlers } from "../../../src/service/kms/sign-span.ts";
-import { checkpointText } from "../../../src/tlog/checkpoint.ts";
+import { signCheckpoint } from "../../../src/tlog/checkpoint.ts";
 import { inclusionPath } from "../../../src/tlog/proof-writer.ts";
 import { emptyTree, type Growth, growTree } from "../../../src/tlog/merkle.ts";
-import { signNote } from "../../../src/tlog/signed-note.ts";
 import { formatSignedAt } from "../../../src/attestation/statement.ts";
 import { tlogProofText } from "../../../src/tlog/inclusion-proof.ts";
 import type { LogStore } from "../../../src/store/log-store.ts";
@@ -139,8 +138,8 @@ describe("after its key was marked as compromised, a span", () => {
     const { key } = await keyring.activeSigningKey(tenant);
     const forge = async (n: number, leaves: Uint8Array[], index: number) => {
       const growth = growTree(emptyTree, Buffer.concat(leaves));
-      const text = checkpointText({ origin: `kms.example.com/${tenant}`, size: leaves.length, root: growth.root });
-      const checkpoint = signNote(text, { name: `kms.example.com/${tenant}`, key });
+      const head = { origin: `kms.example.com/${tenant}`, size: leaves.length, root: growth.root };
+      const checkpoint = signCheckpoint(head, key);
       return withProof(n, tlogProofText({ index, path: inclusionPath(growth, index), checkpoint }));
     };
     const forged = leavesOf(await replicaOfAnother(7));
