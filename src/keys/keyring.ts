@@ -11,7 +11,7 @@ import { type ProviderKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
 import type { Activation, KeyChange } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
-import type { CacheOptions, CacheStats } from "./cache.ts";
+import type { CacheStats } from "./cache.ts";
 import type { Wish } from "./create.ts";
 import { type PublicKeys, publicKeysOf } from "./public-keys.ts";
 import { type Publish, publisher } from "./published.ts";
@@ -20,31 +20,25 @@ import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigning
 import type { Waiter } from "./waiter.ts";
 import type { Time } from "../runtime/time.ts";
 
+/** Settings of the caches; config/known-settings.ts has their defaults. */
 export interface KeyringSettings {
   /** How long an unwrapped key is used before the provider is asked again: `kms.cache.ttl`. */
   ttlMs: number;
   /** How much longer while the provider gives no answer: `kms.cache.max-stale`. */
   maxStaleMs: number;
-  /** How long public keys are served while the store gives no answer. */
-  publicTtlMs: number;
   /** Of each kind: `kms.cache.max-entries`. */
   maxEntries: number;
-  /** How long a state read from the store is believed, should news of a change by another replica not come. */
-  stateTtlMs: number;
 }
 
-const secondMs = 1_000;
-const hourMs = 3_600 * secondMs;
-
-export const defaultKeyring: Readonly<KeyringSettings> = {
-  ttlMs: hourMs,
-  maxStaleMs: 4 * hourMs,
-  publicTtlMs: 24 * hourMs,
-  maxEntries: 1_000,
-  stateTtlMs: 30 * secondMs,
+/** Times that no setting changes. */
+export const recordTimes = {
+  /** How long a state read from the store is believed, should news of a change by another replica not come. */
+  stateTtlMs: 30_000,
+  /** How long public keys are served while the store gives no answer. */
+  publicTtlMs: 24 * 60 * 60_000,
 };
 
-export interface KeyringOptions extends Partial<KeyringSettings> {
+export interface KeyringOptions extends KeyringSettings, Partial<typeof recordTimes> {
   store: Store;
   /** Wrap new keys and open them again. Behind the resilience layer: the keyring bounds neither time nor calls. */
   providerKeys: ProviderKeys;
@@ -110,28 +104,22 @@ function admitTenants(perSecond: number, now: Time["monotonicMs"]): (caller: str
 
 export function createKeyring(options: KeyringOptions): Keyring {
   const { store, providerKeys, time, newKeyId = randomKeyId } = options;
-  const settings = { ...defaultKeyring, ...options };
-  const { newTenantsPerSecond = 0 } = options;
-  const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
-    ttlMs,
-    maxStaleMs,
-    maxEntries: settings.maxEntries,
-    time,
-    random: options.random ?? Math.random,
-  });
-  const shared = {
+  const { stateTtlMs, publicTtlMs } = { ...recordTimes, ...options };
+  const { ttlMs, maxStaleMs, maxEntries, newTenantsPerSecond = 0, random = Math.random } = options;
+  const shared = { maxEntries, time, random };
+  const ofPurposes = {
     store,
     providerKeys,
     time,
     newKeyId,
     admitTenant: newTenantsPerSecond > 0 ? admitTenants(newTenantsPerSecond, time.monotonicMs) : undefined,
-    secretCache: caching(settings.ttlMs, settings.maxStaleMs),
-    recordCache: caching(settings.stateTtlMs, 0),
+    secretCache: { ttlMs, maxStaleMs, ...shared },
+    recordCache: { ttlMs: stateTtlMs, maxStaleMs: 0, ...shared },
   };
-  const publicKeys = publicKeysOf(store, caching(settings.stateTtlMs, settings.publicTtlMs));
-  const data = purposeKeys({ ...shared, purpose: "data", importKey: importDataKey });
+  const publicKeys = publicKeysOf(store, { ttlMs: stateTtlMs, maxStaleMs: publicTtlMs, ...shared });
+  const data = purposeKeys({ ...ofPurposes, purpose: "data", importKey: importDataKey });
   const signing = purposeKeys({
-    ...shared,
+    ...ofPurposes,
     purpose: "signing",
     importKey: importSigningKey,
     changed: publicKeys.invalidate,
@@ -157,7 +145,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     activeDataKey: data.active,
     activeSigningKey: signing.active,
     dataKey: data.opening,
-    publicKeys: { ...publicKeys, published: publisher(store, publicKeys, settings.maxEntries) },
+    publicKeys: { ...publicKeys, published: publisher(store, publicKeys, maxEntries) },
     renew: ({ purpose, handOver, ...renewal }, signal) =>
       purpose === "data" ? data.renew(renewal, signal) : signing.renew({ ...renewal, handOver }, signal),
     async warm(tenantId) {

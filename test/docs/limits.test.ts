@@ -16,7 +16,7 @@ import { settings } from "../../src/config/known-settings.ts";
 import { checksEveryMs, standardFailures } from "../../src/config/load.ts";
 import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
 import { dayMs, lapsesAfterMs } from "../../src/keys/destruction/two-person.ts";
-import { defaultKeyring } from "../../src/keys/keyring.ts";
+import { recordTimes } from "../../src/keys/keyring.ts";
 import { strangerBounds } from "../../src/limits/connection-settings.ts";
 import { itemsAUnit } from "../../src/limits/calls.ts";
 import { failureBurstSeconds } from "../../src/limits/failures.ts";
@@ -225,7 +225,7 @@ const limits: Record<string, string> = {
   "callers that are refused with such names, a minute": count(maxActors),
   "names that are told apart in a row of counted refusals": count(maxNamesOfRow),
   "a caller's named refusals that wait for the store": count(maxRows),
-  "time from a state change to its effect on every replica": time(defaultKeyring.stateTtlMs),
+  "time from a state change to its effect on every replica": time(recordTimes.stateTtlMs),
   "time from a key's end at the provider to its end here": time(
     largest(canCheckEvery) * 1_000 + defaultResilience.totalTimeoutMs,
   ),

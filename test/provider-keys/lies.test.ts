@@ -14,6 +14,7 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import type { AwsKmsFaults } from "../fakes/aws-kms-faults.ts";
+import { caches } from "../support/whole-keyring.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
@@ -74,7 +75,7 @@ async function startReplica(
     },
   );
   toClose.push(() => providers.close());
-  const keyring = createKeyring({ store, providerKeys: providers.keys, time });
+  const keyring = createKeyring({ store, providerKeys: providers.keys, time, ...caches });
   toClose.push(() => keyring.close());
   providers.subscribe(keyring);
   return { providers, keyring, store, lines, counted, watch: providers.watches[0]! };

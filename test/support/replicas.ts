@@ -9,6 +9,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { dayMs } from "./keys-fixture.ts";
+import { caches } from "./whole-keyring.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { wallTime } from "./wall-time.ts";
 
@@ -52,7 +53,12 @@ export function newWorld({ store = memoryStore(realTime), secondAheadMs }: Parti
       second,
       time: { ...wallTime(wallAt), monotonicMs: awakeMs, sinceBootMs },
     });
-    const keyring = createKeyring({ store, time: wallTime(wallAt), providerKeys: providerKeys({ current: provider }) });
+    const keyring = createKeyring({
+      store,
+      time: wallTime(wallAt),
+      providerKeys: providerKeys({ current: provider }),
+      ...caches,
+    });
     const lifecycle = createLifecycle({ store, keyring, witness, time: wallTime(wallAt) });
     replicas += 1;
     const holder = `replica ${replicas}`;

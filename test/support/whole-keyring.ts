@@ -1,6 +1,6 @@
 /** A keyring with what is composed above it, as one object: for tests that look a key up and change it in one breath. */
 import { realTime, type Time } from "../../src/runtime/time.ts";
-import { createKeyring, type Keyring, type KeyringOptions } from "../../src/keys/keyring.ts";
+import { createKeyring, type Keyring, type KeyringOptions, type KeyringSettings } from "../../src/keys/keyring.ts";
 import { createLifecycle, type Lifecycle, type LifecycleOptions } from "../../src/keys/lifecycle.ts";
 import { pruneAbandoned } from "../../src/keys/background.ts";
 import { createRewrap, type Rewrap } from "../../src/keys/rewrapping.ts";
@@ -11,7 +11,11 @@ import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/p
 import type { Provider } from "../../src/provider/provider.ts";
 import type { Store } from "../../src/store/store.ts";
 
-export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys" | "time"> &
+/** Caches of a keyring unless a test gives others. */
+export const caches: KeyringSettings = { ttlMs: 3_600_000, maxStaleMs: 14_400_000, maxEntries: 1_000 };
+
+export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys" | "time" | keyof KeyringSettings> &
+  Partial<KeyringSettings> &
   Pick<RotationOptions, "handover" | "observe" | "hasOwnKey" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
     provider: Provider;
     /** That of this machine unless another is given. */
@@ -37,7 +41,7 @@ export function wholeKeyring({
 }: WholeKeyringOptions): WholeKeyring {
   const { store } = options;
   const keys = providerKeys({ current: provider, others: otherProviders, tenantProviderKeys });
-  const keyring = createKeyring({ ...options, time, providerKeys: keys });
+  const keyring = createKeyring({ ...caches, ...options, time, providerKeys: keys });
   const sinceBootMs = () => time.now().getTime();
   const second = { name: "the second clock", read: async () => time.now() };
   const seen: Time = { ...time, monotonicMs: sinceBootMs, sinceBootMs };

@@ -11,8 +11,11 @@ export interface ProbeKeyrings {
   close(): void;
 }
 
+/** Enough for one run, which asks for a key of each purpose. */
+const cache = { ttlMs: 3_600_000, maxStaleMs: 0, maxEntries: 10 };
+
 export function probeKeyrings(provider: Provider, time: Time): ProbeKeyrings {
-  const parts = { store: memoryStore(time), providerKeys: providerKeys({ current: provider }), time };
+  const parts = { store: memoryStore(time), providerKeys: providerKeys({ current: provider }), time, ...cache };
   const [first, second] = [createKeyring(parts), createKeyring(parts)];
   return {
     first,
