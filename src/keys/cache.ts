@@ -8,6 +8,7 @@
  * returned it or an `await` gave it, and take it again after the next `await`.
  */
 import { LRUCache } from "lru-cache";
+import type { KmsErrorCode } from "../errors.ts";
 import type { Time } from "../runtime/time.ts";
 import { createFlights, type Flight } from "./flights.ts";
 import {
@@ -33,6 +34,8 @@ export interface Destroyable {
 
 export interface CacheOptions extends StaleLimits {
   maxEntries: number;
+  /** Errors that are repeated for a second without another load, beside PROVIDER_DENIED. */
+  repeats?: readonly KmsErrorCode[];
   time: Time;
   /** In [0, 1). */
   random: () => number;
@@ -86,7 +89,7 @@ interface Denial {
 }
 
 export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
-  const { maxEntries, time, random } = options;
+  const { maxEntries, repeats, time, random } = options;
   const now = time.monotonicMs;
   let hits = 0;
   let misses = 0;
@@ -153,7 +156,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   /** The value that is served in spite of a failed load; throws if there is none. */
   function outlive(key: string, error: unknown): V {
     const at = now();
-    if (isRepeated(error)) denials.set(key, { error, until: at + denialMs });
+    if (isRepeated(error, repeats)) denials.set(key, { error, until: at + denialMs });
     const entry = entries.peek(key);
     if (entry === undefined) throw error;
     const outcome = afterFailure(entry, error, at);

@@ -114,7 +114,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     newKeyId,
     admitTenant: newTenantsPerSecond > 0 ? admitTenants(newTenantsPerSecond, time.monotonicMs) : undefined,
     secretCache: { ttlMs, maxStaleMs, ...shared },
-    recordCache: { ttlMs: stateTtlMs, maxStaleMs: 0, ...shared },
+    stateTtlMs,
   };
   const publicKeys = publicKeysOf(store, { ttlMs: stateTtlMs, maxStaleMs: publicTtlMs, ...shared });
   const data = purposeKeys({ ...ofPurposes, purpose: "data", importKey: importDataKey });
@@ -165,7 +165,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     dropExpired() {
       for (const part of parts) part.dropExpired();
     },
-    stats: () => ({ data: data.cache.stats(), signing: signing.cache.stats(), public: publicKeys.stats() }),
+    stats: () => ({ data: data.stats(), signing: signing.stats(), public: publicKeys.stats() }),
     close() {
       unwatch();
       for (const part of parts) part.clear();

@@ -1,12 +1,12 @@
 /**
- * The usable keys of one purpose, in two lookups: which key (a record, believed for `stateTtlMs`, because another replica may
- * have changed it) and the key itself (unwrapped, one copy an id, kept for `ttlMs`). A first call makes the tenant's key.
+ * The usable keys of one purpose: a table with a state and a secret for each key. The state is its record, believed for `stateTtlMs`, because
+ * another replica may have changed it. The secret is the key unwrapped, one copy an id, kept for `ttlMs`. Every use looks at a state first.
+ * A first call makes the tenant's key.
  */
-import { LRUCache } from "lru-cache";
 import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
 import type { Role } from "../call/roles.ts";
 import { abandonOn } from "../runtime/deadline.ts";
-import { type Cache, type CacheOptions, createCache } from "./cache.ts";
+import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
 import type { KeyUser, Waiter } from "./waiter.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
@@ -40,45 +40,40 @@ export interface PurposeKeys<P extends Purpose> {
   forgetRecords(): void;
   dropExpired(): void;
   clear(): void;
-  readonly cache: Pick<Cache<Usable[P]>, "stats">;
+  /** Of the secrets. */
+  stats(): CacheStats;
 }
 
 export interface PurposeKeysOptions<P extends Purpose> extends Creation {
   purpose: P;
   importKey: ImportKey<P>;
   secretCache: CacheOptions;
-  recordCache: CacheOptions;
+  stateTtlMs: number;
   /** Whether a caller may bring another tenant. */
   admitTenant?: ((caller: string) => void) | undefined;
   /** The record of a key is new or another. */
   changed?: (tenantId: string, keyId: string) => void;
 }
 
-interface Known {
+interface State {
   record: KeyRecord;
   destroy(): void;
 }
 
-/** That a tenant has keys and none of them is ACTIVE, which is said again without another look. */
-interface Refusal {
-  until: number;
-}
-
-interface Found<K> {
-  record: KeyRecord;
-  load(): K | Promise<K>;
-}
-
-/** To find that no key is ACTIVE all of a tenant's are read, of which there may be thousands. */
-const refusalMs = 1_000;
-
+/** One closure, because whatever changes a key has to change its state and its secret together. */
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
-  const { store, providerKeys, purpose, importKey } = options;
-  const actives = createCache<Known>(options.recordCache); // by tenant
-  const refusals = new LRUCache<string, Refusal>({ max: options.recordCache.maxEntries }); // by tenant
-  const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
-  // By id, asked only for a record found in its tenant. What only break-glass opens has another name, so that no load meant for all gives it.
-  const keys = createCache<Usable[P]>(options.secretCache);
+  const { store, providerKeys, purpose, importKey, secretCache } = options;
+  // By tenant and id: no tenant may meet another's. The state of a tenant's ACTIVE key also stands under the tenant alone. That none is
+  // ACTIVE is repeated for a second: to find it all keys of the tenant are read, of which there may be thousands.
+  const states = createCache<State>({
+    ...secretCache,
+    ttlMs: options.stateTtlMs,
+    maxStaleMs: 0,
+    maxEntries: 2 * secretCache.maxEntries,
+    repeats: ["KEY_UNUSABLE"],
+  });
+  // By id, asked only for a state found in its tenant. What only break-glass opens has another name, so that no load meant for all gives it.
+  const secrets = createCache<Usable[P]>(secretCache);
   /** How often a provider key was refused. */
   let refusedTimes = 0;
 
@@ -86,9 +81,9 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
    * As it was just read. A cached secret that another provider key opened is loaded anew at its next use: it must end with the provider key
    * that wraps it now.
    */
-  function known(record: KeyRecord): Known {
+  function stateOf(record: KeyRecord): State {
     for (const name of [record.keyId, underGlass(record.keyId)]) {
-      keys.doubtIf(name, ({ wrappedBy }) => wrappedBy !== nameOf(record));
+      secrets.doubtIf(name, ({ wrappedBy }) => wrappedBy !== nameOf(record));
     }
     return { record, destroy() {} };
   }
@@ -100,7 +95,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   /** Reads the record anew: a reload an hour later must see what became of it. */
-  async function readKey(tenantId: string, keyId: string, caller?: KeyUser): Promise<Usable[P]> {
+  async function readSecret(tenantId: string, keyId: string, caller?: KeyUser): Promise<Usable[P]> {
     const record = await read(tenantId, keyId);
     refuseUnlessOpens(record, caller);
     const secret = await unwrap(providerKeys, record);
@@ -111,30 +106,28 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     }
   }
 
-  async function findOrCreate(tenantId: string, user?: KeyUser, role?: Role): Promise<Known> {
-    const now = options.time.monotonicMs;
-    if (now() < (refusals.get(tenantId)?.until ?? 0)) throw noActive(tenantId, purpose);
-    const refusal: Refusal = { until: 0 };
-    refusals.set(tenantId, refusal); // before the look: what is forgotten meanwhile stays forgotten
-    const present = await store.active(tenantId, purpose);
-    if (present !== undefined) return known(present);
-    // A list is a long read: a first key would wait for the pages of others.
-    if ((await store.lastVersion(tenantId, purpose)) > 0) {
-      const versions = await store.list(tenantId, purpose);
-      const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
-      if (born !== undefined) return known(born);
-      refusal.until = now() + refusalMs;
-      throw noActive(tenantId, purpose);
-    }
+  async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal): Promise<KeyRecord> {
+    const refusedBefore = refusedTimes;
+    const { record, usable } = await createKey(options, { ...wish, purpose, importKey }, signal);
+    const { tenantId, keyId } = record;
+    if (refusedTimes === refusedBefore) secrets.put(keyId, usable, () => readSecret(tenantId, keyId));
+    else usable.destroy(); // opened before the refusal, and stored after it
+    options.changed?.(tenantId, keyId);
+    return record;
+  }
+
+  async function findOrCreate(tenantId: string, user?: KeyUser, role?: Role): Promise<State> {
+    const present = await storedActive(store, tenantId, purpose);
+    if (present !== undefined) return stateOf(present);
     if (user !== undefined) await admit(user.name, tenantId);
     const rule = role && user?.rule?.(role, tenantId);
     const by = { actor: user?.name ?? serviceName, requestId: "", rule };
     try {
-      return known(await create({ tenantId, expect: "no-version", by }));
+      return stateOf(await create({ tenantId, expect: "no-version", by }));
     } catch (error) {
       const winner = hasCode(error, "CONFLICT") ? await store.active(tenantId, purpose) : undefined;
       if (winner === undefined) throw error;
-      return known(winner);
+      return stateOf(winner);
     }
   }
 
@@ -145,83 +138,71 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     if ((await store.lastVersion(tenantId, other)) === 0) options.admitTenant(caller);
   }
 
-  async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal) {
-    const refusedBefore = refusedTimes;
-    const { record, usable } = await createKey(options, { ...wish, purpose, importKey }, signal);
-    if (refusedTimes === refusedBefore) keys.put(record.keyId, usable, () => readKey(record.tenantId, record.keyId));
-    else usable.destroy(); // opened before the refusal, and stored after it
-    options.changed?.(record.tenantId, record.keyId);
-    return record;
-  }
-
-  async function loadActive(tenantId: string, user?: KeyUser, role?: Role): Promise<Known> {
+  async function activeState(tenantId: string, user?: KeyUser, role?: Role): Promise<State> {
     let isOwn = false;
     const find = () => {
       isOwn = true;
       return findOrCreate(tenantId, user, role);
     };
     try {
-      return await actives.load(tenantId, find);
+      return await states.load(tenantId, find);
     } catch (error) {
       if (isOwn || !hasCode(error, "RATE_LIMITED")) throw error;
-      return actives.load(tenantId, find); // it was another caller that has brought too many, and this one waited for its look
+      return states.load(tenantId, find); // it was another caller that has brought too many, and this one waited for its look
     }
   }
 
-  async function findActive(tenantId: string, user?: KeyUser, role?: Role): Promise<Found<Usable[P]>> {
-    const { record } = await loadActive(tenantId, user, role);
-    const { keyId } = record;
-    return {
-      record,
-      load: () => keys.load(keyId, () => readKey(tenantId, keyId).catch((error) => lost(keyId, error))),
-    };
-  }
-
-  async function findOpening(tenantId: string, keyId: string, caller: KeyUser | undefined): Promise<Found<Usable[P]>> {
-    const { record } = await records.load(recordKey(tenantId, keyId), async () => known(await read(tenantId, keyId)));
-    refuseUnlessOpens(record, caller);
-    const isForAll = allowed[record.state].open === true;
-    const load = isForAll
-      ? () => keys.load(keyId, () => readKey(tenantId, keyId))
-      : () => keys.load(underGlass(keyId), () => readKey(tenantId, keyId, caller));
-    return { record, load };
-  }
-
-  /** What is found is believed for a while, and loading reads the record anew: what only that refuses is settled by finding it again. */
-  async function retrieve(find: () => Promise<Found<Usable[P]>>): Promise<Usable[P]> {
-    const { record, load } = await find();
+  /** A state is believed for a while, and loading a secret reads it anew: what only that refuses is settled by another look at the state. */
+  async function retrieve(
+    find: () => Promise<State>,
+    load: (record: KeyRecord) => Usable[P] | Promise<Usable[P]>,
+  ): Promise<Usable[P]> {
+    const { record } = await find();
     try {
-      return await load();
+      return await load(record);
     } catch (error) {
       if (!hasCode(error, "KEY_UNUSABLE")) throw error;
-      forgetRecord(record.tenantId, record.keyId);
-      return (await find()).load();
+      forgetState(record.tenantId, record.keyId);
+      return load((await find()).record);
     }
   }
 
-  /** A tenant's ACTIVE key cannot be one that is unknown. */
-  function lost(keyId: string, cause: unknown): never {
-    if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
-    throw new KmsError("DATA_LOSS", `the record of key ${keyId} is gone from the store: restore it`, { cause });
+  function retrieveActive(tenantId: string, waiter: Waiter | undefined, role: Role | undefined) {
+    return retrieve(
+      () => activeState(tenantId, waiter?.caller, role),
+      ({ keyId }) => secrets.load(keyId, () => readSecret(tenantId, keyId).catch((error) => lost(keyId, error))),
+    );
   }
 
-  function forgetActive(tenantId: string): void {
-    actives.invalidate(tenantId);
-    refusals.delete(tenantId);
+  function retrieveOpening(tenantId: string, keyId: string, caller: KeyUser | undefined) {
+    const find = async () => {
+      const state = await states.load(stateName(tenantId, keyId), async () => stateOf(await read(tenantId, keyId)));
+      refuseUnlessOpens(state.record, caller);
+      return state;
+    };
+    return retrieve(find, ({ state }) =>
+      allowed[state].open === true
+        ? secrets.load(keyId, () => readSecret(tenantId, keyId))
+        : secrets.load(underGlass(keyId), () => readSecret(tenantId, keyId, caller)),
+    );
   }
 
-  function forgetRecord(tenantId: string, keyId: string): void {
-    forgetActive(tenantId);
-    records.invalidate(recordKey(tenantId, keyId));
+  function putActive(record: KeyRecord): void {
+    states.put(record.tenantId, stateOf(record), () => findOrCreate(record.tenantId));
+  }
+
+  function forgetState(tenantId: string, keyId: string): void {
+    states.invalidate(tenantId);
+    states.invalidate(stateName(tenantId, keyId));
   }
 
   function forgetSecret(keyId: string): void {
-    keys.invalidate(keyId);
-    keys.invalidate(underGlass(keyId));
+    secrets.invalidate(keyId);
+    secrets.invalidate(underGlass(keyId));
   }
 
   function noticed(tenantId: string, keyId: string, state: KeyState): void {
-    forgetRecord(tenantId, keyId);
+    forgetState(tenantId, keyId);
     // A retired data key still opens; a retired signing key has no more use.
     const { protect, open } = allowed[state];
     const hasUse = protect || (purpose === "data" && open === true);
@@ -230,27 +211,15 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
 
   return {
     active(tenantId, waiter, role) {
-      const found = actives.get(tenantId);
-      const key = found && keys.get(found.record.keyId);
-      return (
-        key ??
-        abandonOn(
-          waiter?.signal,
-          retrieve(() => findActive(tenantId, waiter?.caller, role)),
-        )
-      );
+      const found = states.get(tenantId);
+      const key = found && secrets.get(found.record.keyId);
+      return key ?? abandonOn(waiter?.signal, retrieveActive(tenantId, waiter, role));
     },
 
     opening(tenantId, keyId, waiter) {
-      const found = records.get(recordKey(tenantId, keyId));
-      const key = found && allowed[found.record.state].open === true ? keys.get(keyId) : undefined;
-      return (
-        key ??
-        abandonOn(
-          waiter?.signal,
-          retrieve(() => findOpening(tenantId, keyId, waiter?.caller)),
-        )
-      );
+      const found = states.get(stateName(tenantId, keyId));
+      const key = found && allowed[found.record.state].open === true ? secrets.get(keyId) : undefined;
+      return key ?? abandonOn(waiter?.signal, retrieveOpening(tenantId, keyId, waiter?.caller));
     },
 
     async renew(wish, signal) {
@@ -260,60 +229,76 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       try {
         record = await create(wish, signal);
       } catch (error) {
-        forgetActive(tenantId); // lost or unclear: the ACTIVE key may be another than the one known here
+        states.invalidate(tenantId); // lost or unclear: the ACTIVE key may be another than the one known here
         throw error;
       } finally {
         if (replaced !== undefined) options.changed?.(tenantId, replaced);
       }
       if (replaced !== undefined) noticed(tenantId, replaced, outgoing);
-      refusals.delete(tenantId);
-      actives.put(tenantId, known(record), () => findOrCreate(tenantId));
+      putActive(record);
       return record;
     },
 
     async warm(tenantId) {
       const record = await store.active(tenantId, purpose);
       if (record === undefined) return false;
-      actives.put(tenantId, known(record), () => findOrCreate(tenantId));
-      await keys.load(record.keyId, () => readKey(tenantId, record.keyId));
+      putActive(record);
+      await secrets.load(record.keyId, () => readSecret(tenantId, record.keyId));
       return true;
     },
 
     forgetWrappedBy(providerKey) {
       refusedTimes += 1;
-      keys.evictWhere(({ wrappedBy }) => wrappedBy === providerKey);
+      secrets.evictWhere(({ wrappedBy }) => wrappedBy === providerKey);
     },
 
-    doubtWrappedBy: (providerKey) => keys.doubtWhere(({ wrappedBy }) => wrappedBy === providerKey),
+    doubtWrappedBy: (providerKey) => secrets.doubtWhere(({ wrappedBy }) => wrappedBy === providerKey),
 
     invalidate(tenantId, keyId) {
-      forgetRecord(tenantId, keyId);
+      forgetState(tenantId, keyId);
       forgetSecret(keyId);
     },
 
     noticed,
-
-    forgetRecords() {
-      for (const cache of [actives, refusals, records]) cache.clear();
-    },
+    forgetRecords: states.clear,
 
     dropExpired() {
-      for (const cache of [actives, records, keys]) cache.dropExpired();
+      states.dropExpired();
+      secrets.dropExpired();
     },
 
     clear() {
-      for (const cache of [actives, refusals, records, keys]) cache.clear();
+      states.clear();
+      secrets.clear();
     },
 
-    cache: keys,
+    stats: secrets.stats,
   };
 }
 
-function noActive(tenantId: string, purpose: Purpose): KmsError {
-  return new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
+/** The tenant's ACTIVE key; undefined if it never had one. KEY_UNUSABLE if it has keys and none is ACTIVE. */
+async function storedActive(
+  store: Pick<Creation["store"], "active" | "lastVersion" | "list">,
+  tenantId: string,
+  purpose: Purpose,
+): Promise<KeyRecord | undefined> {
+  const present = await store.active(tenantId, purpose);
+  // A list is a long read: a first key would wait for the pages of others.
+  if (present !== undefined || (await store.lastVersion(tenantId, purpose)) === 0) return present;
+  const versions = await store.list(tenantId, purpose);
+  const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
+  if (born !== undefined) return born;
+  throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
 }
 
-function recordKey(tenantId: string, keyId: string): string {
+/** A tenant's ACTIVE key cannot be one that is unknown. */
+function lost(keyId: string, cause: unknown): never {
+  if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
+  throw new KmsError("DATA_LOSS", `the record of key ${keyId} is gone from the store: restore it`, { cause });
+}
+
+/** No tenant id has a slash. */
+function stateName(tenantId: string, keyId: string): string {
   return `${tenantId}/${keyId}`;
 }
 

@@ -95,8 +95,8 @@ export function afterFailure(life: Lifetime, error: unknown, at: number): "evict
 }
 
 /** No other error is kept. Callers do not get to ask the provider again and again what it just refused. */
-export function isRepeated(error: unknown): boolean {
-  return hasCode(error, "PROVIDER_DENIED");
+export function isRepeated(error: unknown, also: readonly KmsErrorCode[] = []): boolean {
+  return hasCode(error, "PROVIDER_DENIED", ...also);
 }
 
 /** No answer: the present value stays right. */

@@ -423,6 +423,25 @@ describe("a key for decryption", () => {
     expect((await ours).keyId).toBe(keyId);
   });
 
+  it("that is out of use is refused for 30 seconds without another look", async () => {
+    const honest = memoryStore(realTime);
+    const { store, calls } = countingStore(honest);
+    const { keyring, time } = setUp({ store });
+    const { keyId } = await keyring.activeDataKey("acme");
+    await moveTo(honest, "DISABLED");
+    keyring.invalidate("acme", keyId);
+    const refuse = async () =>
+      expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE");
+    calls.length = 0;
+    await refuse();
+    time.ms += 20_000;
+    await refuse();
+    expect(calls).toEqual(["get"]);
+    time.ms += 10_000;
+    await refuse();
+    expect(calls).toEqual(["get", "get"]);
+  });
+
   it.each<KeyState>(["DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"])(
     "is refused when it is %s",
     async (state) => {
