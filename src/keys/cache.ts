@@ -1,7 +1,7 @@
 /**
  * A cache of values that must be destroyed when they leave it: `get` answers at once or not at all, `load` may wait.
  *
- * One load a key runs at a time (flights.ts). An entry lives and is reloaded by the rules of stale-policy.ts; a reload that takes longer
+ * One load a key runs at a time, whoever waits for it and whoever stops waiting. An entry lives and is reloaded by the rules of stale-policy.ts; a reload that takes longer
  * than a second is not waited for while the present value may be served.
  *
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
@@ -10,7 +10,6 @@
 import { LRUCache } from "lru-cache";
 import type { KmsErrorCode } from "../errors.ts";
 import type { Time } from "../runtime/time.ts";
-import { createFlights, type Flight } from "./flights.ts";
 import {
   afterFailure,
   denialMs,
@@ -83,6 +82,15 @@ interface Entry<V> extends Lifetime {
   loader: () => Promise<V>;
 }
 
+/** A load that is under way. */
+interface Flight<V> {
+  promise: Promise<V>;
+  /** Began before a change of its key: it goes to its waiters alone, and the next one to ask begins another. */
+  overtaken: boolean;
+  readonly beganAt: number;
+  readonly reason: LoadReason;
+}
+
 interface Denial {
   error: unknown;
   until: number;
@@ -96,7 +104,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   let evictions = 0;
   const loads: Record<LoadReason, number> = { first: 0, refreshed: 0, expired: 0, doubted: 0 };
   let staleServedUntil = Number.NEGATIVE_INFINITY;
-  const flights = createFlights<V>();
+  const flights = new Map<string, Flight<V>>();
   const denials = new LRUCache<string, Denial>({ max: maxEntries });
   const entries = new LRUCache<string, Entry<V>>({
     max: maxEntries,
@@ -125,15 +133,23 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 
   function overtake(key: string): void {
     denials.delete(key);
-    flights.overtake(key);
+    const flight = flights.get(key);
+    if (flight !== undefined) flight.overtaken = true;
+    flights.delete(key);
   }
 
+  /** The load of `key` that is under way, or a new one. */
   function fly(key: string, loader: () => Promise<V>): Flight<V> {
-    return flights.join(key, () => {
-      const beganAt = now();
-      const reason = loadReason(entries.peek(key), beganAt);
-      return { beganAt, reason, land: (flight) => land(key, flight, loader) };
+    const running = flights.get(key);
+    if (running !== undefined) return running;
+    const beganAt = now();
+    const reason = loadReason(entries.peek(key), beganAt);
+    const flight = { overtaken: false, beganAt, reason } as Flight<V>;
+    flights.set(key, flight);
+    flight.promise = land(key, flight, loader).finally(() => {
+      if (flights.get(key) === flight) flights.delete(key);
     });
+    return flight;
   }
 
   async function land(key: string, flight: Flight<V>, loader: () => Promise<V>): Promise<V> {

@@ -11,12 +11,13 @@ import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { signCheckpoint } from "../tlog/checkpoint.ts";
-import type { Growth, NewNodes } from "../tlog/merkle.ts";
+import { type Growth, hashBytes, type NewNodes } from "../tlog/merkle.ts";
+import { storedTree } from "../tlog/stored-tree.ts";
+import { isIncluded } from "../tlog/verify-proof.ts";
 import { step } from "../failpoints.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
 import type { Heads } from "./believed-head.ts";
-import { placeRemembered } from "./replayed-batch.ts";
 import type { Time } from "../runtime/time.ts";
 
 export interface Sequencer {
@@ -265,4 +266,24 @@ function takeGroup(line: (Waiting | Turn)[]): Waiting[] {
   }
   line.splice(0, group.length);
   return group;
+}
+
+/** A path in the present tree for each entry of a batch that was stored before. DATA_LOSS where one of them is not in the log, or what is stored does not lead to its root. */
+async function placeRemembered(
+  store: Pick<LogStore, "logHashes">,
+  head: LogHead,
+  { firstIndex, count }: LogRequest,
+  batch: LogBatch,
+): Promise<Uint8Array[]> {
+  const lost = () =>
+    new KmsError("DATA_LOSS", `log ${head.number} of tenant ${head.tenantId} does not hold a batch that it remembers`);
+  if (entriesIn(batch) !== count) throw lost();
+  if (count === 0) return [];
+  const tree = storedTree((level, tile) => store.logHashes(head, level, tile));
+  const paths = await tree.inclusionPaths(firstIndex, count, head.size);
+  paths.forEach((path, at) => {
+    const leaf = batch.leaves.subarray(at * hashBytes, (at + 1) * hashBytes);
+    if (!isIncluded({ leaf, index: firstIndex + at, path }, head)) throw lost();
+  });
+  return paths;
 }

@@ -23,7 +23,6 @@ import { failureBurstSeconds } from "../../src/limits/failures.ts";
 import { maxBuckets } from "../../src/limits/keyed-buckets.ts";
 import { burstSeconds, maxDebtMs } from "../../src/limits/token-bucket.ts";
 import { lineMs, recentMs } from "../../src/limits/log.ts";
-import { longerMs, mayBeMissingMs } from "../../src/keys/states.ts";
 import { clocksApartMs } from "../../src/keys/destruction/time-rule.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";

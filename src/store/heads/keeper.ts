@@ -212,8 +212,8 @@ function writeFailures({ log, changed }: Pick<HeadsParts, "log" | "changed">) {
 type AcceptParts = Pick<HeadsParts, "store" | "storeKey" | "time"> & { place: HeadsPlace };
 
 /**
- * Accepts a finding while no service runs, or one that does not start for it: writes the audit row that accepts `finding`, ends the logs that may have lost entries, and begins
- * a new heads file.
+ * Accepts a finding while no service runs, or one that does not start for it: writes the audit row, ends the logs that may
+ * have lost entries, and begins a new heads file.
  */
 export async function acceptFinding(parts: AcceptParts, finding: Finding, by: Attribution): Promise<void> {
   await acceptIn(parts.store, finding, parts.time.now(), by);

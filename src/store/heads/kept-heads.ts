@@ -7,11 +7,10 @@ import { step } from "../../failpoints.ts";
 import { mergeHeads, nothingNoted } from "../head-notes.ts";
 import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
 import { type Finding, findingOf } from "./finding.ts";
-import { readHeads } from "./generations.ts";
-import { type HeadsContent, headsKey } from "./format.ts";
-import type { HeadsPlace } from "./place.ts";
+import { readHeads, signatureOf, writeHeads } from "./generations.ts";
+import { encodeHeads, type HeadsContent, headsKey } from "./format.ts";
+import { type HeadsPlace, whileAlone } from "./place.ts";
 import { judgeHeads } from "./judge.ts";
-import { headsWriter } from "./writer.ts";
 import type { Time } from "../../runtime/time.ts";
 
 export interface KeptHeads {
@@ -46,7 +45,7 @@ const watched = { writers: 5, logs: 20 };
 
 export function keptHeads({ store, storeKey, place, time }: KeptHeadsParts): KeptHeads {
   const key = headsKey(storeKey);
-  const writer = headsWriter({ key, place, time });
+  const writer = headsWriter(key, place, time);
   let content: HeadsContent | undefined;
   let news: NotedHeads = nothingNoted;
   /** Whether there is a file to go on with; `anew` if the one that is there does not count. */
@@ -110,6 +109,49 @@ export function keptHeads({ store, storeKey, place, time }: KeptHeadsParts): Kep
     beginAnew() {
       begun = "anew";
     },
+  };
+}
+
+/**
+ * Writes the file beside other processes of the same store, each of which adds to what the others wrote. Each call gives what the file holds
+ * then, and throws the error of the file system or STORE_UNAVAILABLE if it cannot be written.
+ */
+function headsWriter(key: KeyObject, place: HeadsPlace, time: Time) {
+  /** Signature of the files as this process left them. */
+  let signature: string | undefined;
+
+  async function write(content: HeadsContent): Promise<HeadsContent> {
+    signature = undefined;
+    await writeHeads(place, content.generation, encodeHeads(content, key));
+    signature = await signatureOf(place.file);
+    return content;
+  }
+
+  function add(before: HeadsContent, news: NotedHeads): Promise<HeadsContent> {
+    const { generation } = before;
+    return write({ ...before, ...mergeHeads(before, news), generation: generation + 1, writtenAt: time.now() });
+  }
+
+  async function withOthers(own: HeadsContent): Promise<HeadsContent> {
+    if (signature === (await signatureOf(place.file))) return own;
+    const { content: found } = await readHeads(place.file, key);
+    if (found?.storeId !== own.storeId) return own;
+    return { ...own, ...mergeHeads(own, found), generation: Math.max(own.generation, found.generation) };
+  }
+
+  return {
+    /** The first file of a store. One that another process wrote meanwhile goes on, unless what is there does not count. */
+    begin: (first: Omit<HeadsContent, "generation">, isAnew: boolean) =>
+      whileAlone(place, time, async () => {
+        const { content: found } = await readHeads(place.file, key);
+        if (!isAnew && found?.storeId === first.storeId) return add(found, first);
+        const generation = found?.generation ?? 0;
+        await write({ ...first, generation: generation + 1 });
+        return write({ ...first, generation: generation + 2 }); // both files, so that nothing is left of what was before
+      }),
+    /** `own` is what this process wrote last. */
+    goOn: (own: HeadsContent, news: NotedHeads) =>
+      whileAlone(place, time, async () => add(await withOthers(own), news)),
   };
 }
 
