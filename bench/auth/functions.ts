@@ -32,7 +32,7 @@ const loopsOf = ({ authenticate }: Authenticator): Record<Loop, () => void> => (
   certificate: () => expectCaller(authenticate(connection, [])),
   static: () => expectCaller(authenticate(plain, [`Bearer ${world.staticToken}`])),
   jwt: () => expectCaller(authenticate(plain, [jwt])),
-  tenant: () => void caller.tenant(tenantId, "generate-data-key"),
+  tenant: () => void caller.authorize(tenantId, "generate-data-key"),
 });
 
 answerQuestions<Question>(

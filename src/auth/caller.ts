@@ -65,7 +65,7 @@ export function createCaller({ identity, credential, inForce, limiter, mixed = (
     credential,
     ...(limits && { limits }),
     grants: current,
-    tenant(tenantId, role, of) {
+    authorize(tenantId, role, of) {
       checkTenantId(tenantId);
       if (granted(role, tenantId) === undefined) throw denied(role, "for this tenant");
       if (of === undefined) limits?.tenant(tenantId);

@@ -18,10 +18,11 @@ export interface Caller {
   /** Undefined where none is asked for. */
   readonly credential: Credential | undefined;
   /**
-   * The tenant that the request names, checked: INVALID_ARGUMENT where it is malformed, PERMISSION_DENIED where the caller has not the role
-   * for it, whether or not it exists. Then RATE_LIMITED if calls for the tenant come too often, except for a message of a stream.
+   * Authorizes the caller for the tenant that a request names, takes a unit of that tenant's limit, and returns the tenant's id. Throws
+   * INVALID_ARGUMENT if the id is malformed, PERMISSION_DENIED if the caller lacks the role for it (whether or not the tenant exists), and
+   * RATE_LIMITED if calls for the tenant come too often. A message of a stream takes no unit here.
    */
-  tenant(tenantId: string, role: Role, of?: "message"): string;
+  authorize(tenantId: string, role: Role, of?: "message"): string;
   /** Throws PERMISSION_DENIED unless the caller has the role for all tenants. */
   every(role: Role): void;
   /** Tells whether the caller has the role for a tenant, or for all of them if none is given. */
@@ -42,9 +43,9 @@ export interface CallLimits {
   waitMs(tenantId: string | undefined): number;
 }
 
-/** The tenant that a request names, as {@link Caller.tenant}; undefined where it names none, which needs the role for all tenants. */
+/** Authorizes as {@link Caller.authorize}. A request that names no tenant needs the role for all of them, and gives undefined. */
 export function tenantOrAll(tenantId: string, caller: Caller, role: Role): string | undefined {
-  if (tenantId !== "") return caller.tenant(tenantId, role);
+  if (tenantId !== "") return caller.authorize(tenantId, role);
   caller.every(role);
   return undefined;
 }

@@ -9,7 +9,7 @@ import { KmsError } from "../errors.ts";
 export const anyone: Caller = {
   name: "anonymous",
   credential: undefined,
-  tenant: checkTenantId,
+  authorize: checkTenantId,
   every() {},
   has: () => true,
   rule: () => undefined,
@@ -18,7 +18,7 @@ export const anyone: Caller = {
 /** Whoever asks for what is open: public keys and logs, if the operator says so, and nothing else. */
 export const stranger: Caller = {
   ...anyone,
-  tenant(tenantId, role) {
+  authorize(tenantId, role) {
     if (role !== "verify") throw denied();
     return checkTenantId(tenantId);
   },

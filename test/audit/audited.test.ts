@@ -169,10 +169,10 @@ describe("the rule that let a caller", () => {
     await admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), call());
     await thrownBy(() => kms.encryptPii(encrypting(), ruled()));
     await kms.decryptPii(decrypting([fields[0]!.token]), ruled());
-    const tenant = () => {
+    const authorize = () => {
       throw new KmsError("PERMISSION_DENIED", "not yours");
     };
-    await thrownBy(() => kms.signSpan(signing(), { ...ruled(), caller: { ...ruled().caller, tenant } }));
+    await thrownBy(() => kms.signSpan(signing(), { ...ruled(), caller: { ...ruled().caller, authorize } }));
     await thrownBy(() => kms.signSpan(signing("not a tenant"), ruled()));
     const refusals = (await rows()).filter(({ outcome }) => outcome !== "OK");
     expect(refusals.map(({ action, outcome, rule }) => [action, outcome, rule])).toEqual([
@@ -186,7 +186,7 @@ describe("the rule that let a caller", () => {
 
 describe("a refusal", () => {
   const denied = {
-    tenant(): never {
+    authorize(): never {
       throw new KmsError("PERMISSION_DENIED", "not yours");
     },
     require(): never {

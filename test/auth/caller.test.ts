@@ -33,7 +33,7 @@ describe("a caller", () => {
 
   it("may do for a tenant what a rule gives, and is told the tenant", () => {
     const caller = callerUnder(inForce(rule({ roles: "[sign, verify]", tenants: "[acme]" })), prometheus);
-    expect(caller.tenant("acme", "sign")).toBe("acme");
+    expect(caller.authorize("acme", "sign")).toBe("acme");
     expect(caller.has("verify", "acme")).toBe(true);
     expect(caller.rule("verify", "acme")).toBe("a");
     expect(tenantOrAll("acme", caller, "sign")).toBe("acme");
@@ -45,7 +45,7 @@ describe("a caller", () => {
       ["acme", "decrypt"],
       ["globex", "sign"],
     ] as const) {
-      const error = await refusal(() => caller.tenant(tenant, role));
+      const error = await refusal(() => caller.authorize(tenant, role));
       expect(error).toBeKmsError("PERMISSION_DENIED");
       expect(error.message).toBe(`the caller may not ${role} for this tenant`);
       expect(error.metadata).toEqual({ role });
@@ -77,7 +77,7 @@ describe("a caller", () => {
     for (const policy of [inForce(), inForce(rule({ tenants: '"*"' }))]) {
       const caller = callerUnder(policy, prometheus);
       for (const id of ["", "Acme", "a/b", "*", "a".repeat(64), "acme\n", "__proto__"]) {
-        expect(await refusal(() => caller.tenant(id, "sign"))).toBeKmsError("INVALID_ARGUMENT", "tenant_id");
+        expect(await refusal(() => caller.authorize(id, "sign"))).toBeKmsError("INVALID_ARGUMENT", "tenant_id");
       }
     }
   });
@@ -86,7 +86,7 @@ describe("a caller", () => {
     const caller = callerUnder(inForce(rule({ tenants: "[acme, globex-*]" })), prometheus);
     const texts = new Set<string>();
     for (const tenant of ["acmex", "globex", "other", "no-such-tenant", "a".repeat(63)]) {
-      texts.add(told(await refusal(() => caller.tenant(tenant, "sign"))));
+      texts.add(told(await refusal(() => caller.authorize(tenant, "sign"))));
     }
     expect([...texts]).toEqual([
       '{"code":"PERMISSION_DENIED","message":"the caller may not sign for this tenant","metadata":{"role":"sign"},"violations":[]}',
@@ -100,14 +100,14 @@ describe("a caller", () => {
       human({ tenant: "globex", "x-tenant": "globex", roles: ["decrypt"], tenants: ["*"] }),
     );
     for (const role of ["sign", "decrypt"] as const) {
-      expect(await refusal(() => caller.tenant("globex", role))).toBeKmsError("PERMISSION_DENIED");
+      expect(await refusal(() => caller.authorize("globex", role))).toBeKmsError("PERMISSION_DENIED");
     }
   });
 
   it("whom no rule matches has no grants and may do nothing", async () => {
     const caller = callerUnder(inForce(rule()), human());
     expect(caller.grants()).toEqual([]);
-    expect(await refusal(() => caller.tenant("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
+    expect(await refusal(() => caller.authorize("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
   });
 });
 
@@ -115,13 +115,13 @@ describe("another policy in force", () => {
   it("attack 43: takes a role away at the next call, and gives others", async () => {
     let policy = inForce(rule({ roles: "[sign]" }));
     const caller = createCaller({ identity: prometheus, inForce: () => policy });
-    expect(caller.tenant("acme", "sign")).toBe("acme");
+    expect(caller.authorize("acme", "sign")).toBe("acme");
     policy = inForce(rule({ roles: "[verify]" }));
-    expect(await refusal(() => caller.tenant("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
-    expect(caller.tenant("acme", "verify")).toBe("acme");
+    expect(await refusal(() => caller.authorize("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
+    expect(caller.authorize("acme", "verify")).toBe("acme");
     policy = inForce();
     expect(caller.grants()).toEqual([]);
-    expect(await refusal(() => caller.tenant("acme", "verify"))).toBeKmsError("PERMISSION_DENIED");
+    expect(await refusal(() => caller.authorize("acme", "verify"))).toBeKmsError("PERMISSION_DENIED");
     policy = inForce(rule({ name: "again", tenants: '"*"' }));
     caller.every("sign");
     expect(caller.rule("sign", "acme")).toBe("again");
@@ -138,7 +138,7 @@ describe("another policy in force", () => {
     });
     let policy = counted(inForce(rule()));
     const caller = createCaller({ identity: prometheus, inForce: () => policy });
-    for (let call = 0; call < 10; call += 1) caller.tenant("acme", "sign");
+    for (let call = 0; call < 10; call += 1) caller.authorize("acme", "sign");
     expect(made).toBe(1);
     policy = counted(inForce(rule()));
     for (let call = 0; call < 10; call += 1) expect(caller.has("sign", "acme")).toBe(true);
@@ -150,11 +150,11 @@ describe("another policy in force", () => {
     const off = { ...inForce(...apart), separation: false };
     let policy: InForce = off;
     const caller = createCaller({ identity: prometheus, inForce: () => policy });
-    expect(caller.tenant("acme", "destroy")).toBe("acme");
+    expect(caller.authorize("acme", "destroy")).toBe("acme");
     policy = inForce(...apart);
-    expect(await refusal(() => caller.tenant("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
+    expect(await refusal(() => caller.authorize("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
     policy = off;
-    expect(caller.tenant("acme", "destroy")).toBe("acme");
+    expect(caller.authorize("acme", "destroy")).toBe("acme");
   });
 });
 
@@ -220,7 +220,7 @@ describe("attack 52: roles that must be apart, and that rules add up to", () => 
       rule({ name: "b", roles: `[${refused}]`, tenants: "[both, two, pre-*]" }),
     );
     for (const tenant of ["both", "pre-a"]) {
-      const error = await refusal(() => caller.tenant(tenant, refused));
+      const error = await refusal(() => caller.authorize(tenant, refused));
       expect(error).toBeKmsError("PERMISSION_DENIED");
       expect(error.message).toBe(`the caller may not ${refused} for this tenant`);
       expect(caller.has(refused, tenant)).toBe(false);
@@ -228,14 +228,14 @@ describe("attack 52: roles that must be apart, and that rules add up to", () => 
     }
     expect(mixedIn[0]).toEqual(["token:prometheus", refused]);
     expect(new Set(mixedIn.map(String)).size).toBe(1);
-    for (const tenant of ["two", "pre-b"]) expect(caller.tenant(tenant, refused)).toBe(tenant);
-    for (const tenant of ["both", "one", "pre-a"]) expect(caller.tenant(tenant, some)).toBe(tenant);
+    for (const tenant of ["two", "pre-b"]) expect(caller.authorize(tenant, refused)).toBe(tenant);
+    for (const tenant of ["both", "one", "pre-a"]) expect(caller.authorize(tenant, some)).toBe(tenant);
   });
 
   it("are told of only where the refused one would have been given", () => {
     const caller = callerOf(rule({ roles: "[decrypt]", tenants: '"*"' }));
     expect(caller.has("destroy", "acme")).toBe(false);
-    expect(caller.tenant("acme", "decrypt")).toBe("acme");
+    expect(caller.authorize("acme", "decrypt")).toBe("acme");
     expect(mixedIn).toEqual([]);
   });
 
@@ -244,14 +244,14 @@ describe("attack 52: roles that must be apart, and that rules add up to", () => 
       rule({ roles: "[decrypt]", tenants: "[acme]" }),
       rule({ name: "b", roles: "[destroy]", tenants: '"*"' }),
     );
-    expect(await refusal(() => one.tenant("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
-    expect(one.tenant("globex", "destroy")).toBe("globex");
+    expect(await refusal(() => one.authorize("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
+    expect(one.authorize("globex", "destroy")).toBe("globex");
     expect((await refusal(() => one.every("destroy"))).message).toBe("the caller may not destroy for all tenants");
     const all = callerOf(
       rule({ roles: "[decrypt]", tenants: '"*"' }),
       rule({ name: "b", roles: "[destroy]", tenants: "[acme]" }),
     );
-    expect(await refusal(() => all.tenant("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
+    expect(await refusal(() => all.authorize("acme", "destroy"))).toBeKmsError("PERMISSION_DENIED");
   });
 
   it("leave every other pair together", () => {
@@ -259,7 +259,7 @@ describe("attack 52: roles that must be apart, and that rules add up to", () => 
       rule({ roles: "[encrypt, re-encrypt, sign, key-admin]" }),
       rule({ name: "b", roles: "[destroy, generate-data-key]" }),
     );
-    expect(caller.tenant("acme", "destroy")).toBe("acme");
+    expect(caller.authorize("acme", "destroy")).toBe("acme");
     expect(
       callerOf(rule({ roles: "[decrypt]" }), rule({ name: "b", roles: "[mark-compromised]" })).has(
         "mark-compromised",
@@ -271,7 +271,7 @@ describe("attack 52: roles that must be apart, and that rules add up to", () => 
 
   it("need no listener", async () => {
     const policy = inForce(rule({ roles: "[decrypt]" }), rule({ name: "b", roles: "[destroy]" }));
-    expect(await refusal(() => callerUnder(policy, prometheus).tenant("acme", "destroy"))).toBeKmsError(
+    expect(await refusal(() => callerUnder(policy, prometheus).authorize("acme", "destroy"))).toBeKmsError(
       "PERMISSION_DENIED",
     );
   });

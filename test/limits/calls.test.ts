@@ -146,23 +146,23 @@ describe("the limit of a tenant", () => {
     const { caller, acted, time } = setUp({ a: sign, b: { roles: ["sign"], tenants: "[other]" } }, { tenant: 2 });
     const [a, b] = [caller("a"), caller("b")];
     for (let n = 0; n < 100; n += 1) {
-      expect(await thrownBy(() => b.tenant("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
-      expect(await thrownBy(() => b.tenant("ACME", "sign"))).toBeKmsError("INVALID_ARGUMENT");
+      expect(await thrownBy(() => b.authorize("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
+      expect(await thrownBy(() => b.authorize("ACME", "sign"))).toBeKmsError("INVALID_ARGUMENT");
     }
-    for (let n = 0; n < 4; n += 1) expect(a.tenant("acme", "sign")).toBe("acme");
-    expect(await thrownBy(() => a.tenant("acme", "sign"))).toMatchObject({ ...limited, retryAfterMs: 500 });
-    expect(await thrownBy(() => b.tenant("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
-    expect(b.tenant("other", "sign")).toBe("other");
+    for (let n = 0; n < 4; n += 1) expect(a.authorize("acme", "sign")).toBe("acme");
+    expect(await thrownBy(() => a.authorize("acme", "sign"))).toMatchObject({ ...limited, retryAfterMs: 500 });
+    expect(await thrownBy(() => b.authorize("acme", "sign"))).toBeKmsError("PERMISSION_DENIED");
+    expect(b.authorize("other", "sign")).toBe("other");
     expect(acted).toEqual([["tenant", "acme", "fluo.kms.limit.tenant"]]);
     time.ms += 500;
-    expect(caller("a").tenant("acme", "sign")).toBe("acme");
+    expect(caller("a").authorize("acme", "sign")).toBe("acme");
   });
 
   it("refuses no message of a stream, which is read later", () => {
     const { caller } = setUp({ a: sign }, { tenant: 2 });
     const a = caller("a");
     for (let n = 0; n < 6; n += 1) {
-      expect(a.tenant("acme", "sign", "message")).toBe("acme");
+      expect(a.authorize("acme", "sign", "message")).toBe("acme");
       a.limits!.spend("acme", 1);
     }
     expect(a.limits!.waitMs("acme")).toBe(1_500);
@@ -186,10 +186,10 @@ describe("items", () => {
     const { caller, time } = setUp({ a: sign, b: sign }, { caller: 5, tenant: 10 });
     const a = caller("a");
     a.limits!.call(false);
-    a.tenant("acme", "sign");
+    a.authorize("acme", "sign");
     a.limits!.spend("acme", unitsOf(1_000)); // 11 units of a limit with 10 at once
     expect(a.limits!.waitMs(undefined)).toBe(400);
-    expect(most(() => caller("b").tenant("acme", "sign"))).toBe(9);
+    expect(most(() => caller("b").authorize("acme", "sign"))).toBe(9);
     time.ms += 400;
     a.limits!.call(false);
   });

@@ -13,7 +13,7 @@ export const madeUpKey = (n: number) => n.toString(16).padStart(32, "0");
 
 /** One who may use no key of the tenant that is named. */
 const stranger: Partial<Caller> = {
-  tenant() {
+  authorize() {
     throw new KmsError("PERMISSION_DENIED", "not yours");
   },
 };

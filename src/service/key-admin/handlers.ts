@@ -153,7 +153,7 @@ interface ChangeRequest {
 
 /** What a request asks to be done to which key, by a caller who may ask. */
 function changeOf(request: ChangeRequest, { caller }: CallContext, role: Role): KeyChange {
-  const tenantId = caller.tenant(request.tenantId, role);
+  const tenantId = caller.authorize(request.tenantId, role);
   const keyId = checkKeyId(request.keyId);
   const requestId = checkRequestId(request.requestId);
   return { tenantId, keyId, by: { actor: caller.name, requestId, rule: caller.rule(role, tenantId) } };

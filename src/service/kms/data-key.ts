@@ -36,7 +36,7 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
 export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: DataKeyParts) {
   return {
     generateDataKey(request: GenerateDataKeyRequest, call: CallContext): MaybePromise<GenerateDataKeyResponse> {
-      const tenantId = call.caller.tenant(request.tenantId, roleOf.generateDataKey);
+      const tenantId = call.caller.authorize(request.tenantId, roleOf.generateDataKey);
       const bytes = specBytes[request.keySpec];
       if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
@@ -58,7 +58,7 @@ export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: Da
     },
 
     decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): MaybePromise<DecryptDataKeyResponse> {
-      const tenantId = call.caller.tenant(request.tenantId, roleOf.decryptDataKey);
+      const tenantId = call.caller.authorize(request.tenantId, roleOf.decryptDataKey);
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
       const open = (key: UsableDataKey) => {

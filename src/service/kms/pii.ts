@@ -40,7 +40,7 @@ export interface PiiParts {
 export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserved }: PiiParts) {
   return {
     encryptPii(request: EncryptPiiRequest, call: CallContext): MaybePromise<EncryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId, roleOf.encryptPii);
+      const tenantId = call.caller.authorize(request.tenantId, roleOf.encryptPii);
       checkNames(request.fields);
       checkValues(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
@@ -69,7 +69,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
     },
 
     async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<DecryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId, roleOf.decryptPii);
+      const tenantId = call.caller.authorize(request.tenantId, roleOf.decryptPii);
       checkNames(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
@@ -86,7 +86,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
     },
 
     async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<ReEncryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId, roleOf.reEncryptPii);
+      const tenantId = call.caller.authorize(request.tenantId, roleOf.reEncryptPii);
       checkNames(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));

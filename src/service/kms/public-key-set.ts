@@ -51,7 +51,7 @@ const surelyFits = 500;
 
 export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
   const tenantOf = ({ tenantId }: { tenantId: string }, { caller }: CallContext) =>
-    caller.tenant(tenantId, roleOf.getPublicKeys);
+    caller.authorize(tenantId, roleOf.getPublicKeys);
 
   async function published(tenantId: string, call: CallContext) {
     const all = await keyring.publicKeys.published(tenantId, call);

@@ -46,7 +46,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, time, ob
   return {
     signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<SignedAnswer> {
       const span = spanOf(request);
-      const tenant = call.caller.tenant(request.tenantId, roleOf.signSpan);
+      const tenant = call.caller.authorize(request.tenantId, roleOf.signSpan);
       const sign = ({ keyId, key }: UsableSigningKey) => {
         const signedAtMs = time.now().getTime();
         const by = { tenant, keyId, key };
@@ -63,7 +63,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, time, ob
     },
 
     verifySpan(request: VerifySpanRequest, call: CallContext): MaybePromise<VerifySpanResponse> {
-      const tenant = call.caller.tenant(request.tenantId, roleOf.verifySpan);
+      const tenant = call.caller.authorize(request.tenantId, roleOf.verifySpan);
       const claim = claimOf(request);
       if (isLogClaim(claim)) return judgeLogClaim(claim, tenant, call).then(toMessage);
       if (!isClaim(claim)) return toMessage(claim);

@@ -96,9 +96,13 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
 function termsOf(batch: Batch, before: Terms | undefined, { caller }: CallContext): Terms {
   const { tenantId, mode, withAttributes } = batch;
   if (before === undefined) {
-    return { tenant: caller.tenant(tenantId, roleOf.signSpans, "message"), mode: mode ?? "INDIVIDUAL", withAttributes };
+    return {
+      tenant: caller.authorize(tenantId, roleOf.signSpans, "message"),
+      mode: mode ?? "INDIVIDUAL",
+      withAttributes,
+    };
   }
-  caller.tenant(before.tenant, roleOf.signSpans, "message"); // the policy may be another since the batch before
+  caller.authorize(before.tenant, roleOf.signSpans, "message"); // the policy may be another since the batch before
   if (tenantId !== "" && tenantId !== before.tenant) throw another("tenant_id");
   if (mode !== undefined && mode !== before.mode) throw another("mode");
   if (withAttributes && !before.withAttributes) throw another("with_attributes");

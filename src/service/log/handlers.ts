@@ -49,7 +49,7 @@ export const logMethods: Methods<LogHandlers> = {
 
 export function logHandlers({ logs }: { logs: LogReader }): LogHandlers {
   const open = ({ tenantId, log }: { tenantId: string; log: number }, { caller }: CallContext) =>
-    logs.open(caller.tenant(tenantId, roleOf.getCheckpoint), log === 0 ? undefined : log);
+    logs.open(caller.authorize(tenantId, roleOf.getCheckpoint), log === 0 ? undefined : log);
 
   return {
     async getCheckpoint(request, call) {

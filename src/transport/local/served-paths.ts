@@ -26,7 +26,7 @@ import type { CpuProfiler } from "./profiler.ts";
 export const localCaller: Caller = {
   name: "local",
   credential: undefined,
-  tenant() {
+  authorize() {
     throw noTenants();
   },
   every(role) {

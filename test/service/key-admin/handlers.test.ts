@@ -520,22 +520,22 @@ describe("a caller", () => {
       throw denied;
     };
     const every = vi.fn(refuse);
-    const tenant = vi.fn<Caller["tenant"]>(refuse);
-    const admin = setUp({ every, tenant });
+    const authorize = vi.fn<Caller["authorize"]>(refuse);
+    const admin = setUp({ every, authorize });
     const verify = () => admin.handlers.verifyAudit(create(VerifyAuditRequestSchema), admin.call);
     const calls = [admin.listKeys, admin.listAudit, verify, ...eachChange.map((name) => () => change(admin, name, {}))];
     for (const call of calls) expect(await thrownBy(() => call())).toBe(denied);
     expect(every.mock.calls).toEqual([["status"], ["audit"], ["audit"]]);
-    expect(tenant.mock.calls.map(([, role]) => role)).toEqual(eachChange.map((name) => roleOf[name]));
+    expect(authorize.mock.calls.map(([, role]) => role)).toEqual(eachChange.map((name) => roleOf[name]));
     const parts = [...Object.values(admin.lifecycle), ...Object.values(admin.store), admin.verifyAudit];
     for (const part of parts) expect(part).not.toHaveBeenCalled();
   });
 
   it("of another tenant gets nothing", async () => {
-    const tenant = () => {
+    const authorize = () => {
       throw denied;
     };
-    const admin = setUp({ tenant });
+    const admin = setUp({ authorize });
     const lists = [() => admin.listKeys({ tenantId: "acme" }), () => admin.listAudit({ tenantId: "acme" })];
     for (const call of [...lists, ...eachChange.map((name) => () => change(admin, name, {}))]) {
       expect(await thrownBy(() => call())).toBe(denied);

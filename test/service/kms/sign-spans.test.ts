@@ -87,7 +87,7 @@ describe("the first batch of a stream", () => {
   it("is refused for a tenant that the caller may not act for", async () => {
     const denied = new KmsError("PERMISSION_DENIED", "not yours");
     const caller = {
-      tenant() {
+      authorize() {
         throw denied;
       },
     };
