@@ -6,7 +6,7 @@ import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { wholeKeyring, type WholeKeyring } from "../../test/support/whole-keyring.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
-import { logReader } from "../../src/tenant-log/log-reader.ts";
+import { logReader } from "../../src/tenant-log/reader.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";

@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { mostNoted } from "../../src/store/head-notes.ts";
 import type { HeadsPlace } from "../../src/store/heads/place.ts";
-import { keptHeads } from "../../src/store/heads/kept-heads.ts";
+import { keptHeads } from "../../src/store/heads/file.ts";
 import { auditChain, newWriterId } from "../../src/store/sql/audit.ts";
 import { headRow } from "../../src/store/sql/heads.ts";
 import type { Database } from "../../src/store/sql/rows/database.ts";

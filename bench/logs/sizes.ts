@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { appendOf } from "../../src/tenant-log/group.ts";
-import { originOf } from "../../src/tenant-log/believed-head.ts";
+import { originOf } from "../../src/tenant-log/heads.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { packRuns } from "../../src/tlog/entry-run.ts";
 import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/tlog/merkle.ts";

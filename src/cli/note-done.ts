@@ -5,7 +5,7 @@
 import { realTime } from "../runtime/time.ts";
 import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
-import { openUnlockedStore } from "../keys/store-key/unlocked-store.ts";
+import { openUnlockedStore } from "../keys/store-key/open.ts";
 import { placeOf } from "../store/heads/place.ts";
 import { newHolder, replicaClockSkewMs } from "../store/lease-renewal.ts";
 import type { NotedWork } from "../store/lease-store.ts";

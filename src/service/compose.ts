@@ -21,7 +21,7 @@ import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry/instruments.ts";
 import { version } from "../version.ts";
-import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
+import type { TenantLogs } from "../tenant-log/logs.ts";
 import { bounded } from "./at-once.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "./key-admin/handlers.ts";
 import { keyTimer } from "./key-timer.ts";

@@ -20,7 +20,7 @@ import { tlogProofText } from "../tlog/inclusion-proof.ts";
 import { verifierKey } from "../tlog/verifier-key.ts";
 import type { KeyStore } from "../store/key-store.ts";
 import type { HandoverAppend, LogHead } from "../store/log-store.ts";
-import type { Heads } from "./believed-head.ts";
+import type { Heads } from "./heads.ts";
 import { appendOf } from "./group.ts";
 import type { Sequencer } from "./sequencer.ts";
 import type { Time } from "../runtime/time.ts";

@@ -17,7 +17,7 @@ import { isIncluded } from "../tlog/verify-proof.ts";
 import { step } from "../failpoints.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
-import type { Heads } from "./believed-head.ts";
+import type { Heads } from "./heads.ts";
 import type { Time } from "../runtime/time.ts";
 
 export interface Sequencer {

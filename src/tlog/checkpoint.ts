@@ -19,7 +19,7 @@ export function checkpointText({ origin, size, root }: Checkpoint): string {
 
 /**
  * Signs a head: the one place that does. Ed25519 is deterministic, so the same head and keys give the same bytes on any replica. The service
- * signs a head once it is stored, for a batch (tenant-log/sequencer.ts) and for a reader (tenant-log/log-reader.ts). A handover alone is
+ * signs a head once it is stored, for a batch (tenant-log/sequencer.ts) and for a reader (tenant-log/reader.ts). A handover alone is
  * signed before, by the old and the new key (tenant-log/handover.ts): if its transaction fails, the note is dropped.
  */
 export function signCheckpoint(head: Checkpoint, ...keys: readonly NoteSigner["key"][]): string {

@@ -1,4 +1,4 @@
-/** LogService on both transports; what a proof must be is tested in test/tenant-log/log-reader.test.ts. */
+/** LogService on both transports; what a proof must be is tested in test/tenant-log/reader.test.ts. */
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leafHash } from "../../src/tlog/merkle.ts";

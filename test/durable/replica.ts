@@ -7,7 +7,7 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { Purpose } from "../../src/store/key-record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rotation.ts";
-import { rotationRuns } from "../../src/keys/rotation/due-run.ts";
+import { rotationRuns } from "../../src/keys/rotation/run.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { type StepName, steps } from "../../src/failpoints.ts";

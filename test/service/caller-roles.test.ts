@@ -40,7 +40,7 @@ import { decodeSignSpanRequest, readVerifySpanRequest } from "../../src/service/
 import { statusHandlers } from "../../src/service/kms/status-handler.ts";
 import { signSpans } from "../../src/service/kms/sign-spans.ts";
 import { logHandlers, logMethods } from "../../src/service/log/handlers.ts";
-import { createHeads } from "../../src/tenant-log/believed-head.ts";
+import { createHeads } from "../../src/tenant-log/heads.ts";
 import { createSequencer } from "../../src/tenant-log/sequencer.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { auditedHandlers } from "../support/audited-handlers.ts";

@@ -2,7 +2,7 @@
  * The API's reading half over logs that a test fills through the store: real handlers, keys and store on real transports. The service is not
  * started: `running-service.ts` and `service-process.ts` alone do that.
  */
-import { logReader } from "../../src/tenant-log/log-reader.ts";
+import { logReader } from "../../src/tenant-log/reader.ts";
 import { logHandlers } from "../../src/service/log/handlers.ts";
 import { publicKeyHandlers } from "../../src/service/kms/public-key-set.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";

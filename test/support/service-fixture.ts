@@ -1,7 +1,7 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
 import { noHeads } from "../../src/store/heads/keeper.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
-import { logReader } from "../../src/tenant-log/log-reader.ts";
+import { logReader } from "../../src/tenant-log/reader.ts";
 import { createAuditObserver } from "../../src/audit/observer.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";

@@ -4,7 +4,7 @@ import { afterEach } from "vitest";
 import type { LogBatch } from "../../src/batch/enter.ts";
 import { createBatchPool } from "../../src/batch/pool/pool.ts";
 import { createHandovers } from "../../src/tenant-log/handover.ts";
-import { createHeads } from "../../src/tenant-log/believed-head.ts";
+import { createHeads } from "../../src/tenant-log/heads.ts";
 import { createSequencer, type Placed } from "../../src/tenant-log/sequencer.ts";
 import { parseCheckpoint } from "../../src/tlog/checkpoint.ts";
 import { inclusionPath } from "../../src/tlog/proof-writer.ts";

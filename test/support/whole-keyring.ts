@@ -4,7 +4,7 @@ import { createKeyring, type Keyring, type KeyringOptions, type KeyringSettings 
 import { createLifecycle, type Lifecycle, type LifecycleOptions } from "../../src/keys/lifecycle.ts";
 import { pruneAbandoned } from "../../src/keys/background.ts";
 import { createRewrap, type Rewrap } from "../../src/keys/rewrapping.ts";
-import { createRotation, type RotationOptions } from "../../src/keys/rotation/rotate-keys.ts";
+import { createRotation, type RotationOptions } from "../../src/keys/rotation/rotate.ts";
 import type { Rotation } from "../../src/keys/rotation/rotation.ts";
 import { createTimeWitness, type TimeWitness } from "../../src/keys/destruction/time-witness.ts";
 import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/provider-keys.ts";

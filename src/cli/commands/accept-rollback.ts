@@ -1,7 +1,7 @@
 /** `accept-rollback`: a store that is behind its heads file is used from now on, by the digest of that finding. */
 import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
-import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
+import { openUnlockedStore } from "../../keys/store-key/open.ts";
 import { acceptFinding } from "../../store/heads/keeper.ts";
 import type { Finding } from "../../store/heads/finding.ts";
 import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";

@@ -1,7 +1,7 @@
 /** `migrate`: brings the store to this release, and finishes an upgrade. See docs/UPGRADE.md. */
 import { realTime } from "../../runtime/time.ts";
 import type { Config } from "../../config/config.ts";
-import { openUnlockedStore } from "../../keys/store-key/unlocked-store.ts";
+import { openUnlockedStore } from "../../keys/store-key/open.ts";
 import { type HeadsPlace, placeOf } from "../../store/heads/place.ts";
 import { refuseBehind, refuseEmpty } from "../../store/heads/judge.ts";
 import { migrateStore, openTables, type SqliteSettings, whileStored } from "../../store/registry.ts";

@@ -1,13 +1,13 @@
 /**
  * When due keys are rotated: by a Quartz expression, UTC, each replica up to 30 s later so that not all look at once. Each also looks soon
  * after its start and every 5 minutes whether a run was missed, or failed, and then catches up. Where another replica is at it, it looks again
- * soon: that one may die. See due-run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
+ * soon: that one may die. See run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
  */
 import { planRuns } from "../../runtime/planned-runs.ts";
 import { newHolder } from "../../store/lease-renewal.ts";
 import type { Store } from "../../store/store.ts";
 import type { Rotation, RotationResult } from "./rotation.ts";
-import { rotationRuns } from "./due-run.ts";
+import { rotationRuns } from "./run.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface RotationSchedule {

@@ -5,7 +5,7 @@
  */
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Published } from "../../keys/published.ts";
-import type { LogReader } from "../../tenant-log/log-reader.ts";
+import type { LogReader } from "../../tenant-log/reader.ts";
 import type { TreeHead } from "../../tlog/verify-proof.ts";
 import type { Verdict } from "../../attestation/verdict.ts";
 import { type LogClaim, type LogKey, logSigners, logVerdict } from "../../attestation/verify-log-proof.ts";

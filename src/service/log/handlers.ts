@@ -7,7 +7,7 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/log_pb.ts";
 import type { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { invalidField, KmsError } from "../../errors.ts";
-import type { LogReader, OpenLog } from "../../tenant-log/log-reader.ts";
+import type { LogReader, OpenLog } from "../../tenant-log/reader.ts";
 import { parseTilePath } from "../../tlog/tiles.ts";
 import { hashesOf, tlogProofText } from "../../tlog/inclusion-proof.ts";
 import { notAudited } from "../../audit/audited.ts";

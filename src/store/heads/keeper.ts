@@ -13,7 +13,7 @@ import { acceptanceOf } from "../acceptance.ts";
 import { type Finding, isAnotherLoss } from "./finding.ts";
 import { type HeadsPlace, sharesFileSystem } from "./place.ts";
 import { refusal } from "./judge.ts";
-import { type KeptHeads, keptHeads } from "./kept-heads.ts";
+import { type KeptHeads, keptHeads } from "./file.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 
 export interface Heads {

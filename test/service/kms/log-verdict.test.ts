@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Published } from "../../../src/keys/published.ts";
-import { logReader } from "../../../src/tenant-log/log-reader.ts";
+import { logReader } from "../../../src/tenant-log/reader.ts";
 import { readVerifySpanRequest } from "../../../src/service/codec/sign-span.ts";
 import { signingHandlers } from "../../../src/service/kms/sign-span.ts";
 import { signCheckpoint } from "../../../src/tlog/checkpoint.ts";

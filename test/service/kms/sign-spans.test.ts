@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { LogBatch } from "../../../src/batch/enter.ts";
 import { createBatchPool } from "../../../src/batch/pool/pool.ts";
 import { KmsError } from "../../../src/errors.ts";
-import { createHeads } from "../../../src/tenant-log/believed-head.ts";
+import { createHeads } from "../../../src/tenant-log/heads.ts";
 import { createSequencer } from "../../../src/tenant-log/sequencer.ts";
 import type { CallContext } from "../../../src/call/context.ts";
 import { type SignSpansParts, signSpans } from "../../../src/service/kms/sign-spans.ts";

@@ -16,7 +16,7 @@ import type { Store } from "../../store/store.ts";
 import { serviceName } from "../../version.ts";
 import { createPace, eachOf } from "../pace.ts";
 import type { Keyring, Renewal } from "../keyring.ts";
-import { failureScope, type RotationScope } from "./failure-scope.ts";
+import { failureScope, type RotationScope } from "./scope.ts";
 import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../../store/key-record.ts";
 import {
   type Handover,

@@ -3,9 +3,9 @@ import type { BatchPool } from "../batch/pool/pool.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Handover } from "../keys/rotation/rotation.ts";
 import type { Store } from "../store/store.ts";
-import { createHeads } from "./believed-head.ts";
+import { createHeads } from "./heads.ts";
 import { createHandovers } from "./handover.ts";
-import { type LogReader, logReader } from "./log-reader.ts";
+import { type LogReader, logReader } from "./reader.ts";
 import { createSequencer, type Sequencer } from "./sequencer.ts";
 import type { Time } from "../runtime/time.ts";
 

@@ -1,7 +1,7 @@
 /** Which head of a log is believed, and to which log a tenant's batches go. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { believe, createHeads } from "../../src/tenant-log/believed-head.ts";
+import { believe, createHeads } from "../../src/tenant-log/heads.ts";
 import { emptyTree, growTree, newNodes } from "../../src/tlog/merkle.ts";
 import type { LogHead } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";

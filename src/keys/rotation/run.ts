@@ -9,7 +9,7 @@ import { step } from "../../failpoints.ts";
 import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/lease-renewal.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
-import { failureScope } from "./failure-scope.ts";
+import { failureScope } from "./scope.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 import type { Time } from "../../runtime/time.ts";
 

@@ -2,7 +2,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Keyring } from "../../src/keys/keyring.ts";
-import { logReader } from "../../src/tenant-log/log-reader.ts";
+import { logReader } from "../../src/tenant-log/reader.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { setUp as setUpKeys } from "../support/keys-fixture.ts";

@@ -8,8 +8,8 @@ import { hashBytes } from "../tlog/merkle.ts";
 import type { TreeHead } from "../tlog/verify-proof.ts";
 import { type TilePath, tileWidth } from "../tlog/tiles.ts";
 import type { LogHead, LogName, LogStore } from "../store/log-store.ts";
-import { type CheckedProofs, checkedProofs } from "./checked-proofs.ts";
-import { believe } from "./believed-head.ts";
+import { type CheckedProofs, checkedProofs } from "./proofs.ts";
+import { believe } from "./heads.ts";
 
 export interface LogReader {
   /** A log of a tenant, the last one unless `number` is given. NOT_FOUND where there is no such log. */

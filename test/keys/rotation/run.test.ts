@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import type { Rotation, RotationResult } from "../../../src/keys/rotation/rotation.ts";
-import { type RunOptions, rotationRuns } from "../../../src/keys/rotation/due-run.ts";
+import { type RunOptions, rotationRuns } from "../../../src/keys/rotation/run.ts";
 import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
