@@ -133,7 +133,7 @@ async function startParts(config: Config, { log, time, telemetry }: ServiceProce
   const pool = parts.adopt(createBatchPool(config), close);
   const budget = createBudget(time);
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, time });
-  const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
+  const observer = createAuditObserver({ audit, alarm, instruments });
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const rotation = createRotation({
     store,

@@ -19,13 +19,13 @@ import { type KmsHandlers, kmsHandlers, kmsMethods } from "../../src/service/kms
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
-import { auditedHandlers } from "../../test/support/audited-handlers.ts";
+import { type Answering, auditedHandlers } from "../../test/support/audited-handlers.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { createTurns } from "../../src/runtime/turns/one-at-a-time.ts";
 import { wallTime } from "../../test/support/wall-time.ts";
 
 export interface GrownService {
-  kms: KmsHandlers;
+  kms: Answering<KmsHandlers>;
   admin: KeyAdminHandlers;
   keyring: WholeKeyring;
   store: Store;
@@ -45,7 +45,11 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   const watches = [await watchProvider({ time: realTime, provider })];
   const alarm = createAlarm();
   const health = await startHealthMonitor({ time: realTime, alarm, watches, store, notices: [] });
-  const observer = createAuditObserver({ audit, alarm, dataLoss: counter });
+  const observer = createAuditObserver({
+    audit,
+    alarm,
+    instruments: { dataLoss: counter, spansSigned: counter, piiFields: counter },
+  });
   const kms = kmsHandlers({
     observer,
     audit,
@@ -63,8 +67,6 @@ export async function openService(settings: StoreSettings, provider: Provider): 
       status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
     },
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
-    piiFields: counter,
-    spansSigned: counter,
     issuer: "bench",
     providerName: provider.name,
     version: "0",

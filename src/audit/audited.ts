@@ -1,26 +1,38 @@
 /**
- * What every call that has to do with keys has in common: nothing is done with a key that could not be audited, and what is refused
- * is audited, once, by its code. A handler itself says which keys it used, because only it knows.
+ * The audited form of a handler. No key is used while uses cannot be audited; uses and looks are written once the handler has answered; a
+ * refusal is written once, by its code.
  */
 import type { CallContext } from "../call/context.ts";
-import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 import { hasCode } from "../errors.ts";
 import type { AuditAction } from "../store/audit-store.ts";
-import type { AuditObserver, Named } from "./observer.ts";
+import type { Purpose } from "../store/key-record.ts";
+import type { AuditObserver, Named, UseKind, Uses } from "./observer.ts";
 import { ruleOf } from "./rule-of.ts";
 
 /** How a call stands in the trail. */
-export interface Audited<Request> {
+export type Audited<Request> = AuditedUse<Request> | AuditedOther<Request>;
+
+/** A call that uses secret keys: its handler returns {@link Used}. */
+export interface AuditedUse<Request> extends UseKind {
+  kind: "use";
+  purpose: Purpose;
+  named(request: Request): Named;
+}
+
+/** A `change`, whose row is in the transaction that makes it, or a `look`, which is written here. */
+export interface AuditedOther<Request> {
+  kind: "change" | "look";
   /** Undefined for a call that is in no trail, */
   action: AuditAction | undefined;
   /** but for callers that may not make it, whose row has this. */
   denied?: AuditAction;
-  /**
-   * Who writes of its success, and whether it may happen while uses cannot be written. A `use` of a secret key may not, and its handler
-   * tells which key. A `change` has its row in the transaction that makes it. A `look` is counted here.
-   */
-  kind: "use" | "change" | "look";
   named(request: Request): Named;
+}
+
+/** The answer of a call, and its uses of keys. */
+export interface Used<Out> extends Uses {
+  answer: Out;
 }
 
 /** Returns how a call stands that uses no secret key and changes none: only that a caller may not make it is in the trail. */
@@ -32,15 +44,32 @@ export function notAudited(denied: AuditAction) {
 /** `In` and `Out` are known to the types of a service's handlers; a list of several has the default. */
 export type Handler<In = never, Out = unknown> = (request: In, call: CallContext) => MaybePromise<Out>;
 
-/** The handler of a call as it stands in the trail. */
+type AnswerOf<Out> = Out extends Used<infer Answer> ? Answer : Out;
+
+/** Returns the audited form of a handler. */
 export function audited<In, Out>(
-  { action, denied, kind, named }: Audited<In>,
+  audit: Audited<In>,
   handler: Handler<In, Out>,
   observer: AuditObserver,
-): Handler<In, Out> {
-  function refuse(request: In, call: CallContext, error: unknown): never {
-    const { caller } = call;
+): Handler<In, AnswerOf<Out>> {
+  const { kind, action, named } = audit;
+
+  function written(request: In, { caller }: CallContext, value: Out): AnswerOf<Out> {
+    if (kind === "use") {
+      const used = value as Used<AnswerOf<Out>>;
+      observer.used(audit, caller, used);
+      return used.answer;
+    }
+    if (kind === "look" && action !== undefined) {
+      const { tenantId = "" } = named(request);
+      observer.used({ action }, caller, { tenantId, uses: [{ keyId: "", count: 1 }] });
+    }
+    return value as AnswerOf<Out>;
+  }
+
+  function refuse(request: In, { caller }: CallContext, error: unknown): never {
     const what = named(request);
+    const denied = kind === "use" ? undefined : audit.denied;
     const told = hasCode(error, "PERMISSION_DENIED") ? (action ?? denied) : action;
     const rule = action && ruleOf(caller, action, what.tenantId ?? "");
     observer.failed({ actor: caller.name, action: told, rule, ...what }, error);
@@ -50,18 +79,14 @@ export function audited<In, Out>(
   return (request, call) => {
     try {
       if (kind === "use") observer.check();
-      const answer = handler(request, call);
-      const seen = kind === "look" ? andThen(answer, (value) => look(request, call, value)) : answer;
-      return seen instanceof Promise ? seen.catch((error) => refuse(request, call, error)) : seen;
+      const value = handler(request, call);
+      if (!(value instanceof Promise)) return written(request, call, value);
+      return value.then(
+        (late) => written(request, call, late),
+        (error) => refuse(request, call, error),
+      );
     } catch (error) {
       return refuse(request, call, error);
     }
   };
-
-  function look(request: In, call: CallContext, answer: Out): Out {
-    const { tenantId = "" } = named(request);
-    if (action === undefined) return answer;
-    observer.used(call.caller.name, action, tenantId, "", undefined, 1, ruleOf(call.caller, action, tenantId));
-    return answer;
-  }
 }

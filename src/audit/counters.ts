@@ -1,6 +1,6 @@
 /**
  * What happened since the last rows of the audit trail were written: uses and looks, counted where they are alike, and refusals
- * (refusals.ts). A use of a key costs a few look-ups and no object, because every call that uses a key pays for it.
+ * (refusals.ts). To count a use costs a few look-ups and no object, because every call that uses a key pays for it.
  */
 import type { Time } from "../runtime/time.ts";
 import type { Purpose } from "../store/key-record.ts";

@@ -89,18 +89,17 @@ export interface Services {
 export function createServices(parts: ServicesParts): Services {
   const { providers, store, audit, observer, keyring, rotation, pool, logs, background, health, time, config } = parts;
   const { issuer, cache, cost: prices, providerCheckMs: checkMs } = config;
-  const { spansSigned, piiFields } = parts.instruments;
   const { current } = providers.keys;
   const timer = keyTimer(parts.instruments, time);
-  const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, time };
+  const signing = { keyring, logs: logs.reader, keyTimer: timer, time };
   return {
     providerName: current.name,
     kms: bounded(
       kmsHandlers({
         ...signing,
+        observer,
         audit,
         heads: parts.heads,
-        piiFields,
         issuer,
         health,
         store,
@@ -155,6 +154,7 @@ export function createServices(parts: ServicesParts): Services {
     streams: {
       signSpans: signSpans({
         ...signing,
+        observer,
         pool,
         sequencer: logs.sequencer,
         batchTook: (seconds, mode) => parts.instruments.batch.record(seconds, { mode }),

@@ -1,8 +1,8 @@
 /** What each service says of its methods, beside their handlers: how a call stands in the audit trail, and how its messages are read. */
-import type { Audited, Handler } from "../audit/audited.ts";
+import type { Audited, AuditedOther, AuditedUse, Handler, Used } from "../audit/audited.ts";
 
-export interface Method<In, Out> {
-  audit: Audited<In>;
+export interface Method<In, Out, Standing extends Audited<In> = Audited<In>> {
+  audit: Standing;
   /** What is not there, the generic codec of protobuf-es does. */
   codec?: Partial<Codec<In, Out>>;
 }
@@ -18,5 +18,9 @@ export interface Codec<In, Out> {
 
 /** The methods of a service, by the names of their handlers. */
 export type Methods<Handlers> = {
-  readonly [Name in keyof Handlers]: Handlers[Name] extends Handler<infer In, infer Out> ? Method<In, Out> : never;
+  readonly [Name in keyof Handlers]: Handlers[Name] extends Handler<infer In, infer Out> ? MethodOf<In, Out> : never;
 };
+
+type MethodOf<In, Out> = [Out] extends [Used<infer Answer>]
+  ? Method<In, Answer, AuditedUse<In>>
+  : Method<In, Out, AuditedOther<In>>;

@@ -3,7 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeySpec } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { setUp } from "../support/keys-fixture.ts";
+import { unobserved } from "../../src/audit/observer.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
+import { kmsMethods } from "../../src/service/kms/handlers.ts";
+import { auditedHandlers } from "../support/audited-handlers.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 
 let kms: RunningService;
@@ -55,7 +58,11 @@ describe("DecryptDataKey", () => {
   it("opens when every cached key has expired, also under a retired key", async () => {
     const { keyring, time, calls } = setUp();
     const keyTimer = { signing: <T>(get: () => T) => get(), encryption: <T>(get: () => T) => get() };
-    const { generateDataKey, decryptDataKey } = dataKeyHandlers({ keyring, keyTimer });
+    const { generateDataKey, decryptDataKey } = auditedHandlers(
+      dataKeyHandlers({ keyring, keyTimer }),
+      kmsMethods,
+      unobserved,
+    );
     const call = { caller: anyone, signal: new AbortController().signal };
     const request = { tenantId: "acme", encryptionContext };
     const made = await generateDataKey({ ...request, keySpec: 0, withoutPlaintext: false } as never, call);

@@ -71,7 +71,7 @@ function setUp() {
   return {
     ...service,
     log: auditedHandlers(logHandlers({ logs: parts.logs }), logMethods, parts.observer),
-    stream: signSpans({ ...parts, pool, sequencer, spansSigned: { add() {} }, batchTook() {} }),
+    stream: signSpans({ ...parts, pool, sequencer, batchTook() {} }),
     /** What was asked of the store, beside what the trail writes by itself. */
     asked: () => calls.filter((name) => !["appendAudit", "auditHead"].includes(name)),
   };

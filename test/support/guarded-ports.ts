@@ -4,7 +4,6 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:h
 import { connect as connectTcp, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { StreamHandler } from "../../src/call/stream.ts";
 import type { Open } from "../../src/transport/authenticate.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
@@ -12,10 +11,10 @@ import { newMs } from "../../src/transport/connections/strangers.ts";
 import { underPolicy } from "./policy-door.ts";
 import { frame } from "./raw-stream.ts";
 import { clockedConnections, type ClockedConnections } from "./test-connections.ts";
-import { startTransports, type Transports } from "./transports-fixture.ts";
+import { type FakeKms, startTransports, type Transports } from "./transports-fixture.ts";
 
 export interface GuardedPortsOptions {
-  handlers: Partial<KmsHandlers>;
+  handlers: FakeKms;
   signSpans: StreamHandler;
   settings?: Partial<ConnectionSettings> | undefined;
   open?: readonly Open[];

@@ -6,15 +6,14 @@ import { logReader } from "../../src/tenant-log/reader.ts";
 import { logHandlers } from "../../src/service/log/handlers.ts";
 import { publicKeyHandlers } from "../../src/service/kms/public-key-set.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";
-import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
-import { startTransports } from "./transports-fixture.ts";
+import { type FakeKms, startTransports } from "./transports-fixture.ts";
 
 /** `alter` replaces what is read of the store. */
 export async function startLogs(alter: (store: LogStore) => Partial<LogStore> = () => ({})) {
   const { store, keyring } = setUpKeys();
   const logs = logReader({ store: { ...store, ...alter(store) }, keys: keyring });
-  const handlers: Partial<KmsHandlers> = publicKeyHandlers({ keyring, issuer: "kms.example.com" });
+  const handlers: FakeKms = publicKeyHandlers({ keyring, issuer: "kms.example.com" });
   const transports = await startTransports(handlers, { logs: logHandlers({ logs }) });
   return { ...transports, store, keyring };
 }

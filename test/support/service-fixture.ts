@@ -29,16 +29,12 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   const clock = () => new Date("2026-01-01T00:00:00.000Z");
   const trail = createAuditTrail({ store, time: wallTime(clock) });
   const alarms: string[] = [];
-  const counts = { dataLoss: 0, piiFields: 0, spansSigned: 0 };
-  const counter = (name: keyof typeof counts) => ({
-    add(count: number) {
-      counts[name] += count;
-    },
-  });
+  const counts: [count: number, of: string][] = [];
+  const counter = { add: (count: number, of = "data loss") => void counts.push([count, of]) };
   const observer = createAuditObserver({
     audit: trail,
     alarm: alarm ?? { suspect: () => alarms.push("suspect"), lost: (what) => alarms.push(`lost: ${what}`) },
-    dataLoss: counter("dataLoss"),
+    instruments: { dataLoss: counter, spansSigned: counter, piiFields: counter },
   });
   const report: HealthReport = {
     status: "operational",
@@ -58,8 +54,6 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     providerOf: () => ({ unguarded: provider, watch }),
     time: wallTime(clock),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
-    piiFields: counter("piiFields"),
-    spansSigned: counter("spansSigned"),
     issuer: "test",
     health: { current: () => report, look: async () => report, drain() {}, subscribe() {}, close() {} },
     providerName: "local",
@@ -104,6 +98,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     provider,
     trail,
     alarms,
+    /** Items that metrics counted, with their labels. */
     counts,
     report,
     /** Of what the handlers told the trail: not the rows that the store wrote with its changes. */

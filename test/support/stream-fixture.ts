@@ -1,11 +1,10 @@
 /** A service whose SignSpans does as the test says, and streams to it. */
 import { onTestFinished } from "vitest";
 import type { CallContext } from "../../src/call/context.ts";
-import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { Answers, StreamHandler } from "../../src/call/stream.ts";
 import { openRaw, type RawStream } from "./raw-stream.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
-import { startTransports, type TransportOptions, type Transports } from "./transports-fixture.ts";
+import { type FakeKms, startTransports, type TransportOptions, type Transports } from "./transports-fixture.ts";
 import { destroySession } from "./destroy-session.ts";
 
 export interface StreamService extends Transports {
@@ -15,7 +14,7 @@ export interface StreamService extends Transports {
 /** Ends with the test. */
 export async function startStreams(
   signSpans: StreamHandler,
-  options: Omit<TransportOptions, "streams"> & { handlers?: Partial<KmsHandlers> } = {},
+  options: Omit<TransportOptions, "streams"> & { handlers?: FakeKms } = {},
 ): Promise<StreamService> {
   const { handlers = {}, ...rest } = options;
   const transports = await startTransports(handlers, { ...rest, streams: { signSpans } });

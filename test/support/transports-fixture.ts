@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { pino } from "pino";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
-import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
+import { type KmsHandlers, kmsMethods } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
@@ -20,6 +20,7 @@ import { keyAdminService, type KmsStreams, kmsService, logService, type Served }
 import type { RoomLimits } from "../../src/transport/grpc/http2/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/grpc/stream/streams.ts";
 import type { Connections } from "../../src/transport/connections/connections.ts";
+import { type Answering, withoutUses } from "./audited-handlers.ts";
 import { testConnections } from "./test-connections.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "./running-service.ts";
 
@@ -64,8 +65,11 @@ export interface TransportOptions {
   time?: Time;
 }
 
+/** Handlers of KmsService that answer, and use no key. */
+export type FakeKms = Partial<Answering<KmsHandlers>>;
+
 export async function startTransports(
-  handlers: Partial<KmsHandlers>,
+  answering: FakeKms,
   {
     budgetBytes,
     admin = {},
@@ -84,8 +88,9 @@ export async function startTransports(
     time = realTime,
   }: TransportOptions = {},
 ): Promise<Transports> {
+  const handlers = withoutUses(answering, kmsMethods) as KmsHandlers;
   const services = [
-    kmsService(handlers as KmsHandlers, streams as KmsStreams),
+    kmsService(handlers, streams as KmsStreams),
     keyAdminService(admin as KeyAdminHandlers),
     logService(logs as LogHandlers),
   ];
@@ -123,7 +128,7 @@ export async function startTransports(
   const grpcPort = grpcServer.port;
   const httpServer = await listenHttp(calls, {
     ...binding,
-    handlers: handlers as KmsHandlers,
+    handlers,
     logs: logs as LogHandlers,
     grpcAddress: grpcServer.address,
     grpcPort: grpcServer.port,

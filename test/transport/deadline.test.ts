@@ -8,7 +8,10 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
+import { unobserved } from "../../src/audit/observer.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
+import { kmsMethods } from "../../src/service/kms/handlers.ts";
+import { auditedHandlers } from "../support/audited-handlers.ts";
 import { fromNow } from "../support/from-now.ts";
 import { setUp } from "../support/keys-fixture.ts";
 import { failureOf } from "../support/running-service.ts";
@@ -159,7 +162,9 @@ describe("while the provider is slow to make a tenant's first key", () => {
     };
     const { keyring, calls } = setUp({ provider });
     const keyTimer = { signing: <T>(call: () => T) => call(), encryption: <T>(call: () => T) => call() };
-    const running = await startTransports(dataKeyHandlers({ keyring, keyTimer }));
+    const running = await startTransports(
+      auditedHandlers(dataKeyHandlers({ keyring, keyTimer }), kmsMethods, unobserved),
+    );
     service = running;
     return { ...running, calls, answer: gate.resolve };
   }

@@ -17,14 +17,13 @@ import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
-import { type AuditObserver, unobserved } from "../../audit/observer.ts";
+import type { Used } from "../../audit/audited.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 
 export interface DataKeyParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  observer?: Pick<AuditObserver, "used">;
 }
 
 const specBytes: Readonly<Record<KeySpec, number>> = {
@@ -33,9 +32,9 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
   [KeySpec.AES_128]: 16,
 };
 
-export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: DataKeyParts) {
+export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
   return {
-    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): MaybePromise<GenerateDataKeyResponse> {
+    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): MaybePromise<Used<GenerateDataKeyResponse>> {
       const tenantId = call.caller.authorize(request.tenantId, roleOf.generateDataKey);
       const bytes = specBytes[request.keySpec];
       if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
@@ -43,13 +42,11 @@ export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: Da
       const seal = (key: UsableDataKey) => {
         const plaintext = randomSecret(bytes);
         const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
-        const rule = call.caller.rule(roleOf.generateDataKey, tenantId);
-        observer.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1, rule);
-        if (!request.withoutPlaintext) {
-          return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
-        }
-        plaintext.fill(0);
-        return create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId: key.keyId });
+        const { keyId } = key;
+        const answer = create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId });
+        if (request.withoutPlaintext) plaintext.fill(0);
+        else answer.plaintext = plaintext;
+        return { answer, tenantId, uses: [{ keyId, count: 1 }] };
       };
       return andThen(
         keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.generateDataKey)),
@@ -57,15 +54,14 @@ export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: Da
       );
     },
 
-    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): MaybePromise<DecryptDataKeyResponse> {
+    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): MaybePromise<Used<DecryptDataKeyResponse>> {
       const tenantId = call.caller.authorize(request.tenantId, roleOf.decryptDataKey);
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
       const open = (key: UsableDataKey) => {
         const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
-        const rule = call.caller.rule(roleOf.decryptDataKey, tenantId);
-        observer.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1, rule);
-        return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
+        const answer = create(DecryptDataKeyResponseSchema, { plaintext, keyId });
+        return { answer, tenantId, uses: [{ keyId, count: 1 }] };
       };
       return andThen(
         keyTimer.encryption(() => keyring.dataKey(tenantId, keyId, call)),

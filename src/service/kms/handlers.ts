@@ -4,7 +4,7 @@ import type { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { parseEnvelope } from "../../envelope/envelope.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { VerifySpanRequest } from "../../attestation/verify-span.ts";
-import { notAudited } from "../../audit/audited.ts";
+import { notAudited, type Used } from "../../audit/audited.ts";
 import { type AuditObserver, type Named, observedRotation } from "../../audit/observer.ts";
 import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
@@ -37,18 +37,22 @@ import { type ValidateParts, validateHandlers } from "./validate/handler.ts";
 type Rpcs = typeof KmsService.method;
 type Unary = { [Name in keyof Rpcs as Rpcs[Name] extends DescMethodUnary ? Name : never]: Rpcs[Name] };
 
+type Using = "generateDataKey" | "decryptDataKey" | "encryptPii" | "decryptPii" | "reEncryptPii" | "signSpan";
+
+/** What a handler returns: the message of its response, with the uses of keys if there are some. */
+type Result<Name extends keyof Unary, Answer = MessageShape<Unary[Name]["output"]>> = MaybePromise<
+  Name extends Using ? Used<Answer> : Answer
+>;
+
 /** Message in, message out; but requests of SignSpan and VerifySpan are read in one pass, and answers of SignSpan written in one. */
 export type KmsHandlers = {
   [Name in Exclude<keyof Unary, "signSpan" | "verifySpan">]: (
     request: MessageShape<Unary[Name]["input"]>,
     context: CallContext,
-  ) => MaybePromise<MessageShape<Unary[Name]["output"]>>;
+  ) => Result<Name>;
 } & {
-  signSpan(request: SignSpanRequest, context: CallContext): MaybePromise<SignedAnswer>;
-  verifySpan(
-    request: VerifySpanRequest,
-    context: CallContext,
-  ): MaybePromise<MessageShape<Unary["verifySpan"]["output"]>>;
+  signSpan(request: SignSpanRequest, context: CallContext): Result<"signSpan", SignedAnswer>;
+  verifySpan(request: VerifySpanRequest, context: CallContext): Result<"verifySpan">;
   publicKeySet(request: PublicKeySetRequest, context: CallContext): Promise<PublicKeySet>;
 };
 
@@ -64,18 +68,24 @@ const named = (request: Named) => request;
 
 export const kmsMethods: Methods<KmsHandlers> = {
   generateDataKey: {
-    audit: { action: "generate_data_key", kind: "use", named },
+    audit: { kind: "use", action: "generate_data_key", purpose: "data", named },
     codec: { encode: encodeGenerateDataKeyResponse },
   },
-  decryptDataKey: { audit: { action: "decrypt_data_key", kind: "use", named: namedByBlob } },
+  decryptDataKey: { audit: { kind: "use", action: "decrypt_data_key", purpose: "data", named: namedByBlob } },
   encryptPii: {
-    audit: { action: "encrypt_pii", kind: "use", named },
+    audit: { kind: "use", action: "encrypt_pii", purpose: "data", counted: "encrypt", named },
     codec: { decode: decodeEncryptPiiRequest, encode: encodeEncryptPiiResponse },
   },
-  decryptPii: { audit: { action: "decrypt_pii", kind: "use", named } },
-  reEncryptPii: { audit: { action: "re_encrypt_pii", kind: "use", named } },
+  decryptPii: { audit: { kind: "use", action: "decrypt_pii", purpose: "data", counted: "decrypt", named } },
+  reEncryptPii: { audit: { kind: "use", action: "re_encrypt_pii", purpose: "data", counted: "re_encrypt", named } },
   signSpan: {
-    audit: { action: "sign_span", kind: "use", named: ({ tenantId }) => ({ tenantId }) },
+    audit: {
+      kind: "use",
+      action: "sign_span",
+      purpose: "signing",
+      counted: "individual",
+      named: ({ tenantId }) => ({ tenantId }),
+    },
     codec: { decode: decodeSignSpanRequest, encode: encodeSignSpanResponse, own: true },
   },
   verifySpan: { audit: notAudited("verify_span"), codec: { decode: readVerifySpanRequest, own: true } },

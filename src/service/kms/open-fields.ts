@@ -1,8 +1,6 @@
 /** Opens the fields of a call, each by the key that its token names. A field that cannot be opened is a failure of its own. */
 import type { EncryptedField } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import type { ItemError } from "../../../gen/ts/fluo/kms/v1/item_error_pb.ts";
-import type { AuditObserver } from "../../audit/observer.ts";
-import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
 import { openField, readToken, type SealedField } from "../../envelope/pii-field.ts";
 import { hasCode, KmsError } from "../../errors.ts";
@@ -18,8 +16,8 @@ export type Opened = Uint8Array | ItemError;
 export interface Openings {
   /** Results in the order of the fields. */
   results: Opened[];
-  /** Fields that were opened, by key. */
-  uses: Map<string, number>;
+  /** Fields that were opened, by key id. */
+  counts: Map<string, number>;
   refusals: { keyId: string; error: unknown }[];
 }
 
@@ -37,7 +35,7 @@ interface OpeningParts {
 /** Fields of one key are opened together, a slice of them in the turn in which it was got: later it may be evicted and overwritten. */
 export async function openFields(parts: OpeningParts, given: FieldsToOpen, call: CallContext): Promise<Openings> {
   const { tenantId, fields } = given;
-  const openings: Openings = { results: new Array(fields.length), uses: new Map(), refusals: [] };
+  const openings: Openings = { results: new Array(fields.length), counts: new Map(), refusals: [] };
   const byKey = sealedByKey(fields, openings);
   try {
     let sinceTurn = 0;
@@ -51,7 +49,7 @@ export async function openFields(parts: OpeningParts, given: FieldsToOpen, call:
         }
         const key = await keyOrError(parts, { tenantId, keyId }, call);
         const count = openGroup(key, keyId, slice, given, openings);
-        if (count > 0) openings.uses.set(keyId, (openings.uses.get(keyId) ?? 0) + count);
+        if (count > 0) openings.counts.set(keyId, (openings.counts.get(keyId) ?? 0) + count);
       }
     }
     return openings;
@@ -130,18 +128,4 @@ function fieldError(error: unknown, index: number): ItemError {
 
 export function overwrite(opened: readonly Opened[]): void {
   for (const result of opened) if (result instanceof Uint8Array) result.fill(0);
-}
-
-/** Has the audit trail know which keys opened how many fields, and which would not. */
-export function tellOpenings(
-  observer: Pick<AuditObserver, "used" | "failed">,
-  action: "decrypt_pii" | "re_encrypt_pii",
-  tenantId: string,
-  { uses, refusals }: Openings,
-  { caller }: CallContext,
-): void {
-  const actor = caller.name;
-  const rule = ruleOf(caller, action, tenantId);
-  for (const [keyId, count] of uses) observer.used(actor, action, tenantId, keyId, "data", count, rule);
-  for (const { keyId, error } of refusals) observer.failed({ actor, action, tenantId, keyId, rule }, error);
 }

@@ -20,55 +20,53 @@ import { unitsOf } from "../../limits/calls.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";
-import type { Tally } from "../../telemetry/tally.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
-import { type AuditObserver, unobserved } from "../../audit/observer.ts";
+import type { Used } from "../../audit/audited.ts";
+import type { Uses } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import { nextSlice, sliceFields } from "./field-slices.ts";
-import { openFields, overwrite, tellOpenings } from "./open-fields.ts";
+import { openFields, overwrite } from "./open-fields.ts";
 import { checkNames, checkValues } from "./pii-limits.ts";
 
 export interface PiiParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  piiFields: Tally<"encrypt" | "decrypt" | "re_encrypt">;
-  observer?: Pick<AuditObserver, "used" | "failed">;
 }
 
-export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserved }: PiiParts) {
+export function piiHandlers({ keyring, keyTimer }: PiiParts) {
   return {
-    encryptPii(request: EncryptPiiRequest, call: CallContext): MaybePromise<EncryptPiiResponse> {
+    encryptPii(request: EncryptPiiRequest, call: CallContext): MaybePromise<Used<EncryptPiiResponse>> {
       const tenantId = call.caller.authorize(request.tenantId, roleOf.encryptPii);
       checkNames(request.fields);
       checkValues(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const { fields, sealSlice } = sealing(request, tenantId, pairs);
-      const answer = (keyId: string) => {
-        piiFields.add(fields.length, "encrypt");
-        const rule = call.caller.rule(roleOf.encryptPii, tenantId);
-        observer.used(call.caller.name, "encrypt_pii", tenantId, keyId, "data", fields.length, rule);
-        return create(EncryptPiiResponseSchema, { fields, keyId });
-      };
+      const sealed = (keyId: string) => ({
+        answer: create(EncryptPiiResponseSchema, { fields, keyId }),
+        tenantId,
+        uses: [{ keyId, count: fields.length }],
+        items: fields.length,
+      });
       const sealRest = async (keyId: string) => {
         while (fields.length < request.fields.length) {
           await nextSlice(call);
           sealSlice(await keyring.dataKey(tenantId, keyId, call));
         }
-        return answer(keyId);
+        return sealed(keyId);
       };
       return andThen(
         keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.encryptPii)),
         (key) => {
           sealSlice(key);
-          return fields.length < request.fields.length ? sealRest(key.keyId) : answer(key.keyId);
+          return fields.length < request.fields.length ? sealRest(key.keyId) : sealed(key.keyId);
         },
       );
     },
 
-    async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<DecryptPiiResponse> {
+    async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<Used<DecryptPiiResponse>> {
       const tenantId = call.caller.authorize(request.tenantId, roleOf.decryptPii);
       checkNames(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
@@ -80,12 +78,16 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
           result: result instanceof Uint8Array ? { case: "value", value: result } : { case: "error", value: result },
         }),
       );
-      piiFields.add(fields.length, "decrypt");
-      tellOpenings(observer, "decrypt_pii", tenantId, opened, call);
-      return create(DecryptPiiResponseSchema, { fields });
+      return {
+        answer: create(DecryptPiiResponseSchema, { fields }),
+        tenantId,
+        uses: usesOf(opened.counts),
+        refusals: opened.refusals,
+        items: fields.length,
+      };
     },
 
-    async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<ReEncryptPiiResponse> {
+    async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<Used<ReEncryptPiiResponse>> {
       const tenantId = call.caller.authorize(request.tenantId, roleOf.reEncryptPii);
       checkNames(request.fields);
       call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
@@ -105,17 +107,26 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
             fields.push(create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } }));
           } else fields.push(create(ReEncryptedFieldSchema, { name, result: { case: "error", value: result } }));
         }
-        piiFields.add(fields.length, "re_encrypt");
         // Every field that was opened was sealed by this key, those that it had opened itself too.
-        const sealed = [...opened.uses.values()].reduce((sum, count) => sum + count, 0);
-        if (sealed > 0) opened.uses.set(key.keyId, sealed);
-        tellOpenings(observer, "re_encrypt_pii", tenantId, opened, call);
-        return create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId });
+        const sealed = [...opened.counts.values()].reduce((sum, count) => sum + count, 0);
+        if (sealed > 0) opened.counts.set(key.keyId, sealed);
+        return {
+          answer: create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId }),
+          tenantId,
+          uses: usesOf(opened.counts),
+          refusals: opened.refusals,
+          items: fields.length,
+        };
       } finally {
         overwrite(opened.results);
       }
     },
   };
+}
+
+/** `counts` are fields by key id. */
+function usesOf(counts: ReadonlyMap<string, number>): Uses["uses"] {
+  return Array.from(counts, ([keyId, count]) => ({ keyId, count }));
 }
 
 /** The fields that are sealed so far, and what seals the next slice of them. */

@@ -12,10 +12,9 @@ import { type SignedAnswer, type SignSpanRequest, spanOf } from "../codec/sign-s
 import { signSpan } from "../../attestation/sign-statement.ts";
 import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, type VerifySpanRequest, verdict } from "../../attestation/verify-span.ts";
-import type { Tally } from "../../telemetry/tally.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
-import { type AuditObserver, unobserved } from "../../audit/observer.ts";
+import type { Used } from "../../audit/audited.ts";
 import type { CallContext } from "../../call/context.ts";
 import { keyStates } from "../messages.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -25,9 +24,7 @@ import type { Time } from "../../runtime/time.ts";
 export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  spansSigned: Tally<"individual">;
   time: Time;
-  observer?: Pick<AuditObserver, "used">;
 }
 
 const reasons: Readonly<Record<Reason, VerifyReason>> = {
@@ -41,20 +38,17 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
   MALFORMED: VerifyReason.MALFORMED,
 };
 
-export function signingHandlers({ keyring, logs, keyTimer, spansSigned, time, observer = unobserved }: SigningParts) {
+export function signingHandlers({ keyring, logs, keyTimer, time }: SigningParts) {
   const judgeLogClaim = logClaimJudge({ keyring, logs });
   return {
-    signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<SignedAnswer> {
+    signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<Used<SignedAnswer>> {
       const span = spanOf(request);
       const tenant = call.caller.authorize(request.tenantId, roleOf.signSpan);
       const sign = ({ keyId, key }: UsableSigningKey) => {
         const signedAtMs = time.now().getTime();
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
-        spansSigned.add(1, "individual");
-        const rule = call.caller.rule(roleOf.signSpan, tenant);
-        observer.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1, rule);
-        return { signed, by, signedAtMs };
+        return { answer: { signed, by, signedAtMs }, tenantId: tenant, uses: [{ keyId, count: 1 }], items: 1 };
       };
       return andThen(
         keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpan)),

@@ -14,7 +14,6 @@ import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
 import { hashBytes } from "../../tlog/merkle.ts";
 import { maxAnswerBytes } from "../../batch/results.ts";
-import type { Tally } from "../../telemetry/tally.ts";
 import { andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
@@ -29,7 +28,6 @@ export interface SignSpansParts {
   keyTimer: Pick<KeyTimer, "signing">;
   pool: Pick<BatchPool, "sign" | "enter" | "prove">;
   sequencer: Pick<Sequencer, "append">;
-  spansSigned: Tally<"individual" | "log">;
   /** Told in seconds of each batch, when its answers begin. */
   batchTook(seconds: number, mode: "individual" | "log"): void;
   observer: AuditObserver;
@@ -128,7 +126,7 @@ function individual({ keyring, keyTimer, pool, time, ...parts }: SignSpansParts,
         return { keyId: key.keyId, ...(await pool.sign(message, by)) };
       },
     );
-    count(parts, call, { tenant, keyId, signed, mode: counted.INDIVIDUAL });
+    writeUse(parts, call, { tenant, keyId, signed, mode: counted.INDIVIDUAL });
     return { bytes: messages.reduce((sum, each) => sum + each.length, 0), messages };
   };
 }
@@ -148,7 +146,7 @@ function log({ pool, sequencer, time, ...parts }: SignSpansParts, call: CallCont
     before = appending;
     const { signed, placing } = await appending;
     const { batch, place, keyId } = await placing;
-    count(parts, call, { tenant, keyId, signed, mode: counted.LOG });
+    writeUse(parts, call, { tenant, keyId, signed, mode: counted.LOG });
     const proven = withAttributes ? { ...batch, attributesFor: { tenant } } : batch;
     return { bytes: bytesOf(batch), messages: proofs(pool, proven, place) };
   };
@@ -184,13 +182,13 @@ interface Signed {
   mode: "individual" | "log";
 }
 
-function count(
-  { spansSigned, observer }: Pick<SignSpansParts, "spansSigned" | "observer">,
+function writeUse(
+  { observer }: Pick<SignSpansParts, "observer">,
   { caller }: CallContext,
   { tenant, keyId, signed, mode }: Signed,
 ): void {
   if (signed === 0) return;
   caller.limits?.spend(tenant, unitsOf(signed) - unitsAtFirst);
-  spansSigned.add(signed, mode);
-  observer.used(caller.name, action, tenant, keyId, "signing", signed, caller.rule(roleOf.signSpans, tenant));
+  const uses = { tenantId: tenant, uses: [{ keyId, count: signed }], items: signed };
+  observer.used({ action, purpose: "signing", counted: mode }, caller, uses);
 }

@@ -45,7 +45,6 @@ function setUp(
     },
     logs: logReader({ store, keys: keyring }),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
-    spansSigned: { add() {} },
     time: wallTime(() => new Date(time.start + time.ms)),
   });
   const signedAt = formatSignedAt(time.start + time.ms);

@@ -36,12 +36,10 @@ async function setUp(change: Partial<SignSpansParts> = {}, context: CallContext 
       return log.append(tenant, batch, ...given);
     },
   };
-  const counts: [number, string][] = [];
-  const spansSigned = { add: (count: number, mode: string) => void counts.push([count, mode]) };
   const timed: [number, string][] = [];
   const batchTook = (seconds: number, mode: string) => void timed.push([seconds, mode]);
-  const parts = { ...service.parts, time: wallTime(clock), pool, sequencer, spansSigned, batchTook, ...change };
-  return { ...service, counts, timed, time, appended, stream: signSpans(parts)(context) };
+  const parts = { ...service.parts, time: wallTime(clock), pool, sequencer, batchTook, ...change };
+  return { ...service, timed, time, appended, stream: signSpans(parts)(context) };
 }
 
 async function responses(answers: Answers) {

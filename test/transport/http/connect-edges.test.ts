@@ -6,10 +6,9 @@ import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_
 import { type StatusRequest, StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { EncryptPiiResponseSchema } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { SignSpanResponseSchema, VerifySpanResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { KmsHandlers } from "../../../src/service/kms/handlers.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { len, message, varint } from "../../support/otlp-wire.ts";
-import { startTransports, type Transports } from "../../support/transports-fixture.ts";
+import { type FakeKms, startTransports, type Transports } from "../../support/transports-fixture.ts";
 
 let service: Transports;
 let taken: Uint8Array[] = [];
@@ -27,7 +26,7 @@ beforeAll(async () => {
         taken.push(bytes);
         return create(VerifySpanResponseSchema, { keyId: "verified" });
       },
-    } as unknown as Partial<KmsHandlers>,
+    } as unknown as FakeKms,
     { bytesSpoken: true },
   );
 });

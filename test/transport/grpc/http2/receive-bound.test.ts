@@ -5,17 +5,16 @@ import { buffer as bytesOf } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import type { KmsHandlers } from "../../../../src/service/kms/handlers.ts";
 import { frame, type RawStream } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { answers, echo, gated, rawStream, startStreams } from "../../../support/stream-fixture.ts";
-import { startTransports } from "../../../support/transports-fixture.ts";
+import { type FakeKms, startTransports } from "../../../support/transports-fixture.ts";
 import { destroySession } from "../../../support/destroy-session.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
 async function start(bytes: number, patienceMs = 60_000) {
-  const handlers = { signSpan: () => new Uint8Array() } as unknown as KmsHandlers;
+  const handlers = { signSpan: () => new Uint8Array() } as unknown as FakeKms;
   const {
     grpcAddress,
     grpc: client,
