@@ -1,8 +1,6 @@
 /** Refusals of the service, from its own tables: what a client's fake answers when a test sets one by name. */
-import type { KmsErrorCode } from "../../src/errors.ts";
-import { rpcCode } from "../../src/service/rpc-code.ts";
 import { pushbackOf, retryDelayMs } from "../../src/transport/error-status.ts";
-import { KmsError } from "../../src/errors.ts";
+import { KmsError, type KmsErrorCode, rpcCode } from "../../src/errors.ts";
 
 export interface Refusal {
   /** Reason of the ErrorInfo. */

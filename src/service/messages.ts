@@ -1,8 +1,9 @@
 /** Parts of messages that several services share, between our words and the API's. */
 import { create } from "@bufbuild/protobuf";
+import { type ItemError, ItemErrorSchema } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import { KeyPurpose, KeyState as KeyStateEnum } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { type LogHead, LogHeadSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
-import { invalidField } from "../errors.ts";
+import { invalidField, KmsError, rpcCode } from "../errors.ts";
 import { type KeyState, type Purpose, purposes } from "../store/key-record.ts";
 import type { LogCompromise } from "../store/log-store.ts";
 
@@ -41,4 +42,10 @@ export function stateOf(state: KeyStateEnum): KeyState | undefined {
 /** How far a log goes. */
 export function headMessage({ number, origin, size, root }: Omit<LogCompromise, "tenantId" | "keyId">): LogHead {
   return create(LogHeadSchema, { log: number, origin, size: BigInt(size), root });
+}
+
+/** An item's error. What is not a KmsError is a bug and is thrown on, so that the whole call reports it. */
+export function itemError(error: unknown, field: string): ItemError {
+  if (!(error instanceof KmsError) || error.code === "INTERNAL") throw error;
+  return create(ItemErrorSchema, { code: rpcCode[error.code], field, message: error.message });
 }

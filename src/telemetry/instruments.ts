@@ -5,6 +5,7 @@
  * export time instead: see metrics/observe.ts.
  */
 import type { Counter, Histogram, Meter } from "@opentelemetry/api";
+import { RpcCode } from "../errors.ts";
 import { countTable, tally } from "./tally.ts";
 
 /** How a call ended, for whoever answers for the service. */
@@ -21,22 +22,7 @@ export const outcomes = [
 export type Outcome = (typeof outcomes)[number];
 
 /** gRPC statuses of failed calls, by name. */
-export const errorCodes = [
-  "CANCELLED",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
+export const errorCodes = Object.keys(RpcCode);
 
 /** Whose a provider key is: for all tenants that have none of their own, or a tenant's own. */
 export const scopes = ["service", "tenant"] as const;

@@ -15,12 +15,11 @@ import {
 } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import { endingWith, type MaybePromise } from "../call/maybe-promise.ts";
-import { hasCode, KmsError } from "../errors.ts";
+import { hasCode, KmsError, RpcCode, rpcCode } from "../errors.ts";
 import type { Time } from "../runtime/time.ts";
-import { outcomeOf, RpcCode, rpcCode } from "../service/rpc-code.ts";
 import type { Instruments, Outcome } from "../telemetry/instruments.ts";
 import { rpcPath, type Served } from "./services.ts";
-import { toKmsError } from "./error-status.ts";
+import { outcomeOf, toKmsError } from "./error-status.ts";
 
 export interface CallRecorder {
   /** Runs one call. `header` reads a header of the request, for the trace context. */

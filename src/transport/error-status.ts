@@ -1,12 +1,14 @@
-/** KmsError to gRPC status and google.rpc details, for both transports. What is not a KmsError is a bug: INTERNAL. */
+/**
+ * KmsError to gRPC status and google.rpc details, for both transports, and whose fault each is. What is not a KmsError is a bug: INTERNAL.
+ */
 import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
-import { KmsError, type KmsErrorCode } from "../errors.ts";
-import { RpcCode, rpcCode } from "../service/rpc-code.ts";
+import { KmsError, type KmsErrorCode, RpcCode, rpcCode } from "../errors.ts";
+import type { Outcome } from "../telemetry/instruments.ts";
 
 /** Domain of the ErrorInfo detail. */
 export const errorDomain = "kms.fluo.dev";
@@ -113,4 +115,58 @@ export function toHttpError(error: KmsError): { status: number; headers: Record<
 export function retryAfterOf(error: KmsError): Record<string, string> {
   const delayMs = retryMs(error);
   return delayMs === undefined ? {} : { "retry-after": String(Math.ceil(delayMs / 1000)) };
+}
+
+type Fault = Exclude<Outcome, "ok">;
+
+/** Whose fault a failed call is. A deadline is the caller's choice, unless the service had time enough. */
+const faults: Readonly<Record<KmsErrorCode, Fault | "deadline">> = {
+  INVALID_ARGUMENT: "caller_fault",
+  CIPHERTEXT_REJECTED: "caller_fault",
+  UNAUTHENTICATED: "caller_fault",
+  CREDENTIAL_EXPIRED: "lifecycle",
+  PERMISSION_DENIED: "caller_fault",
+  NOT_FOUND: "caller_fault",
+  KEY_UNUSABLE: "caller_fault",
+  // A tenant may disable a key of its own; the service's own key has an alert of its own.
+  PROVIDER_DENIED: "caller_fault",
+  CLOCKS_DISAGREE: "caller_fault",
+  CONFLICT: "caller_fault",
+  LEASE_LOST: "caller_fault",
+  REQUEST_ID_REUSED: "caller_fault",
+  MESSAGE_TOO_LARGE: "caller_fault",
+  OVERLOADED: "server_fault",
+  RATE_LIMITED: "caller_fault",
+  // Anybody can name a key that an issuer has not; an issuer that is away has an alert of its own.
+  ISSUER_UNAVAILABLE: "caller_fault",
+  PROVIDER_UNAVAILABLE: "server_fault",
+  STORE_UNAVAILABLE: "server_fault",
+  AUDIT_UNAVAILABLE: "server_fault",
+  DRAINING: "lifecycle",
+  IDLE: "lifecycle",
+  DEADLINE_EXCEEDED: "deadline",
+  CANCELLED: "lifecycle",
+  DATA_LOSS: "server_fault",
+  ROLLBACK_SUSPECTED: "server_fault",
+  HEADS_MISSING: "server_fault",
+  UNIMPLEMENTED: "caller_fault",
+  INTERNAL: "server_fault",
+};
+
+/** Seconds after which a unary call should have been answered, whatever its deadline. */
+const enoughSeconds = 1.1; // callers give a whole second, and timers are late
+
+/**
+ * Tells whose fault a failed call is. A provider key of the tenant's own that does not answer is the tenant's affair. A
+ * stream lasts as long as its caller wants, so that its deadline is the caller's.
+ */
+export function outcomeOf(
+  { code, tenantsAffair }: Pick<KmsError, "code" | "tenantsAffair">,
+  { seconds, isStream }: { seconds: number; isStream: boolean },
+): Fault {
+  if (tenantsAffair) return "caller_fault";
+  const fault = faults[code];
+  if (fault !== "deadline") return fault;
+  if (isStream) return "lifecycle";
+  return seconds > enoughSeconds ? "server_fault" : "caller_fault";
 }

@@ -1,5 +1,5 @@
 /** What came back for a request, in gRPC's codes whatever the transport. */
-import { RpcCode, rpcCode } from "../../src/service/rpc-code.ts";
+import { RpcCode, rpcCode } from "../../src/errors.ts";
 
 export interface Answer {
   /** As the transport has it: a status of HTTP or gRPC, or how else it ended. */

@@ -2,10 +2,10 @@
 import { pino } from "pino";
 import { expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { KmsError, type KmsErrorCode, rpcCode } from "../../src/errors.ts";
 import { realTime } from "../../src/runtime/time.ts";
-import { outcomeOf, rpcCode } from "../../src/service/rpc-code.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
+import { outcomeOf } from "../../src/transport/error-status.ts";
 import { kmsService } from "../../src/transport/services.ts";
 import { exportedBy, linesOf } from "../support/exported-metrics.ts";
 

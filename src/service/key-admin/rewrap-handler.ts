@@ -13,9 +13,8 @@ import type { WrappedBy, WrappedCursor } from "../../store/key-store.ts";
 import type { CallContext } from "../../call/context.ts";
 import { roleOf } from "../../call/roles.ts";
 import { checkRequestId } from "../../call/ids.ts";
-import { keyPurposes } from "../messages.ts";
+import { itemError, keyPurposes } from "../messages.ts";
 import { pageSize, pageStart, pageToken } from "../page.ts";
-import { itemError } from "../rpc-code.ts";
 
 export interface RewrapParts {
   rewrap: Rewrap;

@@ -7,7 +7,7 @@ import { hasCode, KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import type { KeyTimer } from "../key-timer.ts";
-import { itemError } from "../rpc-code.ts";
+import { itemError } from "../messages.ts";
 import { nextSlice, sliceFields } from "./field-slices.ts";
 
 /** A value, which whoever got it overwrites or sends; or why there is none. */

@@ -15,8 +15,7 @@ import type { Rotation, RotationResult } from "../../keys/rotation/rotation.ts";
 import { type CallContext, tenantOrAll } from "../../call/context.ts";
 import { roleOf } from "../../call/roles.ts";
 import { checkRequestId } from "../../call/ids.ts";
-import { keyPurposes, purposesOf } from "../messages.ts";
-import { itemError } from "../rpc-code.ts";
+import { itemError, keyPurposes, purposesOf } from "../messages.ts";
 
 export interface RotateParts {
   rotation: Rotation;

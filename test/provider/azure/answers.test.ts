@@ -2,10 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
+import { type KmsError, type KmsErrorCode, RpcCode, rpcCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
-import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 import type { AzureFault, AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
