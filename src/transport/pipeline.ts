@@ -8,8 +8,9 @@ import type { AuditObserver } from "../audit/observer.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { Budget } from "./budget.ts";
-import type { CallRecorder } from "./call-recorder.ts";
+import { type CallParts, type CallRecorder, callRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, BytesForm, Form, StreamCarrier, UnaryCarrier } from "./carrier.ts";
+import type { Served } from "./services.ts";
 import {
   byCaller,
   counted,
@@ -26,12 +27,6 @@ import {
   wholeBody,
 } from "./stages.ts";
 
-export interface PipelineParts {
-  recorder: CallRecorder;
-  budget: Budget;
-  observer: AuditObserver;
-}
-
 /** What answers a call. */
 export interface Called<In, Out> {
   /** What it is counted and logged as. Without one only its failures are. */
@@ -40,7 +35,14 @@ export interface Called<In, Out> {
   handler: Handler<In, Out>;
 }
 
-export interface Pipeline {
+/** What both transports serve, and how. */
+export interface Calls {
+  services: readonly Served[];
+  budget: Budget;
+  /** Counts and logs what fails before it is a call. */
+  refuse: CallRecorder["refuse"];
+  /** The same for whoever is refused at the door, of whom there may be many. */
+  refuseStranger: CallRecorder["refuseStranger"];
   /** A rpc with one message each way. */
   unary<Native, Sent>(
     called: Called<never, unknown>,
@@ -61,8 +63,20 @@ export interface Pipeline {
   ): (native: Native) => MaybePromise<void>;
 }
 
-export function createPipeline({ recorder, budget, observer }: PipelineParts): Pipeline {
+export interface CallsParts extends CallParts {
+  observer: AuditObserver;
+  budget: Budget;
+}
+
+export function createCalls({ observer, budget, ...parts }: CallsParts): Calls {
+  const recorder = callRecorder(parts);
+  const { refuse, refuseStranger } = recorder;
   return {
+    services: parts.services,
+    budget,
+    refuse,
+    refuseStranger,
+
     unary: ({ rpc, audit, handler }, form, carrier) =>
       inOrder(
         recorded(recorder, rpc, carrier),

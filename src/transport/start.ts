@@ -7,7 +7,7 @@ import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry/start.ts";
 import type { Door } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
-import { type Calls, createCalls } from "./calls.ts";
+import { type Calls, createCalls } from "./pipeline.ts";
 import type { Connections } from "./connections/connections.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";

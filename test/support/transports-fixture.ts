@@ -10,7 +10,7 @@ import { startTelemetry } from "../../src/telemetry/start.ts";
 import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
 import type { Door } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
-import { createCalls } from "../../src/transport/calls.ts";
+import { createCalls } from "../../src/transport/pipeline.ts";
 import type { Tls } from "../../src/transport/tls.ts";
 import type { Condition, HealthMonitor } from "../../src/health/monitor.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";

@@ -13,7 +13,8 @@ import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { realTime } from "../../src/runtime/time.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
-import { createCalls } from "../../src/transport/calls.ts";
+import { createBudget } from "../../src/transport/budget.ts";
+import { createCalls } from "../../src/transport/pipeline.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";
 import { listenHttp } from "../../src/transport/http/server.ts";
@@ -29,6 +30,7 @@ async function servers({ serveMetrics = (response: ServerResponse): void => void
     tracer: undefined,
     log: pino({ level: "silent" }),
     observer: unobserved,
+    budget: createBudget(realTime),
     time: realTime,
   });
   const connections = testConnections();

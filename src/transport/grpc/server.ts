@@ -4,7 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import type { Time } from "../../runtime/time.ts";
 import type { Door, Open } from "../authenticate.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import { binaryForm } from "../codecs.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../limits.ts";
 import { authority, type Binding, type Listening, listening } from "../listening.ts";

@@ -7,7 +7,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { KmsError } from "../../errors.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import type { UnaryCarrier } from "../carrier.ts";
 import { binaryForm, jsonForm } from "../codecs.ts";
 import { toKmsError } from "../error-status.ts";

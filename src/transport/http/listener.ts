@@ -6,7 +6,7 @@ import { roleOfPath } from "../../call/roles.ts";
 import { KmsError } from "../../errors.ts";
 import type { Time } from "../../runtime/time.ts";
 import { type Open, stranger } from "../authenticate.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import { toKmsError } from "../error-status.ts";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";

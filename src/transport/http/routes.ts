@@ -10,7 +10,7 @@ import type { HealthMonitor, HealthReport } from "../../health/monitor.ts";
 import { type KmsHandlers, kmsMethods } from "../../service/kms/handlers.ts";
 import type { LogHandlers } from "../../service/log/handlers.ts";
 import { roleOfPath } from "../../call/roles.ts";
-import type { Pipeline } from "../pipeline.ts";
+import type { Calls } from "../pipeline.ts";
 import { checkedObject } from "../strict-json.ts";
 import { jwksText, rotateJson, rotateRequest, tenantIdOf, validateJson } from "./admin-json.ts";
 import { type Asked, askedCarrier, bodyCarrier, jsonHeaders, jsonReply, type Reply, type Route } from "./route.ts";
@@ -36,7 +36,7 @@ export interface RouteParts {
 
 const { validate, status, rotate, getPublicKeys } = KmsService.method;
 
-export function routesOf({ route }: Pick<Pipeline, "route">, parts: RouteParts): Route[] {
+export function routesOf({ route }: Pick<Calls, "route">, parts: RouteParts): Route[] {
   const { handlers, logs, health, providerName, door } = parts;
   /** Health is for everybody; what it says beside its state is for those who may ask for Status. */
   async function seesDetails(request: IncomingMessage): Promise<boolean> {

@@ -8,7 +8,7 @@ import { maxHeaderBytes } from "../limits.ts";
 import type { Time } from "../../runtime/time.ts";
 import type { Door } from "../authenticate.ts";
 import type { Budget } from "../budget.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import type { Tls } from "../tls.ts";
 import { type Binding, type Listening, listening } from "../listening.ts";
 import { createBodyBudget } from "../connections/body-budget.ts";

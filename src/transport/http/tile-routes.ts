@@ -8,7 +8,7 @@ import { create } from "@bufbuild/protobuf";
 import { GetCheckpointRequestSchema } from "../../../gen/ts/fluo/kms/v1/log_pb.ts";
 import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { type LogHandlers, logMethods } from "../../service/log/handlers.ts";
-import type { Pipeline } from "../pipeline.ts";
+import type { Calls } from "../pipeline.ts";
 import { type Asked, askedCarrier, type Reply, type Route } from "./route.ts";
 
 const prefix = "^/api/kms/tenants/(?<tenantId>[^/]+)/log(?:/(?<log>[1-9][0-9]{0,9}))?/";
@@ -21,7 +21,7 @@ const forEver = "private, max-age=31536000, immutable";
 
 const compress = promisify(gzip);
 
-export function logRoutes({ route }: Pick<Pipeline, "route">, { getCheckpoint, getTile }: LogHandlers): Route[] {
+export function logRoutes({ route }: Pick<Calls, "route">, { getCheckpoint, getTile }: LogHandlers): Route[] {
   return [
     {
       method: "GET",

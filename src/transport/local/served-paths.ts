@@ -11,7 +11,7 @@ import { invalidField, KmsError } from "../../errors.ts";
 import type { HealthMonitor } from "../../health/monitor.ts";
 import type { KmsHandlers } from "../../service/kms/handlers.ts";
 import { kmsMethods } from "../../service/kms/handlers.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import { validateJson } from "../http/admin-json.ts";
 import { readBody } from "../http/body.ts";
 import { httpContext } from "../http/caller-context.ts";

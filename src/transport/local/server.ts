@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { KmsError } from "../../errors.ts";
 import type { Time } from "../../runtime/time.ts";
-import type { Calls } from "../calls.ts";
+import type { Calls } from "../pipeline.ts";
 import { createBodyBudget } from "../connections/body-budget.ts";
 import { outliveBody } from "../http/body.ts";
 import type { Exchange } from "../http/caller-context.ts";

@@ -8,7 +8,7 @@ import { KmsError, type KmsErrorCode } from "../../../errors.ts";
 import type { Credential } from "../../../call/context.ts";
 import type { MessageStream, StreamHandler } from "../../../call/stream.ts";
 import type { Time, Timer } from "../../../runtime/time.ts";
-import type { Calls } from "../../calls.ts";
+import type { Calls } from "../../pipeline.ts";
 import type { StreamCarrier } from "../../carrier.ts";
 import { deadlinePassed, grpcContext, msLeft, timerSlackMs, whyCancelled } from "../../call-context.ts";
 import type { CallerOf } from "../door.ts";
