@@ -62,6 +62,10 @@ const closeWithinMs = 2_000;
 /** In one transaction: a commit is waited for by the changes of keys behind it. */
 const maxRows = 1_000;
 
+/**
+ * Creates the trail. It is one closure: gathering, writing and giving back move the same counters and the same problem, which `check`
+ * answers from.
+ */
 export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   const { store, time, intervalMs = 500, onProblem = () => {}, step = () => {} } = options;
   const counters = auditCounters(gather, time);

@@ -79,7 +79,7 @@ export async function using<T extends { close(): Promise<void> }, R>(
 }
 
 /** Tells on standard error what an operator should hear of how a store was opened. */
-export async function told(opening: Promise<Tables>): Promise<Tables> {
+export async function warnOfLog(opening: Promise<Tables>): Promise<Tables> {
   const tables = await opening;
   if (tables.log?.isWarning === true) printError(warning("warning", `: the write-ahead log was ${tables.log.text}`));
   return tables;

@@ -86,6 +86,10 @@ const lossesNamed = 10;
 const lossesKept = 1_000;
 const tenantKeysNamed = 5;
 
+/**
+ * Starts the monitor, and looks at the store once before it resolves. It is one closure: looks, the alarm and the drain all end in
+ * `publish`, which puts the report together from what each of them left.
+ */
 export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor> {
   const { watches, breakers = () => [], tenantProviderKeys = () => [], store, notices, time } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;

@@ -48,14 +48,14 @@ function observeMemory({ gauge }: Observer): void {
 
 /** Left out where the system does not tell. */
 function observeDescriptors({ gauge }: Observer): void {
-  gauge("process_open_fds", "Open descriptors", () => told(() => readdirSync("/proc/self/fd").length));
-  const [, most] = told(() => /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))) ?? [];
+  gauge("process_open_fds", "Open descriptors", () => readable(() => readdirSync("/proc/self/fd").length));
+  const [, most] = readable(() => /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))) ?? [];
   gauge("process_max_fds", "Descriptors that the process may open", () =>
     most === undefined ? undefined : Number(most),
   );
 }
 
-function told<T>(read: () => T): T | undefined {
+function readable<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {

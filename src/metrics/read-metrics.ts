@@ -18,14 +18,14 @@ export interface Observer {
 export type ReadFailed = (error: unknown, metric: string) => void;
 
 export function createObserver(meter: Meter, failed: ReadFailed): Observer {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   const reading = (name: string, read: Read): Read => {
     return () => {
       try {
         return read();
       } catch (error) {
-        if (!told.has(name)) failed(error, name);
-        told.add(name);
+        if (!reported.has(name)) failed(error, name);
+        reported.add(name);
         return undefined;
       }
     };

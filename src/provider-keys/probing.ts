@@ -71,7 +71,7 @@ export function scheduleProbes({ keys, store, time, log, random = Math.random }:
   async function probe({ watch }: ProbedKey): Promise<number> {
     const name = leaseOf(watch.provider);
     const lease = await orAltered(store.lease(name, holder, leaseTtlMs));
-    if (lease === "altered") return told(watch, await watch.probe());
+    if (lease === "altered") return noteOutcome(watch, await watch.probe());
     const { generation, finishedAt } = lease;
     if (generation === undefined) return time.monotonicMs() + leaseTtlMs;
     const beganAt = time.now();
@@ -81,13 +81,13 @@ export function scheduleProbes({ keys, store, time, log, random = Math.random }:
     const outcome = isDone || isClosed ? undefined : await watch.probe();
     if (isClosed) return time.monotonicMs();
     await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));
-    if (outcome !== undefined) return told(watch, outcome);
+    if (outcome !== undefined) return noteOutcome(watch, outcome);
     unshown.note(watch, "passed"); // another replica has probed it
     return within(everyMs - passedMs);
   }
 
   /** Gives when a key is due again that was just probed. */
-  function told(watch: ProbedKey["watch"], outcome: ProbeOutcome): number {
+  function noteOutcome(watch: ProbedKey["watch"], outcome: ProbeOutcome): number {
     if (isClosed) return time.monotonicMs();
     unshown.note(watch, outcome);
     logUnshown(log, watch.provider, outcome);

@@ -171,7 +171,7 @@ function newsOfTenantKeys(
       if (!(error instanceof KmsError)) log.error({ providerKey: name, err: error }, what);
       else {
         const { message, advice } = error;
-        log.error({ providerKey: name, said: saidIn(error), advice }, `${what}: ${message}`);
+        log.error({ providerKey: name, said: causeText(error), advice }, `${what}: ${message}`);
       }
       alarm.changed();
     },
@@ -308,11 +308,11 @@ function logFailure(log: Logger, { operation, outcome, region, seconds, attempts
   const { advice, message } = error;
   const level = error.code === "CIPHERTEXT_REJECTED" ? "debug" : "warn";
   log[level](
-    { operation, outcome, region, seconds, attempts, said: saidIn(error), advice },
+    { operation, outcome, region, seconds, attempts, said: causeText(error), advice },
     `provider call failed: ${message}`,
   );
 }
 
-function saidIn({ cause }: KmsError): string | undefined {
+function causeText({ cause }: KmsError): string | undefined {
   return cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
 }

@@ -24,7 +24,7 @@ export function nameOf({ origin, file }: Named): string {
 }
 
 const others = 0o004;
-const told = new Set<string>();
+const warned = new Set<string>();
 
 /** Throws UsageError where it cannot be read. A secret that others can read is told of, once. */
 export function readShown(named: Named, { isSecret }: { isSecret: boolean }): string {
@@ -44,7 +44,7 @@ export function readShown(named: Named, { isSecret }: { isSecret: boolean }): st
 }
 
 function warn(named: Named): void {
-  if (told.has(named.file)) return;
-  told.add(named.file);
+  if (warned.has(named.file)) return;
+  warned.add(named.file);
   printError(`fluo-kms: ${nameOf(named)} can be read by every user of this machine; chmod o= ${named.file}`);
 }

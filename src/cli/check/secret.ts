@@ -9,7 +9,7 @@ export type Problem = Omit<RowProblem, "kind"> & { kind: string };
 
 /**
  * Undefined where all is well. Throws where the provider does not answer: that says nothing about the record. Of a tenant's own provider
- * key it is told like a refusal, so that the others are checked.
+ * key it is expected like a refusal, so that the others are checked.
  */
 export async function checkSecret(providerKeys: ProviderKeys, record: KeyRecord): Promise<Problem | undefined> {
   const { tenantId, keyId, purpose, state, wrapped } = record;
@@ -24,12 +24,12 @@ export async function checkSecret(providerKeys: ProviderKeys, record: KeyRecord)
     secret = await unwrap(providerKeys, record);
   } catch (error) {
     const isOfAll = providerKeys.shared.some((provider) => hasWrapped(provider, record));
-    const told: KmsErrorCode[] = [
+    const expected: KmsErrorCode[] = [
       "DATA_LOSS",
       "PROVIDER_DENIED",
       ...(isOfAll ? [] : ["PROVIDER_UNAVAILABLE" as const]),
     ];
-    if (!hasCode(error, ...told)) throw error;
+    if (!hasCode(error, ...expected)) throw error;
     return found("unwrap", error.message);
   }
   secret.fill(0);

@@ -15,7 +15,7 @@ import { noteDone } from "../note-done.ts";
 import { printError, printJson, printLine, printTable } from "../print.ts";
 import { startProgress } from "../progress.ts";
 import { warning } from "../styled.ts";
-import { contentsJson, contentsRows, countedRows, told, using, withStore } from "../open-store.ts";
+import { contentsJson, contentsRows, countedRows, warnOfLog, using, withStore } from "../open-store.ts";
 
 export const backup: Command = {
   name: "backup",
@@ -43,7 +43,7 @@ export const backup: Command = {
     const target = targetOf(options, operand);
     return withStore(options, async (config) => {
       const at = realTime.now(); // what is made later is not in it
-      const made = await using(told(openTables(config.store)), async (tables) => {
+      const made = await using(warnOfLog(openTables(config.store)), async (tables) => {
         await refuseBehind(tables.heads(undefined), undefined, placeOf(config.store, config.heads));
         return written(tables, target, at);
       });

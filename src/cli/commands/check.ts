@@ -25,7 +25,7 @@ import {
   providerKeyRows,
   statesText,
   storeName,
-  told,
+  warnOfLog,
   using,
   withStore,
 } from "../open-store.ts";
@@ -58,7 +58,7 @@ export const check: Command = {
   run: (options) =>
     withStore(options, (config) =>
       using(everyProviderKey(config), (providerKeys) =>
-        using(told(openTables(config.store)), async (tables) => {
+        using(warnOfLog(openTables(config.store)), async (tables) => {
           const checkedAt = realTime.now();
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, providerKeys, store);

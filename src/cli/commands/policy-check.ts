@@ -34,8 +34,8 @@ export const policyCheck: Command = {
 };
 
 function printCheck(file: string, { policy, problems, warnings }: ReadPolicy): void {
-  const told = (word: Styled) => (each: PolicyProblem) => [word, `line ${each.line}`, each.text];
-  const findings = [...problems.map(told(bad("problem"))), ...warnings.map(told(warning("warning")))];
+  const row = (word: Styled) => (each: PolicyProblem) => [word, `line ${each.line}`, each.text];
+  const findings = [...problems.map(row(bad("problem"))), ...warnings.map(row(warning("warning")))];
   printTable(findings);
   if (findings.length > 0) printLine("");
   if (policy !== undefined) {

@@ -20,7 +20,7 @@ import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
 import { problemJson, problemText } from "../check/secret.ts";
 import { type Progress, startProgress } from "../progress.ts";
-import { countedRows, keyOf, presentProviderKeys, storeName, told, using, withStore } from "../open-store.ts";
+import { countedRows, keyOf, presentProviderKeys, storeName, warnOfLog, using, withStore } from "../open-store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -73,7 +73,7 @@ export const restore: Command = {
           const progress = startProgress();
           let restored: Restored;
           try {
-            restored = await using(told(openTablesToFill(config.store)), async (into) => {
+            restored = await using(warnOfLog(openTablesToFill(config.store)), async (into) => {
               await refuseContent(into, storeName(config.store));
               return fill(into, { from, file: operand, key, known, noted, progress });
             });
@@ -102,7 +102,7 @@ async function fill(into: Tables, { from, file, key, known, noted, progress }: F
   const at = realTime.now();
   const problems: RowProblem[] = [];
   const problem = (found: RowProblem) => problems.push(found);
-  const tell = await toldOf(from, progress);
+  const tell = await progressOf(from, progress);
   const { heads } = await checkLogs(from, key, {
     problem,
     progress: tell.entries("entries of the backup's logs checked"),
@@ -150,7 +150,7 @@ async function misreadings(
   };
   try {
     await written.heads(key).refuseDamaged();
-    const tell = await toldOf(written, progress);
+    const tell = await progressOf(written, progress);
     await written.check(key, { problem, progress: tell.checked("restored rows read again") });
     await checkLogs(written, key, { problem, progress: tell.entries("restored entries of logs read again") });
   } catch (error) {
@@ -160,8 +160,8 @@ async function misreadings(
   return found;
 }
 
-/** What tells of each part of the work on these tables. */
-async function toldOf(tables: Tables, progress: Progress) {
+/** Returns what shows the progress of each part of the work on these tables. */
+async function progressOf(tables: Tables, progress: Progress) {
   const counts = progress.isSeen ? await countedRows(tables) : undefined;
   const of = (part: keyof RowCounts) => (what: string) => {
     let isBegun = false;
@@ -190,7 +190,7 @@ function warningsOf(logs: readonly LogOutcome[], known: readonly KeptCheckpoint[
 
 async function readable(file: string): Promise<Tables> {
   try {
-    return await told(openBackup(resolve(file)));
+    return await warnOfLog(openBackup(resolve(file)));
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
     const { code } = error;

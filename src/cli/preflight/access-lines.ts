@@ -2,7 +2,7 @@
 import { isLoopback } from "../../runtime/loopback.ts";
 import { lengthText } from "./age.ts";
 import { type Evidence, foreign, otherSettings } from "./evidence.ts";
-import { fail, type Line, pass, skipped, untold, warn } from "./line.ts";
+import { fail, type Line, pass, skipped, unsent, warn } from "./line.ts";
 
 export function accessLines(evidence: Evidence): Line[] {
   const why = foreign(evidence);
@@ -32,7 +32,7 @@ function profileLine({ config: { profile } }: Evidence): Line {
 }
 
 function authenticationLine({ status: { authentication } }: Evidence): Line {
-  if (authentication === undefined) return untold("authentication");
+  if (authentication === undefined) return unsent("authentication");
   if (authentication.kind === "policy") return pass("authentication", "by policy");
   const found = `${authentication.kind}: whoever can connect has every role`;
   return fail("authentication", found, "set fluo.kms.auth=policy, with a file that fluo-kms policy new writes");

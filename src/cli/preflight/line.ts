@@ -29,6 +29,6 @@ export function skipped(id: string, text: string, advice?: string): Line {
 }
 
 /** What the service does not send, being older than this command. */
-export function untold(id: string): Line {
+export function unsent(id: string): Line {
   return fail(id, "the service does not say", "run the service in the release of this command");
 }

@@ -51,7 +51,7 @@ export const preflight: Command = {
     const waived = waivedIn(textsOf(options, "waive"));
     return withConfig(options, async (config) => {
       const time = realTime.now();
-      const { lines, release } = await looked(options, config, { place, replicas });
+      const { lines, release } = await linesFrom(options, config, { place, replicas });
       const checks = lines.map((line) => ({ ...line, waived: waived.has(line.id) }));
       const ok = checks.every((check) => check.outcome !== "FAIL" || check.waived);
       const ran = { release: { command: version, service: release ?? null }, time: time.toISOString() };
@@ -79,7 +79,7 @@ function replicasIn(options: OptionValues): number | undefined {
   throw new UsageError(`--replicas must be a whole number from 1 to ${mostReplicas}, not ${text}`);
 }
 
-async function looked(
+async function linesFrom(
   options: OptionValues,
   config: Config,
   asked: { place: ReturnType<typeof placeOf>; replicas: number | undefined },

@@ -1,7 +1,7 @@
 /** Lines on the running service itself: what its health, its probes, its schedule and its clocks say. */
 import { clocksApartMs } from "../../keys/destruction/time-rule.ts";
 import { agoText } from "./age.ts";
-import { fail, type Line, pass, skipped, untold } from "./line.ts";
+import { fail, type Line, pass, skipped, unsent } from "./line.ts";
 import type { Evidence } from "./evidence.ts";
 import { healthLine } from "./notice-lines.ts";
 
@@ -27,7 +27,7 @@ const graceDays = 7;
 
 /** Tenants with a provider key of their own may keep the service from rotating: that is their affair. */
 function rotationLine({ status: { rotation }, config, store, now }: Evidence): Line {
-  if (rotation === undefined) return untold("rotation");
+  if (rotation === undefined) return unsent("rotation");
   if (!rotation.enabled) return fail("rotation", "off", "set kms.rotation.enabled=true");
   const { oldestActive } = store?.notes !== undefined && "got" in store.notes ? store.notes.got : { oldestActive: [] };
   const oldest = oldestActive.find(({ tenantId }) => !config.tenantProviderKeys.tenants.has(tenantId))?.at;

@@ -1,5 +1,5 @@
 /** Lines on what shows that the store was altered: the audit trail, the heads file, the pass over all that is stored. */
-import { fail, type Line, pass, skipped, untold } from "./line.ts";
+import { fail, type Line, pass, skipped, unsent } from "./line.ts";
 import type { Evidence } from "./evidence.ts";
 
 export function trailLines({ status, audit, now }: Evidence): Line[] {
@@ -20,7 +20,7 @@ function auditLine(audit: Evidence["audit"]): Line {
 }
 
 function headsFileLine(heads: Evidence["status"]["heads"], store: string | undefined): Line {
-  if (heads === undefined) return untold("heads-file");
+  if (heads === undefined) return unsent("heads-file");
   if (store === "memory") return skipped("heads-file", "the store is in memory");
   const { file, problem, remark } = heads;
   const wrong = [problem, remark].filter((each) => each !== "");
@@ -37,7 +37,7 @@ const passDays = 9;
 const dayMs = 86_400_000;
 
 function integrityLine(integrity: Evidence["status"]["integrity"], now: Date): Line {
-  if (integrity === undefined) return untold("integrity");
+  if (integrity === undefined) return unsent("integrity");
   const { percent, finished, findings_total: findings } = integrity;
   if (findings > 0) return fail("integrity", `${findings} found damaged`, "docs/runbooks/kms-data-loss.md");
   if (finished === null) return fail("integrity", `the first pass is at ${percent} %`, "wait until it has ended");

@@ -8,7 +8,7 @@ import { Failure } from "../command.ts";
 import { oneLine } from "../print.ts";
 import {
   type BatchRequest,
-  metNobody,
+  hadNoConnection,
   type SpanAnswer,
   type SpanStream,
   type StreamEnd,
@@ -44,19 +44,19 @@ const passing: readonly string[] = ["UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTE
 /** Throws a Failure with the service's words where a batch is refused, or the service stays away. */
 export async function signBatches(batches: readonly Batch[], signing: Signing): Promise<void> {
   let done = 0;
-  let hasMet = false;
+  let hasConnected = false;
   for (let tries = 1; done < batches.length; tries += 1) {
     const { answered, end } = await overOneStream(batches.slice(done), signing);
     done += answered;
     if (done === batches.length) return;
     if (answered > 0) tries = 1;
-    hasMet ||= answered > 0 || !metNobody(end);
-    if (!hasMet) throw unreachable(signing.whyUnreachable(end.message));
+    hasConnected ||= answered > 0 || !hadNoConnection(end);
+    if (!hasConnected) throw unreachable(signing.whyUnreachable(end.message));
     if (!passes(end, answered)) throw refusal(end, signing.adviceOn(end.message));
-    if (tries === maxTries) throw unreachable(`${said(end)}; given up after ${maxTries} tries`);
+    if (tries === maxTries) throw unreachable(`${brokenText(end)}; given up after ${maxTries} tries`);
     const waitMs = Math.min(firstWaitMs * 2 ** (tries - 1), maxWaitMs);
     const left = counted(batches.length - done, "batch goes", "batches go");
-    signing.broken(`${said(end)}; ${left} over a new stream in ${waitMs / 1000} s`);
+    signing.broken(`${brokenText(end)}; ${left} over a new stream in ${waitMs / 1000} s`);
     await signing.wait(waitMs);
   }
 }
@@ -124,7 +124,7 @@ function passes(end: StreamEnd, answered: number): boolean {
   return end.code === "OK" || passing.includes(end.code) || wasCut(end);
 }
 
-function said({ code, message }: StreamEnd): string {
+function brokenText({ code, message }: StreamEnd): string {
   return code === "OK"
     ? "the stream ended without an answer to every batch"
     : `the stream broke (${code}: ${oneLine(message)})`;

@@ -97,7 +97,7 @@ export function wasCut({ message }: StreamEnd): boolean {
 }
 
 /** Whether there was no connection that the stream could have gone over. */
-export function metNobody({ message }: StreamEnd): boolean {
+export function hadNoConnection({ message }: StreamEnd): boolean {
   return /No connection established|Name resolution failed/.test(message);
 }
 

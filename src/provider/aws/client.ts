@@ -26,7 +26,7 @@ import { abandonOn, refuseAborted } from "../../runtime/deadline.ts";
 import type { Time } from "../../runtime/time.ts";
 import { abandonable } from "../sdk-call.ts";
 import type { Provider } from "../provider.ts";
-import { type SeenCredential, seenCredential } from "../seen-credential.ts";
+import { type TrackedCredential, trackedCredential } from "../tracked-credential.ts";
 
 export interface AwsClientSettings {
   region: string | undefined;
@@ -66,7 +66,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings, time
   });
   let clockSkewMs: number | undefined;
   let hasAnswered = false;
-  const seen = seenCredential(time);
+  const seen = trackedCredential(time);
 
   // Between the socket and the deserializer, which throws what AWS refuses.
   client.middlewareStack.add(
@@ -134,7 +134,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings, time
 }
 
 /** Notes the credential that the SDK just signed with. It keeps that, so nobody is asked for it. */
-function noteCredential({ config }: KMSClient, seen: SeenCredential): void {
+function noteCredential({ config }: KMSClient, seen: TrackedCredential): void {
   config.credentials().then(
     ({ expiration }) => seen.note(expiration?.getTime()),
     () => {}, // the next request meets it

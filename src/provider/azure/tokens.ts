@@ -6,7 +6,7 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/identity";
 import { credentialChain, type TokenSettings } from "./credential.ts";
 import type { Provider } from "../provider.ts";
-import { seenCredential } from "../seen-credential.ts";
+import { trackedCredential } from "../tracked-credential.ts";
 
 export interface AzureTokens extends TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken>;
@@ -43,7 +43,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
   let isProven = false;
   let generation = 0;
   let restsUntilMs = 0;
-  const seen = seenCredential(time);
+  const seen = trackedCredential(time);
 
   /** The one request for a token, whoever waits for it. */
   function fetched(scopes: string[], options: GetTokenOptions, of: string): Promise<AccessToken> {

@@ -12,7 +12,7 @@ import { giveCredentials, renewCredentials } from "./advice.ts";
 import { type GcpToken, NoToken } from "./credentials.ts";
 import { cloudKms } from "./http.ts";
 import type { Provider } from "../provider.ts";
-import { seenCredential } from "../seen-credential.ts";
+import { trackedCredential } from "../tracked-credential.ts";
 
 export interface GcpTokens {
   /** Throws PROVIDER_DENIED where there are no credentials or Google does not take them, PROVIDER_UNAVAILABLE for what may pass. */
@@ -39,7 +39,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>, 
   let hadToken = false;
   let renewAtMs = 0;
   let flight: Promise<GcpToken> | undefined;
-  const seen = seenCredential(time);
+  const seen = trackedCredential(time);
   let refusal: { error: KmsError; untilMs: number } | undefined;
 
   async function fetched(): Promise<GcpToken> {

@@ -9,7 +9,7 @@ import { abandonOn, refuseAborted, withDeadline } from "../../runtime/deadline.t
 import type { Time, Timer } from "../../runtime/time.ts";
 import type { HttpAnswer } from "../http.ts";
 import type { Provider } from "../provider.ts";
-import { seenCredential } from "../seen-credential.ts";
+import { trackedCredential } from "../tracked-credential.ts";
 import { saysDeadToken } from "./errors.ts";
 import { lateAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
 import { canLogInAnew, ownsToken, type VaultLease } from "./login.ts";
@@ -39,7 +39,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin, tim
   /** What the login gave, to see a renewal that the longest life cuts short. */
   let fullTtlMs = 0;
   let timer: Timer | undefined;
-  const seen = seenCredential(time);
+  const seen = trackedCredential(time);
   const logins = sharedLogins({
     connection,
     login,

@@ -51,7 +51,10 @@ export const pageMs = 200;
 /** What is kept of a log that grew, once nobody reads it and it begins anew. One that is emptied in time has half of it. */
 export const keptLogBytes = 8 * 2 ** 20;
 
-/** `opened` is called with each connection, before anything else uses it. */
+/**
+ * `opened` is called with each connection, before anything else uses it. It is one closure: whatever opens the file or gives it up moves
+ * connection, statements, watch and gate together.
+ */
 export function fileConnection(options: FileOptions, opened: (connection: DatabaseSync) => void): FileConnection {
   const { file, readOnly, gate, reopens } = options;
   const inMemory = file === ":memory:";

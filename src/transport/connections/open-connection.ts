@@ -79,7 +79,10 @@ export const mostCallsInTurn = 200;
 /** Bytes under way on a connection of gRPC: with the 64 KiB of HTTP/2 its streams, which have 64 KiB each, would wait for each other's round trips. */
 export const connectionWindowBytes = 1024 * 1024;
 
-/** A class, because there are thousands, and some of it is asked at each call. */
+/**
+ * A class, because there are thousands, and some of it is asked at each call. It is one piece, because what a connection has cost decides
+ * how it ends: first what its servers tell of it, then what the registry asks of it every 10 ms to 1 s, then what both come to.
+ */
 export class OpenConnection implements Connection {
   readonly socket: Socket;
   /** Text of its ends, which a socket that is closed does not know. */

@@ -51,7 +51,10 @@ export function streamCall(call: GrpcStream, parts: StreamCallParts): StreamCall
   return new OpenStream(call, parts);
 }
 
-/** A class, because it is a machine of states, each of whose steps is small. */
+/**
+ * A state machine, as a class of small steps. It is one piece, because each step may let the next one go on: a message begins when one has
+ * arrived, when one is answered, when the caller's limits allow it, or when the one before is decompressed.
+ */
 class OpenStream implements StreamCall {
   readonly ended: Promise<void>;
   readonly #call: GrpcStream;

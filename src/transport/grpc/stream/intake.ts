@@ -67,7 +67,10 @@ export function intakeOf(stream: ServerHttp2Stream, parts: IntakeParts): Intake 
   return intake;
 }
 
-/** A class, because it is a machine of states, each of whose steps is small. */
+/**
+ * A state machine, as a class of small steps. It is one piece, because every change of what is held may move the state: from "full" or
+ * "waiting" back to "reading", and from there on to the bytes that came early.
+ */
 class StreamIntake implements Intake {
   readonly #stream: ServerHttp2Stream;
   readonly #parts: IntakeParts;

@@ -2,7 +2,7 @@
 import type { Time } from "../runtime/time.ts";
 import type { ProviderCredential } from "./provider.ts";
 
-export interface SeenCredential {
+export interface TrackedCredential {
   current(): ProviderCredential | undefined;
   /**
    * Notes the end of the credential in use, in milliseconds since 1970. One with the same end is the same credential.
@@ -11,7 +11,7 @@ export interface SeenCredential {
   note(untilMs: number | undefined): void;
 }
 
-export function seenCredential(time: Time): SeenCredential {
+export function trackedCredential(time: Time): TrackedCredential {
   let seen: ProviderCredential | undefined;
   return {
     current: () => seen,
