@@ -11,8 +11,8 @@ export interface ShutdownParts {
   background: Closing;
   rewriting: Closing;
   integrity: Closing;
-  /** Both ports. They end running calls within a grace of their own. */
-  servers: Closing & Leaving;
+  /** Both ports. They drain within a grace of their own. */
+  servers: Draining;
   /** Closed first after the drain, and again with the rest, for what that adds. */
   audit: Closing;
   /** Closes every part, those above too. */
@@ -27,9 +27,11 @@ interface Closing {
   close(): void | Promise<void>;
 }
 
-interface Leaving {
+interface Draining {
   /** Goes on serving, and has callers come back over other connections where their protocol can say so. */
   leave(): void;
+  /** Ends running calls. */
+  drain(): Promise<void>;
 }
 
 /** Time for all that follows the drain. */
@@ -50,7 +52,7 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
     await time.sleep(delayMs);
     log.info("draining");
   }
-  await servers.close();
+  await servers.drain();
   const late = () => new Error(`what follows the drain took more than ${afterDrainMs / 1_000} s`);
   await withDeadline(time, afterDrainMs, late, async () => {
     await audit.close();

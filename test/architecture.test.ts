@@ -124,7 +124,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // The composition root, and what it alone needs.
   "server.ts": [
-    ...["process.ts", "shutdown.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
+    ...["process.ts", "shutdown.ts", "metrics", "telemetry", "version.ts"],
     ...[
       "config",
       "provider-keys",
@@ -135,10 +135,10 @@ const mayImport: Record<string, readonly string[]> = {
       "batch/pool",
       "tenant-log",
     ],
-    ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service"],
-    ...["store", "store/directory", "store/heads", "transport", "transport/connections", "transport/local", "upgrade"],
+    ...["audit", "backup", "health", "integrity", "runtime", "service"],
+    ...["store/directory", "transport", "upgrade"],
   ],
-  "process.ts": ["notices.ts", "runtime", "telemetry", "version.ts"],
+  "process.ts": ["alarm.ts", "notices.ts", "runtime", "telemetry", "version.ts"],
   "shutdown.ts": ["runtime"],
   metrics: [
     ...[
@@ -159,8 +159,8 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Bytes to handlers and back.
   "transport/start.ts": [
-    ...["transport", "transport/connections", "transport/grpc", "transport/http"],
-    ...["service", "audit", "health", "telemetry"],
+    ...["transport", "transport/access.ts", "transport/grpc", "transport/http", "transport/local"],
+    ...["service", "audit", "health", "store", "telemetry"],
   ],
   "transport/connections": ["limits", "runtime", "runtime/turns"],
   transport: [
@@ -229,8 +229,9 @@ const mayImport: Record<string, readonly string[]> = {
   "service/compose.ts": [
     "notices.ts",
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry", "version.ts"],
-    ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
-    ...["store", "store/heads", "runtime", "runtime/turns"],
+    ...["audit", "health", "integrity", "tenant-log", "batch/pool"],
+    ...["keys", "keys/rotation", "keys/store-key", "provider-keys"],
+    ...["runtime", "runtime/turns"],
   ],
   service: ["audit", "call", "encoding", "store", "telemetry"],
   "service/kms": [
@@ -310,6 +311,9 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/destruction": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
+  "keys/store-key/start.ts": [
+    ...["keys/store-key", "provider-keys", "store", "store/heads", "alarm.ts", "telemetry", "runtime"],
+  ],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "store/heads", "upgrade", "failpoints.ts"],
   "provider-keys": ["notices.ts", "provider", "store", "alarm.ts", "telemetry", "runtime"],
 

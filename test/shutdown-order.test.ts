@@ -13,7 +13,7 @@ function parts(rest: () => Promise<void>) {
   const order: string[] = [];
   const part = (name: string) => ({ close: async () => void order.push(name) });
   // As calls that run do, it takes more turns of the loop than what follows it.
-  const close = async () => {
+  const drain = async () => {
     for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
     order.push("servers");
   };
@@ -27,7 +27,7 @@ function parts(rest: () => Promise<void>) {
     delayMs: 0,
     rewriting: part("rewriting"),
     integrity: part("integrity"),
-    servers: { close, leave: () => void order.push("leave") },
+    servers: { drain, leave: () => void order.push("leave") },
     audit: part("audit"),
     rest: async () => {
       order.push("rest");

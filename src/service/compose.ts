@@ -12,13 +12,12 @@ import type { Background } from "../keys/background.ts";
 import { cachesOf, type Keyring } from "../keys/keyring.ts";
 import type { Lifecycle } from "../keys/lifecycle.ts";
 import { createRewrap } from "../keys/rewrapping.ts";
+import type { Storage } from "../keys/store-key/start.ts";
 import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import { createTurns } from "../runtime/turns/one-at-a-time.ts";
 import { type Notice, notice } from "../notices.ts";
-import type { Heads } from "../store/heads/keeper.ts";
-import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry/instruments.ts";
 import { version } from "../version.ts";
 import type { TenantLogs } from "../tenant-log/logs.ts";
@@ -36,30 +35,34 @@ import type { Time } from "../runtime/time.ts";
 
 export interface ServicesParts {
   providers: StartedProviders;
-  store: Store;
-  storeId: string;
+  storage: Storage;
   audit: AuditTrail;
   observer: AuditObserver;
+  keys: KeyParts;
+  pool: BatchPool;
+  logs: TenantLogs;
+  health: StartedHealth;
+  integrity: Pick<Integrity, "status">;
+  access: {
+    /** Undefined if nobody is authenticated. */
+    policy: (NonNullable<AuthenticationParts["policy"]> & { advice: RecommendationParts["policyAdvice"] }) | undefined;
+    tls: AuthenticationParts["tls"];
+  };
+}
+
+interface KeyParts {
   keyring: Keyring;
   rotation: Rotation;
   lifecycle: Lifecycle;
-  pool: BatchPool;
-  logs: TenantLogs;
   background: Background;
-  health: StartedHealth;
-  integrity: Pick<Integrity, "status">;
+}
+
+interface RunningProcess {
   instruments: Instruments;
   alarm: Alarm;
   time: Time;
   log: Logger;
   startedAt: Date;
-  /** What to set about the store's key, one sentence each. */
-  advice: readonly string[];
-  heads: Heads;
-  /** Undefined where nobody is authenticated. */
-  policy: (NonNullable<AuthenticationParts["policy"]> & { advice: RecommendationParts["policyAdvice"] }) | undefined;
-  tls: AuthenticationParts["tls"];
-  config: ShownSettings;
 }
 
 /** Settings that Status and Validate tell of. */
@@ -86,11 +89,17 @@ export interface Services {
   streams: { signSpans: StreamHandler };
 }
 
-export function createServices(parts: ServicesParts): Services {
-  const { providers, store, audit, observer, keyring, rotation, pool, logs, background, health, time, config } = parts;
+export function createServices(
+  config: ShownSettings,
+  parts: ServicesParts,
+  { instruments, alarm, time, log, startedAt }: RunningProcess,
+): Services {
+  const { providers, storage, audit, observer, pool, logs, health, access } = parts;
+  const { store, heads } = storage;
+  const { keyring, rotation, lifecycle, background } = parts.keys;
   const { issuer, cache, cost: prices, providerCheckMs: checkMs } = config;
   const { current } = providers.keys;
-  const timer = keyTimer(parts.instruments, time);
+  const timer = keyTimer(instruments, time);
   const signing = { keyring, logs: logs.reader, keyTimer: timer, time };
   return {
     providerName: current.name,
@@ -99,17 +108,17 @@ export function createServices(parts: ServicesParts): Services {
         ...signing,
         observer,
         audit,
-        heads: parts.heads,
+        heads,
         issuer,
         health,
         store,
-        storeId: parts.storeId,
+        storeId: storage.id,
         watches: providers.watches,
         tenantProviderKeys: providers.tenantProviderKeys,
         providerOf: providers.usedBy,
         providerName: current.name,
         version,
-        startedAt: parts.startedAt,
+        startedAt,
         rotation,
         schedule: {
           ...config.rotation,
@@ -125,27 +134,27 @@ export function createServices(parts: ServicesParts): Services {
         checkMs,
         destructionWaits: health.destructionWaits,
         integrity: parts.integrity,
-        authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
+        authentication: { kind: config.auth, policy: access.policy, tls: access.tls },
         countProviderCalls: providers.countCalls,
         probeKeyrings: (provider) => probeKeyrings(provider, time),
-        unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
+        unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
         validateTurns: createTurns({ everyMs: config.limits.checksEveryMs, time }),
-        recommendations: [...parts.heads.remarks(), ...recommendationsFor(config, current.name)],
-        faults: [...config.faults, ...parts.advice.map((text) => notice("STORE_KEY_UNPINNED", text))],
-        policyAdvice: parts.policy?.advice,
+        recommendations: [...heads.remarks(), ...recommendationsFor(config, current.name)],
+        faults: [...config.faults, ...storage.advice.map((text) => notice("STORE_KEY_UNPINNED", text))],
+        policyAdvice: access.policy?.advice,
       }),
     ),
     keyAdmin: bounded(
       keyAdminHandlers({
-        lifecycle: parts.lifecycle,
+        lifecycle,
         rewrap: observedRewrap(
           createRewrap({ store, providerKeys: providers.keys, keyring, time }),
           observer,
-          parts.alarm.suspect,
+          alarm.suspect,
         ),
         current: wrappedBy(current),
         store,
-        heads: parts.heads,
+        heads,
         verifyAudit: (asked) => verifyAudit(store, asked),
         auditTurns: createTurns({ everyMs: config.limits.checksEveryMs, time }),
       }),
@@ -157,7 +166,7 @@ export function createServices(parts: ServicesParts): Services {
         observer,
         pool,
         sequencer: logs.sequencer,
-        batchTook: (seconds, mode) => parts.instruments.batch.record(seconds, { mode }),
+        batchTook: (seconds, mode) => instruments.batch.record(seconds, { mode }),
       }),
     },
   };

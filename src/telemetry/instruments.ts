@@ -2,7 +2,7 @@
  * What parts of the service count and time, under the names and buckets that dashboards and alerts use. No instrument has a
  * tenant's name: cardinality and privacy. Every counter is there from the first export, at 0 for each value of its labels. One
  * that is born with its first event hides that from `rate()`. What a part knows anyway (keys, connections) is observed at
- * export time instead: see metrics/observe.ts.
+ * export time instead: see metrics/start.ts.
  */
 import type { Counter, Histogram, Meter } from "@opentelemetry/api";
 import { RpcCode } from "../errors.ts";

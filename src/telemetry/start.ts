@@ -27,7 +27,7 @@ export interface TelemetrySettings {
 
 export interface Telemetry {
   instruments: Instruments;
-  /** Makes what is observed at export time: see metrics/observe.ts. */
+  /** Makes what is observed at export time: see metrics/start.ts. */
   meter: Meter;
   /** Undefined unless spans are exported: then no call pays for them. */
   tracer: Tracer | undefined;

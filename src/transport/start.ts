@@ -1,19 +1,18 @@
-/** Both servers, for the same calls: bound one after the other, and closed together. */
+/** Both servers, for the same calls: bound one after the other, and drained together. The local socket outlives them. */
 import type { Logger } from "pino";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
 import type { Time } from "../runtime/time.ts";
 import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry/start.ts";
-import type { Door } from "./authenticate.ts";
-import type { Budget } from "./budget.ts";
-import { type Calls, createCalls } from "./pipeline.ts";
-import type { Connections } from "./connections/connections.ts";
+import type { AuditTrail } from "../audit/trail.ts";
+import type { Store } from "../store/store.ts";
+import type { Access } from "./access.ts";
+import { createCalls } from "./pipeline.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";
 import { listenGrpc } from "./grpc/server.ts";
 import { listenHttp } from "./http/server.ts";
-import type { Tls } from "./tls.ts";
 import { keyAdminService, kmsService, logService } from "./services.ts";
 
 export interface ServerSettings {
@@ -24,35 +23,44 @@ export interface ServerSettings {
   readonly httpClientCertificates: boolean;
   readonly allowedOrigins: readonly string[];
   readonly shutdownGraceMs: number;
+  /** Path of the unix socket for operators beside the process. */
+  readonly localSocket: string | undefined;
 }
 
 export interface ServerParts {
-  /** Of both ports together. */
-  budget: Budget;
-  connections: Connections;
+  access: Pick<Access, "budget" | "connections" | "door" | "tls">;
   services: Services;
   observer: AuditObserver;
   health: HealthMonitor;
+  /** For changes that are asked for over the local socket. */
+  audit: AuditTrail;
+  store: Store;
+}
+
+export interface ServerProcess {
   telemetry: Telemetry;
   log: Logger;
   time: Time;
-  /** Undefined where nobody is authenticated. */
-  door: Door | undefined;
-  tls: Tls | undefined;
 }
 
 export interface StartedServers {
-  calls: Pick<Calls, "route" | "refuse">;
   grpcPort: number;
   httpPort: number;
-  /** Each answer of HTTP/1.1 ends its connection from now on. A connection of gRPC goes on until {@link close}. */
+  /** Each answer of HTTP/1.1 ends its connection from now on. A connection of gRPC goes on until {@link drain}. */
   leave(): void;
-  /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. Closes once. */
+  /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. Once. */
+  drain(): Promise<void>;
+  /** Closes the local socket, which serves until all else has drained, and drains. */
   close(): Promise<void>;
 }
 
-export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
-  const { budget, connections, services, observer, health, telemetry, log, time, door, tls } = parts;
+export async function startServers(
+  settings: ServerSettings,
+  parts: ServerParts,
+  { telemetry, log, time }: ServerProcess,
+): Promise<StartedServers> {
+  const { access, services, observer, health, audit, store } = parts;
+  const { budget, connections, door, tls } = access;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
   const served = [
@@ -100,20 +108,40 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     isLeaving: () => isLeaving,
   });
   bound.move();
+  let draining: Promise<unknown> | undefined;
+  async function drain(): Promise<void> {
+    if (draining === undefined) connections.drain();
+    draining ??= Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
+    await draining;
+  }
+  await using started = new AsyncDisposableStack();
+  started.defer(drain);
   log.info(`gRPC on ${grpc.address}`);
   log.info(`Connect, health, metrics and administration on ${tls ? "https" : "http"}://${http.address}`);
-  let closing: Promise<unknown> | undefined;
+  if (settings.localSocket !== undefined) {
+    const { startLocal } = await import("./local/server.ts");
+    const local = await startLocal({
+      path: settings.localSocket,
+      calls,
+      handlers: services.kms,
+      providerName: services.providerName,
+      serveMetrics,
+      health,
+      store,
+      audit,
+      log,
+      time,
+    });
+    started.defer(local.close);
+  }
+  const all = started.move();
   return {
-    calls,
     grpcPort: grpc.port,
     httpPort: http.port,
     leave() {
       isLeaving = true;
     },
-    async close() {
-      if (closing === undefined) connections.drain();
-      closing ??= Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
-      await closing;
-    },
+    drain,
+    close: () => all.disposeAsync(),
   };
 }

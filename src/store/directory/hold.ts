@@ -25,6 +25,14 @@ export interface HeldDirectory {
   close(): void;
 }
 
+/** Holds the data directory of a service that has one, and logs where keys are. Without one, no first store is expected. */
+export function startDirectory(settings: DataDirectory | undefined, log: { info(line: string): void }): HeldDirectory {
+  if (settings === undefined) return { isNew: false, close() {} };
+  const held = holdDirectory(settings);
+  log.info(`keys are kept in ${settings.directory}${held.isNew ? ", from this first start on" : ""}`);
+  return held;
+}
+
 /**
  * Makes all but the master key, which the provider makes, and holds the directory until it is closed. STORE_UNAVAILABLE if it is not ours to use, or
  * half of what was in it is gone.
