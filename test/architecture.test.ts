@@ -329,6 +329,7 @@ const mayImport: Record<string, readonly string[]> = {
     "store",
     "store/directory",
     "store/heads",
+    "auth/policy", // reads a narrow part of YAML
     "encoding",
     "runtime",
   ],

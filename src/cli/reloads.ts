@@ -1,4 +1,4 @@
-/** Reloads of a service that `serve` runs: everything at a signal, and the file of tenants when it changes. They wait for the start to end. */
+/** Reloads of a service that `serve` runs: everything at a signal, and the files of tenants' keys when they change. They wait for the start to end. */
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/config.ts";
 import type { Time } from "../runtime/time.ts";
@@ -21,15 +21,11 @@ export interface Reloads {
 
 export function startReloads(config: Config, { running, readAnew, time }: ReloadParts): Reloads {
   let current = config;
-  let stamps = stampsOf(paths());
-
-  function paths(): string[] {
-    return current.tenantsFile === undefined ? [] : [current.tenantsFile];
-  }
+  let stamps = stampsOf(current.tenantKeyFiles);
 
   /** Returns undefined, after telling the service and the operator, if the configuration has problems. */
   function nextConfig(server: RunningServer): Config | undefined {
-    stamps = stampsOf(paths());
+    stamps = stampsOf(current.tenantKeyFiles);
     const next = readAnew();
     server.configurationRefused(next === undefined);
     if (next === undefined) printError("fluo-kms: the configuration has problems, so the former one holds");
@@ -61,9 +57,9 @@ export function startReloads(config: Config, { running, readAnew, time }: Reload
 
   /** Another file of tenants was read before it was watched: it counts as changed. */
   function hold(next: Config): void {
-    const isOther = next.tenantsFile !== current.tenantsFile;
+    const isOther = !isDeepStrictEqual(next.tenantKeyFiles, current.tenantKeyFiles);
     current = next;
-    if (isOther) stamps = new Map(paths().map((path) => [path, "not looked at yet"]));
+    if (isOther) stamps = new Map(current.tenantKeyFiles.map((path) => [path, "not looked at yet"]));
   }
 
   async function refuse(): Promise<void> {

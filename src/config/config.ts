@@ -27,8 +27,8 @@ export interface Config {
   readonly otherProvider: ProviderSettings | undefined;
   /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
   readonly tenantProviderKeys: TenantProviderKeySettings;
-  /** Their file, which is watched. */
-  readonly tenantsFile: string | undefined;
+  /** Their files, which are watched. */
+  readonly tenantKeyFiles: readonly string[];
   /** Whether there are any, or a file for them. */
   readonly hasTenantProviderKeys: boolean;
   /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */

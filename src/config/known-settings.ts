@@ -122,6 +122,8 @@ export const settings = {
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
   // The file of tenants' provider keys, see provider-keys/tenant-provider-keys.ts, which knows the other names under fluo.kms.tenants.
   "fluo.kms.tenants.file": { parse: filePath },
+  // Named provider keys, see provider-keys-file.ts.
+  "fluo.kms.provider-keys.file": { parse: filePath },
   "fluo.kms.grpc.port": { parse: port, standard: "9000" },
   "fluo.kms.local-socket": { parse: filePath },
   "fluo.kms.http.port": { parse: port, standard: "8080" },
@@ -178,6 +180,16 @@ export const allSettings = {
   "fluo.kms.other.provider": { parse: providerName },
   ...ofOther,
 } as const satisfies Record<string, Setting>;
+
+/** Settings that are secrets themselves: those have no place in a file of provider keys. */
+export const secretSettings: readonly string[] = ["vault.token", "vault.approle.secret-id"];
+
+/** Fields of a named provider key, by provider: its settings without `fluo.kms.`. The fingerprint is that of the store's own key. */
+export function fieldsOf(provider: keyof typeof providerPrefixes): [field: string, setting: Setting][] {
+  return Object.entries(ofProviders)
+    .filter(([name]) => name.startsWith(providerPrefixes[provider]) && name !== "azure.store-key-fingerprint")
+    .map(([name, setting]) => [name.replace(/^fluo\.kms\./, ""), setting]);
+}
 
 /** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
 export const providerPrefixes = {

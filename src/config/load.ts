@@ -11,6 +11,7 @@ import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import { type Properties, readProperties, repeatedProperties, unknownProperties } from "./properties.ts";
+import { type ProviderKeysFile, readProviderKeysFile } from "./provider-keys-file.ts";
 import { type ProviderValues, providerOf } from "./provider-settings.ts";
 import {
   otherName,
@@ -23,7 +24,7 @@ import {
 import { strangerBounds } from "../limits/connection-settings.ts";
 import { removedSettings, removedWarnings } from "./removed-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
-import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
+import { declaredProviderKeys, isTenantKeyName, strangeNames } from "./tenants.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { filesIn } from "../store/directory/layout.ts";
 import type { StoreSettings } from "../store/registry.ts";
@@ -66,9 +67,15 @@ export function loadConfig({
     tenantsFile === undefined
       ? undefined
       : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
-  const files = [properties, ofTenants].filter((each) => each !== undefined);
+  const keysFile = values["fluo.kms.provider-keys.file"];
+  const named = keysFile === undefined ? undefined : readProviderKeysFile(absolute(keysFile), problems);
+  const second = settingNames.find((name) => name.startsWith(otherName("")) && !name.endsWith(pinName) && given(name));
+  if (named?.other !== undefined && second !== undefined) {
+    problems.push({ name: named.other.origin, description: `is set, and so is ${second}; say it in one place` });
+  }
+  const files = [properties, ofTenants, named?.properties].filter((each) => each !== undefined);
   const settled = {
-    ...settle({ values, otlp: telemetry.otlp, absolute, problems, env, files }),
+    ...settle({ values, otlp: telemetry.otlp, absolute, problems, env, files, other: named?.other }),
     dataDirectory: placeOfKeys === undefined ? directory : undefined,
   };
   if (settled.profile === "prod") problems.push(...launchProblems(launch));
@@ -77,7 +84,10 @@ export function loadConfig({
   problems.push(...elsewhere(settled));
   if (!given("fluo.kms.sqlite.file")) problems.push(...leftBehind(settled, directory));
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
-  const unknown = unknownVariables(env, settled.tenantProviderKeys.providerKeys.keys());
+  const unknown = unknownVariables(
+    env,
+    [...settled.tenantProviderKeys.providerKeys.keys(), named?.other?.name ?? []].flat(),
+  );
   const repeated = files.flatMap(repeatedProperties);
   if (problems.length > 0) throw new ConfigError([...problems, ...unknown, ...repeated]);
   const idle = [
@@ -151,9 +161,19 @@ interface Found {
   problems: Problem[];
   env: Environment;
   files: readonly Properties[];
+  /** The second provider key, if the file of provider keys names it. */
+  other: ProviderKeysFile["other"];
 }
 
-function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<SettledConfig, "dataDirectory"> {
+function settle({
+  values,
+  otlp,
+  absolute,
+  problems,
+  env,
+  files,
+  other: named,
+}: Found): Omit<SettledConfig, "dataDirectory"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const policyFile = values["fluo.kms.policy.file"];
   const isPolicy = values["fluo.kms.auth"] === "policy";
@@ -167,7 +187,15 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
   const store = storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute);
   const other = values["fluo.kms.other.provider"];
   const value = (name: ProviderSettingName) => values[otherName(name)];
-  const ofTenants = tenantProviderKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
+  const { other: declared, ...ofTenants } = declaredProviderKeys({
+    ...found,
+    env,
+    files,
+    other: named,
+    profile: values["fluo.kms.profile"],
+    own: provider,
+  });
+  const keyFiles = [values["fluo.kms.tenants.file"], values["fluo.kms.provider-keys.file"]];
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
@@ -175,10 +203,13 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<S
     httpPort: values["fluo.kms.http.port"],
     localSocket: optionalPath(values["fluo.kms.local-socket"], absolute),
     provider,
-    otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
+    otherProvider:
+      other === undefined
+        ? declared
+        : providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
     tenantProviderKeys: ofTenants,
-    tenantsFile: optionalPath(values["fluo.kms.tenants.file"], absolute),
-    hasTenantProviderKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
+    tenantKeyFiles: keyFiles.filter((each) => each !== undefined).map(absolute),
+    hasTenantProviderKeys: keyFiles.some((each) => each !== undefined) || ofTenants.providerKeys.size > 0,
     storeKeyPin: storeKeyPin(values, problems),
     store,
     heads: {

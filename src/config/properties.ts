@@ -17,15 +17,24 @@ export interface Properties {
   entries: ReadonlyMap<string, string>;
   /** The lines of each name, in order. */
   lines: ReadonlyMap<string, readonly number[]>;
+  /** Spells a problem with one of these settings as its file does, if that has other names for them. */
+  inOwnWords?(problem: Problem): Problem;
 }
 
 const profiled = /^%([^.]*)\.(.*)$/;
 
 /** Undefined for a file that need not exist and does not. */
 export function readProperties(file: string, optional: boolean): Properties | Problem | undefined {
-  let text: string;
+  const text = readText(file, optional);
+  if (typeof text !== "string") return text;
+  const pairs = parseLines(text, true).filter(({ type }) => type === "PAIR") as Required<Pair>[];
+  return { file, entries: new Map(pairs.map(({ key, value }) => [key, value])), lines: linesOf(text, pairs) };
+}
+
+/** The text of a file of settings. Undefined for a file that need not exist and does not. */
+export function readText(file: string, optional: boolean): string | Problem | undefined {
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (optional && code === "ENOENT") return undefined;
@@ -33,8 +42,6 @@ export function readProperties(file: string, optional: boolean): Properties | Pr
       return { name: file, description: "is not UTF-8; save it as UTF-8" };
     return { name: file, description: `cannot be read (${code}); give the path of a readable file` };
   }
-  const pairs = parseLines(text, true).filter(({ type }) => type === "PAIR") as Required<Pair>[];
-  return { file, entries: new Map(pairs.map(({ key, value }) => [key, value])), lines: linesOf(text, pairs) };
 }
 
 function linesOf(text: string, pairs: readonly Required<Pair>[]): Properties["lines"] {

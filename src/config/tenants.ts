@@ -1,8 +1,8 @@
 /**
  * Provider keys of tenants that have one of their own: `fluo.kms.tenants.<tenant>.provider-key` gives the name of a provider key, whose
  * settings are those of a provider behind `fluo.kms.provider-keys.<name>.`; or another key of the service's own provider, as that provider
- * names it in full. Both stand in application.properties or in the file that `fluo.kms.tenants.file` names; a secret may be in the
- * environment.
+ * names it in full. Both stand in application.properties, in the file that `fluo.kms.tenants.file` names, or in the file of
+ * named provider keys (provider-keys-file.ts); a secret may be in the environment.
  */
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
@@ -15,8 +15,10 @@ import { isGiven, readSetting, type Sources } from "./sources.ts";
 import { azureKey, gcpKey, type Parser, vaultPath } from "./value.ts";
 
 export interface TenantProviderKeySources extends Omit<Sources, "properties"> {
-  /** application.properties and the file of tenants, as far as they are there. */
+  /** application.properties, the file of tenants and that of provider keys, as far as they are there. */
   files: readonly Properties[];
+  /** Name of the declared key that is the service's second one, and belongs to no tenant. */
+  other: { name: string; origin: string } | undefined;
   profile: string;
   /** The service's own provider. */
   own: ProviderSettings;
@@ -26,8 +28,10 @@ export interface TenantProviderKeySources extends Omit<Sources, "properties"> {
 
 /** Of the settings of a provider key of tenants. */
 export const keysPrefix = "fluo.kms.provider-keys.";
-const tenantName = /^fluo\.kms\.tenants\.(?<tenant>[a-z0-9][a-z0-9._-]{0,62})\.provider-key$/;
-const keyName = /^fluo\.kms\.provider-keys\.(?<key>[a-z0-9][a-z0-9-]{0,62})\.(?<setting>.+)$/;
+export const tenantPattern = "[a-z0-9][a-z0-9._-]{0,62}";
+export const keyNamePattern = "[a-z0-9][a-z0-9-]{0,62}";
+const tenantName = new RegExp(String.raw`^fluo\.kms\.tenants\.(?<tenant>${tenantPattern})\.provider-key$`);
+const keyName = new RegExp(String.raw`^fluo\.kms\.provider-keys\.(?<key>${keyNamePattern})\.(?<setting>.+)$`);
 
 /** Variables that name a tenant, which are refused. */
 export const tenantVariable = /^FLUO_KMS_TENANTS_.+_PROVIDER_KEY$/;
@@ -66,29 +70,50 @@ function variables({ env }: TenantProviderKeySources): Problem[] {
     }));
 }
 
-export function tenantProviderKeys(sources: TenantProviderKeySources): TenantProviderKeySettings {
+/** Settings of the declared keys: the tenants', and the second one. */
+export interface DeclaredKeys extends TenantProviderKeySettings {
+  readonly other: ProviderSettings | undefined;
+}
+
+export function declaredProviderKeys(sources: TenantProviderKeySources): DeclaredKeys {
   sources.problems.push(...variables(sources));
   const providerKeys = new Map<string, ProviderSettings>();
   const wishes = new Map<string, Wish>();
   for (const file of sources.files) {
-    for (const [name, settings] of declaredKeys(sources, file)) {
+    const problems: Problem[] = [];
+    for (const [name, settings] of declaredKeys({ ...sources, problems }, file)) {
       if (providerKeys.has(name)) sources.problems.push(twice(file, `${keysPrefix}${name}`));
       providerKeys.set(name, settings);
     }
+    sources.problems.push(...problems.map((each) => file.inOwnWords?.(each) ?? each));
     for (const [tenant, wish] of wishesIn(sources, file)) {
       if (wishes.has(tenant)) sources.problems.push(twice(file, wish.name));
       wishes.set(tenant, wish);
     }
   }
+  const other = sources.other && providerKeys.get(sources.other.name);
+  if (sources.other !== undefined) {
+    const { name, origin } = sources.other;
+    if (other === undefined) sources.problems.push({ name: origin, description: noSuchKey(name, providerKeys) });
+    for (const { text, origin: its } of wishes.values()) {
+      if (text !== name) continue;
+      sources.problems.push({
+        name: its,
+        description: `names ${name}, which wraps nothing, as it is other; name another key`,
+      });
+    }
+    providerKeys.delete(name);
+  }
   const tenants = new Map<string, string>();
   for (const [tenant, { text, origin }] of wishes) {
     const settings = providerKeys.get(text) ?? otherKeyOf(sources.own, text);
+    if (text === sources.other?.name) continue;
     if (settings === undefined)
       sources.problems.push({ name: origin, description: unknownKey(sources.own, text, providerKeys) });
     else providerKeys.set(text, settings);
     tenants.set(tenant, text);
   }
-  return { providerKeys, tenants };
+  return { providerKeys, tenants, other };
 }
 
 interface Wish {
@@ -101,7 +126,7 @@ interface Wish {
 function* wishesIn({ profile }: TenantProviderKeySources, file: Properties): Iterable<[tenant: string, wish: Wish]> {
   for (const { name, text } of namesIn(file, profile)) {
     const tenant = tenantName.exec(name)?.groups?.tenant;
-    if (tenant !== undefined) yield [tenant, { name, text, origin: `${name} (${file.file})` }];
+    if (tenant !== undefined) yield [tenant, { name, text, origin: originOf(file, name) }];
   }
 }
 
@@ -130,7 +155,10 @@ function* declaredKeys(
       groupReadable,
       problems,
     });
-    const own = ownCredentials(settings, (name) => isGiven({ env, properties: file, problems }, named(name), profile));
+    const own =
+      key === sources.other?.name
+        ? undefined
+        : ownCredentials(settings, (name) => isGiven({ env, properties: file, problems }, named(name), profile));
     if (own !== undefined) problems.push({ name: named(own[0]), description: own[1] });
     yield [key, settings];
   }
@@ -205,6 +233,16 @@ function accepts(parse: Parser<string>, text: string): boolean {
   }
 }
 
+function originOf({ file, inOwnWords }: Properties, name: string): string {
+  const origin = `${name} (${file})`;
+  return inOwnWords?.({ name: origin, description: "" }).name ?? origin;
+}
+
+function noSuchKey(text: string, declared: ReadonlyMap<string, unknown>): string {
+  const near = nearestName(text, [...declared.keys()]);
+  return `names no provider key; ${near === undefined ? "declare it under keys" : `did you mean ${near}?`}`;
+}
+
 function unknownKey({ name }: ProviderSettings, text: string, declared: ReadonlyMap<string, unknown>): string {
   const near = nearestName(text, [...declared.keys()]);
   if (near !== undefined) return `names no provider key; did you mean ${near}?`;
@@ -213,6 +251,6 @@ function unknownKey({ name }: ProviderSettings, text: string, declared: Readonly
   return `names no provider key; declare one with ${keysPrefix}NAME.provider=…${inFull}`;
 }
 
-function twice({ file }: Properties, name: string): Problem {
-  return { name: `${name} (${file})`, description: "is in another file too; keep it in one" };
+function twice(file: Properties, name: string): Problem {
+  return { name: originOf(file, name), description: "is in another file too; keep it in one" };
 }

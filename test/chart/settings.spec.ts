@@ -65,6 +65,22 @@ describe.each(examples)("%s", (example) => {
   });
 });
 
+it.each([
+  ["tenants.properties", "fluo.kms.tenants.file"],
+  ["provider-keys.yaml", "fluo.kms.provider-keys.file"],
+  ["provider-keys.json", "fluo.kms.provider-keys.file"],
+])("names the tenants' keys in %s by %s", (key, setting) => {
+  const { data } = only(
+    objects("aws-irsa", [`tenants.secretName="tenants"`, `tenants.key="${key}"`]),
+    "ConfigMap",
+    "kms-fluo-kms",
+  );
+  const lines = data["application.properties"].split("\n");
+  expect(lines.filter((line: string) => line.includes("/tenants/"))).toEqual([
+    `${setting}=/etc/fluo-kms/tenants/${key}`,
+  ]);
+});
+
 it("would see a setting that the service does not know, or does not accept", () => {
   const { data } = only(objects("aws-irsa", ['settings={"kms.cache.tll": "1m"}']), "ConfigMap", "kms-fluo-kms");
   expect(() => read(data["application.properties"])).toThrow("kms.cache.tll");

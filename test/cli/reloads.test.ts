@@ -133,6 +133,30 @@ describe.runIf(process.platform === "linux")("a change of the file", () => {
     expect(anew().slice(1)).toMatchObject([{ tenants: 3 }]);
   });
 
+  it("is one of named provider keys in YAML: changed, mistaken and mended", async () => {
+    const { directory, env, time, reloads, anew, said } = await started();
+    const file = join(directory, "keys.yaml");
+    const yaml = (tenants: string) =>
+      writeFileSync(
+        file,
+        `version: 1\nkeys: { b: { provider: local, local.master-key-file: ${join(directory, "b.key")} } }\ntenants: { ${tenants} }\n`,
+      );
+    yaml("t1: b");
+    Object.assign(env, { FLUO_KMS_PROVIDER_KEYS_FILE: file });
+    reloads.all();
+    await time.idle();
+    expect(anew()).toMatchObject([{ tenants: 1 }]);
+    yaml("t1: b, t2: b");
+    await time.advance(settleMs);
+    expect(anew().slice(1)).toMatchObject([{ tenants: 2 }]);
+    yaml("t1: b, t2: c");
+    await time.advance(settleMs);
+    expect(said()).toBe("fluo-kms: the configuration has problems, so the former one holds");
+    yaml("t1: b, t3: b, t4: b");
+    await time.advance(settleMs);
+    expect(anew().slice(2)).toMatchObject([{ tenants: 3 }]);
+  });
+
   it("that a signal had read already is not read twice", async () => {
     const { write, time, reloads, readAnew, anew } = await started(mapped("t1", "a"));
     write([mapped("t1", "a"), mapped("t2", "a")]);

@@ -18,7 +18,7 @@ describe("with the keys in memory, and no other setting", () => {
       provider: { name: "local" },
       otherProvider: undefined,
       tenantProviderKeys: { providerKeys: new Map(), tenants: new Map() },
-      tenantsFile: undefined,
+      tenantKeyFiles: [],
       hasTenantProviderKeys: false,
       dataDirectory: undefined,
       store: { name: "memory" },

@@ -3,7 +3,7 @@
  * written. What people would have to think about twice (anchors, aliases, tags, merge keys, tabs, a key twice, a second document) is refused.
  */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
-import { refusedTokens } from "./yaml-tokens.ts";
+import { refusedTokens, secondDocument } from "./yaml-tokens.ts";
 import { quote } from "./quote.ts";
 
 export type PolicyNode = TextNode | ListNode | MapNode;
@@ -39,12 +39,12 @@ const maxIndent = 120;
 /** More would be of no use to anybody. */
 const maxProblems = 100;
 
-/** The tree, or every problem. */
-export function readPolicyText(given: string): PolicyNode | readonly PolicyProblem[] {
+/** The tree, or every problem. `what` is the kind of file, for problems. */
+export function readPolicyText(given: string, what = "a policy"): PolicyNode | readonly PolicyProblem[] {
   const text = given.replace(/^\uFEFF/, "");
   const unread = unreadable(text);
   if (unread !== undefined) return [unread];
-  const refused = refusedTokens(text, maxProblems);
+  const refused = refusedTokens(text, maxProblems, what);
   if (refused.length > 0) return refused;
   const lines = new LineCounter();
   const lineOf = (at: number) => lines.linePos(at).line;
@@ -60,7 +60,7 @@ export function readPolicyText(given: string): PolicyNode | readonly PolicyProbl
   });
   const errors = [...document.errors, ...document.warnings].slice(0, maxProblems);
   if (errors.length > 0)
-    return firstOfLines(errors.map((error) => ({ line: lineOf(error.pos[0]), text: words(error) })));
+    return firstOfLines(errors.map((error) => ({ line: lineOf(error.pos[0]), text: words(error, what) })));
   if (document.contents === null) return [{ line: 1, text: "is empty" }];
   const problems: PolicyProblem[] = [];
   const tree = treeOf(document.contents, lineOf, problems);
@@ -77,8 +77,8 @@ function firstOfLines(problems: readonly PolicyProblem[]): PolicyProblem[] {
 const wordsLength = 200;
 
 /** Returns the parser's own words unless others lead to the mend. */
-function words({ code, message }: YAMLError): string {
-  if (code === "MULTIPLE_DOCS") return "a second document: a policy is one";
+function words({ code, message }: YAMLError, what: string): string {
+  if (code === "MULTIPLE_DOCS") return secondDocument(what);
   if (code === "BLOCK_AS_IMPLICIT_KEY") return "is indented deeper than the line before";
   const isNoKey = code === "MULTILINE_IMPLICIT_KEY" || message.startsWith("Implicit map keys");
   return isNoKey ? 'a key has ": " behind it, with a space, in its own line' : quote(message, wordsLength);

@@ -32,20 +32,19 @@ interface ScanState {
 /** Depth of brackets within brackets; beyond some hundred the parser runs out of stack. */
 const maxDepth = 32;
 const tooDeep = "is nested too deep";
-const secondDocument = "a second document: a policy is one";
 
-/** Returns the first problem of each line, and ends behind `most` problems in all. */
-export function refusedTokens(text: string, most: number): Refused[] {
+/** Returns the first problem of each line, and ends behind `most` problems in all. `what` is the kind of file: `a policy`. */
+export function refusedTokens(text: string, most: number, what: string): Refused[] {
   const problems: Refused[] = [];
   const state: ScanState = { last: undefined, values: [undefined], braceAt: 0, isFilled: false };
   let left = most;
   for (const token of tokensOf(text)) {
-    const problem = problemOf(token, state, text);
+    const problem = problemOf(token, state, { text, what });
     const { line } = token;
     if (problem !== undefined) {
       left -= 1;
       if (problems.at(-1)?.line !== line) problems.push({ line, text: problem });
-      if (problem === tooDeep || problem === secondDocument || left === 0) break;
+      if (problem === tooDeep || problem === secondDocument(what) || left === 0) break;
     }
     note(token, state);
   }
@@ -73,16 +72,20 @@ const quoted = ["single-quoted-scalar", "double-quoted-scalar"];
 const starts: ReadonlySet<string> = new Set(["text", ...quoted, "flow-map-start", "flow-seq-start"]);
 const ends: ReadonlySet<string> = new Set(["text", ...quoted, "flow-map-end", "flow-seq-end"]);
 
-function problemOf(token: Token, state: ScanState, text: string): string | undefined {
+export function secondDocument(what: string): string {
+  return `a second document: ${what} is one`;
+}
+
+function problemOf(token: Token, state: ScanState, { text, what }: { text: string; what: string }): string | undefined {
   const { type, source, at } = token;
   const { last, values } = state;
   const isInFlow = values.length > 1;
   if (last?.line === token.line && starts.has(type) && ends.has(last.type)) return sideBySide(last, token, state, text);
   switch (type) {
     case "doc-start":
-      return last === undefined ? undefined : secondDocument;
+      return last === undefined ? undefined : secondDocument(what);
     case "directive-line":
-      return "a directive: a policy needs none";
+      return `a directive: ${what} needs none`;
     case "anchor":
       return `an anchor: write out what ${quote(source)} stands for`;
     case "tag":

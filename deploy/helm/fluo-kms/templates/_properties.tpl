@@ -50,7 +50,8 @@ Parts: root, and job (true or false).
 {{- end -}}
 {{- end -}}
 {{- if $v.tenants.secretName -}}
-{{- $_ := set $s "fluo.kms.tenants.file" (printf "/etc/fluo-kms/tenants/%s" $v.tenants.key) -}}
+{{- $name := ternary "fluo.kms.provider-keys.file" "fluo.kms.tenants.file" (regexMatch "\\.(yaml|yml|json)$" $v.tenants.key) -}}
+{{- $_ := set $s $name (printf "/etc/fluo-kms/tenants/%s" $v.tenants.key) -}}
 {{- end -}}
 {{- range $name, $value := merge (dict) (default dict $v.settings) $v.provider.settings -}}
 {{- if hasKey $s (regexReplaceAll "^%[a-z]+\\." $name "") -}}
