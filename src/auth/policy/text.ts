@@ -2,8 +2,8 @@
  * The text of a policy as a tree: a narrow part of YAML 1.2, and so of JSON. Every scalar is text, so that `no`, `0123` and dates are what is
  * written. What people would have to think about twice (anchors, aliases, tags, merge keys, tabs, a key twice, a second document) is refused.
  */
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
-import { refusedTokens, secondDocument } from "./yaml-tokens.ts";
+import type { Node, YAMLError } from "yaml";
+import { refusedTokens, secondDocument, yaml } from "./yaml-tokens.ts";
 import { quote } from "./quote.ts";
 
 export type PolicyNode = TextNode | ListNode | MapNode;
@@ -46,6 +46,7 @@ export function readPolicyText(given: string, what = "a policy"): PolicyNode | r
   if (unread !== undefined) return [unread];
   const refused = refusedTokens(text, maxProblems, what);
   if (refused.length > 0) return refused;
+  const { LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const lineOf = (at: number) => lines.linePos(at).line;
   const document = parseDocument(text, {
@@ -86,6 +87,7 @@ function words({ code, message }: YAMLError, what: string): string {
 
 function treeOf(node: Node | null, lineOf: (at: number) => number, problems: PolicyProblem[], at = 1): PolicyNode {
   if (node === null) return { kind: "text", text: "", line: at };
+  const { isMap, isScalar, isSeq } = yaml();
   const line = lineOf(node.range![0]);
   if (isScalar(node)) return textOf(String(node.value ?? ""), line, problems);
   if (isSeq(node)) {

@@ -2,8 +2,17 @@
  * Refuses the parts of YAML that a policy does without, token by token, before the parser sees them: it would spend minutes or its whole
  * stack on some of them. Each problem says what to write instead.
  */
-import { CST, Lexer } from "yaml";
+import { createRequire } from "node:module";
+import type { CST } from "yaml";
 import { quote } from "./quote.ts";
+
+let loaded: typeof import("yaml") | undefined;
+
+/** Loads the parser at its first use: it takes 40 ms, which a service without a file in YAML need not wait for. */
+export function yaml(): typeof import("yaml") {
+  loaded ??= createRequire(import.meta.url)("yaml") as typeof import("yaml");
+  return loaded;
+}
 
 export interface Refused {
   line: number;
@@ -54,6 +63,7 @@ export function refusedTokens(text: string, most: number, what: string): Refused
 function* tokensOf(text: string): Generator<Token> {
   let [at, line] = [0, 1];
   let isText = false;
+  const { CST, Lexer } = yaml();
   for (const source of new Lexer().lex(text)) {
     if (source === CST.DOCUMENT || source === CST.FLOW_END) continue;
     if (source === CST.SCALAR) {
