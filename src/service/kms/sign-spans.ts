@@ -14,7 +14,6 @@ import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
 import { hashBytes } from "../../tlog/merkle.ts";
 import { maxAnswerBytes } from "../../batch/results.ts";
-import { andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
 import { ruleOf } from "../../audit/rule-of.ts";
@@ -119,14 +118,10 @@ function nothing({ requestId }: Batch): Answers {
 
 function individual({ keyring, keyTimer, pool, time, ...parts }: SignSpansParts, call: CallContext): Sign {
   return async (message, { requestId }, { tenant, withAttributes }) => {
-    const { keyId, messages, signed } = await andThen(
-      keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpans)),
-      async (key) => {
-        const by = { tenant, key, requestId, signedAtMs: time.now().getTime(), withAttributes };
-        return { keyId: key.keyId, ...(await pool.sign(message, by)) };
-      },
-    );
-    writeUse(parts, call, { tenant, keyId, signed, mode: counted.INDIVIDUAL });
+    const key = await keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpans));
+    const by = { tenant, key, requestId, signedAtMs: time.now().getTime(), withAttributes };
+    const { messages, signed } = await pool.sign(message, by);
+    writeUse(parts, call, { tenant, keyId: key.keyId, signed, mode: counted.INDIVIDUAL });
     return { bytes: messages.reduce((sum, each) => sum + each.length, 0), messages };
   };
 }
