@@ -1,4 +1,13 @@
-/** A handler answers at once where it can: a promise costs more than a cached key. */
+/**
+ * A result, or a promise of it. A handler answers without a promise when its key is cached, so that
+ * `grpc/run-after-parse.ts` can bound the work of one turn of the event loop: a continuation of a
+ * promise would run after that bound was checked.
+ * test/audit/audited.test.ts shows that handlers do.
+ *
+ * Measured with Node 26.12.1, 100 calls of 100 fields at once on one connection: at most 4 answers
+ * in a turn, and 99 with `async` handlers; at most 20 with `async` handlers and one immediate for
+ * each call. It saves no CPU: a SignSpan by `async` handlers costs 4 % less.
+ */
 export type MaybePromise<T> = T | Promise<T>;
 
 /** Not called `then`: a module that exports that name cannot be imported dynamically, because it looks like a promise. */
