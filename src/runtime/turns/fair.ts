@@ -1,6 +1,10 @@
 /**
  * Turns for work that many ask for: some runs at once, the rest waits. Askers take turns, so that one with much work
  * delays only itself. Once all places to wait are taken, the asker with most of them loses its last.
+ *
+ * With 16 at once and 1000 places, an asker beside a flood of another's is next when one of the 16
+ * ends. In the order of asking it would be refused, since all places are taken.
+ * test/runtime/turns/fair.test.ts shows both rules.
  */
 
 export interface FairTurns {
