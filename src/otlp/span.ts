@@ -1,6 +1,10 @@
 /**
  * OTLP's Span, read in one pass into its part of the canonical form (RFC 8785). Fields at their default are left out, and so are `flags`
  * and the five attributes that carry a signature, which are handed back beside it.
+ *
+ * Each message has a reader of its own, though all have one shape. Measured with Node 26.12.1: one
+ * reader that a table of fields drives costs 5 % more a span here and in `enterBatch`; with a
+ * `switch` on the kinds of fields it costs 4 % and 2 %.
  */
 import { closeAttributes, readSpanAttribute } from "./attributes.ts";
 import { fixed64At, idAt, putFixed64Field, putIdField, putStringField, putUint32Field, stringAt } from "./fields.ts";
