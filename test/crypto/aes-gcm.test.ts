@@ -1,5 +1,5 @@
-import { createSecretKey, randomBytes } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { createSecretKey, Decipheriv, randomBytes } from "node:crypto";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { decryptGcm, encryptGcm, gcmTagBytes, openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { KmsError } from "../../src/errors.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -89,6 +89,14 @@ describe("AES-256-GCM", () => {
     expect(await thrownBy(() => sealGcm(createSecretKey(randomBytes(length)), plaintext, aad))).toBeKmsError(
       "INTERNAL",
     );
+  });
+
+  it("leaves nothing in memory of a plaintext that is not authentic", () => {
+    const sealed = sealGcm(key, plaintext, aad);
+    const update = vi.spyOn(Decipheriv.prototype, "update");
+    onTestFinished(() => update.mockRestore());
+    expect(codeOf(() => openGcm(key, sealed, Buffer.from("other")))).toBe("CIPHERTEXT_REJECTED");
+    expect(update.mock.results.map(({ value }) => value)).toEqual([Buffer.alloc(plaintext.length)]);
   });
 
   it("writes where it is told to and nowhere else, and refuses an output without room", async () => {
