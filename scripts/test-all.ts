@@ -60,6 +60,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   load: npm("soak:load"),
   streams: npm("soak:streams"),
   floods: npm("soak:floods"),
+  mutants: npm("test:mutants", "--processes"),
 };
 
 const all = { ...checks, ...suites };
