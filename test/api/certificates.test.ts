@@ -7,14 +7,11 @@ import { failureOf } from "../support/running-service.ts";
 import { startTlsService, type TlsService } from "../support/tls-service.ts";
 
 const mesh = newAuthority({ name: "mesh" });
-const other = newAuthority({ name: "other" });
 const web = newAuthority({ name: "web" });
-const stranger = newAuthority({ name: "stranger" });
 
 const policy = `version: 1
 certificates:
   - { name: mesh, trust-domain: example.org, ca: mesh.pem }
-  - { name: other, trust-domain: other.org, ca: other.pem }
   - { name: web, dns: [.internal.example.org], ca: web.pem }
 rules:
   - { name: ingest, who: { spiffe: "spiffe://example.org/ns/fluo/sa/ingest" }, roles: [sign, generate-data-key, status], tenants: "*" }
@@ -29,7 +26,6 @@ beforeAll(async () => {
   service = await startTlsService({
     "policy.yaml": policy,
     "mesh.pem": mesh.pem,
-    "other.pem": other.pem,
     "web.pem": web.pem,
   });
 });
@@ -38,10 +34,7 @@ afterAll(() => service.stop());
 const ingest = "spiffe://example.org/ns/fluo/sa/ingest";
 
 /** What a caller is told on either port who asks for a data key of a tenant. */
-async function asked(
-  certificate: Issued | undefined,
-  tenantId = "acme",
-): Promise<{ grpc: string; http: number; text: string }> {
+async function asked(certificate: Issued, tenantId = "acme"): Promise<{ grpc: string; http: number; text: string }> {
   const client = service.client(certificate);
   try {
     const byGrpc = await client.generateDataKey({ tenantId }).then(
@@ -52,7 +45,7 @@ async function asked(
       method: "POST",
       body: JSON.stringify({ tenantId }),
       headers: { "content-type": "application/json" },
-      ...(certificate && { certificate }),
+      certificate,
     });
     const text = status === 200 ? "" : (JSON.parse(body) as { message: string }).message;
     if (status !== 200) expect(byGrpc.details).toBe(text);
@@ -63,9 +56,11 @@ async function asked(
 }
 
 const accepted = { grpc: "OK", http: 200, text: "" };
-const refused = { grpc: "UNAUTHENTICATED", http: 401, text: "the client certificate is not accepted" };
-const expired = { ...refused, text: "the client certificate has expired: connect again" };
-const nobody = { ...refused, text: "no credential" };
+const expired = {
+  grpc: "UNAUTHENTICATED",
+  http: 401,
+  text: "the client certificate has expired: connect again",
+};
 const unnamed = { grpc: "PERMISSION_DENIED", http: 403, text: "no rule names this caller" };
 const denied = {
   grpc: "PERMISSION_DENIED",
@@ -74,47 +69,11 @@ const denied = {
 };
 
 describe("a caller with a certificate", () => {
-  it.each<[string, () => Issued | undefined, object]>([
+  it.each<[string, () => Issued, object]>([
     ["of its trust domain is accepted", () => mesh.issue({ uris: [ingest] }), accepted],
     ["over an intermediate is accepted", () => mesh.intermediate().issue({ uris: [ingest] }), accepted],
     ["of a DNS name is accepted for its tenant", () => web.issue({ dns: ["acme.internal.example.org"] }), accepted],
-    ["attack 1: none is refused", () => undefined, nobody],
-    ["attack 33: of an authority that is not known is refused", () => stranger.issue({ uris: [ingest] }), refused],
     ["attack 33: that has ended is refused", () => mesh.issue({ uris: [ingest], until: fromNow(-1_000) }), expired],
-    [
-      "attack 33: that is not valid yet is refused",
-      () => mesh.issue({ uris: [ingest], from: fromNow(60_000) }),
-      refused,
-    ],
-    [
-      "attack 33: for servers alone is refused",
-      () => mesh.issue({ uris: [ingest], extendedKeyUsage: ["serverAuth"] }),
-      refused,
-    ],
-    ["attack 33: that is a CA is refused", () => mesh.issue({ uris: [ingest], ca: true }), refused],
-    ["attack 34: with two URIs is refused", () => mesh.issue({ uris: [ingest, "spiffe://example.org/b"] }), refused],
-    [
-      "attack 34: with a URI and a DNS name is taken by the URI",
-      () => mesh.issue({ uris: [ingest], dns: ["x"] }),
-      accepted,
-    ],
-    ["attack 35: whose URI is no SPIFFE id is refused", () => mesh.issue({ uris: [`${ingest}?x`] }), refused],
-    [
-      "attack 36: of one trust domain by another's authority is refused",
-      () => other.issue({ uris: [ingest] }),
-      refused,
-    ],
-    [
-      "attack 37: of a SPIFFE id by the authority for DNS names is refused",
-      () => web.issue({ uris: [ingest] }),
-      refused,
-    ],
-    [
-      "attack 37: of a DNS name by a trust domain's authority is refused",
-      () => mesh.issue({ dns: ["acme.internal.example.org"] }),
-      refused,
-    ],
-    ["attack 38: with a common name alone is refused", () => web.issue({ name: "acme.internal.example.org" }), refused],
     ["whom no rule names is refused", () => mesh.issue({ uris: ["spiffe://example.org/ns/fluo/sa/ingest2"] }), unnamed],
     [
       "of a tenant that the rule does not allow is denied",

@@ -2,7 +2,6 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
-import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import type { Shown } from "../support/both-ports.ts";
 import { plainSpan } from "../support/api-fixture.ts";
@@ -101,25 +100,10 @@ describe("attack 46: another tenant", () => {
 });
 
 describe("attack 47: tenants of a claim", () => {
-  it.each([[["acme"]], ["acme"], [["globex", "acme", 7, "*"]]])("are those that it names: %j", async (kms_tenants) => {
+  it("are those that it names", async () => {
+    const kms_tenants = ["globex", "acme", 7, "*"];
     expect(await dataKey(by("claimed", { kms_tenants }))).toEqual(accepted);
     expect(await dataKey(by("claimed", { kms_tenants }), "initech")).toEqual(deniedDataKey);
-  });
-
-  it.each<[string, unknown]>([
-    ["*", "*"],
-    ["* in an array", ["*"]],
-    ["a prefix", "acm*"],
-    ["upper case", "ACME"],
-    ["a separator", "a/b"],
-    ["101 entries", ["acme", ...Array.from({ length: 100 }, (_, n) => `t${n}`)]],
-    ["a nested array", [["acme"]]],
-    ["an object", { acme: true }],
-    ["a list in a text", "acme,globex"],
-    ["nothing", []],
-    ["no claim", undefined],
-  ])("are none where it is %s", async (_, kms_tenants) => {
-    expect(await dataKey(by("claimed", { kms_tenants }))).toEqual(deniedDataKey);
   });
 });
 
@@ -128,28 +112,11 @@ describe("attack 48: a tenant of a name", () => {
     expect(await dataKey(by("app:acme:backend"))).toEqual(accepted);
     expect(await dataKey(by("app:acme:backend"), "globex")).toEqual(deniedDataKey);
   });
-
-  it.each(["app:acme:x:backend", "app::backend", "app:ACME:backend", "app:a/b:backend", "app:acme", "app:*:backend"])(
-    "is none of %s",
-    async (sub) => {
-      expect(await dataKey(by(sub))).toEqual(unnamed);
-    },
-  );
 });
 
 describe("attack 49: a claim", () => {
-  it.each([["kms-admin"], [["x", "kms-admin"]]])("of a rule is %j", async (roles) => {
-    expect(await dataKey(by("somebody", { roles }))).toEqual(accepted);
-  });
-
-  it.each([
-    ["kms-admin-x"],
-    [["kms-admin-x", "x kms-admin"]],
-    [{ "kms-admin": true }],
-    [["KMS-ADMIN"]],
-    ["x,kms-admin"],
-  ])("is not met by %j", async (roles) => {
-    expect(await dataKey(by("somebody", { roles }))).toEqual(unnamed);
+  it("of a rule is one of a list", async () => {
+    expect(await dataKey(by("somebody", { roles: ["x", "kms-admin"] }))).toEqual(accepted);
   });
 
   it("is not met by an inherited member", async () => {
@@ -212,7 +179,4 @@ it("attack 55: a stream may not name another tenant later, though its caller may
   await stream.send(batchOf(spansFrom(1, 2), { tenantId: "globex" }));
   expect(await stream.failure()).toMatchObject({ code: grpc.status.INVALID_ARGUMENT, fields: ["tenant_id"] });
   stream.close();
-  // HTTP/1.1 has no streams both ways.
-  const { told } = await service.call("http", by("signer"), {}, KmsService.method.signSpans);
-  expect(told.code).toBe("UNIMPLEMENTED");
 });
