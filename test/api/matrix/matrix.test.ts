@@ -110,7 +110,9 @@ const changes = [
   "cancelKeyDestruction",
 ] as const;
 const logs = ["getCheckpoint", "getInclusionProof", "getConsistencyProof"] as const;
-const rejected = { code: "INVALID_ARGUMENT", reason: "CIPHERTEXT_REJECTED", message: "ciphertext rejected" } as const;
+const pii = ["encryptPii", "decryptPii", "reEncryptPii"] as const;
+const invalid = { code: "INVALID_ARGUMENT" } as const;
+const rejected = { ...invalid, reason: "CIPHERTEXT_REJECTED", message: "ciphertext rejected" } as const;
 const unusable = { code: "FAILED_PRECONDITION", reason: "KEY_UNUSABLE" } as const;
 const used = { code: "ALREADY_EXISTS", reason: "REQUEST_ID_REUSED" } as const;
 
@@ -130,35 +132,65 @@ const refusals: readonly Row[] = [
     request: (made) => ({ ...good.decryptDataKey(made), encryptionContext: { a: "b" } }),
   },
   {
-    code: "INVALID_ARGUMENT",
+    ...invalid,
     field: "page_token",
     rpcs: ["listKeys", "listAuditEvents"],
     request: () => ({ pageToken: "W10" }),
   },
   {
-    code: "INVALID_ARGUMENT",
+    ...invalid,
     field: "days",
     rpcs: ["scheduleKeyDestruction"],
     request: (made) => ({ ...good.scheduleKeyDestruction(made), days: 6 }),
   },
   {
-    code: "INVALID_ARGUMENT",
+    ...invalid,
     field: "leaf_index",
     rpcs: ["getInclusionProof"],
     request: () => ({ ...acme, leafIndex: 2n }),
   },
   {
-    code: "INVALID_ARGUMENT",
+    ...invalid,
     field: "tree_size",
     rpcs: ["getInclusionProof"],
     request: () => ({ ...acme, treeSize: 3n }),
   },
-  { code: "INVALID_ARGUMENT", field: "from_size", rpcs: ["getConsistencyProof"], request: () => acme },
+  { ...invalid, field: "from_size", rpcs: ["getConsistencyProof"], request: () => acme },
   {
-    code: "INVALID_ARGUMENT",
+    ...invalid,
     field: "to_size",
     rpcs: ["getConsistencyProof"],
     request: () => ({ ...acme, fromSize: 1n, toSize: 3n }),
+  },
+  { ...invalid, field: "fields", rpcs: pii, request: () => ({ ...acme, fields: [] }) },
+  {
+    ...invalid,
+    field: "fields[0].value",
+    rpcs: ["encryptPii"],
+    request: () => ({ ...acme, fields: [{ name: "email", value: Buffer.alloc(65_537) }] }),
+  },
+  {
+    ...invalid,
+    field: "encryption_context",
+    rpcs: [...pii, "generateDataKey", "decryptDataKey"],
+    request: (made, rpc) => ({ ...good[rpc](made), encryptionContext: { a: "v".repeat(4096) } }),
+  },
+  { ...invalid, field: "key_spec", rpcs: ["generateDataKey"], request: () => ({ ...acme, keySpec: 7 }) },
+  { ...invalid, field: "purpose", rpcs: ["rotate"], request: () => ({ purpose: 9 }) },
+  { ...invalid, field: "limit", rpcs: ["rotate"], request: () => ({ limit: 1001 }) },
+  { ...invalid, field: "request_id", rpcs: ["rotate"], request: () => ({ requestId: "r-1" }) },
+  { ...invalid, field: "key_id", rpcs: changes, request: () => ({ ...acme, keyId: "A" }) },
+  {
+    ...invalid,
+    field: "request_id",
+    rpcs: [...changes, "rotate", "signSpans", "rewrapKeys"],
+    request: (made, rpc) => ({ ...good[rpc](made), requestId: "a b" }),
+  },
+  {
+    ...invalid,
+    field: "span.trace_id",
+    rpcs: ["signSpan", "verifySpan"],
+    request: () => ({ ...acme, span: { ...plainSpan, traceId: Buffer.alloc(16) } }),
   },
   { code: "NOT_FOUND", rpcs: changes, request: () => ({ ...acme, keyId: unknownKey }) },
   { code: "NOT_FOUND", rpcs: ["rotate"], request: () => ({ tenantId: "nobody", force: true }) },
