@@ -1,47 +1,31 @@
 /** Which role each rpc asks its caller for, before anything else is looked at, and what is in the trail of a caller that has it not. */
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { afterAll, describe, expect, it } from "vitest";
-import { ListAuditEventsRequestSchema, VerifyAuditRequestSchema } from "../../gen/ts/fluo/kms/v1/audit_pb.ts";
-import {
-  DecryptDataKeyRequestSchema,
-  GenerateDataKeyRequestSchema,
-  type KeySpec,
-} from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import {
-  CancelKeyDestructionRequestSchema,
-  DisableKeyRequestSchema,
-  EnableKeyRequestSchema,
-  ListKeysRequestSchema,
-  MarkKeyCompromisedRequestSchema,
-  ScheduleKeyDestructionRequestSchema,
-} from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
-import {
-  GetCheckpointRequestSchema,
-  GetConsistencyProofRequestSchema,
-  GetInclusionProofRequestSchema,
-} from "../../gen/ts/fluo/kms/v1/log_pb.ts";
-import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { DecryptDataKeyRequestSchema, GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import { MarkKeyCompromisedRequestSchema } from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
+import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
+import { StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import {
   DecryptPiiRequestSchema,
   EncryptPiiRequestSchema,
   ReEncryptPiiRequestSchema,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
-import { RewrapKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
-import { AcceptRollbackRequestSchema } from "../../gen/ts/fluo/kms/v1/rollback_pb.ts";
-import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
-import { SignSpanRequestSchema, VerifySpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { Handler } from "../../src/audit/audited.ts";
 import { createCaller, type InForce } from "../../src/auth/caller.ts";
 import { createBatchPool } from "../../src/batch/pool/pool.ts";
 import type { CallContext } from "../../src/call/context.ts";
 import { type Role, roleOf, roles } from "../../src/call/roles.ts";
 import type { KmsError } from "../../src/errors.ts";
-import { decodeSignSpanRequest, readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
+import { keyAdminMethods } from "../../src/service/key-admin/handlers.ts";
+import { kmsMethods } from "../../src/service/kms/handlers.ts";
 import { statusHandlers } from "../../src/service/kms/status-handler.ts";
 import { signSpans } from "../../src/service/kms/sign-spans.ts";
 import { logHandlers, logMethods } from "../../src/service/log/handlers.ts";
 import { createHeads } from "../../src/tenant-log/heads.ts";
 import { createSequencer } from "../../src/tenant-log/sequencer.ts";
+import type { AnyMethod } from "../../src/transport/services.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { auditedHandlers } from "../support/audited-handlers.ts";
 import { countingStore } from "../support/keys-fixture.ts";
@@ -56,7 +40,6 @@ afterAll(() => pool.close());
 
 const tenantId = "acme";
 const keyId = "0123456789abcdef".repeat(2);
-const span = plainSpan;
 
 function setUp() {
   let calls: string[] = [];
@@ -79,6 +62,9 @@ function setUp() {
 
 type Service = ReturnType<typeof setUp>;
 
+const methods = { ...KmsService.method, ...KeyAdminService.method, ...LogService.method };
+type Unary = Exclude<keyof typeof roleOf, "signSpans">;
+
 interface Asked {
   rpc: keyof typeof roleOf;
   /** As the trail has it. */
@@ -90,61 +76,70 @@ interface Asked {
   ask(service: Service, call: CallContext, tenantId: string): unknown;
 }
 
-const spanBytes = (tenant: string) =>
-  toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId: tenant, span }));
-const verifyBytes = (tenant: string) =>
-  toBinary(VerifySpanRequestSchema, create(VerifySpanRequestSchema, { tenantId: tenant, span }));
+/** Asks a handler as a transport does, with these fields beside the tenant. */
+function asking(rpc: Unary, fields: object = {}): Asked["ask"] {
+  return ({ kms, admin, log }, call, tenantId) => {
+    const { input }: DescMethod = methods[rpc];
+    const request = create(input, { ...("tenantId" in input.field && { tenantId }), ...fields } as never);
+    const { codec }: AnyMethod = { ...kmsMethods, ...keyAdminMethods, ...logMethods }[rpc];
+    const handler = { ...kms, ...admin, ...log }[rpc] as Handler;
+    return handler((codec?.decode?.(toBinary(input, request)) ?? request) as never, call);
+  };
+}
+
 const fields = [{ name: "email", value: Buffer.from("a") }];
 const tokens = [{ name: "email", token: "x" }];
 
-/** Every rpc, as it names a tenant and as it names none. */
+/** Requests that name a tenant, as the trail has them. */
+const ofTenant: [Unary, action: string, fields?: object][] = [
+  ["generateDataKey", "generate_data_key"],
+  ["decryptDataKey", "decrypt_data_key"],
+  ["encryptPii", "encrypt_pii", { fields }],
+  ["decryptPii", "decrypt_pii", { fields: tokens }],
+  ["reEncryptPii", "re_encrypt_pii", { fields: tokens }],
+  ["signSpan", "sign_span", { span: plainSpan }],
+  ["verifySpan", "verify_span", { span: plainSpan }],
+  ["getPublicKeys", "get_public_keys"],
+  ["getCheckpoint", "read_log"],
+  ["getInclusionProof", "read_log"],
+  ["getConsistencyProof", "read_log"],
+  ["rotate", "rotate"],
+  ["status", "status"],
+  ["listKeys", "list_keys"],
+  ["disableKey", "disable", { keyId }],
+  ["enableKey", "enable", { keyId }],
+  ["markKeyCompromised", "mark_compromised", { keyId }],
+  ["scheduleKeyDestruction", "schedule_destruction", { keyId }],
+  ["cancelKeyDestruction", "cancel_destruction", { keyId }],
+  ["listAuditEvents", "list_audit_events"],
+];
+
+/** Requests that name none, and need the role for all tenants. */
+const ofAll: [Unary, action: string, fields?: object][] = [
+  ["rotate", "rotate"],
+  ["validate", "validate"],
+  ["status", "status"],
+  ["listKeys", "list_keys"],
+  ["rewrapKeys", "rewrap"],
+  ["acceptRollback", "accept_rollback", { digest: "0".repeat(64) }],
+  ["listAuditEvents", "list_audit_events"],
+  ["verifyAudit", "verify_audit"],
+];
+
+const noTenant = (rpc: Unary) => "tenantId" in methods[rpc].input.field && { tenantId: "" };
 const everything: Asked[] = [
-  {
-    rpc: "generateDataKey",
-    action: "generate_data_key",
-    ask: ({ kms }, call, tenantId) => kms.generateDataKey(create(GenerateDataKeyRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "decryptDataKey",
-    action: "decrypt_data_key",
-    ask: ({ kms }, call, tenantId) => kms.decryptDataKey(create(DecryptDataKeyRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "encryptPii",
-    action: "encrypt_pii",
-    ask: ({ kms }, call, tenantId) => kms.encryptPii(create(EncryptPiiRequestSchema, { tenantId, fields }), call),
-  },
-  {
-    rpc: "decryptPii",
-    action: "decrypt_pii",
-    ask: ({ kms }, call, tenantId) =>
-      kms.decryptPii(create(DecryptPiiRequestSchema, { tenantId, fields: tokens }), call),
-  },
-  {
-    rpc: "reEncryptPii",
-    action: "re_encrypt_pii",
-    ask: ({ kms }, call, tenantId) =>
-      kms.reEncryptPii(create(ReEncryptPiiRequestSchema, { tenantId, fields: tokens }), call),
-  },
-  {
-    rpc: "signSpan",
-    action: "sign_span",
-    ask: ({ kms }, call, tenantId) => kms.signSpan(decodeSignSpanRequest(spanBytes(tenantId)), call),
-  },
+  ...ofTenant.map(([rpc, action, more]) => ({ rpc, action, ask: asking(rpc, more) })),
+  ...ofAll.map(([rpc, action, more]) => ({
+    rpc,
+    action,
+    forAll: true as const,
+    ask: asking(rpc, { ...noTenant(rpc), ...more }),
+  })),
+  { rpc: "validate", action: "validate", forAll: true, names: true, ask: asking("validate") },
   {
     rpc: "signSpans",
     action: "sign_span",
     ask: ({ stream }, call, tenantId) => stream(call).take(message(len(2, tenantId), batchOf(spansFrom(0, 1)))),
-  },
-  {
-    rpc: "verifySpan",
-    action: "verify_span",
-    ask: ({ kms }, call, tenantId) => kms.verifySpan(readVerifySpanRequest(verifyBytes(tenantId)), call),
-  },
-  {
-    rpc: "getPublicKeys",
-    action: "get_public_keys",
-    ask: ({ kms }, call, tenantId) => kms.getPublicKeys(create(GetPublicKeysRequestSchema, { tenantId }), call),
   },
   {
     rpc: "getPublicKeys",
@@ -154,127 +149,7 @@ const everything: Asked[] = [
   {
     rpc: "getCheckpoint",
     action: "read_log",
-    ask: ({ log }, call, tenantId) => log.getCheckpoint(create(GetCheckpointRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "getInclusionProof",
-    action: "read_log",
-    ask: ({ log }, call, tenantId) => log.getInclusionProof(create(GetInclusionProofRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "getConsistencyProof",
-    action: "read_log",
-    ask: ({ log }, call, tenantId) =>
-      log.getConsistencyProof(create(GetConsistencyProofRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "getCheckpoint",
-    action: "read_log",
     ask: ({ log }, call, tenantId) => log.getTile({ tenantId, log: 0, path: "tile/0/000" }, call),
-  },
-  {
-    rpc: "rotate",
-    action: "rotate",
-    ask: ({ kms }, call, tenantId) => kms.rotate(create(RotateRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "rotate",
-    action: "rotate",
-    forAll: true,
-    ask: ({ kms }, call) => kms.rotate(create(RotateRequestSchema, {}), call),
-  },
-  {
-    rpc: "validate",
-    action: "validate",
-    forAll: true,
-    names: true,
-    ask: ({ kms }, call, tenantId) => kms.validate(create(ValidateRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "validate",
-    action: "validate",
-    forAll: true,
-    ask: ({ kms }, call) => kms.validate(create(ValidateRequestSchema, {}), call),
-  },
-  {
-    rpc: "status",
-    action: "status",
-    ask: ({ kms }, call, tenantId) => kms.status(create(StatusRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "status",
-    action: "status",
-    forAll: true,
-    ask: ({ kms }, call) => kms.status(create(StatusRequestSchema, {}), call),
-  },
-  {
-    rpc: "listKeys",
-    action: "list_keys",
-    ask: ({ admin }, call, tenantId) => admin.listKeys(create(ListKeysRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "listKeys",
-    action: "list_keys",
-    forAll: true,
-    ask: ({ admin }, call) => admin.listKeys(create(ListKeysRequestSchema, {}), call),
-  },
-  {
-    rpc: "disableKey",
-    action: "disable",
-    ask: ({ admin }, call, tenantId) => admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), call),
-  },
-  {
-    rpc: "enableKey",
-    action: "enable",
-    ask: ({ admin }, call, tenantId) => admin.enableKey(create(EnableKeyRequestSchema, { tenantId, keyId }), call),
-  },
-  {
-    rpc: "markKeyCompromised",
-    action: "mark_compromised",
-    ask: ({ admin }, call, tenantId) =>
-      admin.markKeyCompromised(create(MarkKeyCompromisedRequestSchema, { tenantId, keyId }), call),
-  },
-  {
-    rpc: "scheduleKeyDestruction",
-    action: "schedule_destruction",
-    ask: ({ admin }, call, tenantId) =>
-      admin.scheduleKeyDestruction(create(ScheduleKeyDestructionRequestSchema, { tenantId, keyId }), call),
-  },
-  {
-    rpc: "cancelKeyDestruction",
-    action: "cancel_destruction",
-    ask: ({ admin }, call, tenantId) =>
-      admin.cancelKeyDestruction(create(CancelKeyDestructionRequestSchema, { tenantId, keyId }), call),
-  },
-  {
-    rpc: "rewrapKeys",
-    action: "rewrap",
-    forAll: true,
-    ask: ({ admin }, call) => admin.rewrapKeys(create(RewrapKeysRequestSchema, {}), call),
-  },
-  {
-    rpc: "acceptRollback",
-    action: "accept_rollback",
-    forAll: true,
-    ask: ({ admin }, call) =>
-      admin.acceptRollback(create(AcceptRollbackRequestSchema, { digest: "0".repeat(64) }), call),
-  },
-  {
-    rpc: "listAuditEvents",
-    action: "list_audit_events",
-    ask: ({ admin }, call, tenantId) => admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId }), call),
-  },
-  {
-    rpc: "listAuditEvents",
-    action: "list_audit_events",
-    forAll: true,
-    ask: ({ admin }, call) => admin.listAuditEvents(create(ListAuditEventsRequestSchema, {}), call),
-  },
-  {
-    rpc: "verifyAudit",
-    action: "verify_audit",
-    forAll: true,
-    ask: ({ admin }, call) => admin.verifyAudit(create(VerifyAuditRequestSchema, {}), call),
   },
 ];
 
@@ -365,37 +240,29 @@ describe("a caller that has not the role", () => {
       const error = await thrownBy(() => ask(service, stranger, "Not a tenant"));
       expect(error, rpc).toBeKmsError("INVALID_ARGUMENT", "tenant_id");
     }
-    const { kms, admin, log, stream } = service;
-    const malformed: Record<string, () => unknown> = {
-      generateDataKey: () =>
-        kms.generateDataKey(create(GenerateDataKeyRequestSchema, { tenantId, keySpec: 99 as KeySpec }), stranger),
-      decryptDataKey: () =>
-        kms.decryptDataKey(
-          create(DecryptDataKeyRequestSchema, { tenantId, ciphertextBlob: Buffer.from("x") }),
-          stranger,
-        ),
-      encryptPii: () => kms.encryptPii(create(EncryptPiiRequestSchema, { tenantId }), stranger),
-      decryptPii: () => kms.decryptPii(create(DecryptPiiRequestSchema, { tenantId }), stranger),
-      reEncryptPii: () => kms.reEncryptPii(create(ReEncryptPiiRequestSchema, { tenantId }), stranger),
-      signSpans: () => stream(stranger).take(message(len(2, tenantId), batchOf([]))),
-      getPublicKeys: () =>
-        kms.getPublicKeys(create(GetPublicKeysRequestSchema, { tenantId, pageToken: "x" }), stranger),
-      rotate: () => kms.rotate(create(RotateRequestSchema, { tenantId, requestId: "a b" }), stranger),
-      listKeys: () => admin.listKeys(create(ListKeysRequestSchema, { tenantId, pageToken: "x" }), stranger),
-      disableKey: () => admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId: "x" }), stranger),
-      scheduleKeyDestruction: () =>
-        admin.scheduleKeyDestruction(
-          create(ScheduleKeyDestructionRequestSchema, { tenantId, keyId, days: 99 }),
-          stranger,
-        ),
-      acceptRollback: () => admin.acceptRollback(create(AcceptRollbackRequestSchema, { digest: "x" }), stranger),
-      rewrapKeys: () => admin.rewrapKeys(create(RewrapKeysRequestSchema, { pageToken: "x" }), stranger),
-      listAuditEvents: () =>
-        admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId, keyId: "x" }), stranger),
-      getTile: () => log.getTile({ tenantId, log: 0, path: "no tile" }, stranger),
+    const malformed: Partial<Record<Unary, object>> = {
+      generateDataKey: { keySpec: 99 },
+      decryptDataKey: { ciphertextBlob: Buffer.from("x") },
+      encryptPii: {},
+      decryptPii: {},
+      reEncryptPii: {},
+      getPublicKeys: { pageToken: "x" },
+      rotate: { requestId: "a b" },
+      listKeys: { pageToken: "x" },
+      disableKey: { keyId: "x" },
+      scheduleKeyDestruction: { keyId, days: 99 },
+      acceptRollback: { digest: "x" },
+      rewrapKeys: { pageToken: "x" },
+      listAuditEvents: { keyId: "x" },
     };
-    for (const [name, ask] of Object.entries(malformed)) {
-      expect(await thrownBy(ask), name).toBeKmsError("PERMISSION_DENIED");
+    const { log, stream } = service;
+    const asked = [
+      ...Object.entries(malformed).map(([rpc, more]) => [rpc, asking(rpc as Unary, more)] as const),
+      ["signSpans", () => stream(stranger).take(message(len(2, tenantId), batchOf([])))],
+      ["getTile", () => log.getTile({ tenantId, log: 0, path: "no tile" }, stranger)],
+    ] as [string, Asked["ask"]][];
+    for (const [name, ask] of asked) {
+      expect(await thrownBy(() => ask(service, stranger, tenantId)), name).toBeKmsError("PERMISSION_DENIED");
     }
     expect(service.asked()).toEqual([]);
   });
