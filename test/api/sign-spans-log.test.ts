@@ -182,12 +182,3 @@ describe("a batch with a request id", () => {
     expect((await kms.grpc.logs.getCheckpoint({ tenantId })).head!.size).toBe(5n);
   });
 });
-
-it("a stream is refused with FAILED_PRECONDITION while its tenant's key is disabled", async () => {
-  const tenantId = "disabled";
-  const { keyId } = await kms.grpc.signSpan({ tenantId, span: numberedSpan(0) });
-  await kms.grpc.admin.disableKey({ tenantId, keyId });
-  const stream = open();
-  await stream.send(inLog(spansFrom(0, 2), { tenantId }));
-  expect(await stream.failure()).toMatchObject({ code: grpc.status.FAILED_PRECONDITION, reason: "KEY_UNUSABLE" });
-});

@@ -1,13 +1,11 @@
-/** Each reading call, one more of it than may run at once: refused over every transport with the time to come again, and the others are answered. */
+/** Each reading call, one more of it than may run at once: refused over gRPC with the time to come again, and the others are answered. */
 import { status } from "@grpc/grpc-js";
-import { Code, type ConnectError } from "@connectrpc/connect";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
@@ -128,15 +126,6 @@ describe.each(Object.entries(rpcs))("too many of %s", (name, call) => {
         reason: "OVERLOADED",
         retry: true,
       });
-    }
-  });
-
-  it("are refused over HTTP, and told when to come again", async () => {
-    const refused = await refusedOf(limit, () => call(service.connect));
-    expect(refused).toHaveLength(excess);
-    for (const error of refused as ConnectError[]) {
-      expect(error).toMatchObject({ code: Code.ResourceExhausted });
-      expect(error.findDetails(RetryInfoSchema)).toHaveLength(1);
     }
   });
 });

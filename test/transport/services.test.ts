@@ -48,26 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => transports.stop());
 
-describe.each(["grpc", "connect", "grpcWeb"] as const)("over %s", (name) => {
-  it("both services answer", async () => {
-    const client = transports[name];
-    expect(await client.status({})).toMatchObject({ provider: "fake" });
-    expect(await client.admin.listKeys({ pageSize: 7 })).toMatchObject({ nextPageToken: "after 7" });
-    expect(await client.admin.disableKey({ tenantId: "acme", keyId })).toMatchObject({
-      key: { version: { tenantId: "acme", keyId } },
-    });
-  });
-});
-
 describe("a call of the second service that fails", () => {
-  it("fails the same way on each transport", async () => {
-    const failure = { message: "no such key", reason: "NOT_FOUND", fields: [] };
-    const { grpc: client, connect, grpcWeb } = transports;
-    expect(await failureOf(client.admin.enableKey({}))).toMatchObject(failure);
-    expect(await connectFailureOf(connect.admin.enableKey({}))).toMatchObject(failure);
-    expect(await connectFailureOf(grpcWeb.admin.enableKey({}))).toMatchObject(failure);
-  });
-
   it("is INVALID_ARGUMENT where its bytes do not parse", async () => {
     const call = transports.grpc.raw(KeyAdminService.method.disableKey, Buffer.of(0x0a, 0xff));
     const { code, message } = await failureOf(call);

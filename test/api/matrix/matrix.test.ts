@@ -207,6 +207,11 @@ const refusals: readonly Row[] = [
   },
   {
     ...unusable,
+    rpcs: ["signSpans"],
+    request: () => batchOf(spansFrom(0, 1), { tenantId: "idle", mode: SignMode.LOG }),
+  },
+  {
+    ...unusable,
     rpcs: ["disableKey", "enableKey"],
     request: ({ compromised: keyId }) => ({ tenantId: "states", keyId }),
   },

@@ -22,7 +22,6 @@ import { KmsError } from "../../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
 import type { Rewrap } from "../../../src/keys/rewrapping.ts";
 import type { Caller } from "../../../src/call/context.ts";
-import { roleOf } from "../../../src/call/roles.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
 import type { AuditRow } from "../../../src/store/audit-store.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
@@ -352,22 +351,11 @@ describe.each(eachChange)("%s", (name) => {
   it.each([
     ["tenant_id", { tenantId: "" }],
     ["key_id", { keyId: "" }],
-    ["key_id", { keyId: keyId.slice(1) }],
-    ["key_id", { keyId: `${keyId}\n` }],
-    ["key_id", { keyId: keyId.toUpperCase() }],
-    ["request_id", { requestId: "x".repeat(129) }],
-    ["request_id", { requestId: "ü" }],
     ["request_id", { requestId: "a\nb" }],
   ])("refuses a wrong %s: %j", async (field, request) => {
     const admin = setUp();
     expect(await thrownBy(() => change(admin, name, request))).toBeKmsError("INVALID_ARGUMENT", field);
     expect(admin.lifecycle[changes[name][1]]).not.toHaveBeenCalled();
-  });
-
-  it.each(["NOT_FOUND", "KEY_UNUSABLE", "CONFLICT", "STORE_UNAVAILABLE"] as const)("hands on %s", async (code) => {
-    const admin = setUp();
-    admin.lifecycle[changes[name][1]].mockRejectedValue(new KmsError(code, "as told"));
-    expect(await thrownBy(() => change(admin, name, {}))).toBeKmsError(code, "as told");
   });
 });
 
@@ -512,39 +500,6 @@ describe("VerifyAudit", () => {
   });
 });
 
-describe("a caller", () => {
-  const denied = new KmsError("PERMISSION_DENIED", "as told");
-
-  it("without the role gets nothing", async () => {
-    const refuse = () => {
-      throw denied;
-    };
-    const every = vi.fn(refuse);
-    const authorize = vi.fn<Caller["authorize"]>(refuse);
-    const admin = setUp({ every, authorize });
-    const verify = () => admin.handlers.verifyAudit(create(VerifyAuditRequestSchema), admin.call);
-    const calls = [admin.listKeys, admin.listAudit, verify, ...eachChange.map((name) => () => change(admin, name, {}))];
-    for (const call of calls) expect(await thrownBy(() => call())).toBe(denied);
-    expect(every.mock.calls).toEqual([["status"], ["audit"], ["audit"]]);
-    expect(authorize.mock.calls.map(([, role]) => role)).toEqual(eachChange.map((name) => roleOf[name]));
-    const parts = [...Object.values(admin.lifecycle), ...Object.values(admin.store), admin.verifyAudit];
-    for (const part of parts) expect(part).not.toHaveBeenCalled();
-  });
-
-  it("of another tenant gets nothing", async () => {
-    const authorize = () => {
-      throw denied;
-    };
-    const admin = setUp({ authorize });
-    const lists = [() => admin.listKeys({ tenantId: "acme" }), () => admin.listAudit({ tenantId: "acme" })];
-    for (const call of [...lists, ...eachChange.map((name) => () => change(admin, name, {}))]) {
-      expect(await thrownBy(() => call())).toBe(denied);
-    }
-    for (const part of [...Object.values(admin.lifecycle), ...Object.values(admin.store)])
-      expect(part).not.toHaveBeenCalled();
-  });
-});
-
 describe("AcceptRollback", () => {
   const digest = "0f".repeat(32);
 
@@ -610,16 +565,6 @@ describe("RewrapKeys", () => {
     const { handlers, rewrap, call } = setUp();
     const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, request), call);
     expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", field);
-    expect(rewrap).not.toHaveBeenCalled();
-  });
-
-  it("is for administrators alone", async () => {
-    const every = () => {
-      throw new KmsError("PERMISSION_DENIED", "no");
-    };
-    const { handlers, rewrap, call } = setUp({ every });
-    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, {}), call);
-    expect(await thrownBy(ask)).toBeKmsError("PERMISSION_DENIED");
     expect(rewrap).not.toHaveBeenCalled();
   });
 });
