@@ -46,62 +46,13 @@ describe("a token", () => {
     expect(await open(await seal(values))).toEqual({ opened: values.length, refusals: [] });
   });
 
-  it("is refused at every shorter length", async () => {
+  it("is refused in the same words whatever is wrong with it", async () => {
     const [token] = await seal([Buffer.from("ada@example.org")]);
-    const cut = Array.from({ length: token!.length }, (_, length) => token!.slice(0, length));
-    expect(await open(cut)).toEqual(allRefused);
-  });
-
-  it("is refused with any one bit changed: 100 tokens, each bit of their bytes", async () => {
-    const tokens = await seal(Array.from({ length: 100 }, (_, index) => Buffer.from(`value ${index}`)));
-    const changed = tokens.flatMap((token) => {
-      const bytes = Buffer.from(token.slice(prefix.length), "base64url");
-      return Array.from({ length: bytes.length * 8 }, (_, bit) => {
-        const copy = Buffer.from(bytes);
-        copy[bit >> 3]! ^= 1 << (bit & 7);
-        return prefix + copy.toString("base64url");
-      });
-    });
-    expect(changed.length).toBeGreaterThan(75_000);
-    // One bit makes kind 1 the kind of subjects, which is refused by its name: everybody can read it.
-    const ofSubjects = changed.filter((token) => /^fk1\.AQ[MNOP]/.test(token));
-    expect(ofSubjects).toHaveLength(tokens.length);
-    expect(await open(ofSubjects)).toMatchObject({
-      opened: 0,
-      refusals: [expect.stringMatching(/^INVALID_ARGUMENT: kind 3 of fk1\. /)],
-    });
-    expect(await open(changed.filter((token) => !ofSubjects.includes(token)))).toEqual(allRefused);
-    expect((await open(tokens)).opened).toBe(100);
-  });
-
-  it("is refused with any one character changed, or in another spelling", async () => {
-    const [token] = await seal([Buffer.from("x")]);
     const body = token!.slice(prefix.length);
-    const changed = Array.from(
-      token!,
-      (char, at) => token!.slice(0, at) + (char === "A" ? "B" : "A") + token!.slice(at + 1),
-    );
-    const spelled = [
-      body,
-      `fk2.${body}`,
-      `FK1.${body}`,
-      `${token}=`,
-      `${token} `,
-      ` ${token}`,
-      `${token}\n`,
-      `${token}A`,
-      `${prefix}${prefix}${body}`,
-      prefix + Buffer.from(body, "base64url").toString("hex"),
-      "",
-      prefix,
-      "x".repeat(100_000),
-    ];
-    expect(await open([...changed, ...spelled])).toEqual(allRefused);
-    const lastBits = Array.from(
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-      (char) => token!.slice(0, -1) + char,
-    );
-    expect(await open(lastBits)).toMatchObject({ opened: 1 });
+    const flipped = Buffer.from(body, "base64url");
+    flipped[40]! ^= 1;
+    const wrong = [token!.slice(0, -2), `${token}A`, `${token}=`, `fk2.${body}`, body, "", "x".repeat(100_000)];
+    expect(await open([...wrong, prefix + flipped.toString("base64url")])).toEqual(allRefused);
   });
 
   it("is refused where it is a data key's blob", async () => {

@@ -89,42 +89,13 @@ describe("what is wrong", () => {
   });
 });
 
-describe("a span that was changed", () => {
-  it("is a SIGNATURE_MISMATCH by its attributes: name, resource, time of signing, or one bit of the signature", async () => {
-    const { attributes, signature } = await sign();
-    const flipped = Buffer.from(signature);
-    flipped[0]! ^= 1;
-    const mismatch = { verified: false, reason: VerifyReason.SIGNATURE_MISMATCH };
-    const span = { ...plainSpan, attributes };
-    const verify = (given: object, around: object = { resource }) =>
-      kms.grpc.verifySpan({ tenantId, span: { ...span, ...given }, ...around });
-    expect(await verify({ name: "GET /other" })).toMatchObject(mismatch);
-    expect(await verify({}, {})).toMatchObject(mismatch);
-    expect(await verify({ attributes: replaced(attributes, "signed_at", "2026-01-01T00:00:00.000Z") })).toMatchObject({
-      verified: false,
-    });
-    expect(await verify({ attributes: replaced(attributes, "value", flipped.toString("base64")) })).toMatchObject(
-      mismatch,
-    );
-  });
-
-  it("is a SPAN_MISMATCH where the detached statement is authentic", async () => {
-    const { statement, signature } = await sign();
-    const evidence = { case: "signedStatement", value: { statement, signature } } as const;
-    const span = { ...plainSpan, name: "GET /other" };
-    expect(await kms.grpc.verifySpan({ tenantId, span, resource, evidence })).toMatchObject({
-      verified: false,
-      reason: VerifyReason.SPAN_MISMATCH,
-    });
-  });
-
-  it("is a SIGNATURE_MISMATCH where the detached signature is not the statement's", async () => {
-    const { statement } = await sign();
-    const evidence = { case: "signedStatement", value: { statement, signature: new Uint8Array(64) } } as const;
-    expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject({
-      verified: false,
-      reason: VerifyReason.SIGNATURE_MISMATCH,
-    });
+it("a span that was changed is a SPAN_MISMATCH where the detached statement is authentic", async () => {
+  const { statement, signature } = await sign();
+  const evidence = { case: "signedStatement", value: { statement, signature } } as const;
+  const span = { ...plainSpan, name: "GET /other" };
+  expect(await kms.grpc.verifySpan({ tenantId, span, resource, evidence })).toMatchObject({
+    verified: false,
+    reason: VerifyReason.SPAN_MISMATCH,
   });
 });
 
@@ -150,28 +121,5 @@ describe("evidence that is not the tenant's", () => {
     expect(await kms.grpc.verifySpan({ tenantId: "umbrella", span: renamed, resource })).toMatchObject({
       reason: VerifyReason.UNKNOWN_KEY,
     });
-  });
-});
-
-describe("evidence in another form", () => {
-  it("is MALFORMED: none, another algorithm, base64 that is not, a short signature", async () => {
-    const { attributes, statement } = await sign();
-    const malformed = { verified: false, reason: VerifyReason.MALFORMED };
-    const verify = (given: object[]) =>
-      kms.grpc.verifySpan({ tenantId, span: { ...plainSpan, attributes: given as KeyValue[] }, resource });
-    expect(await verify([])).toMatchObject(malformed);
-    expect(await verify(attributes.slice(1))).toMatchObject(malformed);
-    expect(await verify(replaced(attributes, "algorithm", "none"))).toMatchObject(malformed);
-    expect(await verify(replaced(attributes, "value", "***"))).toMatchObject(malformed);
-    expect(await verify(replaced(attributes, "signed_at", "yesterday"))).toMatchObject(malformed);
-    const evidence = { case: "signedStatement", value: { statement, signature: new Uint8Array(63) } } as const;
-    expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject(malformed);
-  });
-
-  it("is MALFORMED: a log proof that is none, and a statement that no log has", async () => {
-    const { statement } = await sign();
-    const evidence = { case: "logProof", value: { statement, proof: "c2sp.org/tlog-proof@v1\n" } } as const;
-    const verdict = await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence });
-    expect(verdict).toMatchObject({ verified: false, reason: VerifyReason.MALFORMED });
   });
 });
