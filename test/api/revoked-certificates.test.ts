@@ -55,22 +55,17 @@ describe("attack 33: with revocation lists", () => {
     expect(await stream.failure()).toMatchObject({ code: grpc.status.UNAUTHENTICATED, reason: "CREDENTIAL_EXPIRED" });
   });
 
-  const current = { thisUpdate: fromNow(-1_000), nextUpdate: fromNow(3_600_000) };
-  it.each<[string, string, RegExp]>([
-    ["of another CA", newAuthority({ name: "other" }).crl([], current), /no CA certificate of its entry signed it/],
-    ["of the right name and another key", newAuthority({ name: "web" }).crl([], current), /no CA certificate of its/],
-    ["of which half is there", web.crl().slice(0, 200), /block 1 is cut short/],
-    ["of the future", web.crl([], { thisUpdate: fromNow(3_600_000) }), /is of the future/],
-    ["of the past", web.crl([], { nextUpdate: fromNow(-1_000) }), /is out of date/],
-  ])("a list %s changes nothing, and Status says why", async (_, list, problem) => {
+  it("a list of another CA changes nothing, and Status says why", async () => {
     const [good, revoked] = [web.issue({ dns: [dns] }), web.issue({ dns: [dns] })];
     const world = await start(web.crl([revoked]));
-    await world.write({ "web.crl": list });
+    await world.write({ "web.crl": newAuthority({ name: "other" }).crl() });
     expect(await world.ask({ certificate: good })).toEqual(accepted);
     expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
     const headers = { authorization: `Bearer ${world.tokens.auditor}` };
     const { body } = await world.http("/api/admin/kms/status", { headers });
-    expect((JSON.parse(body) as { notices: string[] }).notices.join()).toMatch(problem);
+    expect((JSON.parse(body) as { notices: string[] }).notices.join()).toMatch(
+      /no CA certificate of its entry signed it/,
+    );
   });
 
   it("a list that falls due while it is in force refuses everybody", async () => {
