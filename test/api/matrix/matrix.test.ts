@@ -1,6 +1,7 @@
 /**
  * Each rpc by each transport with each code that its proto documents. A row of data provokes a code of one rpc or of many, and the codes are
- * held against the comments of the protos. `npx vitest list test/api/matrix` prints what is covered.
+ * held against the comments of the protos. `npx vitest run test/api/matrix --reporter verbose` prints
+ * what is covered.
  */
 import { readFileSync } from "node:fs";
 import type { DescMethod } from "@bufbuild/protobuf";
