@@ -1,15 +1,16 @@
 /** The services that the matrix asks: one under a policy, one whose store fails, and one that never answers. */
-import type { DescMethod, MessageShape } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, MessageShape } from "@bufbuild/protobuf";
 import { SignMode } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { createBatchPool } from "../../../src/batch/pool/pool.ts";
 import { roles } from "../../../src/call/roles.ts";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import { signSpans } from "../../../src/service/kms/sign-spans.ts";
 import { logHandlers } from "../../../src/service/log/handlers.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { createHeads } from "../../../src/tenant-log/believed-head.ts";
+import { createHeads } from "../../../src/tenant-log/heads.ts";
 import { createSequencer } from "../../../src/tenant-log/sequencer.ts";
 import { plainSpan } from "../../support/api-fixture.ts";
 import { type FourWays, fourWays } from "../../support/four-ways.ts";
@@ -181,18 +182,15 @@ export async function startFailing() {
 /** Handlers that answer when their call is aborted. */
 export async function startPatient() {
   let { handler, started } = patient();
-  const any = new Proxy(
-    {},
-    {
-      get:
-        () =>
-        (...given: Parameters<typeof handler>) =>
-          handler(...given),
-    },
-  );
-  const transports = await startTransports(any, {
-    admin: any,
-    logs: any,
+  const handling = ({ methods }: DescService) =>
+    Object.fromEntries(
+      methods
+        .filter(({ methodKind }) => methodKind === "unary")
+        .map(({ localName }) => [localName, (...given: Parameters<typeof handler>) => handler(...given)]),
+    );
+  const transports = await startTransports(handling(KmsService), {
+    admin: handling(KeyAdminService),
+    logs: handling(LogService),
     streams: {
       signSpans: (call) => ({ take: () => handler(undefined, call) }),
     },
