@@ -15,12 +15,17 @@ const varying: readonly [RegExp, string][] = [
 ];
 
 export function isShown(expected: string, printed: string): boolean {
-  const lines = plain(expected).split("\n");
+  return matches(plain(expected), plain(printed));
+}
+
+/** True if the text is the same, where `…` does not stand for what it has. */
+export function matches(expected: string, printed: string): boolean {
+  const lines = expected.split("\n");
   const pattern = lines.map((line, at) => {
     if (line.trim() === "…") return "(?:[^\\n]*\\n)*?";
     return `${line.split("…").map(escaped).join("[^\\n]*")}${at < lines.length - 1 ? "\\n" : ""}`;
   });
-  return new RegExp(`^${pattern.join("")}$`).test(`${plain(printed)}${lines.at(-1)!.trim() === "…" ? "\n" : ""}`);
+  return new RegExp(`^${pattern.join("")}$`).test(`${printed}${lines.at(-1)!.trim() === "…" ? "\n" : ""}`);
 }
 
 function plain(text: string): string {
