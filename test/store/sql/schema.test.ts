@@ -13,11 +13,22 @@ import { thrownBy } from "../../support/matchers.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { pendingKey } from "../../support/store-fixture.ts";
 import { contentOf, grown, newLog, tilesOf } from "../../support/log-store-fixture.ts";
-import { insertStored, storedRows, storeKeyOfRows } from "../../support/stored-rows.ts";
+import vectors from "../../vectors/store/rows.json" with { type: "json" };
 import { realTime } from "../../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
+
+type Shown = string | number | null | { hex: string };
+type StoredRow = Record<string, RowValue>;
+
+const storeKeyOfRows = createSecretKey(Buffer.from(vectors.storeKey, "hex"));
+
+/** Rows as a service of that schema version leaves them; another program made their HMACs. */
+const storedRows = {
+  version5: rowsOf(vectors.version5),
+  version6: rowsOf(vectors.version6 as Record<string, Record<string, Shown>[]>),
+};
 
 const first: Migration = () => ["create table a (x integer)", "insert into a values (1)"];
 const second: Migration = ({ text }) => [`alter table a add column y ${text}`, "update a set y = 'new'"];
@@ -265,3 +276,23 @@ it("a migration of PostgreSQL gives up on a table that a backup holds, leaves no
   expect(await version()).toEqual({ version: migrations.length });
   await db.close();
 });
+
+function rowsOf(tables: Record<string, Record<string, Shown>[]>): Record<string, StoredRow[]> {
+  const stored = (row: Record<string, Shown>) =>
+    Object.fromEntries(Object.entries(row).map(([column, value]) => [column, bytesOrPlain(value)]));
+  return Object.fromEntries(Object.entries(tables).map(([table, rows]) => [table, rows.map(stored)]));
+}
+
+function bytesOrPlain(value: Shown): RowValue {
+  return typeof value === "object" && value !== null ? new Uint8Array(Buffer.from(value.hex, "hex")) : value;
+}
+
+/** Inserts the columns that are not null. */
+async function insertStored(db: Database, table: string, rows: readonly StoredRow[]): Promise<void> {
+  for (const row of rows) {
+    const columns = Object.keys(row).filter((column) => row[column] !== null);
+    const places = columns.map((_, index) => `?${index + 1}`);
+    const text = `insert into ${table} (${columns.join(", ")}) values (${places.join(", ")})`;
+    await db.write(({ query }) => query(text, ...columns.map((column) => row[column]!)));
+  }
+}
