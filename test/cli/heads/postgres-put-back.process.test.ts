@@ -1,11 +1,13 @@
 /** A PostgreSQL store that is put back for real, as an operator meets it: while nothing runs, and under a service. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { type Place, place } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { digestIn, refusedStart, type ServedHere, serveHere } from "../../support/heads-process.ts";
-import { dumped, installedPostgres } from "../../support/postgres-dump.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { failureOf } from "../../support/running-service.ts";
@@ -13,6 +15,9 @@ import { failureOf } from "../../support/running-service.ts";
 interface Copy {
   putBack(): void | Promise<void>;
 }
+
+/** `pg_dump` and `psql` dump no server that is newer than they are, so the whole PostgreSQL is one installation. */
+const needed = ["initdb", "postgres", "pg_dump", "psql"];
 
 const programs = installedPostgres();
 
@@ -117,4 +122,21 @@ for (const [name, isThere, installed, copyOf] of ways) {
       await (await started()).end();
     });
   });
+}
+
+/** The directory of its programs; undefined where there is none. */
+function installedPostgres(): string | undefined {
+  const { status, stdout } = spawnSync("pg_config", ["--bindir"], { encoding: "utf8" });
+  const programs = status === 0 ? stdout.trim() : undefined;
+  return programs !== undefined && needed.every((name) => existsSync(join(programs, name))) ? programs : undefined;
+}
+
+/** A dump of a database, which may be put back while services are connected. */
+function dumped(programs: string, url: string): { putBack(): void } {
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-dump-")), "kms.sql");
+  const run = (name: string, ...args: string[]) => execFileSync(join(programs, name), args, { stdio: "pipe" });
+  run("pg_dump", "--clean", "--if-exists", `--file=${file}`, url);
+  return {
+    putBack: () => void run("psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-1", `--file=${file}`, url),
+  };
 }
