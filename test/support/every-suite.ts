@@ -1,7 +1,17 @@
 /** What every suite's configuration has. */
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { compileCache } from "../../src/runtime/compile-cache.js";
 import { hung } from "./hung.ts";
-import { RecordedOrder, recordedOrder } from "./recorded-order.ts";
+
+/** Paths with blanks between them, to repeat what one worker did. */
+const recordedOrder = process.env.TEST_ORDER?.split(" ");
+
+class RecordedOrder extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => recordedOrder!.indexOf(moduleId);
+    return files.sort((a, b) => place(a) - place(b));
+  }
+}
 
 export const everySuite = {
   globalSetup: ["./test/support/temporary-folder.ts", "./test/support/run-postgres.ts"],
