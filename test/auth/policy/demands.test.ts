@@ -53,62 +53,38 @@ describe("a demand", () => {
 });
 
 describe("a demand is refused", () => {
-  it.each<[what: string, text: string, problem: string]>([
+  const worded = (word: string) => demand(spiffe("/a")).replace("required", word);
+  const about = "token: required is about certificates";
+  const gives = (keys: string) => `token: required gives nothing, so ${keys} belong into a rule of their own`;
+
+  it.each([
+    [worded("optional"), "token must be required, not optional"],
+    [worded("true"), "token must be required, not true"],
+    [worded("REQUIRED"), "token must be required, not REQUIRED"],
+    [worded("[required]"), "token must be text"],
+    [worded('""'), "token must be text"],
+    [demand(spiffe("/a"), ", roles: [sign]"), gives("roles")],
+    [demand(spiffe("/a"), ", roles: [sign], tenants: [acme], limit: 5"), gives("roles and tenants and limit")],
+    [demand("{ token: prometheus }"), `${about}: who must be spiffe or dns`],
+    [demand("{ jwt: { issuer: sso, subject: ann } }"), `${about}: who must be spiffe or dns`],
     [
-      "with another word",
-      demand(spiffe("/a")).replace("required", "optional"),
-      "rule d: token must be required, not optional",
-    ],
-    ["with true", demand(spiffe("/a")).replace("required", "true"), "rule d: token must be required, not true"],
-    [
-      "with REQUIRED",
-      demand(spiffe("/a")).replace("required", "REQUIRED"),
-      "rule d: token must be required, not REQUIRED",
-    ],
-    ["with a list", demand(spiffe("/a")).replace("required", "[required]"), "rule d: token must be text"],
-    ["with nothing", demand(spiffe("/a")).replace("required", '""'), "rule d: token must be text"],
-    [
-      "with roles",
-      demand(spiffe("/a"), ", roles: [sign]"),
-      "rule d: token: required gives nothing, so roles belong into a rule of their own",
-    ],
-    [
-      "with roles, tenants and a limit",
-      demand(spiffe("/a"), ", roles: [sign], tenants: [acme], limit: 5"),
-      "rule d: token: required gives nothing, so roles and tenants and limit belong into a rule of their own",
-    ],
-    [
-      "of a token",
-      demand("{ token: prometheus }"),
-      "rule d: token: required is about certificates: who must be spiffe or dns",
-    ],
-    [
-      "of an issuer's subject",
-      demand("{ jwt: { issuer: sso, subject: ann } }"),
-      "rule d: token: required is about certificates: who must be spiffe or dns",
-    ],
-    [
-      "with a tenant in who",
       demand(spiffe("/ns/{tenant}/sa/gateway")),
-      "rule d: token: required gives no tenant, so {tenant} is of no use in who: write *",
+      "token: required gives no tenant, so {tenant} is of no use in who: write *",
     ],
     [
-      "of a trust domain without certificates",
       demand('{ spiffe: "spiffe://svid.example.org/a" }'),
-      "rule d: token: required is about certificates, and no entry of certificates has that trust domain",
+      `${about}, and no entry of certificates has that trust domain`,
     ],
-    ["without who", "  - { name: d, token: required }\n", "rule d: needs who"],
-  ])("%s", (_, text, problem) => {
-    expect(problemsOf(trusted + text)).toEqual([`11: ${problem}`]);
+    ["  - { name: d, token: required }\n", "needs who"],
+  ])("%s", (text, problem) => {
+    expect(problemsOf(trusted + text)).toEqual([`11: rule d: ${problem}`]);
     // Which trust domains there are is beyond a schema.
     expect(isValid(schema, parse(trusted + text))).toBe(problem.includes("that trust domain"));
   });
 
-  it("by nobody where it is right", () => {
-    for (const who of [spiffe("/a"), spiffe("/ns/*/sa/gateway"), dns("a"), dns("*")]) {
-      expect(problemsOf(trusted + demand(who))).toEqual([]);
-      expect(isValid(schema, parse(trusted + demand(who)))).toBe(true);
-    }
+  it.each([spiffe("/a"), spiffe("/ns/*/sa/gateway"), dns("a"), dns("*")])("never where it is right: %s", (who) => {
+    expect(problemsOf(trusted + demand(who))).toEqual([]);
+    expect(isValid(schema, parse(trusted + demand(who)))).toBe(true);
   });
 });
 
@@ -116,25 +92,19 @@ describe("a warning is told", () => {
   const nothing = (line: number, name = "a") =>
     `${line}: rule ${name} gives nothing: rule d demands a token beside that certificate, which then counts alone`;
 
-  it("of a rule whose callers all need a token, as it gives them nothing", () => {
-    const told = (giving: string, demanded: string) => warningsOf(trusted + rule({ who: giving }) + demand(demanded));
-    for (const [giving, demanded] of [
-      [spiffe("/ns/a/sa/b"), spiffe("/ns/a/sa/b")],
-      [spiffe("/ns/a/sa/b"), spiffe("/ns/*/sa/b")],
-      [spiffe("/ns/*/sa/b"), spiffe("/ns/*/sa/b")],
-      [dns("a"), dns("*")],
-    ] as const) {
-      expect(told(giving, demanded)).toEqual([nothing(11)]);
-    }
-    for (const [giving, demanded] of [
-      [spiffe("/ns/*/sa/b"), spiffe("/ns/a/sa/b")],
-      [spiffe("/ns/a/sa/b/c"), spiffe("/ns/*/sa/b")],
-      [spiffe("/a"), dns("a")],
-      [dns("b"), dns("a")],
-      ["{ token: prometheus }", spiffe("/a")],
-    ] as const) {
-      expect(told(giving, demanded)).toEqual([]);
-    }
+  it.each<[giving: string, demanded: string, isTold: boolean]>([
+    [spiffe("/ns/a/sa/b"), spiffe("/ns/a/sa/b"), true],
+    [spiffe("/ns/a/sa/b"), spiffe("/ns/*/sa/b"), true],
+    [spiffe("/ns/*/sa/b"), spiffe("/ns/*/sa/b"), true],
+    [dns("a"), dns("*"), true],
+    [spiffe("/ns/*/sa/b"), spiffe("/ns/a/sa/b"), false],
+    [spiffe("/ns/a/sa/b/c"), spiffe("/ns/*/sa/b"), false],
+    [spiffe("/a"), dns("a"), false],
+    [dns("b"), dns("a"), false],
+    ["{ token: prometheus }", spiffe("/a"), false],
+  ])("of a rule whose callers all need a token: %s under %s: %s", (giving, demanded, isTold) => {
+    const told = warningsOf(trusted + rule({ who: giving }) + demand(demanded));
+    expect(told).toEqual(isTold ? [nothing(11)] : []);
   });
 
   it("of none whose callers may have a JWT-SVID", () => {

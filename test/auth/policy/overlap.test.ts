@@ -127,7 +127,8 @@ describe("tenants", () => {
 });
 
 describe("of many rules", () => {
-  const many = (count: number, who: (at: number) => string, tenants: (name: string) => string) =>
+  const many = (count: number, who: (at: number) => string, tenants = (name: string) => name) =>
+    trusted +
     Array.from({ length: count }, (_, at) => [
       rule({ name: `d${at}`, who: who(at), roles: "[destroy]", tenants: tenants(`d${at}`) }),
       rule({ name: `r${at}`, who: who(at + 1), roles: "[decrypt]", tenants: tenants(`r${at}`) }),
@@ -136,14 +137,8 @@ describe("of many rules", () => {
       .join("");
 
   it("the first ten are named, and that there may be more", () => {
-    const found = warningsOf(
-      trusted +
-        many(
-          12,
-          () => token,
-          () => "acme",
-        ),
-    );
+    const ofAcme = () => "acme";
+    const found = warningsOf(many(12, () => token, ofAcme));
     expect(found).toHaveLength(11);
     expect(found.filter((text) => text.includes("gives destroy"))).toHaveLength(10);
     expect(found).toContain(
@@ -151,34 +146,12 @@ describe("of many rules", () => {
     );
   });
 
-  it("those of exact names are found by their names, and others are compared up to a bound", () => {
-    const exact = policyOf(
-      trusted +
-        many(
-          2_000,
-          (at) => spiffe(`/${at}`),
-          (name) => name,
-        ),
-    );
-    expect(overlapsAmong(exact.rules)).toEqual({ found: [], isWhole: true });
-    const some = policyOf(
-      trusted +
-        many(
-          300,
-          (at) => having(`role: r${at}`),
-          (name) => name,
-        ),
-    );
-    expect(overlapsAmong(some.rules)).toEqual({ found: [], isWhole: true });
-    const others = policyOf(
-      trusted +
-        many(
-          400,
-          (at) => having(`role: r${at}`),
-          (name) => name,
-        ),
-    );
-    expect(overlapsAmong(others.rules)).toEqual({ found: [], isWhole: false });
+  it.each([
+    ["exact names are found by their names", 2_000, (at: number) => spiffe(`/${at}`), true],
+    ["others are compared", 300, (at: number) => having(`role: r${at}`), true],
+    ["others are compared up to a bound", 400, (at: number) => having(`role: r${at}`), false],
+  ])("those of %s: %i", (_, count, who, isWhole) => {
+    expect(overlapsAmong(policyOf(many(count, who)).rules)).toEqual({ found: [], isWhole });
   });
 });
 

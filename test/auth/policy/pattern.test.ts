@@ -36,14 +36,9 @@ describe("a star", () => {
   });
 
   it.each([
-    ...[
-      "spiffe://td/ns//sa/x",
-      "spiffe://td/ns/a/b/sa/x",
-      "spiffe://td/ns/sa/x",
-      "spiffe://td/ns/a/sa/x/",
-      "spiffe://td/ns/a/sa/y",
-    ],
-    ...["xspiffe://td/ns/a/sa/x", "spiffe://td/ns/a/sa/xx", "spiffe://td/ns/a/sa", "spiffe://other/ns/a/sa/x", ""],
+    ...["spiffe://td/ns//sa/x", "spiffe://td/ns/a/b/sa/x", "spiffe://td/ns/sa/x", "spiffe://td/ns/a/sa/x/", ""],
+    ...["spiffe://td/ns/a/sa/y", "xspiffe://td/ns/a/sa/x", "spiffe://td/ns/a/sa/xx", "spiffe://td/ns/a/sa"],
+    "spiffe://other/ns/a/sa/x",
   ])("is no other number of parts, and leaves the others as they are: %s", (name) => {
     expect(match("spiffe://td/ns/*/sa/x", name)).toBeUndefined();
   });
@@ -67,21 +62,12 @@ describe("a tenant in a name", () => {
     expect(match(text, `system:serviceaccount:${"a".repeat(63)}:backend`, ":")).toBe("a".repeat(63));
   });
 
-  it.each([
-    ["a further separator", "acme:x"],
-    ["nothing", ""],
-    ["upper case", "Acme"],
-    ["64 characters", "a".repeat(64)],
-    ["a hyphen first", "-acme"],
-    ["a slash", "a/b"],
-    ["a star", "*"],
-    ["a line feed", "acme\n"],
-    ["the placeholder", "{tenant}"],
-  ])("attack 48: is not captured from %s", (_what, tenant) => {
-    expect(
-      match("system:serviceaccount:{tenant}:backend", `system:serviceaccount:${tenant}:backend`, ":"),
-    ).toBeUndefined();
-  });
+  it.each(["acme:x", "", "Acme", "a".repeat(64), "-acme", "a/b", "*", "acme\n", "{tenant}"])(
+    "attack 48: is not captured from %j",
+    (tenant) => {
+      expect(match("sa:{tenant}:backend", `sa:${tenant}:backend`, ":")).toBeUndefined();
+    },
+  );
 
   it("may have fixed text before and behind it in its part", () => {
     expect(match("kms-{tenant}.a", "kms-acme.a", ".")).toBe("acme");
@@ -103,6 +89,7 @@ describe("a tenant in a name", () => {
   it("may be beside a star, in either order", () => {
     expect(match("a/*/{tenant}", "a/b/acme")).toBe("acme");
     expect(match("a/{tenant}/*", "a/acme/b")).toBe("acme");
+    expect(match("a/{tenant}-b/*", "a/acme-c/b")).toBeUndefined();
     expect(match("a/*/{tenant}", "a//acme")).toBeUndefined();
     expect(match("a/*/{tenant}", "a/b/c/acme")).toBeUndefined();
   });
@@ -112,29 +99,20 @@ describe("a text that is no pattern", () => {
   const whole = (separator: string) =>
     `* stands for a whole part between "${separator}", and {tenant} is the only name in braces`;
 
-  it.each<[text: string, separator: Separator]>([
-    ["a*/b", "/"],
-    ["a/*b", "/"],
-    ["a/**", "/"],
-    ["a/{tenant}*", "/"],
+  it.each<[text: string, separator?: Separator]>([
+    ...["a*/b", "a/*b", "a/**", "a/{tenant}*", "a/{tenants}", "a/{}", "a/{", "a/tenant}", "a/{{tenant}}"].map(
+      (text): [string] => [text],
+    ),
     ["*-{tenant}.a", "."],
-    ["a/{tenants}", "/"],
-    ["a/{}", "/"],
-    ["a/{", "/"],
-    ["a/tenant}", "/"],
-    ["a/{{tenant}}", "/"],
     ["a:{tenant}{tenant}", ":"],
     ["a:*/b", ":"],
-  ])("has stars or braces in a part: %s", (text, separator) => {
+  ])("has stars or braces in a part: %s", (text, separator = "/") => {
     expect(patternOf(text, separator)).toBe(whole(separator));
   });
 
-  it("has two stars", () => {
+  it("has two stars, or two tenants", () => {
     expect(patternOf("*/*", "/")).toBe("* may stand for one part only");
     expect(patternOf("a/*/b/*", "/")).toBe("* may stand for one part only");
-  });
-
-  it("has two tenants", () => {
     expect(patternOf("{tenant}/a-{tenant}", "/")).toBe("{tenant} may stand in one part only");
   });
 });

@@ -3,52 +3,15 @@ import { describe, expect, it } from "vitest";
 import { readPolicy } from "../../../src/auth/policy/policy.ts";
 import { policyOf, problemsOf, rule, sha256, trusted, warningsOf } from "../../support/policy-fixture.ts";
 
-const whole = `version: 1
-certificates:
-  - name: mesh
-    trust-domain: example.org
-    ca: /run/spiffe/bundle.pem
-  - name: web
-    ca: /etc/fluo-kms/clients-ca.pem
-    dns: [.internal.example.org]
-issuers:
-  - name: cluster
-    issuer: https://kubernetes.default.svc.cluster.local
-    audience: fluo-kms
-    jwks: https://kubernetes.default.svc/openid/v1/jwks
-    ca: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
-    token-file: /var/run/secrets/kubernetes.io/serviceaccount/token
-  - name: sso
-    issuer: https://sso.example.org/realms/fluo
-    audience: fluo-kms
-rules:
-  - name: ingest
-    who: { spiffe: "spiffe://example.org/ns/fluo/sa/ingest" }
-    roles: [sign, encrypt]
-    tenants: "*"
-  - name: tenant-backends
-    who: { jwt: { issuer: cluster, subject: "system:serviceaccount:{tenant}:backend" } }
-    roles: [encrypt, decrypt]
-    tenants: "{tenant}"
-  - name: operators
-    who: { jwt: { issuer: sso, claims: { /realm_access/roles: kms-operators } } }
-    roles: [status, operate]
-    tenants: "*"
-`;
-
 describe("a policy", () => {
   it("has its rules in their order, with name and line", () => {
-    const { rules, separation, twoPersonDestruction } = policyOf(whole);
-    expect(rules.map(({ name, line }) => [name, line])).toEqual([
-      ["ingest", 20],
-      ["tenant-backends", 24],
-      ["operators", 28],
+    const read = policyOf(trusted + rule() + rule({ name: "c" }) + rule({ name: "b" }));
+    expect(read.rules.map(({ name, line }) => [name, line])).toEqual([
+      ["a", 11],
+      ["c", 15],
+      ["b", 19],
     ]);
-    expect([...rules[0]!.roles]).toEqual(["sign", "encrypt"]);
-    expect(rules[0]!.tenants).toMatchObject({ all: true, captured: false, claim: undefined, within: undefined });
-    expect(rules[1]!.tenants).toMatchObject({ all: false, captured: true });
-    expect(rules[2]!.who).toMatchObject({ kind: "jwt", claims: [["/realm_access/roles", "kms-operators"]] });
-    expect({ separation, twoPersonDestruction }).toEqual({ separation: true, twoPersonDestruction: false });
+    expect(read).toMatchObject({ separation: true, twoPersonDestruction: false });
   });
 
   it("is the same in JSON", () => {
@@ -62,14 +25,8 @@ describe("a policy", () => {
 
   it("may have no rules, and then gives nothing", () => {
     const { policy, warnings } = readPolicy("version: 1\nrules: []\n");
-    expect(policy).toEqual({
-      certificates: [],
-      issuers: [],
-      tokens: [],
-      rules: [],
-      separation: true,
-      twoPersonDestruction: false,
-    });
+    const lists = { certificates: [], issuers: [], tokens: [], rules: [] };
+    expect(policy).toEqual({ ...lists, separation: true, twoPersonDestruction: false });
     expect(warnings.map(({ line, text }) => `${line}: ${text}`)).toEqual([
       "2: no rule gives operate",
       "2: no rule gives key-admin",
@@ -84,42 +41,27 @@ describe("a policy", () => {
     expect(set("separation: on").separation).toBe(true);
   });
 
-  it.each<[what: string, text: string, problems: string[]]>([
-    ["no mapping", "- a\n", ["1: the policy must be a mapping, as in { version: … }"]],
-    ["a text", "a\n", ["1: the policy must be a mapping, as in { version: … }"]],
-    ["no version", "rules: []\n", ["1: the policy needs version"]],
-    ["another version", "rules: []\nversion: 2\n", ["2: version: 1 is the one there is"]],
-    ["a version of another form", "version: 1.0\nrules: []\n", ["1: version: 1 is the one there is"]],
-    ["a list of versions", "version: [1]\nrules: []\n", ["1: the policy: version must be text"]],
-    ["no rules", "version: 1\n", ['1: the policy needs rules, a list: each begins with "- name: …"']],
-    [
-      "rules that are no list",
-      "version: 1\nrules:\n  a: b\n",
-      ['3: the policy needs rules, a list: each begins with "- name: …"'],
-    ],
-    [
-      "a key that it has not",
-      "version: 1\nrule: []\nrules: []\n",
-      [
-        "2: the policy has no rule; known: version, certificates, issuers, tokens, rules, separation, destruction; did you mean rules?",
-      ],
-    ],
-    [
-      "a key of an object's members",
-      "version: 1\nrules: []\n__proto__: a\n",
-      ["3: the policy has no __proto__; known: version, certificates, issuers, tokens, rules, separation, destruction"],
-    ],
-    ["separation: false", "version: 1\nrules: []\nseparation: false\n", ["3: separation must be on or off"]],
-    ["separation with a list", "version: 1\nrules: []\nseparation: [on]\n", ["3: the policy: separation must be text"]],
-    [
-      "three persons",
-      "version: 1\nrules: []\ndestruction: three-person\n",
-      ["3: destruction must be one-person or two-person"],
-    ],
-    ["an empty value", 'version: 1\nrules: []\nseparation: ""\n', ["3: the policy: separation must be text"]],
-    ["a second document", `${whole}---\n`, ["32: a second document: a policy is one"]],
-  ])("is refused with %s", (_what, text, problems) => {
-    expect(problemsOf(text)).toEqual(problems);
+  const noMapping = "1: the policy must be a mapping, as in { version: … }";
+  const noRules = 'the policy needs rules, a list: each begins with "- name: …"';
+  const known = "version, certificates, issuers, tokens, rules, separation, destruction";
+  it.each([
+    ["- a\n", noMapping],
+    ["a\n", noMapping],
+    ["rules: []\n", "1: the policy needs version"],
+    ["rules: []\nversion: 2\n", "2: version: 1 is the one there is"],
+    ["version: 1.0\nrules: []\n", "1: version: 1 is the one there is"],
+    ["version: [1]\nrules: []\n", "1: the policy: version must be text"],
+    ["version: 1\n", `1: ${noRules}`],
+    ["version: 1\nrules:\n  a: b\n", `3: ${noRules}`],
+    ["version: 1\nrule: []\nrules: []\n", `2: the policy has no rule; known: ${known}; did you mean rules?`],
+    ["version: 1\nrules: []\n__proto__: a\n", `3: the policy has no __proto__; known: ${known}`],
+    ["version: 1\nrules: []\nseparation: false\n", "3: separation must be on or off"],
+    ["version: 1\nrules: []\nseparation: [on]\n", "3: the policy: separation must be text"],
+    ["version: 1\nrules: []\ndestruction: three-person\n", "3: destruction must be one-person or two-person"],
+    ['version: 1\nrules: []\nseparation: ""\n', "3: the policy: separation must be text"],
+    ["version: 1\nrules: []\n---\n", "3: a second document: a policy is one"],
+  ])("is refused: %j", (text, problem) => {
+    expect(problemsOf(text)).toEqual([problem]);
     expect(readPolicy(text).policy).toBeUndefined();
   });
 
@@ -150,41 +92,24 @@ const captured = '"{tenant}"';
 
 describe("what is allowed and should be looked at", () => {
   const user = jwt("subject: u");
+  const unbounded = "14: rule a: whoever names its callers chooses their tenants; tenants:";
+  const four = "12: rule a: who.jwt: Kubernetes has system:serviceaccount:NAMESPACE:NAME, in four parts";
 
-  it("is not what a usual policy has", () => {
-    expect(warningsOf(trusted + rule())).toEqual([]);
-  });
-
-  it.each<[what: string, lines: Parameters<typeof rule>[0], warning: string]>([
-    ["decrypt for every tenant", { roles: "[decrypt]", tenants: '"*"' }, "11: rule a gives decrypt for every tenant"],
+  it.each<[lines: Parameters<typeof rule>[0], warning?: string]>([
+    [{}],
+    [{ roles: "[decrypt]", tenants: '"*"' }, "11: rule a gives decrypt for every tenant"],
     [
-      "a captured tenant without bounds",
-      { who: jwt('subject: "{tenant}"'), tenants: captured },
-      "14: rule a: whoever names its callers chooses their tenants; tenants: { captured: [acme, globex-*] } would bound them",
+      { who: jwt(`subject: ${captured}`), tenants: captured },
+      `${unbounded} { captured: [acme, globex-*] } would bound them`,
     ],
-    [
-      "a claimed tenant without bounds",
-      { who: user, tenants: "{ claim: t }" },
-      "14: rule a: whoever names its callers chooses their tenants; tenants: { claim: t, within: [acme, globex-*] } would bound them",
-    ],
-    [
-      "metrics of some tenants",
-      { roles: "[metrics]" },
-      '11: rule a: metrics are of every tenant, so that role is of no use without "*"',
-    ],
-    ["a tenant called all", { tenants: "all" }, '14: rule a: all is one tenant\'s id; every tenant is "*"'],
-    ["a tenant called any", { tenants: "[acme, any]" }, '14: rule a: any is one tenant\'s id; every tenant is "*"'],
-    [
-      "a subject of Kubernetes of three parts",
-      { who: jwt('subject: "system:serviceaccount:*"') },
-      "12: rule a: who.jwt: Kubernetes has system:serviceaccount:NAMESPACE:NAME, in four parts",
-    ],
-  ])("%s", (_what, lines, warning) => {
-    expect(warningsOf(trusted + rule(lines))).toEqual([warning]);
-  });
-
-  it("metrics of some tenants, and not of all", () => {
-    expect(warningsOf(trusted + rule({ roles: "[metrics]", tenants: '"*"' }))).toEqual([]);
+    [{ who: user, tenants: "{ claim: t }" }, `${unbounded} { claim: t, within: [acme, globex-*] } would bound them`],
+    [{ roles: "[metrics]" }, '11: rule a: metrics are of every tenant, so that role is of no use without "*"'],
+    [{ roles: "[metrics]", tenants: '"*"' }],
+    [{ tenants: "all" }, '14: rule a: all is one tenant\'s id; every tenant is "*"'],
+    [{ tenants: "[acme, any]" }, '14: rule a: any is one tenant\'s id; every tenant is "*"'],
+    [{ who: jwt('subject: "system:serviceaccount:*"') }, four],
+  ])("%j", (lines, warning) => {
+    expect(warningsOf(trusted + rule(lines))).toEqual(warning ? [warning] : []);
   });
 
   it("separation that is off", () => {
@@ -210,83 +135,41 @@ describe("what is allowed and should be looked at", () => {
 });
 
 describe("destruction by two persons", () => {
-  const eraser = (name: string, more: Parameters<typeof rule>[0]) => rule({ name, roles: "[destroy]", ...more });
-  const ann = { who: "{ jwt: { issuer: sso, subject: ann } }" };
-  const bob = { who: "{ jwt: { issuer: sso, subject: bob } }" };
-  const team = { who: '{ spiffe: "spiffe://example.org/{tenant}" }' };
-  const unconfirmed = (...rules: string[]) =>
-    warningsOf(`${trusted}${rules.join("")}destruction: two-person\n`).filter((text) => text.includes("two persons"));
-  const warning = (line: number, name: string, tenants: string) =>
-    `${line}: rule ${name}: destruction is by two persons, and no rule gives others destroy for ${tenants}: nobody could confirm`;
+  type Lines = Parameters<typeof rule>[0];
+  const by = (subject: string, tenants = "[acme]"): Lines => ({ who: jwt(`subject: ${subject}`), tenants });
+  const team = (tenants: string): Lines => ({ who: '{ spiffe: "spiffe://example.org/{tenant}" }', tenants });
+  const erasers = (all: readonly Lines[]) =>
+    all.map((lines, at) => rule({ name: "abc"[at]!, roles: "[destroy]", ...lines })).join("");
+  const warnings = (text: string) => warningsOf(trusted + text).filter((each) => each.includes("two persons"));
+  const [ann, bob] = [by("ann"), by("bob")];
 
-  it.each<[string, string[], string[]]>([
-    ["one rule alone", [eraser("a", ann)], [warning(11, "a", "acme")]],
-    [
-      "two rules of one caller",
-      [eraser("a", ann), eraser("b", ann)],
-      [warning(11, "a", "acme"), warning(15, "b", "acme")],
-    ],
-    [
-      "rules for other tenants",
-      [eraser("a", ann), eraser("b", { ...bob, tenants: "[globex, acme-*]" })],
-      [warning(11, "a", "acme"), warning(15, "b", "globex")],
-    ],
-    [
-      "a rule for every tenant, where the other is for one",
-      [eraser("a", { ...ann, tenants: '"*"' }), eraser("b", bob)],
-      [warning(11, "a", "every tenant")],
-    ],
-    [
-      "a prefix of which the other has one tenant",
-      [eraser("a", { ...ann, tenants: "[acme-*]" }), eraser("b", { ...bob, tenants: "[acme-1]" })],
-      [warning(11, "a", "acme-*")],
-    ],
-    [
-      "tenants that names tell, where the other names some",
-      [eraser("a", { ...team, tenants: '"{tenant}"' }), eraser("b", bob)],
-      [warning(11, "a", "tenants of its callers")],
-    ],
-    [
-      "bounds that the other is not in",
-      [eraser("a", { ...team, tenants: "{ captured: [globex] }" }), eraser("b", bob)],
-      [warning(11, "a", "globex"), warning(15, "b", "acme")],
-    ],
+  it.each<[string, Lines[], first?: string, second?: string]>([
+    ["one rule alone", [ann], "acme"],
+    ["two rules of one caller", [ann, ann], "acme", "acme"],
+    ["rules for other tenants", [ann, by("bob", "[globex, acme-*]")], "acme", "globex"],
+    ["a rule for every tenant, where the other is for one", [by("ann", '"*"'), bob], "every tenant"],
+    ["a prefix of which the other has one tenant", [by("ann", "[acme-*]"), by("bob", "[acme-1]")], "acme-*"],
+    ["tenants that names tell, where the other names some", [team(captured), bob], "tenants of its callers"],
+    ["bounds that the other is not in", [team("{ captured: [globex] }"), bob], "globex", "acme"],
     [
       "tenants that names tell, where the other's are bounded",
-      [
-        eraser("a", { ...team, tenants: '"{tenant}"' }),
-        eraser("b", { who: '{ spiffe: "spiffe://example.org/b/{tenant}" }', tenants: "{ captured: [acme] }" }),
-      ],
-      [warning(11, "a", "tenants of its callers")],
+      [team(captured), { who: '{ spiffe: "spiffe://example.org/b/{tenant}" }', tenants: "{ captured: [acme] }" }],
+      "tenants of its callers",
     ],
-    ["two callers for one tenant", [eraser("a", ann), eraser("b", bob)], []],
-    [
-      "two callers for every tenant",
-      [eraser("a", { ...ann, tenants: '"*"' }), eraser("b", { ...bob, tenants: '"*"' })],
-      [],
-    ],
+    ["two callers for one tenant", [ann, bob]],
+    ["two callers for every tenant", [by("ann", '"*"'), by("bob", '"*"')]],
     [
       "a prefix within another's",
-      [
-        eraser("a", { ...ann, tenants: "[acme-eu-*, acme-1]" }),
-        eraser("b", { ...bob, tenants: "[acme-*, acme-eu-*]" }),
-        eraser("c", { who: "{ jwt: { issuer: sso, subject: eve } }", tenants: "[acme-*]" }),
-      ],
-      [],
+      [by("ann", "[acme-eu-*, acme-1]"), by("bob", "[acme-*, acme-eu-*]"), by("eve", "[acme-*]")],
     ],
-    [
-      "what a claim may name",
-      [
-        eraser("a", { ...ann, tenants: "{ claim: kms_tenants }" }),
-        eraser("b", { ...team, tenants: '"{tenant}"' }),
-        eraser("c", bob),
-      ],
-      [],
-    ],
-    ["bounds that the other is in", [eraser("a", { ...team, tenants: "{ captured: [acme] }" }), eraser("b", bob)], []],
-    ["nobody who may destroy", [rule()], []],
-  ])("warns, or not, with %s", (_, rules, warnings) => {
-    expect(unconfirmed(...rules)).toEqual(warnings);
-    expect(warningsOf(trusted + rules.join("")).filter((text) => text.includes("two persons"))).toEqual([]);
+    ["what a claim may name", [by("ann", "{ claim: kms_tenants }"), team(captured), bob]],
+    ["bounds that the other is in", [team("{ captured: [acme] }"), bob]],
+    ["nobody who may destroy", [{ roles: "[sign]" }]],
+  ])("warns, or not, with %s", (_, rules, ...tenants) => {
+    const why = "destruction is by two persons, and no rule gives others destroy for";
+    expect(warnings(`${erasers(rules)}destruction: two-person\n`)).toEqual(
+      tenants.map((each, at) => `${11 + 4 * at}: rule ${"abc"[at]}: ${why} ${each}: nobody could confirm`),
+    );
+    expect(warnings(erasers(rules))).toEqual([]);
   });
 });
