@@ -32,37 +32,23 @@ const everyone = [
   ruleFor("script", { token: "script" }),
 ];
 
-interface Fixture {
-  world: World;
-  authenticate: Authenticator["authenticate"];
-  authenticator: Authenticator;
-  /** A connection of its own. */
-  by(issued?: Issued): ReturnType<Authenticator["connect"]>;
-  /** Puts another policy into force, of the same issuers. */
-  load(changed: { rules?: object[]; authorities?: boolean; sha256?: string; token?: string }): void;
-}
-
 const worlds: World[] = [];
 afterEach(() => {
   for (const world of worlds.splice(0)) world.close();
 });
 
-async function start(certificates = true): Promise<Fixture> {
+async function start(certificates = true) {
   const world = worldOf([sso], { sso: { keys: [key.jwk] } });
   worlds.push(world);
   await Promise.all(world.issuers.all.map(({ keys }) => keys.reload()));
   const now = () => world.nowMs;
   let loaded: Loaded;
-  const load: Fixture["load"] = ({ rules = everyone, authorities = certificates, token = "script", ...changed }) => {
-    const policy = policyOf(
-      JSON.stringify({
-        version: "1",
-        certificates: [{ name: "mesh", "trust-domain": "example.org", ca: "/mesh.pem" }],
-        issuers: [sso],
-        tokens: [{ name: token, sha256: changed.sha256 ?? script.sha256, expires: "2026-03-02" }],
-        rules,
-      }),
-    );
+  /** Puts another policy into force, of the same issuers. */
+  function load(changed: { rules?: object[]; authorities?: boolean; sha256?: string; token?: string }): void {
+    const { rules = everyone, authorities = certificates, token: name = "script", sha256 = script.sha256 } = changed;
+    const meshes = [{ name: "mesh", "trust-domain": "example.org", ca: "/mesh.pem" }];
+    const tokens = [{ name, sha256, expires: "2026-03-02" }];
+    const policy = policyOf(JSON.stringify({ version: "1", certificates: meshes, issuers: [sso], tokens, rules }));
     loaded = {
       separation: true,
       grantsOf: createMatcher(policy.rules),
@@ -70,7 +56,7 @@ async function start(certificates = true): Promise<Fixture> {
       tokenDemandOn: createDemands(policy.rules),
       authorities: authorities ? [{ entry: policy.certificates[0]!, roots: [mesh.x509], lists: [] }] : [],
     };
-  };
+  }
   load({});
   const authenticator = createAuthenticator({ loaded: () => loaded, tokens: world.tokens, now });
   return {
@@ -78,7 +64,8 @@ async function start(certificates = true): Promise<Fixture> {
     authenticator,
     load,
     authenticate: authenticator.authenticate,
-    by: (issued) => authenticator.connect(issued && presented(issued), "192.0.2.1"),
+    /** A connection of its own. */
+    by: (issued?: Issued) => authenticator.connect(issued && presented(issued), "192.0.2.1"),
   };
 }
 
@@ -87,101 +74,96 @@ function presented({ x509 }: Issued, unverified?: string): PresentedCertificate 
 }
 
 const bearer = (token: string) => [`Bearer ${token}`];
-const certificateRefused = "the client certificate is not accepted";
+type Found = ReturnType<Authenticator["authenticate"]>;
+const nameOf = async (found: Found) => (await found).name;
+const refused = async (call: () => unknown) => (await thrownBy(async () => call())) as KmsError;
+const refusal = (message: string, reason: string | RegExp = "") => ({
+  code: "UNAUTHENTICATED",
+  message,
+  inLog: typeof reason === "string" ? `${message}${reason}` : expect.stringMatching(reason),
+});
 const expired = { code: "CREDENTIAL_EXPIRED" };
-const callerBy = async (found: ReturnType<Authenticator["authenticate"]>): Promise<PolicyCaller> => found;
+const unauthenticated = { code: "UNAUTHENTICATED" };
+const [noCertificate, noToken] = ["the client certificate is not accepted", "the token is not accepted"];
+const svid = { uris: ["spiffe://example.org/ingest"], ...lasting(60_000) };
 
 describe("a certificate", () => {
-  it("proves its caller, at once and by the same object on its connection", async () => {
-    const { authenticate, by } = await start();
+  it("proves its caller, at once and by the same object on its connection, to its last millisecond", async () => {
+    const { authenticate, by, world } = await start();
     const connection = by(ingest);
     const caller = authenticate(connection, []) as PolicyCaller;
     expect(caller.name).toBe("spiffe://example.org/ingest");
     expect(caller.credential?.untilMs).toBe(startMs + 60_000);
-    expect(authenticate(connection, [])).toBe(caller);
     expect(authenticate(by(ingest), [])).not.toBe(caller);
-  });
-
-  it("is no credential where there is none, or where the policy has no authorities", async () => {
-    const { authenticate, by } = await start();
-    const none = (await thrownBy(() => authenticate(by(), []))) as KmsError;
-    expect(none).toBeKmsError("UNAUTHENTICATED", "no credential");
-    expect(none.inLog).toMatch(/^no credential came/);
-    const without = await start(false);
-    const connection = without.by(ingest);
-    expect(without.authenticator.peerOf(connection)).toBeUndefined();
-    const refused = (await thrownBy(() => without.authenticate(connection, []))) as KmsError;
-    expect(refused).toBeKmsError("UNAUTHENTICATED", "no credential");
-    expect(refused.inLog).toBe("a client certificate came, and the policy in force names no certificates");
-  });
-
-  it("of a stranger is refused, for a reason that is for the log alone", async () => {
-    const { authenticate, by } = await start();
-    const error = (await thrownBy(() =>
-      authenticate(by(other.issue({ uris: ["spiffe://example.org/ingest"], ...lasting(60_000) })), []),
-    )) as KmsError;
-    expect(error).toBeKmsError("UNAUTHENTICATED");
-    expect(error.message).toBe("the client certificate is not accepted");
-    expect(error.inLog).toBe("the client certificate is not accepted: no authority of the policy issued it");
-  });
-
-  it("ends on its open connection, in its last millisecond, for calls and for streams that are open", async () => {
-    const { authenticate, by, world } = await start();
-    const connection = by(ingest);
-    const caller = authenticate(connection, []) as PolicyCaller;
     world.pass(59_999);
     expect(authenticate(connection, [])).toBe(caller);
     caller.credential!.check();
     world.pass(1);
-    expect(await thrownBy(() => authenticate(connection, []))).toMatchObject(expired);
-    expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
+    expect(await refused(() => authenticate(connection, []))).toMatchObject(expired);
+    expect(await refused(() => caller.credential!.check())).toMatchObject(expired);
+  });
+
+  it("is no credential where there is none, or where the policy has no authorities", async () => {
+    const { authenticate, by } = await start();
+    expect(await refused(() => authenticate(by(), []))).toMatchObject(refusal("no credential", /^no credential came/));
+    const without = await start(false);
+    const connection = without.by(ingest);
+    expect(without.authenticator.peerOf(connection)).toBeUndefined();
+    const why = /^a client certificate came, and the policy in force names no certificates$/;
+    expect(await refused(() => without.authenticate(connection, []))).toMatchObject(refusal("no credential", why));
+  });
+
+  it("of a stranger is refused, for a reason that is for the log alone", async () => {
+    const { authenticate, by } = await start();
+    expect(await refused(() => authenticate(by(other.issue(svid)), []))).toMatchObject(
+      refusal(noCertificate, ": no authority of the policy issued it"),
+    );
   });
 
   it("that had ended before it was presented has expired, and is not merely refused", async () => {
     const { authenticate, authenticator, world } = await start();
     world.pass(60_000);
     const connection = authenticator.connect(presented(ingest, "CERT_HAS_EXPIRED"), "192.0.2.1");
-    expect(await thrownBy(() => authenticate(connection, []))).toMatchObject(expired);
+    expect(await refused(() => authenticate(connection, []))).toMatchObject(expired);
   });
 
   it("keeps its caller through a reload, and loses it with its authority", async () => {
     const { authenticate, by, load } = await start();
     const connection = by(ingest);
     const caller = authenticate(connection, []) as PolicyCaller;
+    expect(checkKnown(caller)).toBe(caller);
     load({ rules: everyone.slice(1) });
     expect(authenticate(connection, [])).toBe(caller);
     expect(caller.grants()).toEqual([]);
     caller.credential!.check();
+    const unknown = "no rule names this caller";
+    expect(await refused(() => checkKnown(caller))).toMatchObject({
+      code: "PERMISSION_DENIED",
+      message: unknown,
+      inLog: `${unknown}: spiffe://example.org/ingest`,
+    });
     load({ authorities: false });
-    expect(await thrownBy(() => authenticate(connection, []))).toBeKmsError("UNAUTHENTICATED", "no credential");
-    expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
+    expect(await refused(() => authenticate(connection, []))).toMatchObject(refusal("no credential", /./));
+    expect(await refused(() => caller.credential!.check())).toMatchObject(expired);
   });
 });
 
 describe("a certificate of which a rule demands a token", () => {
   const demanding = [{ name: "gate", who: { spiffe: "spiffe://example.org/ingest" }, token: "required" }, ...everyone];
 
-  it("counts for nothing without one, whatever other rules give", async () => {
+  it("counts for nothing without one, whatever other rules give, and makes no bad one good", async () => {
     const { authenticate, authenticator, by, load } = await start();
     load({ rules: demanding });
     const connection = by(ingest);
-    const error = (await thrownBy(() => authenticate(connection, []))) as KmsError;
-    expect(error).toBeKmsError("UNAUTHENTICATED", "this client certificate counts only with a token");
-    expect(error.inLog).toBe(
-      "this client certificate counts only with a token, by rule gate: none came, or a malformed one",
-    );
+    const needed = "this client certificate counts only with a token";
+    const why = ", by rule gate: none came, or a malformed one";
+    expect(await refused(() => authenticate(connection, []))).toMatchObject(refusal(needed, why));
     expect(authenticator.demandsToken(connection)).toBe(true);
     expect(authenticator.peerOf(connection)).toHaveProperty("identity");
-  });
-
-  it("leaves the token to count alone, and no bad one is made good", async () => {
-    const { authenticate, by, load } = await start();
-    load({ rules: demanding });
-    const connection = by(ingest);
-    expect((await callerBy(authenticate(connection, bearer(tokenBy(key, claims))))).name).toBe("jwt:sso:ann");
-    expect((authenticate(connection, bearer(script.token)) as PolicyCaller).name).toBe("token:script");
-    expect(await thrownBy(() => authenticate(connection, [""]))).toBeKmsError("UNAUTHENTICATED");
-    expect(await thrownBy(() => authenticate(connection, []))).toBeKmsError("UNAUTHENTICATED");
+    expect(await nameOf(authenticate(connection, bearer(tokenBy(key, claims))))).toBe("jwt:sso:ann");
+    expect(await nameOf(authenticate(connection, bearer(script.token)))).toBe("token:script");
+    expect(await refused(() => authenticate(connection, [""]))).toMatchObject(unauthenticated);
+    expect(await refused(() => authenticate(connection, []))).toMatchObject(unauthenticated);
   });
 
   it("ends its streams, and comes back, as policies change", async () => {
@@ -190,7 +172,7 @@ describe("a certificate of which a rule demands a token", () => {
     const caller = authenticate(connection, []) as PolicyCaller;
     expect(authenticator.demandsToken(connection)).toBe(false);
     load({ rules: demanding });
-    expect(await thrownBy(() => caller.credential!.check())).toBeKmsError("UNAUTHENTICATED");
+    expect(await refused(() => caller.credential!.check())).toMatchObject(unauthenticated);
     load({});
     expect(authenticate(connection, [])).toBe(caller);
     caller.credential!.check();
@@ -199,11 +181,10 @@ describe("a certificate of which a rule demands a token", () => {
   it("that is not accepted, or over, is told so", async () => {
     const { authenticate, by, load, world } = await start();
     load({ rules: demanding });
-    const stranger = by(other.issue({ uris: ["spiffe://example.org/ingest"], ...lasting(60_000) }));
-    expect(await thrownBy(() => authenticate(stranger, []))).toHaveProperty("message", certificateRefused);
-    const connection = by(ingest);
+    const connections = [by(other.issue(svid)), by(ingest)] as const;
+    expect(await refused(() => authenticate(connections[0], []))).toHaveProperty("message", noCertificate);
     world.pass(60_000);
-    expect(await thrownBy(() => authenticate(connection, []))).toMatchObject(expired);
+    expect(await refused(() => authenticate(connections[1], []))).toMatchObject(expired);
   });
 });
 
@@ -212,56 +193,52 @@ describe("a token", () => {
     const { authenticate, by } = await start();
     const connection = by(ingest);
     const forged = tokenBy(sharedKey("EdDSA", "forger"), claims, { kid: "k" });
-    expect(await thrownBy(() => authenticate(connection, bearer(forged)))).toBeKmsError("UNAUTHENTICATED");
-    expect(await thrownBy(() => authenticate(connection, ["Basic YTpi"]))).toBeKmsError("UNAUTHENTICATED");
-    const good = await callerBy(authenticate(connection, bearer(tokenBy(key, claims))));
-    expect(good.name).toBe("jwt:sso:ann");
+    for (const bad of [bearer(forged), ["Basic YTpi"]]) {
+      expect(await refused(() => authenticate(connection, bad))).toMatchObject(unauthenticated);
+    }
+    expect(await nameOf(authenticate(connection, bearer(tokenBy(key, claims))))).toBe("jwt:sso:ann");
   });
 
-  it("that was seen before has the same caller at once, on any connection", async () => {
-    const { authenticate, by } = await start();
-    const token = tokenBy(key, claims);
-    const first = authenticate(by(), bearer(token));
+  it("that was seen before has the same caller at once, on any connection, until it ends", async () => {
+    const { authenticate, by, world } = await start();
+    const token = bearer(tokenBy(key, claims));
+    const first = authenticate(by(), token);
     expect(first).toBeInstanceOf(Promise);
     const caller = await first;
-    expect(authenticate(by(ingest), bearer(token))).toBe(caller);
-  });
-
-  it("ends for calls and for streams that are open", async () => {
-    const { authenticate, by, world } = await start();
-    const token = tokenBy(key, claims);
-    const caller = await callerBy(authenticate(by(), bearer(token)));
+    expect(authenticate(by(ingest), token)).toBe(caller);
     expect(caller.credential!.untilMs).toBe(startMs + 150_000); // with the tolerance
     world.pass(149_999);
     caller.credential!.check();
     world.pass(1);
-    expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
-    expect(await thrownBy(() => authenticate(by(), bearer(token)))).toMatchObject(expired);
+    expect(await refused(() => caller.credential!.check())).toMatchObject(expired);
+    expect(await refused(() => authenticate(by(), token))).toMatchObject(expired);
   });
 
   it("that is bound to a certificate counts with that one alone", async () => {
     const { authenticate, by } = await start();
     const thumbprint = Buffer.from(ingest.x509.fingerprint256.replaceAll(":", ""), "hex").toString("base64url");
     const token = bearer(tokenBy(key, { ...claims, cnf: { "x5t#S256": thumbprint } }));
-    expect((await callerBy(authenticate(by(ingest), token))).name).toBe("jwt:sso:ann");
-    const again = mesh.issue({ uris: ["spiffe://example.org/ingest"], ...lasting(60_000) });
-    const stranger = other.issue({ uris: ["spiffe://example.org/ingest"], ...lasting(60_000) });
-    for (const connection of [by(), by(again), by(stranger)]) {
-      const error = (await thrownBy(async () => authenticate(connection, token))) as KmsError;
-      expect(error).toBeKmsError("UNAUTHENTICATED");
-      expect(error.message).toBe("the token is not accepted");
-      expect(error.inLog).toBe("the token is not accepted: it is bound to another certificate");
+    expect(await nameOf(authenticate(by(ingest), token))).toBe("jwt:sso:ann");
+    for (const connection of [by(), by(mesh.issue(svid)), by(other.issue(svid))]) {
+      expect(await refused(() => authenticate(connection, token))).toMatchObject(
+        refusal(noToken, ": it is bound to another certificate"),
+      );
     }
   });
 });
 
 describe("a static token", () => {
-  it("has its caller at once, the same while it is in the policy", async () => {
-    const { authenticate, by } = await start();
+  it("has its caller at once, the same while it is in the policy, and until its end", async () => {
+    const { authenticate, by, world } = await start();
     const caller = authenticate(by(), bearer(script.token)) as PolicyCaller;
     expect(caller.name).toBe("token:script");
     expect(authenticate(by(ingest), bearer(script.token))).toBe(caller);
-    expect(await thrownBy(() => authenticate(by(), bearer(newStaticToken().token)))).toBeKmsError("UNAUTHENTICATED");
+    const unknown = bearer(newStaticToken().token);
+    expect(await refused(() => authenticate(by(), unknown))).toMatchObject(unauthenticated);
+    expect(caller.credential!.untilMs).toBe(Date.parse("2026-03-02"));
+    world.pass(caller.credential!.untilMs - startMs);
+    expect(await refused(() => caller.credential!.check())).toMatchObject(expired);
+    expect(await refused(() => authenticate(by(), bearer(script.token)))).toMatchObject(expired);
   });
 
   it.each([
@@ -273,25 +250,6 @@ describe("a static token", () => {
     load({ rules: everyone });
     caller.credential!.check();
     load({ rules: everyone.slice(0, 2), ...changed });
-    expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
+    expect(await refused(() => caller.credential!.check())).toMatchObject(expired);
   });
-
-  it("ends when the policy says so", async () => {
-    const { authenticate, by, world } = await start();
-    const caller = authenticate(by(), bearer(script.token)) as PolicyCaller;
-    expect(caller.credential!.untilMs).toBe(Date.parse("2026-03-02"));
-    world.pass(caller.credential!.untilMs - startMs);
-    expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
-    expect(await thrownBy(() => authenticate(by(), bearer(script.token)))).toMatchObject(expired);
-  });
-});
-
-it("a caller whom no rule names is known, and refused", async () => {
-  const { authenticate, by, load } = await start();
-  const caller = authenticate(by(ingest), []) as PolicyCaller;
-  expect(checkKnown(caller)).toBe(caller);
-  load({ rules: everyone.slice(1) });
-  const error = (await thrownBy(() => checkKnown(caller))) as KmsError;
-  expect(error).toBeKmsError("PERMISSION_DENIED", "no rule names this caller");
-  expect(error.inLog).toBe("no rule names this caller: spiffe://example.org/ingest");
 });

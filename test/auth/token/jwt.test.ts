@@ -11,7 +11,6 @@ import {
   sharedKey,
   signatureBy,
   signed,
-  type TestKey,
   testKey,
   tokenBy,
 } from "../../support/signed-tokens.ts";
