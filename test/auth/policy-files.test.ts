@@ -130,26 +130,23 @@ rules:
   });
 });
 
-describe("later, while the service runs,", () => {
-  it("are not held up by a key set, which keeps its former keys by itself", () => {
-    const path = folder();
-    writeFileSync(join(path, "keys", "sso.json"), "");
-    writeFileSync(join(path, "far.pem"), "");
-    expect(readPolicyFiles(join(path, "policy.yaml"), options).files?.policy.issuers).toHaveLength(2);
-    expect(told(path).problems).toHaveLength(2);
-  });
+it("are not held up later by a key set, which keeps its former keys by itself", () => {
+  const path = folder();
+  for (const name of ["keys/sso.json", "far.pem"]) writeFileSync(join(path, name), "");
+  expect(readPolicyFiles(join(path, "policy.yaml"), options).files?.policy.issuers).toHaveLength(2);
+  expect(told(path).problems).toHaveLength(2);
 });
 
 it.each([
-  ["a folder", (file: string) => mkdirSync(file), "is no file"],
+  ["a folder", "is no file", (file: string) => mkdirSync(file)],
   [
     "a file of more than 16 MiB",
-    (file: string) => writeFileSync(file, Buffer.alloc(16 * 1024 * 1024 + 1)),
     "is longer than 16777216 bytes",
+    (file: string) => writeFileSync(file, Buffer.alloc(16 * 1024 * 1024 + 1)),
   ],
-  ["what is no UTF-8", (file: string) => writeFileSync(file, Buffer.of(0xff)), "is not UTF-8"],
-  ["nothing", () => {}, "cannot be read (ENOENT)"],
-])("are refused where %s stands for one", (_, make, problem) => {
+  ["what is no UTF-8", "is not UTF-8", (file: string) => writeFileSync(file, Buffer.of(0xff))],
+  ["nothing", "cannot be read (ENOENT)", () => {}],
+])("are refused where %s stands for one: %s", (_, problem, make) => {
   const path = folder();
   renameSync(join(path, "web.pem"), join(path, "former.pem"));
   make(join(path, "web.pem"));
@@ -185,42 +182,29 @@ describe("an authority below which TLS refuses everybody is a warning:", () => {
   });
 });
 
-describe("an http: address", () => {
-  it.each([
-    ["of an issuer", text.replace("https://sso", "http://sso"), 5, "issuer sso: http://sso.example.org"],
-    [
-      "of a key set",
-      text.replace("ca: far.pem", "jwks: http://127.0.0.1/keys, ca: far.pem"),
-      6,
-      "issuer far: http://127.0.0.1/keys",
-    ],
-  ])("%s is refused in production, and a warning in dev", (_, policy, line, what) => {
+it.each([
+  [text.replace("https://sso", "http://sso"), "5: issuer sso", "http://sso.example.org"],
+  [text.replace("ca: far.pem", "jwks: http://127.0.0.1/keys, ca: far.pem"), "6: issuer far", "http://127.0.0.1/keys"],
+])(
+  "an http: address of an issuer or a key set is refused in production, and a warning in dev: %#",
+  (policy, of, at) => {
     const path = folder(policy);
     expect(told(path).problems).toEqual([
-      `${line}: ${what} is not https: whoever is on the way can give tokens; use https`,
+      `${of}: ${at} is not https: whoever is on the way can give tokens; use https`,
     ]);
-    const warning = `${line}: ${what.split(": ")[0]}: http: is for loopback in profile dev`;
-    expect(told(path, dev)).toEqual({ problems: [], warnings: [warning] });
-  });
-});
+    expect(told(path, dev)).toEqual({ problems: [], warnings: [`${of}: http: is for loopback in profile dev`] });
+  },
+);
 
-describe("client certificates", () => {
+it("client certificates are refused behind a proxy that speaks TLS, and a warning where nobody does", () => {
+  const toldBy = (tls: PolicyFilesOptions["tls"], policy?: string) => told(folder(policy), { ...options, tls });
   const why = "no certificate of a client reaches the service";
-
-  it("are refused behind a proxy that speaks TLS", () => {
-    const problem = `3: certificates: fluo.kms.tls.terminated is true, so ${why}: take them out`;
-    expect(told(folder(), { ...options, tls: "proxy" })).toEqual({ problems: [problem], warnings: [] });
-  });
-
-  it("are a warning where nobody speaks TLS", () => {
-    const warning = `3: certificates: without fluo.kms.tls.certificate ${why}`;
-    expect(told(folder(), { ...options, tls: "nobody" })).toEqual({ problems: [], warnings: [warning] });
-  });
-
-  it("are no matter where the policy has none", () => {
-    const path = folder(text.replace(/certificates:\n.*\n/, ""));
-    for (const tls of ["own", "proxy", "nobody"] as const) expect(told(path, { ...options, tls })).toEqual(nothing);
-  });
+  const problem = `3: certificates: fluo.kms.tls.terminated is true, so ${why}: take them out`;
+  expect(toldBy("proxy")).toEqual({ problems: [problem], warnings: [] });
+  const warning = `3: certificates: without fluo.kms.tls.certificate ${why}`;
+  expect(toldBy("nobody")).toEqual({ problems: [], warnings: [warning] });
+  const without = text.replace(/certificates:\n.*\n/, "");
+  for (const tls of ["own", "proxy", "nobody"] as const) expect(toldBy(tls, without)).toEqual(nothing);
 });
 
 describe.skipIf(process.platform === "win32")("what everybody can write", () => {
@@ -238,52 +222,50 @@ describe.skipIf(process.platform === "win32")("what everybody can write", () => 
     expect(told(path, dev)).toEqual({ problems: [], warnings: [text] });
   });
 
-  const folderTold = (line: number, at: string, file: string) =>
-    `${line}: ${at} can be written by everybody, in which ${file} can be replaced: chmod o-w, or mount it read-only`;
+  const move = (path: string, from: string, to: string) => renameSync(join(path, from), join(path, to));
+  const link = (path: string, target: string, name: string) => symlinkSync(target, join(path, name));
+  function linkOnItsWay(path: string): void {
+    for (const name of ["way", "end"]) mkdirSync(join(path, name));
+    move(path, "keys/sso.json", "end/sso.json");
+    link(path, "../end/sso.json", "way/sso.json");
+    link(path, "../way/sso.json", "keys/sso.json");
+  }
 
-  it("may be the folder of one", () => {
+  it.each<[what: string, open: string, arrange: (path: string) => void]>([
+    ["of one", "keys", () => {}],
+    ["that a link leads to", "end", linkOnItsWay],
+    ["on the way of a link", "way", linkOnItsWay],
+    [
+      "that a link in a linked folder leads to, from where that folder is",
+      "far/end",
+      (path) => {
+        for (const name of ["far", "far/end"]) mkdirSync(join(path, name));
+        move(path, "keys", "far/keys");
+        move(path, "far/keys/sso.json", "far/end/sso.json");
+        link(path, "../end/sso.json", "far/keys/sso.json");
+        link(path, "far/keys", "keys");
+      },
+    ],
+    [
+      "behind a link of a folder, as ..data is one",
+      "keys",
+      (path) => {
+        move(path, "keys", "..2026");
+        link(path, "..2026", "keys");
+      },
+    ],
+  ])("may be the folder %s", (_, open, arrange) => {
     const path = folder();
-    chmodSync(join(path, "keys"), 0o777);
-    expect(told(path).problems).toEqual([folderTold(5, "…/keys", "…/keys/sso.json")]);
+    arrange(path);
+    expect(told(path)).toEqual(nothing);
+    chmodSync(join(path, open), 0o777);
+    const why = "can be written by everybody, in which …/keys/sso.json can be replaced";
+    expect(told(path).problems).toEqual([`5: …/${open} ${why}: chmod o-w, or mount it read-only`]);
   });
 
   it("is no folder such as /tmp, in which each owns its files", () => {
     const path = folder();
     chmodSync(join(path, "keys"), 0o1777);
     expect(told(path)).toEqual(nothing);
-  });
-
-  it("may be the folder that a link leads to, or one on its way", () => {
-    const path = folder();
-    for (const name of ["way", "end"]) mkdirSync(join(path, name));
-    renameSync(join(path, "keys", "sso.json"), join(path, "end", "sso.json"));
-    symlinkSync("../end/sso.json", join(path, "way", "sso.json"));
-    symlinkSync("../way/sso.json", join(path, "keys", "sso.json"));
-    expect(told(path)).toEqual(nothing);
-    chmodSync(join(path, "end"), 0o777);
-    expect(told(path).problems).toEqual([folderTold(5, "…/end", "…/keys/sso.json")]);
-    chmodSync(join(path, "way"), 0o777);
-    expect(told(path).problems).toEqual([folderTold(5, "…/way", "…/keys/sso.json")]);
-  });
-
-  it("may be the folder that a link in a linked folder leads to, from where that folder is", () => {
-    const path = folder();
-    for (const name of ["far", "far/end"]) mkdirSync(join(path, name));
-    renameSync(join(path, "keys"), join(path, "far", "keys"));
-    renameSync(join(path, "far", "keys", "sso.json"), join(path, "far", "end", "sso.json"));
-    symlinkSync("../end/sso.json", join(path, "far", "keys", "sso.json"));
-    symlinkSync("far/keys", join(path, "keys"));
-    expect(told(path)).toEqual(nothing);
-    chmodSync(join(path, "far", "end"), 0o777);
-    expect(told(path).problems).toEqual([folderTold(5, "…/far/end", "…/keys/sso.json")]);
-  });
-
-  it("may be the folder behind a link of a folder, as ..data is one", () => {
-    const path = folder();
-    renameSync(join(path, "keys"), join(path, "..2026"));
-    symlinkSync("..2026", join(path, "keys"));
-    expect(told(path)).toEqual(nothing);
-    chmodSync(join(path, "..2026"), 0o777);
-    expect(told(path).problems).toHaveLength(1);
   });
 });
