@@ -266,11 +266,15 @@ describe("a certificate is refused:", () => {
     },
   );
 
+  const labels = ["*", "a*", "", "a.", "evil.org\0", "bücher", "a b", "a:b", "a-", "-a", "a".repeat(64)];
   it.each([
-    ...["*.svc.cluster.local", "a*.svc.cluster.local", `${local}.`, ".svc.cluster.local", "a..svc.cluster.local", ""],
-    ...[`${local}\0.evil.org`, "evil.org\0.svc.cluster.local", "bücher.svc.cluster.local", `${local}\n`, ofLength(254)],
-    ...["a b.svc.cluster.local", "a:b.svc.cluster.local", `${local}, DNS:b.svc.cluster.local`, "a-.svc.cluster.local"],
-    ...["-a.svc.cluster.local", `${"a".repeat(64)}.svc.cluster.local`],
+    ...labels.map((label) => `${label}.svc.cluster.local`),
+    `${local}.`,
+    `${local}\0.evil.org`,
+    `${local}\n`,
+    `${local}, DNS:b.svc.cluster.local`,
+    ofLength(254),
+    "",
   ])("with what is no DNS name, alone or beside one: %j", async (name) => {
     for (const dns of [[name], [local, name]]) {
       expect(await judged(web.issue({ dns }))).toEqual(refusal(/^a DNS name is none/));

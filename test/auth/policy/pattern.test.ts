@@ -35,13 +35,13 @@ describe("a star", () => {
     expect(match(text, "spiffe://td/ns/a.b:c/sa/x")).toBe("");
   });
 
-  it.each([
-    ...["spiffe://td/ns//sa/x", "spiffe://td/ns/a/b/sa/x", "spiffe://td/ns/sa/x", "spiffe://td/ns/a/sa/x/", ""],
-    ...["spiffe://td/ns/a/sa/y", "xspiffe://td/ns/a/sa/x", "spiffe://td/ns/a/sa/xx", "spiffe://td/ns/a/sa"],
-    "spiffe://other/ns/a/sa/x",
-  ])("is no other number of parts, and leaves the others as they are: %s", (name) => {
-    expect(match("spiffe://td/ns/*/sa/x", name)).toBeUndefined();
-  });
+  const paths = ["//sa/x", "/a/b/sa/x", "/sa/x", "/a/sa/x/", "/a/sa/y", "/a/sa/xx", "/a/sa"];
+  it.each([...paths.map((path) => `spiffe://td/ns${path}`), "xspiffe://td/ns/a/sa/x", "spiffe://other/ns/a/sa/x", ""])(
+    "is no other number of parts, and leaves the others as they are: %s",
+    (name) => {
+      expect(match("spiffe://td/ns/*/sa/x", name)).toBeUndefined();
+    },
+  );
 
   it("may be the first part or the last", () => {
     expect(match("*.example.org", "a.example.org", ".")).toBe("");

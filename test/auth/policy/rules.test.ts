@@ -101,6 +101,8 @@ describe("a rule is refused", () => {
   const noToken = ": no entry of tokens is called";
   const whole = (separator: string) =>
     `: * stands for a whole part between "${separator}", and {tenant} is the only name in braces`;
+  const paths = ["", "/", "/a/", "//a", "/a/../b", "/./a", "/a%2Fb", "/a?b"];
+  const users = ["email", "preferred_username", "upn", "unique_name", "name", "nickname", "user_metadata"];
   const noSpiffeId = " is no SPIFFE id such as spiffe://example.org/ns/fluo/sa/ingest";
   const outside = " ends in none of the suffixes of web: .internal.example.org";
   const mapping = ".jwt.claims must be a mapping from names of claims to texts";
@@ -117,11 +119,9 @@ describe("a rule is refused", () => {
     ["{ token: prometeus }", `${noToken} prometeus; there are prometheus; did you mean prometheus?`],
     [`{ token: fkt_${"A".repeat(43)} }`, `${noToken} fkt_…; there are prometheus`],
     ["{ token: [prometheus] }", ": token must be text"],
-    ...[
-      ...["spiffe://example.org", "spiffe://example.org/", "spiffe://example.org/a/", "spiffe://example.org//a"],
-      ...["spiffe://example.org/a/../b", "spiffe://example.org/./a", "spiffe://example.org/a%2Fb", "/a"],
-      ...["spiffe://example.org/a?b", "SPIFFE://example.org/a", "https://example.org/a"],
-    ].map((id): [string, string] => [`{ spiffe: "${id}" }`, `: ${id}${noSpiffeId}`]),
+    ...[...paths.map((path) => `spiffe://example.org${path}`), "SPIFFE://example.org/a", "https://a.org/a", "/a"].map(
+      (id): [string, string] => [`{ spiffe: "${id}" }`, `: ${id}${noSpiffeId}`],
+    ),
     ...["other.org", "*", "svid.example.org.", "web", "user@example.org", "example.org:443", "Example.org"].map(
       (domain): [string, string] => [
         `{ spiffe: "spiffe://${domain}/a" }`,
@@ -161,10 +161,10 @@ describe("a rule is refused", () => {
       jwt(`claims: ${claims}`),
       oneText,
     ]),
-    ...[
-      ...["email", "preferred_username", "upn", "unique_name", "name", "nickname", "user_metadata"],
-      ...["/email", "/user_metadata/tenant", "/name"],
-    ].map((name): [string, string] => [jwt(`claims: { ${name}: a }`), `.jwt.claims: ${name} ${chosen}`]),
+    ...[...users, "/email", "/user_metadata/tenant", "/name"].map((name): [string, string] => [
+      jwt(`claims: { ${name}: a }`),
+      `.jwt.claims: ${name} ${chosen}`,
+    ]),
     [jwt("claims: { /a~2b: c }"), ".jwt.claims: /a~2b is no JSON Pointer: ~ is written ~0"],
   ])("with who %s", (who, ...problems) => {
     expect(refused({ who })).toEqual(problems.map((problem) => `12: rule a: who${problem}`));
