@@ -15,7 +15,7 @@ import { type StepName, steps } from "../../src/failpoints.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { dayMs, setUp, turn } from "../support/keys-fixture.ts";
+import { dayMs, providerWith, setUp, shared, storeWith, turn } from "../support/keys-fixture.ts";
 import { realTime } from "../../src/runtime/time.ts";
 
 const by = { actor: "ann", requestId: "r1" };
@@ -63,52 +63,18 @@ async function trail(store: Store, keyId: string) {
 }
 
 describe("a change of state", () => {
-  type Cell = KeyState | "KEY_UNUSABLE";
-  const table: Record<Action, Partial<Record<KeyState, Cell>>> = {
-    disable: {
-      ACTIVE: "DISABLED",
-      RETIRED: "DISABLED",
-      DISABLED: "DISABLED",
-      COMPROMISED: "KEY_UNUSABLE",
-      DESTROY_SCHEDULED: "KEY_UNUSABLE",
-      DESTROYED: "KEY_UNUSABLE",
-    },
-    enable: {
-      ACTIVE: "ACTIVE",
-      RETIRED: "RETIRED",
-      DISABLED: "ACTIVE",
-      COMPROMISED: "KEY_UNUSABLE",
-      DESTROY_SCHEDULED: "KEY_UNUSABLE",
-      DESTROYED: "KEY_UNUSABLE",
-    },
-    markCompromised: {
-      ACTIVE: "COMPROMISED",
-      RETIRED: "COMPROMISED",
-      DISABLED: "COMPROMISED",
-      COMPROMISED: "COMPROMISED",
-      DESTROY_SCHEDULED: "DESTROY_SCHEDULED",
-      DESTROYED: "DESTROYED",
-    },
-    scheduleDestruction: {
-      ACTIVE: "DESTROY_SCHEDULED",
-      RETIRED: "DESTROY_SCHEDULED",
-      DISABLED: "DESTROY_SCHEDULED",
-      COMPROMISED: "DESTROY_SCHEDULED",
-      DESTROY_SCHEDULED: "DESTROY_SCHEDULED",
-      DESTROYED: "KEY_UNUSABLE",
-    },
-    cancelDestruction: {
-      ACTIVE: "KEY_UNUSABLE",
-      RETIRED: "KEY_UNUSABLE",
-      DISABLED: "DISABLED",
-      COMPROMISED: "COMPROMISED",
-      DESTROY_SCHEDULED: "DISABLED",
-      DESTROYED: "KEY_UNUSABLE",
-    },
+  const [no, scheduled] = ["KEY_UNUSABLE", "DESTROY_SCHEDULED"] as const;
+  const froms = ["ACTIVE", "RETIRED", "DISABLED", "COMPROMISED", scheduled, "DESTROYED"] as const;
+  /** What becomes of a key in each of these states. */
+  const table: Record<Action, (KeyState | typeof no)[]> = {
+    disable: ["DISABLED", "DISABLED", "DISABLED", no, no, no],
+    enable: ["ACTIVE", "RETIRED", "ACTIVE", no, no, no],
+    markCompromised: ["COMPROMISED", "COMPROMISED", "COMPROMISED", "COMPROMISED", scheduled, "DESTROYED"],
+    scheduleDestruction: [scheduled, scheduled, scheduled, scheduled, scheduled, no],
+    cancelDestruction: [no, no, "DISABLED", "COMPROMISED", "DISABLED", no],
   };
-  const cells = Object.entries(table).flatMap(([action, row]) =>
-    Object.entries(row).map(([from, to]) => ({ action: action as Action, from: from as keyof typeof waysTo, to })),
-  );
+  const actions = Object.keys(table) as Action[];
+  const cells = actions.flatMap((action) => froms.map((from, index) => ({ action, from, to: table[action][index]! })));
 
   it.each(cells)("$action of a key that is $from: $to", async ({ action, from, to }) => {
     const { keyring, store, keyId, record } = await keyIn(from);
@@ -127,24 +93,25 @@ describe("a change of state", () => {
     // Tried again, it is answered the same and changes nothing.
     expect(await perform(keyring, action, keyId)).toEqual(answered);
     expect(await trail(store, keyId)).toHaveLength(rows.length + (isChange ? 1 : 0));
+    keyring.invalidate("acme", keyId);
+    const opening = async () => keyring.dataKey("acme", keyId);
+    if (to === "ACTIVE" || to === "RETIRED") expect(await opening()).toMatchObject({ keyId });
+    else expect(await thrownBy(opening)).toBeKmsError("KEY_UNUSABLE", keyId);
   });
 
-  it.each<Action>(["disable", "enable", "markCompromised", "scheduleDestruction", "cancelDestruction"])(
-    "%s knows neither another tenant's key, nor a pending one, nor a made-up one",
-    async (action) => {
-      const { keyring, store, record } = await keyIn("ACTIVE");
-      const pendingId = "0a".repeat(16);
-      await store.insertPending({ ...record, keyId: pendingId });
-      for (const [tenantId, keyId] of [
-        ["other", record.keyId],
-        ["acme", pendingId],
-        ["acme", "ff".repeat(16)],
-      ] as const) {
-        expect(await thrownBy(() => perform(keyring, action, keyId, tenantId))).toBeKmsError("NOT_FOUND", keyId);
-      }
-      expect((await store.get("acme", pendingId))?.state).toBe("PENDING");
-    },
-  );
+  it.each(actions)("%s knows neither another tenant's key, nor a pending one, nor a made-up one", async (action) => {
+    const { keyring, store, record } = await keyIn("ACTIVE");
+    const pendingId = "0a".repeat(16);
+    await store.insertPending({ ...record, keyId: pendingId });
+    for (const [tenantId, keyId] of [
+      ["other", record.keyId],
+      ["acme", pendingId],
+      ["acme", "ff".repeat(16)],
+    ] as const) {
+      expect(await thrownBy(() => perform(keyring, action, keyId, tenantId))).toBeKmsError("NOT_FOUND", keyId);
+    }
+    expect((await store.get("acme", pendingId))?.state).toBe("PENDING");
+  });
 
   it("is in the audit trail with who asked for it, in their request", async () => {
     const { keyring, store, keyId } = await keyIn("ACTIVE");
@@ -193,26 +160,6 @@ describe("a change of state", () => {
 });
 
 describe("a disabled key", () => {
-  it("stops at once, and its tenant gets no other by itself", async () => {
-    const { keyring, keyId } = await keyIn("DISABLED");
-    expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
-    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", "enable one or rotate");
-  });
-
-  it("is overwritten in memory", async () => {
-    const { keyring } = setUp();
-    const key = await keyring.activeSigningKey("acme");
-    await perform(keyring, "disable", key.keyId);
-    await turn();
-    expect(() => key.key.sign(new Uint8Array(1))).toThrow(KmsError);
-  });
-
-  it("returns to ACTIVE, and is used again at once", async () => {
-    const { keyring, keyId } = await keyIn("DISABLED");
-    expect(await perform(keyring, "enable", keyId)).toMatchObject({ state: "ACTIVE", previousState: undefined });
-    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
-  });
-
   it("returns to RETIRED if another became ACTIVE, retired from then on", async () => {
     const { keyring, time, keyId } = await keyIn("DISABLED");
     const { rotated } = await keyring.rotate({ tenantId: "acme" });
@@ -251,12 +198,8 @@ describe("a compromised key", () => {
     expect(keyring.activeDataKey("acme")).toMatchObject({ keyId: replacement!.keyId });
     expect(calls.total).toBe(before);
     expect(await trail(store, replacement!.keyId)).toEqual(["rotate ann r1"]);
-  });
-
-  it("is answered with its replacement when it is marked again", async () => {
-    const { keyring, keyId } = await keyIn("ACTIVE");
-    const first = await keyring.markCompromised({ tenantId: "acme", keyId, by });
-    expect(await keyring.markCompromised({ tenantId: "acme", keyId, by })).toEqual(first);
+    // Marked again, it is answered the same.
+    expect(await keyring.markCompromised({ tenantId: "acme", keyId, by })).toEqual({ record, replacement });
   });
 
   it.each(["RETIRED", "DISABLED"] as const)("that was %s needs no replacement", async (state) => {
@@ -299,18 +242,6 @@ describe("a compromised key", () => {
     await turn();
     expect(() => key.material.inputKey("pii")).toThrow(KmsError);
     expect(await thrownBy(() => keyring.dataKey("acme", keyId, waiter))).toBeKmsError("KEY_UNUSABLE", "SCHEDULED");
-  });
-
-  it("that break-glass opened is not encrypted with, though this replica missed that it is not ACTIVE any more", async () => {
-    const store = memoryStore(realTime);
-    const provider = localProvider(randomMasterKey());
-    const here = setUp({ store, provider, ttlMs: 1_000, maxStaleMs: 0 });
-    const { keyId } = await here.keyring.activeDataKey("acme");
-    await setUp({ store, provider }).keyring.markCompromised({ tenantId: "acme", keyId, by });
-    here.time.ms = 2_000;
-    const caller = { name: "ann", has: () => true };
-    await here.keyring.dataKey("acme", keyId, { signal: new AbortController().signal, caller });
-    expect((await here.keyring.activeDataKey("acme")).keyId).not.toBe(keyId);
   });
 
   it("does not ask the caller of any other key for its roles", async () => {
@@ -362,12 +293,10 @@ describe("a compromised key", () => {
   it.each<KmsErrorCode>(["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED", "DEADLINE_EXCEEDED", "CANCELLED"])(
     "is marked though no replacement can be made: %s",
     async (code) => {
-      const local = localProvider(randomMasterKey());
       let refusal: KmsError | undefined;
-      const provider: Provider = {
-        ...local,
-        generateDataKey: (...given) => (refusal ? Promise.reject(refusal) : local.generateDataKey(...given)),
-      };
+      const provider = providerWith((operation) => {
+        if (operation === "generateDataKey" && refusal) throw refusal;
+      });
       const { keyring, store, keyId } = await keyIn("ACTIVE", { provider });
       refusal = new KmsError(code, "as told");
       const { record, replacement } = await keyring.markCompromised({ tenantId: "acme", keyId, by });
@@ -430,24 +359,18 @@ describe("a destruction", () => {
     expect(again.destroyAt).toEqual(record.destroyAt);
   });
 
-  it.each(["ACTIVE", "RETIRED"] as const)(
-    "of a key that was %s is cancelled to DISABLED, and enabled",
-    async (state) => {
-      const { keyring, keyId } = await keyIn(state);
-      await perform(keyring, "scheduleDestruction", keyId);
-      expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
-      const cancelled = await perform(keyring, "cancelDestruction", keyId);
-      expect(cancelled).toMatchObject({ state: "DISABLED", previousState: state, destroyAt: undefined });
-      expect(await perform(keyring, "enable", keyId)).toMatchObject({ state });
-      expect((await keyring.dataKey("acme", keyId)).keyId).toBe(keyId);
-    },
-  );
-
-  it("of a disabled key remembers what the key was before that", async () => {
-    const { keyring, keyId } = await keyIn("DISABLED");
+  it.each([
+    ["ACTIVE", "ACTIVE"],
+    ["RETIRED", "RETIRED"],
+    ["DISABLED", "ACTIVE"],
+  ] as const)("of a key that was %s is cancelled to DISABLED, and enabled", async (state, before) => {
+    const { keyring, keyId } = await keyIn(state);
     await perform(keyring, "scheduleDestruction", keyId);
-    await perform(keyring, "cancelDestruction", keyId);
-    expect(await perform(keyring, "enable", keyId)).toMatchObject({ state: "ACTIVE" });
+    expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
+    const cancelled = await perform(keyring, "cancelDestruction", keyId);
+    expect(cancelled).toMatchObject({ state: "DISABLED", previousState: before, destroyAt: undefined });
+    expect(await perform(keyring, "enable", keyId)).toMatchObject({ state: before, previousState: undefined });
+    expect((await keyring.dataKey("acme", keyId)).keyId).toBe(keyId);
   });
 
   it.each([["markCompromised", "scheduleDestruction"] as const, ["scheduleDestruction", "markCompromised"] as const])(
@@ -491,9 +414,9 @@ describe("a destruction", () => {
   });
 
   it("is done once by replicas that see it due at the same time", async () => {
-    const store = memoryStore(realTime);
-    const provider = localProvider(randomMasterKey());
-    const replicas = Array.from({ length: 4 }, () => setUp({ store, provider }));
+    const parts = shared();
+    const { store } = parts;
+    const replicas = Array.from({ length: 4 }, () => setUp(parts));
     const { keyId } = await replicas[0]!.keyring.activeDataKey("acme");
     await perform(replicas[0]!.keyring, "scheduleDestruction", keyId);
     for (const { time } of replicas) time.ms = 7 * dayMs;
@@ -502,12 +425,18 @@ describe("a destruction", () => {
     expect((await trail(store, keyId)).filter((row) => row.startsWith("destroy "))).toHaveLength(1);
   });
 
-  it("takes at most so many at once", async () => {
-    const { keyring, time } = setUp();
+  /** Scheduled for three tenants, and due. */
+  async function threeDue(store = memoryStore(realTime)) {
+    const { keyring, time } = setUp({ store });
     for (const tenant of ["a", "b", "c"]) {
       await perform(keyring, "scheduleDestruction", (await keyring.activeDataKey(tenant)).keyId, tenant);
     }
     time.ms = 7 * dayMs;
+    return keyring;
+  }
+
+  it("takes at most so many at once", async () => {
+    const keyring = await threeDue();
     expect(await keyring.destroyDue(2)).toBe(2);
     expect(await keyring.destroyDue(2)).toBe(1);
   });
@@ -515,16 +444,10 @@ describe("a destruction", () => {
   it("goes on past a record that is damaged, and says so", async () => {
     const honest = memoryStore(realTime);
     let damaged = "";
-    const store: Store = {
-      ...honest,
-      get: (tenantId, keyId) =>
-        tenantId === damaged ? Promise.reject(new KmsError("DATA_LOSS", "damaged")) : honest.get(tenantId, keyId),
-    };
-    const { keyring, time } = setUp({ store });
-    for (const tenant of ["a", "b", "c"]) {
-      await perform(keyring, "scheduleDestruction", (await keyring.activeDataKey(tenant)).keyId, tenant);
-    }
-    time.ms = 7 * dayMs;
+    const store = storeWith((name, tenantId) => {
+      if (name === "get" && tenantId === damaged) throw new KmsError("DATA_LOSS", "damaged");
+    }, honest);
+    const keyring = await threeDue(store);
     damaged = "a";
     expect(await thrownBy(() => keyring.destroyDue())).toBeKmsError("DATA_LOSS");
     expect((await honest.counts()).byPurpose.data).toEqual({ DESTROY_SCHEDULED: 1, DESTROYED: 2 });
@@ -534,26 +457,17 @@ describe("a destruction", () => {
 describe("changes at the same time", () => {
   /** A store that holds its n-th and further updates until the test lets them go. */
   function heldUpdates() {
-    const honest = memoryStore(realTime);
-    const { promise, resolve: release } = Promise.withResolvers<void>();
-    let hold = false;
-    const store: Store = {
-      ...honest,
-      async update(...given) {
-        if (hold) await promise;
-        return honest.update(...given);
-      },
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let held: Promise<void> | undefined;
+    const store = storeWith((name) => (name === "update" ? held : undefined));
+    const hold = () => {
+      held = promise;
     };
-    return {
-      store,
-      hold: () => {
-        hold = true;
-      },
-      release: () => {
-        hold = false;
-        release();
-      },
+    const release = () => {
+      held = undefined;
+      resolve();
     };
+    return { store, hold, release };
   }
 
   it("of two that enable a key both are answered", async () => {
@@ -596,18 +510,11 @@ describe("changes at the same time", () => {
   });
 
   it("a mark that a disabling overtakes conflicts, leaves no second key, and is made when it is tried again", async () => {
-    const local = localProvider(randomMasterKey());
     const { promise, resolve: release } = Promise.withResolvers<void>();
-    let hold = false;
-    const provider: Provider = {
-      ...local,
-      async generateDataKey(...given) {
-        if (hold) await promise;
-        return local.generateDataKey(...given);
-      },
-    };
+    let held: Promise<void> | undefined;
+    const provider = providerWith((operation) => (operation === "generateDataKey" ? held : undefined));
     const { keyring, store, keyId } = await keyIn("ACTIVE", { provider });
-    hold = true;
+    held = promise;
     const marking = thrownBy(() => perform(keyring, "markCompromised", keyId));
     await perform(keyring, "disable", keyId);
     release();

@@ -1,21 +1,16 @@
 /** News from other replicas: what is forgotten, what is kept, and when nobody listens any more. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { localProvider } from "../../src/provider/local/open.ts";
-import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { KeyChange } from "../../src/store/key-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { countingStore, setUp, turn } from "../support/keys-fixture.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { countingStore, setUp, shared, turn } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
 
 /** Two replicas; what `there` did reaches `here` when the test tells it. */
 async function replicas() {
-  const store = memoryStore(realTime);
-  const provider = localProvider(randomMasterKey());
+  const { store, provider } = shared();
   const listeners = new Set<(change: KeyChange) => void>();
   const watched: Store = {
     ...store,
