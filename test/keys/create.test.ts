@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import type { Keyring } from "../../src/keys/keyring.ts";
-import { type Purpose, purposes } from "../../src/store/key-record.ts";
+import { type KeyRecord, type Purpose, purposes } from "../../src/store/key-record.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -11,45 +11,43 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
-import { setUp } from "../support/keys-fixture.ts";
+import { setUp, shared } from "../support/keys-fixture.ts";
 import { realTime } from "../../src/runtime/time.ts";
 
 const active = (keyring: Keyring, purpose: Purpose) =>
   purpose === "data" ? keyring.activeDataKey("acme") : keyring.activeSigningKey("acme");
 
-type StoreStep = "insertPending" | "get" | "activate" | "deletePending";
-type ProviderStep = "generateDataKey" | "encrypt" | "decrypt";
-
 /** The parts of a keyring, each step of which can be made to crash before or after it took effect. */
 function crashing() {
-  const store = memoryStore(realTime);
-  const provider = localProvider(randomMasterKey());
+  const { store, provider } = shared();
   const crash: { at: string | undefined } = { at: undefined };
   const crashAt = (point: string) => {
     if (crash.at === point) throw new KmsError("STORE_UNAVAILABLE", `crashed ${point}`);
   };
-  function wrap<T extends (...given: never[]) => Promise<unknown>>(step: string, call: T): T {
-    return (async (...given: Parameters<T>) => {
-      crashAt(`before ${step}`);
-      const result = await call(...given);
-      crashAt(`after ${step}`);
-      return result;
-    }) as T;
-  }
-  const storeSteps: StoreStep[] = ["insertPending", "get", "activate"];
-  const providerSteps: ProviderStep[] = ["generateDataKey", "encrypt", "decrypt"];
+  /** The same parts, but for these steps. */
+  const wrap = <Part extends object>(part: Part, steps: (keyof Part & string)[]): Part => {
+    const wrapped = steps.map((step) => {
+      const call = part[step] as (...given: unknown[]) => Promise<unknown>;
+      return [
+        step,
+        async (...given: unknown[]) => {
+          crashAt(`before ${step}`);
+          const result = await call(...given);
+          crashAt(`after ${step}`);
+          return result;
+        },
+      ];
+    });
+    return { ...part, ...Object.fromEntries(wrapped) };
+  };
   const crashingStore: Store = {
-    ...store,
-    ...Object.fromEntries(storeSteps.map((step) => [step, wrap(step, store[step])])),
+    ...wrap(store, ["insertPending", "get", "activate"]),
     // A crashed process cleans nothing up.
     async deletePending(...given) {
       if (crash.at === undefined) await store.deletePending(...given);
     },
   };
-  const crashingProvider: Provider = {
-    ...provider,
-    ...Object.fromEntries(providerSteps.map((step) => [step, wrap(step, provider[step])])),
-  };
+  const crashingProvider = wrap(provider, ["generateDataKey", "encrypt", "decrypt"]);
   return { store, provider, crash, crashingStore, crashingProvider };
 }
 
@@ -103,39 +101,27 @@ describe("pending records", () => {
     expect(await keyring.pruneAbandoned()).toBe(1);
   });
 
-  it("are looked for with the request ids that are to be forgotten after 24 hours", async () => {
+  it("are looked for with the request ids and batches that are to be forgotten after 24 hours", async () => {
     const { keyring, store, time } = setUp();
     await active(keyring, "data");
     await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
-    time.ms = 24 * 3_600_000;
-    await keyring.pruneAbandoned();
-    expect(await store.request("acme", "r1")).toBeDefined();
-    time.ms += 1;
-    await keyring.pruneAbandoned();
-    expect(await store.request("acme", "r1")).toBeUndefined();
-  });
-
-  it("are looked for with the batches that are to be forgotten after 24 hours", async () => {
-    const { keyring, store, time } = setUp();
     const log = { tenantId: "acme", number: 1 };
     await store.createLog(newLog(log));
     const batch = { requestId: "r1", digest: "aa", firstIndex: 0, count: 1, signedAt: new Date(time.start) };
     await store.appendLog(grown(newLog(log), 1, [batch]));
     time.ms = 24 * 3_600_000;
     await keyring.pruneAbandoned();
+    expect(await store.request("acme", "r1")).toBeDefined();
     expect(await store.logRequest(log, "r1")).toEqual(batch);
     time.ms += 1;
     await keyring.pruneAbandoned();
+    expect(await store.request("acme", "r1")).toBeUndefined();
     expect(await store.logRequest(log, "r1")).toBeUndefined();
   });
 
   it("are deleted at once where only the creation failed", async () => {
-    const local = localProvider(randomMasterKey());
-    const provider: Provider = {
-      ...local,
-      decrypt: () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down")),
-    };
-    const { keyring, store } = setUp({ provider });
+    const decrypt = () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
+    const { keyring, store } = setUp({ provider: { ...localProvider(randomMasterKey()), decrypt } });
     expect(await thrownBy(() => active(keyring, "data"))).toBeKmsError("PROVIDER_UNAVAILABLE");
     expect((await store.counts()).byPurpose.data).toEqual({});
   });
@@ -167,31 +153,17 @@ describe.each(purposes)("a %s key", (purpose) => {
     expect(await store.list("acme", purpose)).toEqual([]);
   });
 
-  it("is never activated when the store gives back another record than it was given", async () => {
+  it.each<[string, (record: KeyRecord) => Partial<KeyRecord>, string]>([
+    ["is not the one it was given", ({ wrapped }) => ({ wrapped: wrapped.with(20, wrapped[20]! ^ 1) }), ""],
+    ["is of another key", () => ({ publicKey: randomBytes(32) }), "another key than its record is of"],
+  ])("is never activated when the record that the store gives back %s", async (_what, change, message) => {
     const honest = memoryStore(realTime);
-    const store: Store = {
-      ...honest,
-      async get(tenantId, keyId) {
-        const record = await honest.get(tenantId, keyId);
-        return record && { ...record, wrapped: record.wrapped.with(20, record.wrapped[20]! ^ 1) };
-      },
+    const get: Store["get"] = async (tenantId, keyId) => {
+      const record = await honest.get(tenantId, keyId);
+      return record && { ...record, ...change(record) };
     };
-    const { keyring } = setUp({ store });
-    expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("DATA_LOSS");
+    const { keyring } = setUp({ store: { ...honest, get } });
+    expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("DATA_LOSS", message);
     expect(await honest.active("acme", purpose)).toBeUndefined();
   });
-});
-
-it.each(purposes)("refuses a %s key whose record is of another", async (purpose) => {
-  const honest = memoryStore(realTime);
-  const store: Store = {
-    ...honest,
-    async get(tenantId, keyId) {
-      const record = await honest.get(tenantId, keyId);
-      return record && { ...record, publicKey: randomBytes(32) };
-    },
-  };
-  const { keyring } = setUp({ store });
-  expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("DATA_LOSS", "another key than its record is of");
-  expect(await honest.active("acme", purpose)).toBeUndefined();
 });

@@ -1,15 +1,10 @@
 /** What is published of a tenant: its keys with their logs, and that neither cache nor outage hides what is new. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { localProvider } from "../../src/provider/local/open.ts";
-import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import type { Store } from "../../src/store/store.ts";
 import { replicas, tenant } from "../support/tenant-log-fixture.ts";
 import { filledLog, grownLog } from "../support/filled-log.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { setUp } from "../support/keys-fixture.ts";
-import { realTime } from "../../src/runtime/time.ts";
+import { setUp, shared, storeWith } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
 const started = replicas();
@@ -37,7 +32,7 @@ describe("what is published of a tenant", () => {
   });
 
   it("has a handover at once with the key that it names, also where another replica rotated", async () => {
-    const [store, provider] = [memoryStore(realTime), localProvider(randomMasterKey())];
+    const { store, provider } = shared();
     const [here, there] = [started({ store, provider }), started({ store, provider })];
     await here.append(0, 2);
     const { keyId: fromKeyId } = await here.keyring.activeSigningKey(tenant);
@@ -67,17 +62,11 @@ describe("what is published of a tenant", () => {
 
 describe("while the store gives no answer", () => {
   function setUpWithOutages() {
-    const honest = memoryStore(realTime);
     const outage = { code: undefined as undefined | "STORE_UNAVAILABLE" | "DATA_LOSS" };
-    const refusing = Object.entries(honest).map(([name, member]) => {
-      if (typeof member !== "function" || name === "watch") return [name, member];
-      const answer = (...given: unknown[]) => {
-        if (outage.code) return Promise.reject(new KmsError(outage.code, "down"));
-        return (member as (...given: unknown[]) => unknown)(...given);
-      };
-      return [name, answer];
+    const store = storeWith(() => {
+      if (outage.code) throw new KmsError(outage.code, "down");
     });
-    return { ...setUp({ store: Object.fromEntries(refusing) as Store }), outage };
+    return { ...setUp({ store }), outage };
   }
 
   it("what was published last is published still, for a day, and of nobody else", async () => {

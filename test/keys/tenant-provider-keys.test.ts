@@ -1,6 +1,6 @@
 /** Tenants with a provider key of their own, as the keyring sees them: what is new is under it, and what is old stays where it is. */
-import { describe, expect, it } from "vitest";
-import { KmsError } from "../../src/errors.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { hasWrapped, providerKeys, type TenantProviderKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
@@ -14,6 +14,11 @@ import { realTime } from "../../src/runtime/time.ts";
 
 const admin = { actor: "ann", requestId: "" };
 const request = { by: admin, limit: 100, dryRun: false };
+
+const notOpen = new KmsError("PROVIDER_UNAVAILABLE", "bank is not open");
+const refusing = (code: KmsErrorCode, message: string) => async () => {
+  throw new KmsError(code, message);
+};
 
 /** Own provider keys by tenant, which change as the test says; an error in place of one that is not open. */
 async function house() {
@@ -37,7 +42,9 @@ async function house() {
     tenants: () =>
       new Map([...owns].map(([tenantId, own]) => [tenantId, own instanceof KmsError ? undefined : wrappedBy(own)])),
   };
-  return { ...setUp({ store, provider: shared, tenantProviderKeys }), tenantProviderKeys, owns, named, bank, shop };
+  const parts = setUp({ store, provider: shared, tenantProviderKeys });
+  onTestFinished(() => parts.keyring.close());
+  return { ...parts, tenantProviderKeys, owns, named, bank, shop };
 }
 
 async function underOf(store: Store, tenantId: string): Promise<string[]> {
@@ -55,17 +62,13 @@ describe("a tenant with a provider key of its own", () => {
     await keyring.activeDataKey("other");
     expect(await underOf(store, "acme")).toEqual([bank.provider.keyId, bank.provider.keyId]);
     expect(await underOf(store, "other")).toEqual([provider.keyId]);
-    keyring.close();
   });
 
   it("has none, and nothing is damaged, where it does not open what it wrapped, or opens something else", async () => {
     const { keyring, store, owns, bank, named, ...parts } = await house();
     owns.set("acme", bank.provider);
     const { keyId } = await keyring.activeDataKey("acme");
-    const refuses = async () => {
-      throw new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected");
-    };
-    for (const decrypt of [refuses, async () => new Uint8Array(32)]) {
+    for (const decrypt of [refusing("CIPHERTEXT_REJECTED", "ciphertext rejected"), async () => new Uint8Array(32)]) {
       named[0] = { ...bank.provider, decrypt };
       owns.set("acme", named[0]);
       const again = setUp({ store, provider: parts.provider, tenantProviderKeys: parts.tenantProviderKeys }).keyring;
@@ -77,7 +80,6 @@ describe("a tenant with a provider key of its own", () => {
       again.close();
     }
     expect(await underOf(store, "acme")).toEqual([bank.provider.keyId]);
-    keyring.close();
   });
 
   it("gets another under it at the next rotation, and its old keys go on under the one that wrapped them", async () => {
@@ -89,20 +91,18 @@ describe("a tenant with a provider key of its own", () => {
     expect(await underOf(store, "acme")).toEqual([provider.keyId, bank.provider.keyId]);
     keyring.forgetWrappedBy(provider);
     await keyring.dataKey("acme", old.keyId);
-    keyring.close();
   });
 
-  it("is refused while its key is not open, and nobody else is", async () => {
-    const { keyring, owns, bank } = await house();
-    owns.set("acme", new KmsError("PROVIDER_UNAVAILABLE", "bank is not open"));
+  it("is refused while its key is not open, and nobody else is: it has no key under another instead", async () => {
+    const { keyring, store, owns, bank } = await house();
+    owns.set("acme", notOpen);
     owns.set("beta", bank.provider);
-    expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError(
-      "PROVIDER_UNAVAILABLE",
-      "bank is not open",
-    );
+    for (const get of [keyring.activeDataKey, keyring.activeSigningKey]) {
+      expect(await thrownBy(async () => get("acme"))).toBeKmsError("PROVIDER_UNAVAILABLE", "bank is not open");
+    }
+    expect(await underOf(store, "acme")).toEqual([]);
     await keyring.activeDataKey("beta");
     await keyring.activeDataKey("other");
-    keyring.close();
   });
 
   it("uses its own credentials, where another is configured with the same key", async () => {
@@ -110,9 +110,7 @@ describe("a tenant with a provider key of its own", () => {
     owns.set("acme", bank.provider);
     const { keyId } = await keyring.activeDataKey("acme");
     keyring.invalidate("acme", keyId);
-    const decrypt = async () => {
-      throw new KmsError("PROVIDER_DENIED", "the other may not");
-    };
+    const decrypt = refusing("PROVIDER_DENIED", "the other may not");
     named[0] = { ...bank.provider, decrypt };
     time.ms += 60_000;
     expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
@@ -121,17 +119,6 @@ describe("a tenant with a provider key of its own", () => {
     named[0] = bank.provider;
     time.ms += 60_000;
     expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_DENIED", "may not");
-    keyring.close();
-  });
-
-  it("does not have a key under another instead, even where the service's own would do", async () => {
-    const { keyring, store, owns } = await house();
-    owns.set("acme", new KmsError("PROVIDER_DENIED", "bank is refused"));
-    for (const get of [keyring.activeDataKey, keyring.activeSigningKey]) {
-      expect(await thrownBy(async () => get("acme"))).toBeKmsError("PROVIDER_DENIED");
-    }
-    expect(await underOf(store, "acme")).toEqual([]);
-    keyring.close();
   });
 
   it("is told why its stored keys do not open: not open yet, or named no more", async () => {
@@ -147,7 +134,7 @@ describe("a tenant with a provider key of its own", () => {
     );
     owns.delete("acme");
     time.ms += 60_000; // failures are remembered for a while
-    owns.set("beta", new KmsError("PROVIDER_UNAVAILABLE", "bank is not open"));
+    owns.set("beta", notOpen);
     const error = (await thrownBy(async () => keyring.activeDataKey("acme"))) as KmsError;
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "which may be a provider key that is not open");
     expect(error.message).not.toContain("bank"); // another tenant's, perhaps
@@ -158,7 +145,6 @@ describe("a tenant with a provider key of its own", () => {
       "PROVIDER_DENIED",
       bank.provider.keyId,
     );
-    keyring.close();
   });
 });
 
@@ -187,7 +173,6 @@ describe("re-wrapping", () => {
     }
     for (const each of [bank.provider, shop.provider, provider]) keyring.forgetWrappedBy(each);
     for (const [tenant, keyId] of before) expect((await keyring.activeDataKey(tenant)).keyId).toBe(keyId);
-    keyring.close();
   });
 
   it("goes on with others where a tenant's key is away, whether it was there or should go there", async () => {
@@ -196,9 +181,7 @@ describe("re-wrapping", () => {
     for (const tenant of ["from", "to", "well"]) await keyring.activeDataKey(tenant);
     owns.delete("from");
     owns.set("to", shop.provider);
-    const away = async () => {
-      throw new KmsError("PROVIDER_UNAVAILABLE", "the provider cannot be reached");
-    };
+    const away = refusing("PROVIDER_UNAVAILABLE", "the provider cannot be reached");
     named[0] = { ...bank.provider, decrypt: away };
     owns.set("to", { ...shop.provider, encrypt: away });
     owns.set("well", localProvider(randomMasterKey()));
@@ -212,17 +195,15 @@ describe("re-wrapping", () => {
       ["to", "PROVIDER_UNAVAILABLE"],
     ]);
     expect(result.remaining).toBe(2);
-    keyring.close();
   });
 
   it("leaves a tenant's keys alone while its own is not open", async () => {
     const { keyring, store, owns, bank } = await house();
     owns.set("acme", bank.provider);
     await keyring.activeDataKey("acme");
-    owns.set("acme", new KmsError("PROVIDER_UNAVAILABLE", "not open"));
+    owns.set("acme", notOpen);
     const result = await keyring.rewrap(request);
     expect(result).toMatchObject({ keys: 0, failed: [], remaining: 0, others: [] });
     expect(await underOf(store, "acme")).toEqual([bank.provider.keyId]);
-    keyring.close();
   });
 });

@@ -3,13 +3,11 @@ import { describe, expect, it } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import type { Rotation, RotationResult } from "../../../src/keys/rotation/rotation.ts";
 import { type RunOptions, rotationRuns } from "../../../src/keys/rotation/run.ts";
-import { localProvider } from "../../../src/provider/local/open.ts";
-import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { countingStore, dayMs, setUp, turn } from "../../support/keys-fixture.ts";
+import { countingStore, dayMs, providerWith, setUp, shared, storeWith, turn } from "../../support/keys-fixture.ts";
 import { realTime } from "../../../src/runtime/time.ts";
 import { wallTime } from "../../support/wall-time.ts";
 
@@ -65,7 +63,7 @@ describe("a run", () => {
   });
 
   it("is done by the first look where none was noted, and then when it is planned: before, not even the store is asked", async () => {
-    const { store, calls } = countingStore(memoryStore(realTime));
+    const { store, calls } = countingStore();
     const here = replica({ store });
     await here.runs.runIfMissed(untilEver);
     expect(calls).toContain("finishLease");
@@ -102,8 +100,7 @@ describe("a run", () => {
   });
 
   it("rotates though no replica was ever there at a planned time", async () => {
-    const store = memoryStore(realTime);
-    const provider = localProvider(randomMasterKey());
+    const { store, provider } = shared();
     await makeKeys(replica({ store, provider }), 2);
     const hourMs = dayMs / 24;
     const rotated: number[] = [];
@@ -137,20 +134,11 @@ describe("a run", () => {
     expect(wrong.runs.last()).toEqual(right.runs.last());
   });
 
-  it("by a replica whose clock is a little ahead is not done again", async () => {
-    const store = memoryStore(realTime);
-    const [here, there] = [replica({ store }), replica({ store, holder: "there" })];
-    here.time.ms = dayMs + 60_000;
-    there.time.ms = dayMs;
-    await here.runs.runIfMissed(untilEver);
-    await there.runs.runIfMissed(untilEver);
-    expect(there.results).toEqual([]);
-  });
-
   it("that another replica did is not done again, and the lease is not kept for nothing", async () => {
     const store = memoryStore(realTime);
     const [here, there] = [replica({ store }), replica({ store, holder: "there" })];
-    for (const { time } of [here, there]) time.ms = dayMs;
+    here.time.ms = dayMs + 60_000; // a little ahead
+    there.time.ms = dayMs;
     await here.runs.runIfMissed(untilEver);
     await there.runs.runIfMissed(untilEver);
     expect(there.results).toEqual([]);
@@ -159,8 +147,7 @@ describe("a run", () => {
   });
 
   it("is one replica's where two look at the same time", async () => {
-    const store = memoryStore(realTime);
-    const provider = localProvider(randomMasterKey());
+    const { store, provider } = shared();
     const [here, there] = [replica({ store, provider }), replica({ store, provider, holder: "there" })];
     await makeKeys(here, 10);
     for (const { time } of [here, there]) time.ms = 91 * dayMs;
@@ -171,16 +158,10 @@ describe("a run", () => {
   });
 
   it("goes on past keys that are damaged, though they are the oldest and fill a batch", async () => {
-    const honest = memoryStore(realTime);
-    const isDamaged = (tenantId: string) => Number(tenantId.slice(1)) < 100;
     let damage = false;
-    const store: Store = {
-      ...honest,
-      active: (tenantId, purpose) =>
-        damage && isDamaged(tenantId)
-          ? Promise.reject(new KmsError("DATA_LOSS", "damaged"))
-          : honest.active(tenantId, purpose),
-    };
+    const store = storeWith((name, tenantId) => {
+      if (damage && name === "active" && Number(tenantId!.slice(1)) < 100) throw new KmsError("DATA_LOSS", "damaged");
+    });
     const here = replica({ store });
     for (let i = 0; i < 103; i += 1) {
       here.time.ms = i;
@@ -199,28 +180,44 @@ describe("a run", () => {
 });
 
 describe("a run that is not complete", () => {
-  function failing(code: KmsErrorCode) {
-    const local = localProvider(randomMasterKey());
+  /** A look at three due keys, of which only one can be rotated while the trouble is on. */
+  async function failing(code: KmsErrorCode) {
     const trouble = { on: false };
-    const provider: Provider = {
-      ...local,
-      generateDataKey: (context, signal) =>
-        trouble.on && context.tenant_id !== "t0"
-          ? Promise.reject(new KmsError(code, "as told"))
-          : local.generateDataKey(context, signal),
+    const provider = providerWith((operation, context) => {
+      if (trouble.on && operation === "generateDataKey" && context.tenant_id !== "t0") {
+        throw new KmsError(code, "as told");
+      }
+    });
+    const here = replica({ provider });
+    await makeKeys(here, 3);
+    here.time.ms = 91 * dayMs;
+    trouble.on = true;
+    await here.runs.runIfMissed(untilEver);
+    return { here, trouble };
+  }
+
+  /** A rotation that fails for `count` keys of a tenant, a batch at a time, with the batches that it was asked for. */
+  function failingFor(tenantId: string, code: KmsErrorCode, count: number) {
+    const batches: number[] = [];
+    const error = new KmsError(code, "as told");
+    const rotation: Pick<Rotation, "rotateDue"> = {
+      async rotateDue({ limit = 0, except = new Set() } = {}) {
+        batches.push(except.size);
+        const failed = Array.from({ length: Math.min(limit, count - except.size) }, (_, i) => {
+          return { tenantId, purpose: "data" as const, keyId: `${except.size + i}`, error };
+        });
+        return { ...none, failed, remaining: count };
+      },
     };
-    return { provider, trouble };
+    const here = replica({ rotation, hasOwnKey: (tenant) => tenant === "bank" });
+    here.time.ms = dayMs;
+    return { here, batches };
   }
 
   it.each<KmsErrorCode>(["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"])(
     "for want of an answer is not noted, gives the lease back, and is tried again at the next look: %s",
     async (code) => {
-      const { provider, trouble } = failing(code);
-      const here = replica({ provider });
-      await makeKeys(here, 3);
-      here.time.ms = 91 * dayMs;
-      trouble.on = true;
-      await here.runs.runIfMissed(untilEver);
+      const { here, trouble } = await failing(code);
       expect(here.results).toMatchObject([{ rotated: [{ tenantId: "t0" }], failed: [{ error: { code } }, {}] }]);
       expect([here.runs.last(), here.runs.failed()]).toEqual([undefined, 2]);
       expect(await isFree(here.store)).toBe(true);
@@ -232,29 +229,12 @@ describe("a run that is not complete", () => {
   );
 
   it("because it was refused is done: the next planned run tries again", async () => {
-    const { provider, trouble } = failing("PROVIDER_DENIED");
-    const here = replica({ provider });
-    await makeKeys(here, 3);
-    here.time.ms = 91 * dayMs;
-    trouble.on = true;
-    await here.runs.runIfMissed(untilEver);
+    const { here } = await failing("PROVIDER_DENIED");
     expect(here.runs.last()).toBeDefined();
   });
 
   it("ends where a batch gets nowhere", async () => {
-    const batches: number[] = [];
-    const error = new KmsError("PROVIDER_UNAVAILABLE", "down");
-    const rotation: Pick<Rotation, "rotateDue"> = {
-      async rotateDue({ limit = 0, except = new Set() } = {}) {
-        batches.push(except.size);
-        const failed = Array.from({ length: limit }, (_, i) => {
-          return { tenantId: "acme", purpose: "data" as const, keyId: `${except.size + i}`, error };
-        });
-        return { ...none, failed, remaining: 1_000 };
-      },
-    };
-    const here = replica({ rotation });
-    here.time.ms = dayMs;
+    const { here, batches } = failingFor("acme", "PROVIDER_UNAVAILABLE", 1_000);
     await here.runs.runIfMissed(untilEver);
     expect(batches).toEqual([0]);
     expect(here.runs.last()).toBeUndefined();
@@ -263,19 +243,7 @@ describe("a run that is not complete", () => {
   it.each(["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED"] as const)(
     "goes on behind a batch of tenants whose own provider keys fail (%s), and is done",
     async (code) => {
-      const batches: number[] = [];
-      const rotation: Pick<Rotation, "rotateDue"> = {
-        async rotateDue({ limit = 0, except = new Set() } = {}) {
-          batches.push(except.size);
-          const error = new KmsError(code, "as told");
-          const failed = Array.from({ length: Math.min(limit, 150 - except.size) }, (_, i) => {
-            return { tenantId: "bank", purpose: "data" as const, keyId: `${except.size + i}`, error };
-          });
-          return { ...none, failed, remaining: 150 };
-        },
-      };
-      const here = replica({ rotation, hasOwnKey: (tenantId) => tenantId === "bank" });
-      here.time.ms = dayMs;
+      const { here, batches } = failingFor("bank", code, 150);
       await here.runs.runIfMissed(untilEver);
       expect(batches).toEqual([0, 100]);
       expect(here.runs.last()).toBeDefined();
@@ -284,31 +252,20 @@ describe("a run that is not complete", () => {
   );
 
   it("is not done where the store failed for such a tenant", async () => {
-    const error = new KmsError("STORE_UNAVAILABLE", "down");
-    const rotation = {
-      rotateDue: async () => ({
-        ...none,
-        failed: [{ tenantId: "bank", purpose: "data" as const, keyId: "1", error }],
-        remaining: 1,
-      }),
-    };
-    const here = replica({ rotation, hasOwnKey: () => true });
-    here.time.ms = dayMs;
+    const { here } = failingFor("bank", "STORE_UNAVAILABLE", 1);
     await here.runs.runIfMissed(untilEver);
     expect(here.runs.last()).toBeUndefined();
   });
 
   it("throws what the store said, and gives the lease back", async () => {
-    const honest = memoryStore(realTime);
     let down = true;
-    const store: Store = {
-      ...honest,
-      due: (...given) => (down ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "down")) : honest.due(...given)),
-    };
+    const store = storeWith((name) => {
+      if (down && name === "due") throw new KmsError("STORE_UNAVAILABLE", "down");
+    });
     const here = replica({ store });
     here.time.ms = dayMs;
     expect(await thrownBy(() => here.runs.runIfMissed(untilEver))).toBeKmsError("STORE_UNAVAILABLE");
-    expect(await isFree(honest)).toBe(true);
+    expect(await isFree(store)).toBe(true);
     down = false;
     await here.runs.runIfMissed(untilEver);
     expect(here.runs.last()).toBeDefined();
@@ -347,7 +304,7 @@ describe("the lease of a run", () => {
   });
 
   it("is renewed while a batch takes long, and the batch ends when that fails", async () => {
-    const { store, calls } = countingStore(memoryStore(realTime));
+    const { store, calls } = countingStore();
     const renewed = Promise.withResolvers<void>();
     let reason: unknown;
     const here = replica({
@@ -410,17 +367,13 @@ describe("the lease of a run", () => {
   });
 
   it("is given back when the service stops, and the keys that were begun are whole", async () => {
-    const local = localProvider(randomMasterKey());
     const stop = new AbortController();
     let hold = false;
-    const provider: Provider = {
-      ...local,
-      async generateDataKey(...given) {
-        if (hold) stop.abort();
-        await turn();
-        return local.generateDataKey(...given);
-      },
-    };
+    const provider = providerWith((operation) => {
+      if (operation !== "generateDataKey") return;
+      if (hold) stop.abort();
+      return turn();
+    });
     const here = replica({ provider });
     await makeKeys(here, 20);
     here.time.ms = 91 * dayMs;
