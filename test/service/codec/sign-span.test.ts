@@ -16,6 +16,10 @@ import {
 
 const many = (number: number) => message(...Array.from({ length: 129 }, (_, i) => len(number, keyValue(`k${i}`))));
 const entry = keyValue("a", intValue(1));
+const twice = (field: Bytes) => message(field, field);
+const ofResource = (...parts: Bytes[]) => signRequest(span(), len(3, message(...parts)));
+const ofEntity = (...parts: Bytes[]) => ofResource(len(3, message(...parts)));
+const ofScope = (...parts: Bytes[]) => signRequest(span(), len(4, message(...parts)));
 
 describe("SignSpanRequest", () => {
   it("gives the tenant as it was sent, and the span", () => {
@@ -53,58 +57,26 @@ describe("SignSpanRequest", () => {
     ["a cut tag", signRequest(span(), hex("80")), "request"],
     ["a wrong wire type", message(len(1, "a"), varint(2, 1)), "span"],
     ["a tenant_id that is not UTF-8", message(len(1, hex("ff")), len(2, span())), "tenant_id"],
-    ["an unknown field of the resource", signRequest(span(), len(3, len(4, ""))), "resource"],
-    [
-      "a second dropped count of the resource",
-      signRequest(span(), len(3, message(varint(2, 1), varint(2, 1)))),
-      "resource.dropped_attributes_count",
-    ],
-    [
-      "a duplicate key of the resource",
-      signRequest(span(), len(3, message(len(1, entry), len(1, entry)))),
-      "resource.attributes[1].key",
-    ],
+    ["an unknown field of the resource", ofResource(len(4, "")), "resource"],
+    ["a second dropped count of the resource", ofResource(twice(varint(2, 1))), "resource.dropped_attributes_count"],
+    ["a duplicate key of the resource", ofResource(twice(len(1, entry))), "resource.attributes[1].key"],
     [
       "a bad value of the resource",
-      signRequest(span(), len(3, len(1, len(2, varint(2, 2))))),
+      ofResource(len(1, len(2, varint(2, 2)))),
       "resource.attributes[0].value.bool_value",
     ],
-    ["129 attributes of the resource", signRequest(span(), len(3, many(1))), "resource.attributes[128]"],
-    [
-      "an unknown field of an entity ref",
-      signRequest(span(), len(3, message(len(3, ""), len(3, len(5, ""))))),
-      "resource.entity_refs[1]",
-    ],
-    [
-      "a second type of an entity ref",
-      signRequest(span(), len(3, len(3, message(len(2, ""), len(2, ""))))),
-      "resource.entity_refs[0].type",
-    ],
-    [
-      "a second schema_url of an entity ref",
-      signRequest(span(), len(3, len(3, message(len(1, ""), len(1, ""))))),
-      "resource.entity_refs[0].schema_url",
-    ],
-    [
-      "an entity ref that is not UTF-8",
-      signRequest(span(), len(3, len(3, len(3, hex("ff"))))),
-      "resource.entity_refs[0].id_keys",
-    ],
-    ["an unknown field of the scope", signRequest(span(), len(4, fixed32(33, 1))), "scope"],
-    ["a second name of the scope", signRequest(span(), len(4, message(len(1, ""), len(1, "")))), "scope.name"],
-    ["a second version of the scope", signRequest(span(), len(4, message(len(2, ""), len(2, "")))), "scope.version"],
-    [
-      "a second dropped count of the scope",
-      signRequest(span(), len(4, message(varint(4, 0), varint(4, 0)))),
-      "scope.dropped_attributes_count",
-    ],
-    [
-      "a duplicate key of the scope",
-      signRequest(span(), len(4, message(len(3, entry), len(3, entry)))),
-      "scope.attributes[1].key",
-    ],
-    ["129 attributes of the scope", signRequest(span(), len(4, many(3))), "scope.attributes[128]"],
-    ["a scope name that is not UTF-8", signRequest(span(), len(4, len(1, hex("ff")))), "scope.name"],
+    ["129 attributes of the resource", ofResource(many(1)), "resource.attributes[128]"],
+    ["an unknown field of an entity ref", ofResource(len(3, ""), len(3, len(5, ""))), "resource.entity_refs[1]"],
+    ["a second type of an entity ref", ofEntity(twice(len(2, ""))), "resource.entity_refs[0].type"],
+    ["a second schema_url of an entity ref", ofEntity(twice(len(1, ""))), "resource.entity_refs[0].schema_url"],
+    ["an entity ref that is not UTF-8", ofEntity(len(3, hex("ff"))), "resource.entity_refs[0].id_keys"],
+    ["an unknown field of the scope", ofScope(fixed32(33, 1)), "scope"],
+    ["a second name of the scope", ofScope(twice(len(1, ""))), "scope.name"],
+    ["a second version of the scope", ofScope(twice(len(2, ""))), "scope.version"],
+    ["a second dropped count of the scope", ofScope(twice(varint(4, 0))), "scope.dropped_attributes_count"],
+    ["a duplicate key of the scope", ofScope(twice(len(3, entry))), "scope.attributes[1].key"],
+    ["129 attributes of the scope", ofScope(many(3)), "scope.attributes[128]"],
+    ["a scope name that is not UTF-8", ofScope(len(1, hex("ff"))), "scope.name"],
   ])("is refused with %s", async (_, bytes, field) => {
     const error = await thrownBy(() => readSignSpanRequest(bytes));
     expect(error).toBeKmsError("INVALID_ARGUMENT", field);

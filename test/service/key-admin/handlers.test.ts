@@ -249,12 +249,8 @@ describe("ListKeys", () => {
 
   it("shows a key that waits for its destruction although the time that services saw pass is damaged", async () => {
     const { listKeys, store } = setUp();
-    const scheduled = {
-      state: "DESTROY_SCHEDULED",
-      destroyAt: at,
-      destroyWait: { sinceMs: 0, waitMs: 9_000 },
-    } as const;
-    store.listKeys.mockResolvedValue([record(scheduled)]);
+    const destroyWait = { sinceMs: 0, waitMs: 9_000 };
+    store.listKeys.mockResolvedValue([record({ state: "DESTROY_SCHEDULED", destroyAt: at, destroyWait })]);
     store.witnessedTime.mockRejectedValueOnce(new KmsError("DATA_LOSS", "the witnessed time is gone from the store"));
     const { keys } = await listKeys();
     expect(keys.map(({ state, destroyUnwitnessed }) => [state, destroyUnwitnessed])).toEqual([
@@ -285,7 +281,6 @@ describe("ListKeys", () => {
     ["state", { state: KeyState.PENDING }],
     ["state", { state: 99 as KeyState }],
     ["purpose", { purpose: 99 as KeyPurpose }],
-    ["tenant_id", { tenantId: "Acme Ltd" }],
   ])("refuses a wrong %s: %o", async (field, request) => {
     const { listKeys, store } = setUp();
     expect(await thrownBy(() => listKeys(request))).toBeKmsError("INVALID_ARGUMENT", field);
@@ -347,16 +342,6 @@ describe.each(eachChange)("%s", (name) => {
     expect(admin.lifecycle[changes[name][1]].mock.calls[0]!.at(0)).toMatchObject(asked);
     expect(key).toMatchObject({ version: { tenantId: "acme", keyId } });
   });
-
-  it.each([
-    ["tenant_id", { tenantId: "" }],
-    ["key_id", { keyId: "" }],
-    ["request_id", { requestId: "a\nb" }],
-  ])("refuses a wrong %s: %j", async (field, request) => {
-    const admin = setUp();
-    expect(await thrownBy(() => change(admin, name, request))).toBeKmsError("INVALID_ARGUMENT", field);
-    expect(admin.lifecycle[changes[name][1]]).not.toHaveBeenCalled();
-  });
 });
 
 describe("MarkKeyCompromised", () => {
@@ -377,26 +362,20 @@ describe("MarkKeyCompromised", () => {
 
 describe("ScheduleKeyDestruction", () => {
   it.each([
-    [0, 30],
-    [7, 7],
-    [30, 30],
-  ])("with days %i destroys after %i", async (days, expected) => {
-    const admin = setUp();
-    await change(admin, "scheduleKeyDestruction", { days });
-    expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toMatchObject([{ days: expected }]);
-  });
-
-  it.each([
-    [0, true],
-    [30, false],
-  ])("with days %i takes those of a request that waits: %s", async (days, orAsRequested) => {
-    const admin = setUp({ rule: (role, tenant) => `${role}-${tenant}` });
-    await change(admin, "scheduleKeyDestruction", { days });
-    const by = { actor: "ann", requestId: "", rule: "destroy-acme" };
-    expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toEqual([
-      { tenantId: "acme", keyId, by, days: 30, orAsRequested },
-    ]);
-  });
+    [0, 30, true],
+    [7, 7, false],
+    [30, 30, false],
+  ])(
+    "with days %i destroys after %i, and takes those of a request that waits: %s",
+    async (days, after, orAsRequested) => {
+      const admin = setUp({ rule: (role, tenant) => `${role}-${tenant}` });
+      await change(admin, "scheduleKeyDestruction", { days });
+      const by = { actor: "ann", requestId: "", rule: "destroy-acme" };
+      expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toEqual([
+        { tenantId: "acme", keyId, by, days: after, orAsRequested },
+      ]);
+    },
+  );
 
   it.each([1, 6, 31, 2 ** 32 - 1])("refuses %i days", async (days) => {
     const admin = setUp();
@@ -445,7 +424,6 @@ describe("ListAuditEvents", () => {
 
   it.each([
     ["page_size", { pageSize: 1001 }],
-    ["tenant_id", { tenantId: "Acme Ltd" }],
     ["key_id", { keyId: "1234" }],
     ["page_token", { pageToken: tokenOf("audit", "", "") }],
     ["page_token", { pageToken: tokenOf("audit", "", "", -1) }],
@@ -545,26 +523,23 @@ describe("RewrapKeys", () => {
     const { nextPageToken } = await ask("");
     await ask(nextPageToken);
     expect(rewrap.mock.lastCall?.[0]).toMatchObject({ limit: 100, after: { ...other, keyId }, dryRun: true });
-    const token = (...parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString("base64url");
+    const own = ["rewrap", current.provider, current.providerKeyId, "local", "a"];
     for (const pageToken of [
       "x",
-      token("rewrap", "aws", "key", "local", "a", keyId),
-      token("rewrap", current.provider, current.providerKeyId, "local", "a"),
-      token("rewrap", current.provider, current.providerKeyId, "local", "a", 7),
-      token("rewrap", current.provider, current.providerKeyId, "local", "a", keyId, "more"),
+      tokenOf("rewrap", "aws", "key", "local", "a", keyId),
+      tokenOf(...own),
+      tokenOf(...own, 7),
+      tokenOf(...own, keyId, "more"),
     ]) {
       expect(await thrownBy(() => ask(pageToken))).toBeKmsError("INVALID_ARGUMENT", "page_token");
     }
     expect(rewrap).toHaveBeenCalledTimes(2);
   });
 
-  it.each([
-    ["page_size", { pageSize: 1001 }],
-    ["request_id", { requestId: "a b" }],
-  ])("refuses a bad %s, and moves nothing", async (field, request) => {
+  it("refuses a page of 1,001, and moves nothing", async () => {
     const { handlers, rewrap, call } = setUp();
-    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, request), call);
-    expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", field);
+    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, { pageSize: 1001 }), call);
+    expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", "page_size");
     expect(rewrap).not.toHaveBeenCalled();
   });
 });

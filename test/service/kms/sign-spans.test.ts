@@ -81,18 +81,6 @@ describe("the first batch of a stream", () => {
     expect((error as KmsError).violations.map((violation) => violation.field)).toEqual([field]);
     expect(await rows()).toMatchObject([{ actor: "ann", action: "sign_span", outcome: "INVALID_ARGUMENT" }]);
   });
-
-  it("is refused for a tenant that the caller may not act for", async () => {
-    const denied = new KmsError("PERMISSION_DENIED", "not yours");
-    const caller = {
-      authorize() {
-        throw denied;
-      },
-    };
-    const { stream, rows } = await setUp({}, call(caller));
-    expect(await thrownBy(() => stream.take(message(tenantId("acme"), spans)))).toBe(denied);
-    expect(await rows()).toMatchObject([{ tenantId: "acme", outcome: "PERMISSION_DENIED" }]);
-  });
 });
 
 describe("a later batch", () => {
