@@ -31,18 +31,8 @@ describe("the statement", () => {
       predicateType: "https://fluo.dev/kms/compliance-span/v1",
       predicate: { tenant: "acme", keyId: parts.keyId, signedAt: parts.signedAt },
     });
-    const keys = [
-      "_type",
-      "predicate",
-      "keyId",
-      "signedAt",
-      "tenant",
-      "predicateType",
-      "subject",
-      "digest",
-      "sha256",
-      "name",
-    ];
+    const predicate = ["predicate", "keyId", "signedAt", "tenant"];
+    const keys = ["_type", ...predicate, "predicateType", "subject", "digest", "sha256", "name"];
     expect(text).toBe(JSON.stringify(parsed, keys));
   });
 
@@ -140,47 +130,11 @@ describe("signedAt", () => {
     expect(signedAtMs(value)).toBeUndefined();
   });
 
-  it.each([
-    ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"],
-    ["2026-01-02T03:04:05.6Z", "2026-01-02T03:04:05.600Z"],
-    ["2026-01-02T03:04:05.67Z", "2026-01-02T03:04:05.670Z"],
-    ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678Z"],
-    ["2026-01-02T03:04:05.678000000z", "2026-01-02T03:04:05.678Z"],
-    ["2026-01-02T03:04:05.0+00:00", "2026-01-02T03:04:05.000Z"],
-    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"],
-    ["9999-12-31T23:59:59.999000Z", "9999-12-31T23:59:59.999Z"],
-  ])("is the same instant as %s in any of its spellings", (spelling, canonical) => {
-    expect(canonicalSignedAt(spelling)).toBe(canonical);
-    expect(canonicalSignedAt(canonical)).toBe(canonical);
-  });
-
-  it.each([
-    "",
-    "2026-01-02T03:04:05",
-    "2026-01-02T03:04:05.Z",
-    "2026-01-02T03:04:05.6780000000Z",
-    "2026-01-02T03:04:05.6781Z",
-    "2026-01-02T03:04:05.678000001Z",
-    "2026-01-02T03:04:05,678Z",
-    "2026-01-02t03:04:05.678Z",
-    "2026-01-02 03:04:05.678Z",
-    "2026-01-02T03:04:05.678-00:00",
-    "2026-01-02T03:04:05.678+0000",
-    "2026-01-02T03:04:05.678+00",
-    "2026-01-02T03:04:05.678+01:00",
-    "2026-01-02T03:04Z",
-    "2026-01-02T24:00:00Z",
-    "2026-02-29T00:00:00Z",
-    "2026-13-01T00:00:00Z",
-    "2026-12-31T23:59:60Z",
-    "0000-12-31T23:59:59Z",
-    "+02026-01-02T03:04:05Z",
-    "12026-01-02T03:04:05Z",
-    "2026-01-02T03:04:05Z ",
-    "2026-01-02T03:04:05Z\n",
-    "２０２６-01-02T03:04:05Z",
-    "2026-01-02T03:04:05.٦78Z",
-  ])("is no spelling of an instant: '%s'", (value) => {
-    expect(canonicalSignedAt(value)).toBeUndefined();
+  // signed-at-vectors.test.ts has the spellings of other writers.
+  it("is the same instant in nine digits, and no spelling of one with a part of a millisecond, or half an offset", () => {
+    expect(canonicalSignedAt("2026-01-02T03:04:05.678000000z")).toBe("2026-01-02T03:04:05.678Z");
+    for (const rest of ["", ".678000001Z", ".678+00", ".678+01:00", ".٦78Z"]) {
+      expect(canonicalSignedAt(`2026-01-02T03:04:05${rest}`), rest).toBeUndefined();
+    }
   });
 });

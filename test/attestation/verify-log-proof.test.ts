@@ -155,7 +155,6 @@ describe("evidence in another form", () => {
     ["a checkpoint without signatures", withProof(proofOfSecond!.slice(0, proofOfSecond!.lastIndexOf("\n\n") + 2))],
     ["a note that is no checkpoint", withProof(proofOfSecond!.replace("\n3\n", "\nthree\n"))],
     ["a space more", withProof(at(proofOfSecond!.indexOf("\n"), " "))],
-    ["a time in microseconds", withProof(proofOfSecond!, { signedAt: "2026-03-01T12:00:00.000001Z" }), "signed_at"],
     [
       "a key id, which is for signatures",
       message(second, len(9, keyValue("audit.integrity.key_id", len(1, first.keyId)))),
@@ -167,27 +166,15 @@ describe("evidence in another form", () => {
     expect(message).toContain(`audit.integrity.${attribute} must be`);
   });
 
-  it.each(["2026-03-01T12:00:00Z", "2026-03-01T12:00:00z", "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:00.000000Z"])(
-    "verifies with the time written as %s, and answers with the canonical form",
-    (spelling) => {
-      expect(byAttributes(withProof(proofOfSecond!, { signedAt: spelling }))).toEqual(ok);
-    },
-  );
-
   it("is malformed in base64 or UTF-8 that is not canonical", () => {
     const value = Buffer.from(proofOfSecond!).toString("base64");
     const broken = Buffer.concat([Buffer.from(proofOfSecond!.slice(0, -1)), Buffer.of(0xff, 0x0a)]).toString("base64");
     for (const other of [`${value}=`, `${value}\n`, broken]) {
-      const claimed = message(
-        pay(2),
-        ...Object.entries({
-          algorithm: "c2sp.org/tlog-proof@v1",
-          value: other,
-          tenant: "acme",
-          signed_at: signedAt,
-        }).map(([name, text]) => len(9, keyValue(`audit.integrity.${name}`, len(1, text)))),
+      const attributes = { algorithm: "c2sp.org/tlog-proof@v1", value: other, tenant: "acme", signed_at: signedAt };
+      const wire = Object.entries(attributes).map(([name, text]) =>
+        len(9, keyValue(`audit.integrity.${name}`, len(1, text))),
       );
-      expect(byAttributes(claimed)).toMatchObject({ verified: false, reason: "MALFORMED" });
+      expect(byAttributes(message(pay(2), ...wire))).toMatchObject({ verified: false, reason: "MALFORMED" });
     }
   });
 
@@ -203,16 +190,15 @@ describe("evidence in another form", () => {
 describe("the key's state", () => {
   const inState = (state: VerifyingKey["state"], bytes = second) => byAttributes(bytes, [logKey(first, { state })]);
 
-  it.each(["ACTIVE", "RETIRED", "DISABLED", "DESTROY_SCHEDULED", "DESTROYED"] as const)("lets %s verify", (state) => {
-    expect(inState(state)).toMatchObject({ verified: true, reason: "OK", keyState: state });
-  });
-
-  it("lets PENDING verify nothing", () => {
-    expect(inState("PENDING")).toMatchObject({ verified: false, reason: "KEY_STATE" });
+  it.each([
+    ...(["ACTIVE", "RETIRED", "DISABLED", "DESTROY_SCHEDULED", "DESTROYED"] as const).map((s) => [s, "OK"] as const),
+    ["COMPROMISED", "KEY_COMPROMISED"],
+    ["PENDING", "KEY_STATE"],
+  ] as const)("%s makes it %s", (state, reason) => {
+    expect(inState(state)).toMatchObject({ verified: reason === "OK", reason, keyId: first.keyId, keyState: state });
   });
 
   it("lets a compromised key verify nothing by itself, in whatever state it is now", () => {
-    expect(inState("COMPROMISED")).toMatchObject({ verified: false, reason: "KEY_COMPROMISED", keyId: first.keyId });
     const marked = logKey(first, { state: "DESTROYED", compromisedAt: new Date() });
     expect(byAttributes(second, [marked])).toMatchObject({ reason: "KEY_COMPROMISED" });
   });

@@ -25,27 +25,7 @@ export function generator(seed: number) {
 }
 export type Random = ReturnType<typeof generator>;
 
-const alphabet = [
-  "a",
-  "b",
-  "Z",
-  "0",
-  ".",
-  "_",
-  " ",
-  '"',
-  "\\",
-  "\n",
-  "\u0000",
-  "\u001f",
-  "\u007f",
-  "é",
-  "€",
-  "\u2028",
-  "\ufb33",
-  "😂",
-  "\ufeff",
-];
+const alphabet = [...'abZ0._ "\\\n\u0000\u001f\u007fé€\u2028\ufb33😂\ufeff'];
 
 function text(r: Random): string {
   return Array.from({ length: r.below(20) }, () => alphabet[r.below(r.below(2) ? alphabet.length : 6)]).join("");
