@@ -33,7 +33,8 @@ const placeOf = ({ tenant_id, field, pairs }: TokenVector) => ({
 const material = deriveDataKeys(randomBytes(32));
 const key = { keyId: "00112233445566778899aabbccddeeff", material };
 const value = Buffer.from("alice@example.com");
-const place = { tenantId: "acme", name: "email", contextPairs: canonicalPairs(new Map([["purpose", "support"]])) };
+const pairs = (...entries: [string, string][]) => canonicalPairs(new Map(entries));
+const place = { tenantId: "acme", name: "email", contextPairs: pairs(["purpose", "support"]) };
 
 describe("PII field", () => {
   it.each(load<TokenVector[]>("tokens.json"))("opens another implementation's token: $name", (vector) => {
@@ -78,34 +79,19 @@ describe("PII field", () => {
     ["another field", { ...place, name: "phone" }],
     ["the boundary of tenant and field moved", { ...place, tenantId: "acmee", name: "mail" }],
     ["a field name that differs in case", { ...place, name: "Email" }],
-    ["no context", { ...place, contextPairs: canonicalPairs(new Map()) }],
-    ["another context value", { ...place, contextPairs: canonicalPairs(new Map([["purpose", "sales"]])) }],
-    ["a boundary of the context moved", { ...place, contextPairs: canonicalPairs(new Map([["purposes", "upport"]])) }],
-    [
-      "a pair more",
-      {
-        ...place,
-        contextPairs: canonicalPairs(
-          new Map([
-            ["purpose", "support"],
-            ["__proto__", ""],
-          ]),
-        ),
-      },
-    ],
+    ["no context", { ...place, contextPairs: pairs() }],
+    ["another context value", { ...place, contextPairs: pairs(["purpose", "sales"]) }],
+    ["a boundary of the context moved", { ...place, contextPairs: pairs(["purposes", "upport"]) }],
+    ["a pair more", { ...place, contextPairs: pairs(["purpose", "support"], ["__proto__", ""]) }],
   ])("refuses a token that was moved to %s", async (_, elsewhere) => {
     const sealed = readToken(sealField(key, place, value));
     expect(await thrownBy(() => openField(material, elsewhere, sealed))).toBeKmsError("CIPHERTEXT_REJECTED");
   });
 
   it("opens with the same context given in another order", () => {
-    const pairs: [string, string][] = [
-      ["\u{1f511}", "1"],
-      ["\uffff", "2"],
-      ["__proto__", "3"],
-    ];
-    const sealed = readToken(sealField(key, { ...place, contextPairs: canonicalPairs(new Map(pairs)) }, value));
-    const reordered = { ...place, contextPairs: canonicalPairs(new Map(pairs.toReversed())) };
+    const given: [string, string][] = ["\u{1f511}", "\uffff", "__proto__"].map((key, n) => [key, `${n}`]);
+    const sealed = readToken(sealField(key, { ...place, contextPairs: pairs(...given) }, value));
+    const reordered = { ...place, contextPairs: pairs(...given.toReversed()) };
     expect(Buffer.from(openField(material, reordered, sealed)).equals(value)).toBe(true);
   });
 

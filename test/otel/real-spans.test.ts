@@ -1,7 +1,5 @@
 /** Spans as the OpenTelemetry SDK makes and exports them, signed and verified over gRPC, and altered in every way there is. */
 import { clone, create, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { status } from "@grpc/grpc-js";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,15 +11,9 @@ import {
   VerifySpanRequestSchema,
   VerifyReason,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import {
-  InstrumentationScopeSchema,
-  type KeyValue,
-  KeyValueSchema,
-  ResourceSchema,
-  SpanSchema,
-} from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import { InstrumentationScopeSchema, ResourceSchema, SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { run } from "../support/cli-fixture.ts";
-import { failureOf, type RunningService, startService } from "../support/running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { type Alteration, alterations } from "./alterations.ts";
 import { type ExportedSpan, exportSpan } from "./exported-span.ts";
 
@@ -56,27 +48,14 @@ function detachedRequest(): VerifySpanRequest {
   return create(VerifySpanRequestSchema, { tenantId, span, resource, scope, evidence: evidence as never });
 }
 
-function attribute(key: string, stringValue: string): KeyValue {
-  return create(KeyValueSchema, { key, value: { value: { case: "stringValue", value: stringValue } } });
-}
-
 const verified = expect.objectContaining({ verified: true, reason: VerifyReason.OK });
 
 describe("a span of the OpenTelemetry SDK", () => {
   it("has everything that this test is about", () => {
     const { span, resource, scope, request } = exported;
-    expect(span.attributes.map(({ value }) => value?.value.case)).toEqual(
-      expect.arrayContaining([
-        "stringValue",
-        "boolValue",
-        "intValue",
-        "doubleValue",
-        "arrayValue",
-        "bytesValue",
-        "kvlistValue",
-        undefined,
-      ]),
-    );
+    const scalars = ["stringValue", "boolValue", "intValue", "doubleValue", "bytesValue", undefined];
+    const cases = span.attributes.map(({ value }) => value?.value.case);
+    expect(cases).toEqual(expect.arrayContaining([...scalars, "arrayValue", "kvlistValue"]));
     expect(span).toMatchObject({ traceState: "fluo=1,other=2", name: "decide loan", kind: 2, status: { code: 2 } });
     expect([span.events.length, span.links.length, span.parentSpanId.length]).toEqual([3, 2, 8]);
     expect(span.flags).not.toBe(0);
@@ -103,10 +82,6 @@ describe("a span of the OpenTelemetry SDK", () => {
     expect(await service.grpc.verifySpan(detached)).toEqual(verified);
     const both = { ...detached, span: signedRequest().span! };
     expect(await service.grpc.verifySpan(both)).toEqual(verified);
-  });
-
-  it("verifies over Connect", async () => {
-    expect(await service.connect.verifySpan(signedRequest())).toEqual(verified);
   });
 
   it("verifies offline as the SDK's own export, whatever the schema URLs say", async () => {
@@ -183,29 +158,6 @@ describe("altering a signed span", () => {
       reason: VerifyReason.SIGNATURE_MISMATCH,
     });
   });
-
-  it("by swapping two events breaks its signature", async () => {
-    const request = signedRequest();
-    request.span!.events.reverse();
-    expect(await service.grpc.verifySpan(request)).toMatchObject({
-      verified: false,
-      reason: VerifyReason.SIGNATURE_MISMATCH,
-    });
-  });
-
-  it.each([
-    ["value", /^./, VerifyReason.SIGNATURE_MISMATCH],
-    ["key_id", /.$/, VerifyReason.UNKNOWN_KEY],
-    ["signed_at", /\d(?=Z)/, VerifyReason.SIGNATURE_MISMATCH],
-    ["tenant", /$/, VerifyReason.UNKNOWN_KEY],
-    ["algorithm", /$/, VerifyReason.MALFORMED],
-  ])("by another audit.integrity.%s does not verify", async (name, place, reason) => {
-    const request = signedRequest();
-    const { value } = request.span!.attributes.find(({ key }) => key === `audit.integrity.${name}`)!;
-    const text = value!.value.value as string;
-    value!.value.value = text.replace(place, (at) => (at === "1" ? "2" : "1"));
-    expect(await service.grpc.verifySpan(request)).toMatchObject({ verified: false, reason });
-  });
 });
 
 describe("what is not covered", () => {
@@ -243,92 +195,4 @@ describe("what is not covered", () => {
     change(request);
     expect(await service.grpc.verifySpan(request)).toEqual(verified);
   });
-
-  it("a value without a member may be no value at all: both are null", async () => {
-    const request = signedRequest();
-    const missing = request.span!.attributes.find(({ key }) => key === "missing")!;
-    expect(missing.value).toMatchObject({ value: { case: undefined } });
-    delete missing.value;
-    expect(await service.grpc.verifySpan(request)).toEqual(verified);
-  });
-
-  it("the order of fields on the wire may change", async () => {
-    const bytes = toBinary(VerifySpanRequestSchema, signedRequest());
-    const reordered = rewritten(VerifySpanRequestSchema, bytes);
-    expect(reordered).not.toEqual(bytes);
-    expect(reordered.length).toBe(bytes.length);
-    // verified is field 1, reason field 2.
-    const answer = await service.grpc.raw("verifySpan", reordered);
-    expect(Buffer.from(answer.subarray(0, 4)).toString("hex")).toBe("08011001");
-  });
-
-  it("the signature's attributes may be there when the span is signed", async () => {
-    const { span, resource, scope } = signedRequest();
-    const again = await service.grpc.signSpan({ tenantId, span: span!, resource: resource!, scope: scope! });
-    const subject = ({ statement }: SignSpanResponse) => JSON.parse(Buffer.from(statement).toString()).subject;
-    expect(subject(again)).toEqual(subject(signed));
-  });
 });
-
-describe("an attribute under audit.integrity that is not the service's", () => {
-  it.each(["audit.integrity.x", "audit.integrity.", "audit.integrity.Value"])(
-    "%s is signed as any other",
-    async (key) => {
-      const { span, resource, scope } = signedRequest();
-      span!.attributes.push(attribute(key, "1"));
-      const request = { tenantId, span: span!, resource: resource!, scope: scope! };
-      const { attributes } = await service.grpc.signSpan(request);
-      span!.attributes = [...withoutEvidence(span!.attributes), ...attributes];
-      expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.OK });
-      span!.attributes = span!.attributes.filter((each) => each.key !== key);
-      expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.SIGNATURE_MISMATCH });
-    },
-  );
-
-  it("is refused by name if it is reserved", async () => {
-    const key = "audit.integrity.fluo.x";
-    const request = signedRequest();
-    const at = request.span!.attributes.push(attribute(key, "")) - 1;
-    const calls = [service.grpc.verifySpan(request), service.grpc.signSpan({ tenantId, span: request.span! })];
-    for (const failure of await Promise.all(calls.map(failureOf))) {
-      expect(failure).toMatchObject({
-        code: status.INVALID_ARGUMENT,
-        fields: [`span.attributes[${at}].key`],
-      });
-    }
-  });
-
-  it("is an ordinary one anywhere but on the span", async () => {
-    const request = signedRequest();
-    request.resource!.attributes.push(attribute("audit.integrity.x", ""));
-    expect(await service.grpc.verifySpan(request)).toMatchObject({ reason: VerifyReason.SIGNATURE_MISMATCH });
-  });
-});
-
-function withoutEvidence(attributes: readonly KeyValue[]): KeyValue[] {
-  const evidence = new Set(signed.attributes.map(({ key }) => key));
-  return attributes.filter(({ key }) => !evidence.has(key));
-}
-
-/** The same message with the fields of every message in the other order, those of one list among themselves in their own. */
-function rewritten(desc: DescMessage, bytes: Uint8Array): Uint8Array {
-  const reader = new BinaryReader(bytes);
-  const fields = new Map<number, Uint8Array[]>();
-  while (reader.pos < reader.len) {
-    const start = reader.pos;
-    const [number, wireType] = reader.tag();
-    const contentStart = reader.pos;
-    reader.skip(wireType);
-    const field = desc.fields.find((known) => known.number === number);
-    const inner =
-      field?.message && wireType === 2
-        ? rewritten(field.message, new BinaryReader(bytes.subarray(contentStart, reader.pos)).bytes())
-        : undefined;
-    // The length of what is inside is the same, and so is the head.
-    const whole = inner
-      ? [bytes.subarray(start, reader.pos - inner.length), inner]
-      : [bytes.subarray(start, reader.pos)];
-    fields.set(number, [...(fields.get(number) ?? []), ...whole]);
-  }
-  return new Uint8Array(Buffer.concat([...fields.values()].reverse().flat()));
-}

@@ -148,22 +148,15 @@ describe("while it runs, a service with an OTLP endpoint", () => {
     for (const name of names) expect(prometheus).toMatch(new RegExp(`^# TYPE ${name} `, "m"));
   });
 
-  it("speaks protobuf", async () => {
+  it("speaks protobuf, and names the service, its version and what OTEL_RESOURCE_ATTRIBUTES says, and no command line", async () => {
     await callWithParent(service.grpc);
     const paths = ["/v1/traces", "/v1/metrics"];
     await service.collector.until((exports) => paths.every((path) => to(exports, path).length > 0));
-    for (const { path, headers } of service.collector.exports) {
+    const { exports } = service.collector;
+    for (const { path, headers } of exports) {
       expect(paths).toContain(path);
       expect(headers["content-type"]).toBe("application/x-protobuf");
     }
-  });
-
-  it("names the service, its version and what OTEL_RESOURCE_ATTRIBUTES says, and no command line", async () => {
-    await callWithParent(service.grpc);
-    await service.collector.until(
-      (exports) => to(exports, "/v1/traces").length > 0 && to(exports, "/v1/metrics").length > 0,
-    );
-    const { exports } = service.collector;
     const resource = attributesOf(resourceSpansIn(exports)[0]!.resource!);
     expect(resource).toMatchObject({
       "service.name": "fluo-kms",

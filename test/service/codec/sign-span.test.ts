@@ -37,6 +37,16 @@ describe("SignSpanRequest", () => {
     );
   });
 
+  it("takes any order of their fields, and of its own", () => {
+    const resource = [len(1, entry), len(1, keyValue("b"))];
+    const scope = [len(1, "lib"), len(2, "1.0"), len(3, entry), len(3, keyValue("b"))];
+    const parts = [len(1, "acme"), len(2, span()), len(3, message(...resource)), len(4, message(...scope))];
+    const turned = [len(4, message(...scope.toReversed())), len(3, message(...resource.toReversed()))];
+    expect(readSignSpanRequest(message(...turned, len(2, span()), len(1, "acme")))).toEqual(
+      readSignSpanRequest(message(...parts)),
+    );
+  });
+
   it("does not cover their dropped counts and the entity refs", () => {
     const entityRef = message(len(1, "u"), len(2, "t"), len(3, "i"), len(3, "j"), len(4, "d"), len(4, "e"));
     const resource = message(varint(2, 5), len(3, entityRef), len(3, ""));
