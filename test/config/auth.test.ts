@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
+import { environmentName } from "../../src/config/sources.ts";
 import { openPaths, origins } from "../../src/config/value.ts";
 import { directory, type Env, load, problemsOf } from "../support/config-fixture.ts";
 import { newAuthority } from "../support/pki.ts";
@@ -38,35 +39,25 @@ describe("settings of who may call", () => {
     });
   });
 
-  it.each([
+  it.each<[string, string, string]>([
+    ["fluo.kms.auth", "oidc", "is not a known word; available: none, policy"],
+    ["fluo.kms.policy.file", "version: 1\nrules: []", "must be the path of a file"],
+    ["fluo.kms.tls.terminated", "yes", "is not a known word; available: true, false"],
+    ["fluo.kms.http.client-certificates", "off", "is not a known word; available: true, false"],
     [
-      "another way to authenticate",
-      { FLUO_KMS_AUTH: "oidc" },
-      "fluo.kms.auth (environment FLUO_KMS_AUTH): is not a known word; available: none, policy",
+      "fluo.kms.open",
+      "health,metric",
+      '"metric" is not a known word; available: health, metrics, public-keys, reflection; did you mean metrics?',
     ],
     [
-      "a content for its path",
-      { ...policy, FLUO_KMS_POLICY_FILE: "version: 1\nrules: []" },
-      "fluo.kms.policy.file (environment FLUO_KMS_POLICY_FILE): must be the path of a file",
-    ],
-    [
-      "a word for yes",
-      { FLUO_KMS_TLS_TERMINATED: "yes" },
-      "fluo.kms.tls.terminated (environment FLUO_KMS_TLS_TERMINATED): is not a known word; available: true, false",
-    ],
-    ["a word for no", { FLUO_KMS_HTTP_CLIENT_CERTIFICATES: "off" }, "available: true, false"],
-    [
-      "a path that nobody serves",
-      { FLUO_KMS_OPEN: "health,metric" },
-      "available: health, metrics, public-keys, reflection; did you mean metrics?",
-    ],
-    [
-      "an origin in plain text",
-      { FLUO_KMS_HTTP_ALLOWED_ORIGINS: "http://app.example.org" },
+      "fluo.kms.http.allowed-origins",
+      "http://app.example.org",
       "must be a list of origins such as https://app.example.org",
     ],
-  ])("are refused as %s", (_, env: Env, problem) => {
-    expect(problemsOf(() => load(env))).toContain(problem);
+  ])("refuse %s=%j", (name, value, problem) => {
+    expect(problemsOf(() => load({ [environmentName(name)]: value }))).toContain(
+      `${name} (environment ${environmentName(name)}): ${problem}`,
+    );
   });
 });
 
@@ -88,35 +79,27 @@ describe("an origin", () => {
     (text) => expect(origins(text)).toEqual([text]),
   );
 
+  const suffixes = ["/", "/path", ":443", "?x", ",", ";https://b.example.org"];
   it.each([
-    ...[
-      "http://app.example.org",
-      "https://app.example.org/",
-      "https://app.example.org/path",
-      "https://APP.example.org",
-    ],
-    ...[
-      "https://app.example.org:443",
-      "https://user@app.example.org",
-      "https://app.example.org?x",
-      "https://",
-      "null",
-      "*",
-    ],
-    ...["https://app.example.org,", "https://app.example.org;https://b.example.org", "app.example.org", ""],
+    ...suffixes.map((suffix) => `https://app.example.org${suffix}`),
+    "http://app.example.org",
+    "app.example.org",
+    "https://APP.example.org",
+    "https://user@app.example.org",
+    "https://",
+    "null",
+    "*",
+    "",
   ])("is not %j", (text) => {
     expect(() => origins(text)).toThrow("must be a list of origins such as https://app.example.org, in lower case");
   });
 });
 
 describe("refused together", () => {
+  const noTls = "fluo.kms.tls.certificate: is missing, and ";
   it.each<[string, Env, string]>([
-    [
-      "none on another address",
-      elsewhere,
-      "fluo.kms.host: 10.0.0.1 is not a loopback address, and with fluo.kms.auth=none",
-    ],
-    ["none on another address, behind a proxy", { ...elsewhere, ...terminated }, "fluo.kms.host: 10.0.0.1 is not"],
+    ["none elsewhere", elsewhere, "fluo.kms.host: 10.0.0.1 is not a loopback address, and with fluo.kms.auth=none"],
+    ["none elsewhere, behind a proxy", { ...elsewhere, ...terminated }, "fluo.kms.host: 10.0.0.1 is not"],
     [
       "none in production",
       production,
@@ -129,19 +112,11 @@ describe("refused together", () => {
     ],
     [
       "a file without a policy",
-      { FLUO_KMS_POLICY_FILE: "policy.yaml" },
+      { FLUO_KMS_POLICY_FILE: "p" },
       "fluo.kms.policy.file: is set, and fluo.kms.auth is none",
     ],
-    [
-      "a policy without TLS on another address",
-      { ...policy, ...elsewhere },
-      "fluo.kms.tls.certificate: is missing, and 10.0.0.1 is not",
-    ],
-    [
-      "the same in production",
-      { ...production, ...policy, FLUO_KMS_HOST: "0.0.0.0" },
-      "fluo.kms.tls.certificate: is missing, and 0.0.0.0 is not",
-    ],
+    ["a policy without TLS elsewhere", { ...policy, ...elsewhere }, `${noTls}10.0.0.1 is not`],
+    ["that in production", { ...production, ...policy, FLUO_KMS_HOST: "0.0.0.0" }, `${noTls}0.0.0.0 is not`],
   ])("is %s", (_, env, problem) => {
     expect(problemsOf(() => load(env))).toContain(problem);
   });

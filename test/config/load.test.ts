@@ -5,7 +5,7 @@ import { placesOfKeys } from "../../src/config/default-keys.ts";
 import type { ConfigError } from "../../src/config/problem.ts";
 import { settings } from "../../src/config/known-settings.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { directory, launchedWith, load, problemsOf, withTexts } from "../support/config-fixture.ts";
+import { directory, type Env, launchedWith, load, problemsOf, withTexts } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 describe("with the keys in memory, and no other setting", () => {
@@ -86,33 +86,29 @@ describe("with the keys in memory, and no other setting", () => {
 
 describe("what bounds callers", () => {
   const policy = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml" };
-  const bounds = (env: Record<string, string>) => {
+  const terminated = { ...policy, FLUO_KMS_TLS_TERMINATED: "true" };
+  const calls = { FLUO_KMS_LIMIT_CALLER: "1", FLUO_KMS_LIMIT_TENANT: "2", FLUO_KMS_LIMIT_FAILURES: "3" };
+
+  it.each<[what: string, env: Env, calls: number[], others: number[]]>([
+    ["a policy: failures, new tenants and ages", policy, [0, 0, 10], [10, 10_000, 60_000]],
+    ["a policy where all callers have a proxy's address: no failures", terminated, [0, 0, 0], [10, 10_000, 60_000]],
+    ["a policy, and what is set", { ...terminated, ...calls }, [1, 2, 3], [10, 10_000, 60_000]],
+    [
+      "a policy that is set to nothing",
+      { ...policy, FLUO_KMS_LIMIT_NEW_TENANTS: "0", KMS_ROTATION_MIN_AGE: "0s" },
+      [0, 0, 10],
+      [0, 10_000, 0],
+    ],
+    [
+      "nothing where everybody is one caller, but a least age that is set",
+      { ...calls, FLUO_KMS_LIMIT_NEW_TENANTS: "7", KMS_ROTATION_MIN_AGE: "5m" },
+      [0, 0, 0],
+      [0, 0, 300_000],
+    ],
+  ])("is %s", (_what, env, expectedCalls, expectedOthers) => {
     const { limits, rotation } = load(env);
-    const { newTenantsPerSecond, checksEveryMs } = limits;
-    return { newTenantsPerSecond, checksEveryMs, minAgeMs: rotation.minAgeMs };
-  };
-  const limitsOfCalls = (env: Record<string, string>) => {
-    const { callsPerSecond, tenantCallsPerSecond, failuresPerSecond } = load(env).limits;
-    return [callsPerSecond, tenantCallsPerSecond, failuresPerSecond];
-  };
-
-  it("of calls and failures is off, but for failures, and these too where all callers have a proxy's address", () => {
-    expect(limitsOfCalls(policy)).toEqual([0, 0, 10]);
-    expect(limitsOfCalls({ ...policy, FLUO_KMS_TLS_TERMINATED: "true" })).toEqual([0, 0, 0]);
-    const set = { FLUO_KMS_LIMIT_CALLER: "1", FLUO_KMS_LIMIT_TENANT: "2", FLUO_KMS_LIMIT_FAILURES: "3" };
-    expect(limitsOfCalls({ ...policy, FLUO_KMS_TLS_TERMINATED: "true", ...set })).toEqual([1, 2, 3]);
-    expect(limitsOfCalls(set)).toEqual([0, 0, 0]);
-  });
-
-  it("holds with a policy", () => {
-    expect(bounds(policy)).toEqual({ newTenantsPerSecond: 10, checksEveryMs: 10_000, minAgeMs: 60_000 });
-    const set = { ...policy, FLUO_KMS_LIMIT_NEW_TENANTS: "0", KMS_ROTATION_MIN_AGE: "0s" };
-    expect(bounds(set)).toEqual({ newTenantsPerSecond: 0, checksEveryMs: 10_000, minAgeMs: 0 });
-  });
-
-  it("does not without, where everybody is one caller, unless a least age is set", () => {
-    const set = { FLUO_KMS_LIMIT_NEW_TENANTS: "7", KMS_ROTATION_MIN_AGE: "5m" };
-    expect(bounds(set)).toEqual({ newTenantsPerSecond: 0, checksEveryMs: 0, minAgeMs: 300_000 });
+    expect([limits.callsPerSecond, limits.tenantCallsPerSecond, limits.failuresPerSecond]).toEqual(expectedCalls);
+    expect([limits.newTenantsPerSecond, limits.checksEveryMs, rotation.minAgeMs]).toEqual(expectedOthers);
   });
 });
 
@@ -141,9 +137,8 @@ describe("problems", () => {
   it("do not show values that may be secret", () => {
     const secret = "hunter2";
     const properties = `fluo.kms.pasword=${secret}\nfluo.kms.issuer=${secret} ${secret}\nfluo.kms.auth=${secret}\n`;
-    expect(
-      problemsOf(() => load({ FLUO_KMS_PROVIDER: secret, FLUO_KMS_HOST: `//${secret}` }, properties)),
-    ).not.toContain(secret);
+    const env = { FLUO_KMS_PROVIDER: secret, FLUO_KMS_HOST: `//${secret}` };
+    expect(problemsOf(() => load(env, properties))).not.toContain(secret);
   });
 
   it.each([
@@ -162,47 +157,32 @@ describe("problems", () => {
   });
 
   it("are one line each, whatever a value holds", () => {
-    const problems = problemsOf(() => load({ FLUO_KMS_GRPC_PORT: "1\n2" }));
-    expect(problems.split("\n")).toHaveLength(1);
+    expect(problemsOf(() => load({ FLUO_KMS_GRPC_PORT: "1\n2" })).split("\n")).toHaveLength(1);
   });
 });
 
 describe("refused", () => {
-  it.each([
+  const prod = { FLUO_KMS_PROFILE: "prod" };
+  it.each<[string, Env, string]>([
     ["another address than loopback without authentication", { FLUO_KMS_HOST: "10.0.0.1" }, "fluo.kms.host"],
     ["a name that may be any address", { FLUO_KMS_HOST: "kms.example.com" }, "fluo.kms.host"],
+    ["provider local in production", { ...prod, FLUO_KMS_ISSUER: "kms.example.com" }, "fluo.kms.provider"],
+    ["the default issuer in production", prod, "fluo.kms.issuer"],
+    ["localhost as issuer in production", { ...prod, FLUO_KMS_ISSUER: "localhost" }, "fluo.kms.issuer"],
+    ["a price with a comma", { KMS_COST_PER_10000_CALLS: "0,03" }, "PER_10000_CALLS): must be a number"],
+    ["a price below nothing", { KMS_COST_PER_KEY_MONTH: "-1" }, "PER_KEY_MONTH): must be a number"],
+    ["a currency by its sign", { KMS_COST_CURRENCY: "$" }, "KMS_COST_CURRENCY): must be the three capitals"],
     [
-      "provider local in production",
-      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" },
-      "fluo.kms.provider",
-    ],
-    ["the default issuer in production", { FLUO_KMS_PROFILE: "prod" }, "fluo.kms.issuer"],
-    [
-      "localhost as issuer in production",
-      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "localhost" },
-      "fluo.kms.issuer",
-    ],
-    [
-      "a price with a comma",
-      { KMS_COST_PER_10000_CALLS: "0,03" },
-      "kms.cost.per-10000-calls (environment KMS_COST_PER_10000_CALLS): must be a number",
-    ],
-    [
-      "a price below nothing",
-      { KMS_COST_PER_KEY_MONTH: "-1" },
-      "kms.cost.per-key-month (environment KMS_COST_PER_KEY_MONTH): must be a number",
-    ],
-    [
-      "a currency by its sign",
-      { KMS_COST_CURRENCY: "$" },
-      "kms.cost.currency (environment KMS_COST_CURRENCY): must be the three capitals",
+      "a pace of nothing",
+      { KMS_ROTATION_MAX_PER_SECOND: "0" },
+      "MAX_PER_SECOND): must be a whole number from 1 to 10000",
     ],
     ["a misspelt production", { FLUO_KMS_PROFILE: "production" }, "fluo.kms.profile"],
     ["one port for both", { FLUO_KMS_GRPC_PORT: "8080" }, "fluo.kms.http.port"],
     ["a certificate without its key", { FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }, "fluo.kms.tls.key"],
     ["a key without its certificate", { FLUO_KMS_TLS_KEY: "key.pem" }, "fluo.kms.tls.certificate"],
   ])("is %s", (_, env, name) => {
-    expect(problemsOf(() => load(env))).toContain(`${name}`);
+    expect(problemsOf(() => load(env))).toContain(name);
   });
 
   it("is TLS with files that cannot be read, or are not what they should be", () => {
@@ -225,14 +205,11 @@ describe("accepted", () => {
   });
 
   it("are another provider's prices, in the environment or the file", () => {
-    const software = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "all", currency: "EUR" };
     const file = "kms.cost.per-key-month=0.06\nkms.cost.currency=EUR\n";
-    expect(load({}, file).cost).toEqual(software);
-    expect(load({ KMS_COST_PER_10000_CALLS: "0", KMS_COST_PER_KEY_MONTH: "0" }, file).cost).toMatchObject({
-      per10000Calls: 0,
-      perKeyMonth: 0,
-      currency: "EUR",
-    });
+    const inFile = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "all", currency: "EUR" };
+    expect(load({}, file).cost).toEqual(inFile);
+    const free = load({ KMS_COST_PER_10000_CALLS: "0", KMS_COST_PER_KEY_MONTH: "0" }, file).cost;
+    expect(free).toEqual({ ...inFile, per10000Calls: 0, perKeyMonth: 0 });
   });
 
   it.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("is %s without authentication", (host) => {
@@ -243,14 +220,11 @@ describe("accepted", () => {
     expect(load({ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" })).toMatchObject({ grpcPort: 0, httpPort: 0 });
   });
 
-  it("is a key file, from where the service runs", () => {
-    const cwd = directory();
-    const { provider } = loadConfig({ env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" }, cwd });
-    expect(provider).toEqual({ name: "local", masterKeyFile: join(cwd, "master.key") });
+  it("is a pace of the schedule in whole keys", () => {
+    expect(load({ KMS_ROTATION_MAX_PER_SECOND: "7" }).rotation.maxPerSecond).toBe(7);
   });
 
-  it("is group rights, for the store and every master key's file", () => {
-    const cwd = directory();
+  it("is a key file, from where the service runs, and group rights for it, the store and every other key's", () => {
     const properties = [
       "fluo.kms.files.group-readable=true",
       "fluo.kms.local.master-key-file=own.key",
@@ -259,18 +233,17 @@ describe("accepted", () => {
       "fluo.kms.provider-keys.a.provider=local",
       "fluo.kms.provider-keys.a.local.master-key-file=a.key",
     ];
-    writeFileSync(join(cwd, "application.properties"), properties.join("\n"));
+    const cwd = directory({ "application.properties": properties.join("\n") });
     const { store, provider, otherProvider, tenantProviderKeys } = loadConfig({ env: {}, cwd });
+    expect(provider).toMatchObject({ name: "local", masterKeyFile: join(cwd, "own.key") });
     for (const each of [store, provider, otherProvider, tenantProviderKeys.providerKeys.get("a")]) {
       expect(each).toMatchObject({ groupReadable: true });
     }
   });
 
   it("is a setting of a provider that is not chosen: with a warning where it is in the file", () => {
-    const { warnings } = load(
-      { VAULT_TOKEN: "s.1" },
-      "aws.kms.region=eu-central-1\nfluo.kms.other.vault.addr=http://a\n",
-    );
+    const file = "aws.kms.region=eu-central-1\nfluo.kms.other.vault.addr=http://a\n";
+    const { warnings } = load({ VAULT_TOKEN: "s.1" }, file);
     expect(warnings).toContain("aws.kms.region has no effect with provider local.");
     expect(warnings).toContain("fluo.kms.other.vault.addr has no effect with provider local.");
     expect(warnings.join()).not.toContain("vault.token");

@@ -77,11 +77,16 @@ function read(env: Env, files: Record<string, string>) {
   return { tenantProviderKeys, otherProvider };
 }
 
-const inFile = (file: object | string, env: Env = {}) =>
+const fileIn: Env = { FLUO_KMS_PROVIDER_KEYS_FILE: "keys.yaml" };
+const inBoth = (file: object | string, lines: string[], env: Env = {}) =>
   read(
-    { FLUO_KMS_PROVIDER_KEYS_FILE: "keys.yaml", ...env },
-    { "keys.yaml": typeof file === "string" ? file : JSON.stringify(file) },
+    { ...fileIn, ...env },
+    {
+      "application.properties": ["fluo.kms.store=memory", ...lines].join("\n"),
+      "keys.yaml": typeof file === "string" ? file : JSON.stringify(file),
+    },
   );
+const inFile = (file: object | string, env: Env = {}) => inBoth(file, [], env);
 const inProperties = (lines: string[], env: Env = {}) =>
   read(env, { "application.properties": ["fluo.kms.store=memory", ...lines].join("\n") });
 const linesOf = (prefix: string, fields: Record<string, string>) =>
@@ -115,131 +120,87 @@ describe("says the same as properties", () => {
 
   it("beside properties with other keys", () => {
     const lines = linesOf("fluo.kms.provider-keys.shop", { provider: "aws", ...needed.aws[0]! });
-    const both = read(
-      { FLUO_KMS_PROVIDER_KEYS_FILE: "keys.yaml" },
-      {
-        "application.properties": ["fluo.kms.store=memory", ...lines].join("\n"),
-        "keys.yaml": "version: 1\nkeys: {}\ntenants: { acme: shop }\n",
-      },
-    );
+    const both = inBoth("version: 1\nkeys: {}\ntenants: { acme: shop }\n", lines);
     expect(both).toEqual(inProperties([...lines, "fluo.kms.tenants.acme.provider-key=shop"]));
   });
 });
 
 const bank = ["version: 1", "keys:", "  bank:", "    provider: vault"];
-const rest = [
-  "    vault.addr: https://vault.bank.example:8200",
-  "    vault.transit.key: kms",
-  "    vault.token-file: /run/token",
-];
-const good = [...bank, ...rest];
+const addr = "    vault.addr: https://vault.bank.example:8200";
+const key = "    vault.transit.key: kms";
+const tokenFile = "    vault.token-file: /run/token";
+const good = [...bank, addr, key, tokenFile];
+const podsOwn = ["    vault.auth: kubernetes", "    vault.kubernetes.role: r"];
 
 describe("is refused, with its line and field,", () => {
-  it.each([
-    ["without a version", ["keys: {}"], "keys.yaml:1: the file needs version"],
-    ["of another version", ["version: 2"], "keys.yaml:1: the file: version 1 is the one there is"],
+  const said = (call: () => unknown) =>
+    problemsOf(call)
+      .replaceAll(/\/\S+\/keys\.yaml/g, "keys.yaml")
+      .split("\n");
+
+  const byBoth: [lines: string[], problem: string][] = [
+    [good.slice(1), "keys.yaml:1: the file needs version"],
+    [[...good, "    vault.adr: x"], "keys.yaml:8: keys.bank has no vault.adr; known: provider, "],
+    [[...good, "    gcp.kms.key: x"], "keys.yaml:8: keys.bank has no gcp.kms.key; known: "],
     [
-      "with two documents",
-      [...good, "---", "version: 1"],
-      "keys.yaml:8: a second document: a file of provider keys is one",
-    ],
-    ["with a key twice", [...good, ...bank.slice(2)], "keys.yaml:8: a second bank: a key stands once"],
-    [
-      "with a field misspelt",
-      [...good, "    vault.adr: x"],
-      "keys.yaml:8: keys.bank has no vault.adr; known: provider, ",
-    ],
-    [
-      "with a field of another provider",
-      [...good, "    gcp.kms.key: x"],
-      "keys.yaml:8: keys.bank has no gcp.kms.key; known: ",
-    ],
-    [
-      "with the fingerprint of the store's key",
-      [...good, "    azure.store-key-fingerprint: x"],
-      "keys.yaml:8: keys.bank has no ",
-    ],
-    [
-      "with a secret",
       [...bank, "    vault.token: hvs.secret"],
       "keys.yaml:5: keys.bank.vault.token is a secret, which has no place in this file: name a file with vault.token-file, or set FLUO_KMS_PROVIDER_KEYS_BANK_VAULT_TOKEN",
     ],
     [
-      "with a key of a strange name",
       ["version: 1", "keys: { Bank: { provider: local } }"],
       "keys.yaml:2: keys: Bank is no name of a key: write lower-case letters, digits and dashes",
     ],
+    [[...good, "tenants: { Acme: bank }"], "keys.yaml:8: tenants: Acme is no tenant id: write the id as callers do"],
     [
-      "with a tenant of a strange name",
-      [...good, "tenants: { Acme: bank }"],
-      "keys.yaml:8: tenants: Acme is no tenant id: write the id as callers do",
-    ],
-    ["with a list of keys", ["version: 1", "keys: [bank]"], "keys.yaml:2: keys must be a mapping, by name"],
-    [
-      "with a list as a value",
-      [...good, "    vault.namespace: [a]"],
-      "keys.yaml:8: keys.bank.vault.namespace must be text",
-    ],
-    [
-      "without a provider",
       ["version: 1", "keys:", "  bank: { vault.auth: token }"],
       "keys.yaml:3: keys.bank: needs provider: one of local, aws, azure, gcp, vault",
     ],
+  ];
+  const byService: [lines: string[], problem: string][] = [
+    [["version: 2"], "keys.yaml:1: the file: version 1 is the one there is"],
+    [[...good, "---", "version: 1"], "keys.yaml:8: a second document: a file of provider keys is one"],
+    [[...good, ...bank.slice(2)], "keys.yaml:8: a second bank: a key stands once"],
+    [[...good, "    azure.store-key-fingerprint: x"], "keys.yaml:8: keys.bank has no "],
+    [["version: 1", "keys: [bank]"], "keys.yaml:2: keys must be a mapping, by name"],
+    [[...good, "    vault.namespace: [a]"], "keys.yaml:8: keys.bank.vault.namespace must be text"],
     [
-      "with a provider that is none",
       ["version: 1", "keys: { bank: { provider: volt } }"],
       'keys.bank.provider (keys.yaml:2): "volt" is not a known word; available: local, aws, azure, gcp, vault',
     ],
+    [[...bank, "    vault.addr: vault.bank.example", key, tokenFile], "keys.bank.vault.addr (keys.yaml:5): must be "],
+    [[...bank, addr, tokenFile], "keys.bank.vault.transit.key (keys.yaml:3): is missing; set it to the key's name"],
     [
-      "with a value that is none",
-      [...bank, "    vault.addr: vault.bank.example", ...rest.slice(1)],
-      "keys.bank.vault.addr (keys.yaml:5): must be ",
-    ],
-    [
-      "without a field that its provider needs",
-      [...bank, rest[0]!, rest[2]!],
-      "keys.bank.vault.transit.key (keys.yaml:3): is missing; set it to the key's name",
-    ],
-    [
-      "without a secret",
-      [...bank, rest[0]!, rest[1]!],
+      [...bank, addr, key],
       "keys.bank.vault.token (keys.yaml:3): is missing, and so is keys.bank.vault.token-file; set one of the two",
     ],
     [
-      "with the pod's own token for a key of tenants",
-      [...bank, rest[0]!, rest[1]!, "    vault.auth: kubernetes", "    vault.kubernetes.role: r"],
+      [...bank, addr, key, ...podsOwn],
       "keys.bank.vault.kubernetes.token-file (keys.yaml:3): is missing; the pod's own token would go to vault.addr",
     ],
     [
-      "with a variable in a value",
-      [...bank, ...rest.slice(0, 2), `    vault.token-file: \${TOKEN_FILE}`],
+      [...bank, addr, key, `    vault.token-file: \${TOKEN_FILE}`],
       `keys.bank.vault.token-file (keys.yaml:7): \${…} is not expanded`,
     ],
+    [[...good, "tenants: { acme: banc }"], "tenants.acme (keys.yaml:8): names no provider key; did you mean bank?"],
+    [[...good, "other: banc"], "other (keys.yaml:8): names no provider key; did you mean bank?"],
     [
-      "with a tenant of a key that is none",
-      [...good, "tenants: { acme: banc }"],
-      "tenants.acme (keys.yaml:8): names no provider key; did you mean bank?",
-    ],
-    [
-      "with another key that is none",
-      [...good, "other: banc"],
-      "other (keys.yaml:8): names no provider key; did you mean bank?",
-    ],
-    [
-      "with a tenant of the other key",
       [...good, "other: bank", "tenants: { acme: bank }"],
       "tenants.acme (keys.yaml:9): names bank, which wraps nothing, as it is other; name another key",
     ],
-  ])("%s", (_, lines, problem) => {
-    const said = problemsOf(() => inFile(lines.join("\n"))).replaceAll(/\/\S+\/keys\.yaml/g, "keys.yaml");
-    expect(said.split("\n")).toContainEqual(expect.stringContaining(problem));
-    expect(said.split("\n").every((line) => /^\S+:\d+: |\(keys\.yaml:\d+\): /.test(line))).toBe(true);
-    expect(said).not.toContain("hvs.secret");
+  ];
+  it.each([...byBoth, ...byService])("%j: %s", (lines, problem) => {
+    const all = said(() => inFile(lines.join("\n")));
+    expect(all).toContainEqual(expect.stringContaining(problem));
+    expect(all.every((line) => /^\S+:\d+: |\(keys\.yaml:\d+\): /.test(line))).toBe(true);
+    expect(all.join()).not.toContain("hvs.secret");
+  });
+
+  it.each(byBoth)("and by the schema for editors: %j", (lines) => {
+    expect(isValid(schema, parse(lines.join("\n")))).toBe(false);
   });
 
   it("where it is not there", () => {
-    const env = { FLUO_KMS_PROVIDER_KEYS_FILE: "keys.yaml" };
-    expect(problemsOf(() => read(env, {}))).toMatch(
+    expect(problemsOf(() => read(fileIn, {}))).toMatch(
       /keys\.yaml: cannot be read \(ENOENT\); give the path of a readable file$/,
     );
   });
@@ -252,11 +213,8 @@ describe("is refused, with its line and field,", () => {
       "fluo.kms.tenants.acme.provider-key=bank",
       "fluo.kms.other.provider=aws",
       "fluo.kms.other.aws.kms.master-key-id=alias/old",
-      "fluo.kms.store=memory",
-    ].join("\n");
-    const env = { FLUO_KMS_PROVIDER_KEYS_FILE: "keys.yaml" };
-    const said = problemsOf(() => read(env, { "application.properties": lines, "keys.yaml": text }));
-    expect(said.replaceAll(/\/\S+\/keys\.yaml/g, "keys.yaml").split("\n")).toEqual([
+    ];
+    expect(said(() => inBoth(text, lines))).toEqual([
       "other (keys.yaml:8): is set, and so is fluo.kms.other.provider; say it in one place",
       "keys.bank (keys.yaml:3): is in another file too; keep it in one",
       "tenants.acme (keys.yaml:10): is in another file too; keep it in one",
@@ -271,28 +229,11 @@ describe("the schema for editors", () => {
     expect(stated).toEqual(providers.map((provider) => [provider, plainFields(provider)]));
   });
 
-  it.each([
-    ["a field misspelt", [...good, "    vault.adr: x"]],
-    ["a secret", [...good, "    vault.token: x"]],
-    ["a field of another provider", [...good, "    gcp.kms.key: x"]],
-    ["no version", good.slice(1)],
-    ["a key of a strange name", ["version: 1", "keys: { Bank: { provider: local } }"]],
-    ["a tenant of a strange name", [...good, "tenants: { Acme: bank }"]],
-    ["no provider", ["version: 1", "keys: { bank: {} }"]],
-  ])("refuses %s, as the service does", (_, lines) => {
-    expect(isValid(schema, parse(lines.join("\n")))).toBe(false);
-    expect(problemsOf(() => inFile(lines.join("\n")))).not.toBe("");
-  });
-
   it("takes what the service takes, also with words that YAML reads as numbers and truths", () => {
-    const lines = [
-      ...good,
-      "  azure:",
-      "    provider: azure",
-      "    azure.key-vault.key: https://a.vault.azure.net/keys/k",
-      "    azure.instance-discovery: false",
-    ];
-    expect(isValid(schema, parse(lines.join("\n")))).toBe(true);
-    expect(inFile(lines.join("\n")).tenantProviderKeys.providerKeys.size).toBe(2);
+    const azure = ["provider: azure", "azure.key-vault.key: https://a.vault.azure.net/keys/k"];
+    const fields = [...azure, "azure.instance-discovery: false"].map((field) => `    ${field}`);
+    const text = [...good, "  azure:", ...fields].join("\n");
+    expect(isValid(schema, parse(text))).toBe(true);
+    expect(inFile(text).tenantProviderKeys.providerKeys.size).toBe(2);
   });
 });

@@ -38,14 +38,8 @@ describe("the file", () => {
 
   it("gives a setting once: of a second one the warning has the lines, and the last counts", () => {
     const lines = [
-      ...[
-        "kms.cache.ttl=1m",
-        "# kms.cache.ttl=9m",
-        "other=1",
-        "%dev.kms.cache.max-entries=5",
-        "kms.cache.ttl = 2\\",
-        "m",
-      ],
+      ...["kms.cache.ttl=1m", "# kms.cache.ttl=9m", "other=1", "%dev.kms.cache.max-entries=5", "kms.cache.ttl = 2\\"],
+      "m",
       ...["%prod.kms.cache.ttl=4m", "other=2", "%dev.kms.cache.max-entries=6", "kms.cache.ttl:3m"],
     ];
     for (const end of ["\n", "\r\n"]) {
@@ -108,19 +102,13 @@ describe("the environment", () => {
 describe("OpenTelemetry's variables", () => {
   const otlp = (env: Record<string, string>) => load(env).telemetry.otlp;
 
-  it("turn on what has an endpoint", () => {
-    expect(otlp({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel:4318" })).toMatchObject({ traces: true, metrics: true });
-    expect(otlp({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://otel" })).toMatchObject({ traces: true, metrics: false });
-    expect(otlp({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://otel" })).toMatchObject({
-      traces: false,
-      metrics: true,
-    });
-    expect(otlp({ OTEL_EXPORTER_OTLP_ENDPOINT: "" })).toMatchObject({ traces: false, metrics: false });
-  });
-
-  it("turn everything off", () => {
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel", OTEL_SDK_DISABLED: "TRUE" };
-    expect(otlp(env)).toMatchObject({ traces: false, metrics: false });
+  it("turn on what has an endpoint, unless they turn everything off", () => {
+    const on = (env: Record<string, string>) => [otlp(env).traces, otlp(env).metrics];
+    expect(on({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel:4318" })).toEqual([true, true]);
+    expect(on({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://otel" })).toEqual([true, false]);
+    expect(on({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://otel" })).toEqual([false, true]);
+    expect(on({ OTEL_EXPORTER_OTLP_ENDPOINT: "" })).toEqual([false, false]);
+    expect(on({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel", OTEL_SDK_DISABLED: "TRUE" })).toEqual([false, false]);
   });
 
   it("choose the metrics' protocol, of which an unknown one is warned", () => {

@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
@@ -8,29 +8,25 @@ import { directory, type Env, load, problemsOf, launchedWith, withTexts } from "
 const keyFile: Env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" };
 const url = "postgres://kms:hunter2@db.example.com:5432/kms?sslmode=verify-full";
 
+const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
+
 describe("the store", () => {
-  it("is in memory where the master key is, else SQLite in the working directory", () => {
+  const sqlite = (file: string) => ({ name: "sqlite", file, maxLogBytes: 2 ** 30, migrate: "auto" });
+
+  it("is in memory where the master key is, else SQLite from where the service runs", () => {
     expect(load({ FLUO_KMS_PROVIDER: "local" }).store).toEqual({ name: "memory" });
     const cwd = directory();
-    expect(loadConfig({ env: keyFile, cwd }).store).toEqual({
-      name: "sqlite",
-      file: join(cwd, "fluo-kms.db"),
-      maxLogBytes: 2 ** 30,
-      migrate: "auto",
-    });
+    expect(loadConfig({ env: keyFile, cwd }).store).toEqual(sqlite(join(cwd, "fluo-kms.db")));
+    writeFileSync(join(cwd, "application.properties"), "fluo.kms.sqlite.file=data/kms.db");
+    const { store, warnings } = withTexts(loadConfig({ env: keyFile, cwd, launch: launchedWith(keyFile) }));
+    expect(store).toEqual(sqlite(join(cwd, "data", "kms.db")));
+    expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
   });
 
   it("is in memory beside a key file where it is asked for, with a warning", () => {
     const { store, warnings } = load({ ...keyFile, FLUO_KMS_STORE: "memory" });
     expect(store).toEqual({ name: "memory" });
     expect(warnings[0]).toMatch(/^The store is in memory: key records are lost on restart/);
-  });
-
-  it("is a SQLite file, from where the service runs", () => {
-    const cwd = directory({ "application.properties": "fluo.kms.sqlite.file=data/kms.db" });
-    const { store, warnings } = withTexts(loadConfig({ env: keyFile, cwd, launch: launchedWith(keyFile) }));
-    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db"), maxLogBytes: 2 ** 30, migrate: "auto" });
-    expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
   });
 
   it("of SQLite has a size of its log to tell of", () => {
@@ -45,73 +41,67 @@ describe("the store", () => {
     expect(() => load(keyFile, "fluo.kms.store.migrate=no")).toThrow(/available: auto, never/);
   });
 
-  it("is a PostgreSQL database", () => {
-    const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
-    expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8, migrate: "auto" });
-    expect(load(postgres, "fluo.kms.postgres.max-connections=20").store).toMatchObject({ maxConnections: 20 });
-  });
-
-  it("is a PostgreSQL database whose password and authorities are in files", () => {
-    const cwd = directory({ secret: "hunter2", "ca.pem": newAuthority().pem });
-    const settings = { FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret", FLUO_KMS_POSTGRES_CA: "ca.pem" };
-    const noPassword = url.replace(":hunter2", "");
-    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: noPassword, ...settings };
-    const { store } = loadConfig({ env, cwd });
-    expect(store).toMatchObject({ url: noPassword, passwordFile: join(cwd, "secret"), ca: join(cwd, "ca.pem") });
-  });
-
-  it.each([
-    ["two passwords", url, { PASSWORD_FILE: "secret" }, /^fluo\.kms\.postgres\.password-file: is set, and .* set one$/],
-    [
-      "a password in its query",
-      "postgres://kms@h/kms?password=hunter2",
-      { PASSWORD_FILE: "secret" },
-      /has a password; set one$/,
-    ],
-    [
-      "no such file",
-      "postgres://kms@h/kms",
-      { PASSWORD_FILE: "none" },
-      /password-file: .*none cannot be read \(ENOENT\)/,
-    ],
-    [
-      "the password in the place of its file",
-      "postgres://h/kms",
-      { PASSWORD_FILE: "s.hunter2hunter2hunter2h" },
-      /must be/,
-    ],
-    ["authorities that nobody asks", "postgres://kms@h/kms", { CA: "ca.pem" }, /ca: is set, and .*sslmode=verify-full/],
-    ["authorities, and require", "postgres://kms@h/kms?sslmode=require", { CA: "ca.pem" }, /sslmode=verify-full/],
-    ["two of them", `${url}&sslrootcert=x`, { CA: "ca.pem" }, /ca: is set, and .* has sslrootcert/],
-    ["what is no certificate", url, { CA: "secret" }, /ca: .*secret must hold certificates of authorities, in PEM/],
-  ])("is not PostgreSQL with %s, which is not shown", (_what, text, settings, problem) => {
+  /** Beside a file with a password, and one with authorities. */
+  const inPostgres = (settings: Env) => {
     const cwd = directory({ secret: "hunter2", "ca.pem": newAuthority().pem });
     const named = Object.entries(settings).map(([name, value]) => [`FLUO_KMS_POSTGRES_${name}`, value]);
-    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: text, ...Object.fromEntries(named) };
-    const problems = problemsOf(() => loadConfig({ env, cwd }));
+    return { cwd, load: () => loadConfig({ env: { ...postgres, ...Object.fromEntries(named) }, cwd }) };
+  };
+
+  it("is a PostgreSQL database, whose password and authorities may be in files", () => {
+    expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8, migrate: "auto" });
+    expect(load(postgres, "fluo.kms.postgres.max-connections=20").store).toMatchObject({ maxConnections: 20 });
+    const noPassword = url.replace(":hunter2", "");
+    const { cwd, load: loadFiles } = inPostgres({ URL: noPassword, PASSWORD_FILE: "secret", CA: "ca.pem" });
+    expect(loadFiles().store).toMatchObject({
+      url: noPassword,
+      passwordFile: join(cwd, "secret"),
+      ca: join(cwd, "ca.pem"),
+    });
+  });
+
+  const kms = "postgres://kms@h/kms";
+  const mustBe = /must be/;
+  it.each<[what: string, settings: Env, problem: RegExp]>([
+    ["two passwords", { PASSWORD_FILE: "secret" }, /^fluo\.kms\.postgres\.password-file: is set, and .* set one$/],
+    ["two of them", { URL: `${kms}?password=hunter2`, PASSWORD_FILE: "secret" }, /has a password; set one$/],
+    ["no such file", { URL: kms, PASSWORD_FILE: "none" }, /password-file: .*none cannot be read \(ENOENT\)/],
+    ["its password for a file", { URL: "postgres://h/kms", PASSWORD_FILE: "s.hunter2hunter2hunter2h" }, mustBe],
+    ["authorities that nobody asks", { URL: kms, CA: "ca.pem" }, /ca: is set, and .*sslmode=verify-full/],
+    ["authorities, and require", { URL: `${kms}?sslmode=require`, CA: "ca.pem" }, /sslmode=verify-full/],
+    ["authorities twice", { URL: `${url}&sslrootcert=x`, CA: "ca.pem" }, /ca: is set, and .* has sslrootcert/],
+    ["no certificate", { CA: "secret" }, /ca: .*secret must hold certificates of authorities, in PEM/],
+    ...[
+      "mysql://u:hunter2@h/d",
+      "postgres:u:hunter2@h",
+      "postgresql://u:hunter2@h:port/d",
+      "postgres://u:hunter2%@h",
+    ].map((wrong): [string, Env, RegExp] => [wrong, { URL: wrong }, /must be a URL such as postgres:\/\//]),
+    ["localhost", { URL: "localhost" }, /^fluo\.kms\.postgres\.url \(environment \w+_URL\): must be a URL such as .*$/],
+    ["no URL", { URL: "" }, /^fluo\.kms\.postgres\.url: is missing, .*$/],
+  ])("is not PostgreSQL with %s, which is not shown", (_what, settings, problem) => {
+    const problems = problemsOf(inPostgres(settings).load);
     expect(problems).toMatch(problem);
     expect(problems).not.toContain("hunter2");
   });
 
   it.skipIf(process.platform === "win32")(
-    "is not PostgreSQL by a password file for everybody, but for a warning",
+    "is not PostgreSQL by a password file for everybody in production, but for a warning elsewhere",
     () => {
       const cwd = directory({ secret: "hunter2" });
-      const withProfile = (profile: string) => ({
-        ...keyFile,
-        FLUO_KMS_STORE: "postgres",
-        FLUO_KMS_POSTGRES_URL: "postgres://kms@localhost/kms",
-        FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret",
-        FLUO_KMS_PROFILE: profile,
-      });
+      const file = { FLUO_KMS_POSTGRES_URL: "postgres://kms@localhost/kms", FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret" };
+      const inProfile = (profile: string) => () =>
+        withTexts(loadConfig({ env: { ...postgres, ...file, FLUO_KMS_PROFILE: profile }, cwd }));
       const open =
         /^fluo\.kms\.postgres\.password-file:? \S+secret can be read by every user of this machine; chmod o= it/m;
-      chmodSync(join(cwd, "secret"), 0o644);
-      expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).toMatch(open);
-      expect(withTexts(loadConfig({ env: withProfile("dev"), cwd })).warnings.join("\n")).toMatch(open);
-      chmodSync(join(cwd, "secret"), 0o640);
-      expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).not.toMatch(open);
-      expect(withTexts(loadConfig({ env: withProfile("dev"), cwd })).warnings.join("\n")).not.toMatch(open);
+      for (const [mode, isOpen] of [
+        [0o644, true],
+        [0o640, false],
+      ] as const) {
+        chmodSync(join(cwd, "secret"), mode);
+        expect(open.test(problemsOf(inProfile("prod")))).toBe(isOpen);
+        expect(open.test(inProfile("dev")().warnings.join("\n"))).toBe(isOpen);
+      }
     },
   );
 
@@ -148,27 +138,6 @@ describe("the store", () => {
   it.each(["sqlite", "postgres"])("is not %s with a master key that is lost before it", (name) => {
     const problems = problemsOf(() => load({ FLUO_KMS_STORE: name, FLUO_KMS_POSTGRES_URL: url }));
     expect(problems).toMatch(new RegExp(`^fluo\\.kms\\.store: ${name} .*; set fluo\\.kms\\.local\\.master-key-file$`));
-  });
-
-  it("is not PostgreSQL without its URL, which is asked for once", () => {
-    const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres" };
-    expect(problemsOf(() => load(postgres))).toMatch(/^fluo\.kms\.postgres\.url: is missing, .*$/);
-    const problems = problemsOf(() => load({ ...postgres, FLUO_KMS_POSTGRES_URL: "localhost" }));
-    expect(problems).toMatch(
-      /^fluo\.kms\.postgres\.url \(environment FLUO_KMS_POSTGRES_URL\): must be a URL such as .*$/,
-    );
-  });
-
-  it.each([
-    "mysql://u:hunter2@h/d",
-    "postgres:u:hunter2@h",
-    "postgresql://u:hunter2@h:port/d",
-    "postgres://u:hunter2%@h",
-  ])("is no database by %s, which is not shown", (wrong) => {
-    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: wrong };
-    const problems = problemsOf(() => load(env));
-    expect(problems).toContain("must be a URL such as postgres://");
-    expect(problems).not.toContain("hunter2");
   });
 
   it("warns of another store's settings, without their values", () => {
@@ -233,9 +202,4 @@ describe("backups by the service itself", () => {
     const { warnings } = load(keyFile, `${postgres}fluo.kms.backup.keep=5`);
     expect(warnings).toContain("fluo.kms.backup.keep has no effect with store postgres.");
   });
-});
-
-it("the schedule's pace is a whole number of keys", () => {
-  expect(load({ KMS_ROTATION_MAX_PER_SECOND: "7" }).rotation.maxPerSecond).toBe(7);
-  expect(problemsOf(() => load({ KMS_ROTATION_MAX_PER_SECOND: "0" }))).toContain("from 1 to 10000");
 });
