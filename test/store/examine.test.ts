@@ -3,7 +3,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { ExamineCursor } from "../../src/store/integrity-store.ts";
-import { openSqlite } from "../../src/store/sqlite/open.ts";
+import type { KeyRecord } from "../../src/store/key-record.ts";
 import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
 import type { RowProblemKind } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -14,53 +14,50 @@ import { sharedPostgres } from "../support/shared-postgres.ts";
 import {
   addKey,
   type Backdoor,
+  keptRow,
   pendingKey,
   postgresBackdoor,
   postgresBackdoorOf,
   sqliteBackdoor,
   unlocked,
 } from "../support/store-fixture.ts";
-import { realTime } from "../../src/runtime/time.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const key = createSecretKey(randomBytes(32));
 
-/** Makes a store and what makes copies of it. */
-type Kind = () => Promise<{ first: Backdoor; copy(): Promise<Backdoor> }>;
+async function filled<T extends Backdoor>(door: T): Promise<T> {
+  const store = await unlocked(await door.open(), key);
+  await fill(store);
+  await store.close();
+  return door;
+}
 
-const kinds: [name: string, make: Kind][] = [
+/** What makes copies of a store. */
+const kinds: [name: string, make: () => Promise<() => Promise<Backdoor>>][] = [
   [
     "sqlite",
     async () => {
-      const first = sqliteBackdoor();
-      return { first, copy: async () => sqliteBackdoor(first) };
+      const first = await filled(sqliteBackdoor());
+      return async () => sqliteBackdoor(first);
     },
   ],
   [
     "postgres",
     async () => {
-      const first = await postgresBackdoor(server);
-      return { first, copy: async () => postgresBackdoorOf(await server.createCopy(first.url)) };
+      const { url } = await filled(await postgresBackdoor(server));
+      return async () => postgresBackdoorOf(await server.createCopy(url));
     },
   ],
 ];
-
-async function fillAndClose(door: Backdoor): Promise<void> {
-  const store = await unlocked(await door.open(), key);
-  await fill(store);
-  await store.close();
-}
 
 describe.each(kinds)("an examined %s store", (name, make) => {
   let copy: () => Promise<Backdoor>;
   let door: Backdoor;
   let store: Store;
   beforeAll(async () => {
-    const { first, copy: copyOfFirst } = await make();
-    await fillAndClose(first);
-    copy = copyOfFirst;
+    copy = await make();
   });
   beforeEach(async () => {
     door = await copy();
@@ -68,14 +65,10 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     return () => store.close();
   });
 
-  async function found(): Promise<RowProblemKind[]> {
-    const { problems } = await examined(store);
-    return problems.map(({ kind }) => kind);
-  }
+  const problemsNow = async () => (await examined(store)).problems;
 
-  async function expectFound(kind: RowProblemKind, about: object): Promise<void> {
-    const { problems } = await examined(store);
-    expect(problems).toContainEqual(expect.objectContaining({ kind, ...about }));
+  async function expectFound(kind: RowProblemKind, about: object = {}): Promise<void> {
+    expect(await problemsNow()).toContainEqual(expect.objectContaining({ kind, ...about }));
   }
 
   it("has nothing that is wrong, and about as many rows as it says", async () => {
@@ -86,110 +79,92 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     expect(rows / said).toBeLessThan(1.1);
   });
 
-  it("names a record that was altered", async () => {
-    const { keyId } = (await store.active("tenant-3", "data"))!;
-    await door.sql("update kms_keys set retired_at = 5 where key_id = ?1", keyId);
-    await expectFound("record_altered", { tenantId: "tenant-3", keyId });
+  const ofFirst = "key_id = (select key_id from kms_keys where tenant_id = 'tenant-3' and version = 1)";
+  const inLog = { tenantId: "tenant-1", log: 1 };
+  it.each<[kind: RowProblemKind, statement: string, about?: object]>([
+    ["record_altered", `update kms_keys set retired_at = 5 where ${ofFirst}`],
+    ["record_missing", `delete from kms_keys where ${ofFirst}`],
+    ["audit_trail", "delete from kms_audit where id = (select min(id) + 3 from kms_audit)", {}],
+    [
+      "audit_trail",
+      "update kms_audit set count = count + 1 where action = 'encrypt_pii' and tenant_id = 'tenant-2'",
+      {},
+    ],
+    ["lease_altered", "update kms_leases set holder = 'x'", {}],
+    ["log_altered", "update kms_log_requests set first_index = 1", {}],
+    ["log_altered", "update kms_logs set changed_at = 1", {}],
+    ["log_content", "delete from kms_log_entries where start = 256", inLog],
+    ["log_content", "delete from kms_log_hashes where level = 1", inLog],
+  ])("finds %s after %s", async (kind, statement, about) => {
+    const [{ keyId }] = (await store.list("tenant-3", "data")) as [KeyRecord];
+    await door.sql(statement);
+    await expectFound(kind, about ?? { tenantId: "tenant-3", keyId });
+  });
+
+  it("names a remembered request that was altered", async () => {
+    const record = pendingKey({ tenantId: "acme" });
+    await store.insertPending(record);
+    const request = { requestId: "q", digest: "00" };
+    const by = { actor: "ann", requestId: "q" };
+    await store.activate({ ...record, expect: "no-active", at: new Date(), by, request });
+    expect(await problemsNow()).toEqual([]);
+    await door.sql("update kms_requests set digest = 'x'");
+    await expectFound("request_altered");
   });
 
   it("names a record that was put back to an earlier form of its own", async () => {
     const key = (await store.active("tenant-3", "data"))!;
-    const [before] = await door.sql("select * from kms_keys where key_id = ?1", key.keyId);
+    const before = await keptRow(door, "kms_keys", `key_id = '${key.keyId}'`);
     const by = { action: "disable", actor: "ann", requestId: "", at: new Date() } as const;
     await store.update(key, { ...key, state: "DISABLED", previousState: "ACTIVE" }, by);
-    expect(await found()).toEqual([]);
-    const columns = Object.keys(before!);
-    const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
-    await door.sql(`update kms_keys set ${set} where key_id = ?1`, key.keyId, ...columns.map((each) => before![each]!));
+    expect(await problemsNow()).toEqual([]);
+    await before.putBack();
     expect((await store.active("tenant-3", "data"))?.keyId).toBe(key.keyId); // its row reads well
     await expectFound("state", { tenantId: "tenant-3", keyId: key.keyId });
   });
 
-  it("names a record that was deleted", async () => {
-    const { keyId } = (await store.active("tenant-3", "data"))!;
-    await door.sql("delete from kms_keys where key_id = ?1", keyId);
-    await expectFound("record_missing", { tenantId: "tenant-3", keyId });
-  });
-
   it("names a version that was deleted with its rows in the trail", async () => {
     const [first] = await store.list("tenant-3", "data");
-    await door.sql("delete from kms_keys where key_id = ?1", first!.keyId);
-    await door.sql("delete from kms_audit where key_id = ?1", first!.keyId);
-    const kindsFound = await found();
-    expect(kindsFound).toContain("versions");
-    expect(kindsFound).toContain("audit_trail");
-  });
-
-  it("misses a row of the trail that was deleted", async () => {
-    await door.sql("delete from kms_audit where id = (select min(id) + 3 from kms_audit)");
-    expect(await found()).toContain("audit_trail");
-  });
-
-  it("sees a row of the trail that was altered", async () => {
-    await door.sql("update kms_audit set count = count + 1 where action = 'encrypt_pii' and tenant_id = 'tenant-2'");
-    expect(await found()).toContain("audit_trail");
+    for (const table of ["kms_keys", "kms_audit"]) {
+      await door.sql(`delete from ${table} where key_id = ?1`, first!.keyId);
+    }
+    await expectFound("versions");
+    await expectFound("audit_trail");
   });
 
   it("sees the tail of the trail that was cut with its head", async () => {
     await addKey(store, { tenantId: "earlier" });
-    const { writerId } = (await store.auditHead())!;
-    const [head] = await door.sql("select * from kms_audit_writers where writer_id = ?1", writerId);
+    const { writerId, sequence } = (await store.auditHead())!;
+    const head = await keptRow(door, "kms_audit_writers", `writer_id = '${writerId}'`);
     await addKey(store, { tenantId: "later" });
-    await door.sql("delete from kms_audit where writer_id = ?1 and sequence > ?2", writerId, head!.sequence!);
-    await door.sql(
-      "update kms_audit_writers set sequence = ?2, head = ?3, mac = ?4 where writer_id = ?1",
-      ...[writerId, head!.sequence!, head!.head!, head!.mac!],
-    );
-    const kindsFound = await found();
-    expect(kindsFound).toContain("record_unknown");
-    if (name === "sqlite") expect(kindsFound).toContain("heads");
-  });
-
-  it.each([
-    ["kms_requests", "digest = 'x'", "request_altered"],
-    ["kms_leases", "holder = 'x'", "lease_altered"],
-    ["kms_log_requests", "first_index = 1", "log_altered"],
-    ["kms_logs", "changed_at = 1", "log_altered"],
-  ] as const)("names an altered row of %s", async (table, change, kind) => {
-    if (table === "kms_requests") await requested(store);
-    expect(await found()).toEqual([]);
-    await door.sql(`update ${table} set ${change}`);
-    expect(await found()).toContain(kind);
+    await door.sql("delete from kms_audit where writer_id = ?1 and sequence > ?2", writerId, sequence);
+    await head.putBack();
+    await expectFound("record_unknown");
+    if (name === "sqlite") await expectFound("heads");
   });
 
   it("names a log whose head was put back with all that was appended since", async () => {
-    const log = { tenantId: "tenant-1", number: 1 };
-    const head = (await store.logHead("tenant-1"))!;
-    const [row] = await door.sql("select * from kms_logs where tenant_id = 'tenant-1'");
-    await store.appendLog(grown(head, 10));
+    const early = await keptRow(door, "kms_logs", "tenant_id = 'tenant-1'");
+    await store.appendLog(grown((await store.logHead("tenant-1"))!, 10));
     await door.sql("delete from kms_log_entries where start >= 700");
     await door.sql("delete from kms_log_hashes where level = 0 and start >= 700");
-    const { size, root, frontier, changed_at, mac } = row!;
-    await door.sql(
-      "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where tenant_id = 'tenant-1'",
-      ...[size!, root!, frontier!, changed_at!, mac!],
-    );
-    expect((await store.logHead(log.tenantId))?.size).toBe(700);
+    await early.putBack();
+    expect((await store.logHead("tenant-1"))?.size).toBe(700);
     // Nothing in PostgreSQL itself knows how far the log was: that is for the heads file.
     if (name === "sqlite") await expectFound("heads", { what: expect.stringMatching(/heads of logs/) });
-    else expect(await found()).toEqual([]);
+    else expect(await problemsNow()).toEqual([]);
   });
 
   it("names a log whose head alone was put back, and one that lost its head", async () => {
-    const head = (await store.logHead("tenant-1"))!;
-    const [row] = await door.sql("select * from kms_logs where tenant_id = 'tenant-1'");
+    const early = await keptRow(door, "kms_logs", "tenant_id = 'tenant-1'");
     const request = { requestId: "r2", digest: "00", firstIndex: 700, count: 10, signedAt: new Date() };
-    await store.appendLog(grown(head, 10, [request]));
-    const { size, root, frontier, changed_at, mac } = row!;
-    await door.sql(
-      "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where tenant_id = 'tenant-1'",
-      ...[size!, root!, frontier!, changed_at!, mac!],
-    );
-    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
-    await expectFound("log_set_back", { tenantId: "tenant-1", log: 1 });
+    await store.appendLog(grown((await store.logHead("tenant-1"))!, 10, [request]));
+    await early.putBack();
+    await expectFound("log_content", inLog);
+    await expectFound("log_set_back", inLog);
     await door.sql("delete from kms_logs where tenant_id = 'tenant-1'");
     await expectFound("log_content", { tenantId: "tenant-1", what: "log 1: has entries or hashes and no head" });
-    await expectFound("log_set_back", { tenantId: "tenant-1", log: 1 });
+    await expectFound("log_set_back", inLog);
   });
 
   it.each([
@@ -197,19 +172,11 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     ["kms_log_hashes", "level = 0 and start = 300"],
     ["kms_log_hashes", "level = 1"],
   ])("names a log of whose %s a byte was flipped at %s", async (table, where) => {
-    const [chunk] = await door.sql(`select data from ${table} where ${where}`);
-    const data = new Uint8Array(chunk!.data as Uint8Array);
+    const chunk = await keptRow(door, table, where);
+    const data = new Uint8Array(chunk.row.data as Uint8Array);
     data[data.length - 1]! ^= 1;
-    await door.sql(`update ${table} set data = ?1 where ${where}`, data);
-    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
-  });
-
-  it.each([
-    ["kms_log_entries", "start = 256"],
-    ["kms_log_hashes", "level = 1"],
-  ])("names a log without a chunk of %s", async (table, where) => {
-    await door.sql(`delete from ${table} where ${where}`);
-    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
+    await chunk.put({ data });
+    await expectFound("log_content", inLog);
   });
 
   it("finds nothing while keys and logs change, whatever happens between its pieces", async () => {
@@ -235,7 +202,7 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     const { keyId } = (await store.active("tenant-3", "data"))!;
     const event = use({ tenantId: "tenant-3", keyId });
     for (let round = 0; round < 4; round += 1) await store.appendAudit(Array.from({ length: 300 }, () => event));
-    expect(await found()).toEqual([]);
+    expect(await problemsNow()).toEqual([]);
     await door.sql("delete from kms_keys where key_id = ?1", keyId);
     await expectFound("record_missing", { tenantId: "tenant-3", keyId });
   });
@@ -258,11 +225,17 @@ it("ends its look at the indexes of a SQLite file though the trail grows as fast
 
 describe("the examination of a SQLite file with a flipped bit", () => {
   const first = sqliteBackdoor();
-  beforeAll(() => fillAndClose(first));
-  const filled = () => sqliteBackdoor(first);
+  beforeAll(() => filled(first));
+  const copied = () => sqliteBackdoor(first);
+
+  async function opened(open: Backdoor["open"]): Promise<Store> {
+    const store = await (await open()).unlock(key);
+    onTestFinished(() => store.close());
+    return store;
+  }
 
   it("finds every one by which a row or an entry of an index reads otherwise, unless the start is refused", async () => {
-    const { file } = filled();
+    const { file } = copied();
     const outcomes = await flipBits(file, key, 20, 24);
     expect(outcomes.filter(({ outcome }) => outcome === "missed")).toEqual([]);
     expect(outcomes.filter(({ outcome }) => outcome === "found").length).toBeGreaterThan(5);
@@ -273,10 +246,9 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     ["a column", "alter table kms_log_compromises rename column number to nulber"],
     ["a sum", "update kms_logs set size = 9223372036854775807"],
   ])("goes on behind %s that no statement can read any more", async (_what, sql) => {
-    const { file, sql: run } = filled();
+    const { open, sql: run } = copied();
     await run(sql);
-    const store = await (await openSqlite({ name: "sqlite", file }, realTime)).unlock(key);
-    onTestFinished(() => store.close());
+    const store = await opened(open);
     await store.examinedRows().catch((error) => expect(error).toMatchObject({ code: "DATA_LOSS" }));
     const { problems } = await examined(store);
     expect(problems.length).toBeGreaterThan(0);
@@ -286,17 +258,14 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     ["kms_keys_version", { kind: "index", tenantId: "tenant-3" }],
     ["kms_audit_tenant", { kind: "index", tenantId: "" }],
   ])("names what is in a page of the index %s", async (index, about) => {
-    const { file } = filled();
+    const { file, open } = copied();
     flipIn(file, index, "tenant-3");
-    const locked = await openSqlite({ name: "sqlite", file }, realTime);
-    const store = await locked.unlock(key);
-    onTestFinished(() => store.close());
-    const { problems } = await examined(store);
+    const { problems } = await examined(await opened(open));
     expect(problems.filter(({ what }) => what.includes(index))).toContainEqual(expect.objectContaining(about));
   });
 
   it("names a row that an index over a sum of columns does not have as it is", async () => {
-    const { file, open } = filled();
+    const { file, open } = copied();
     const first = await (await open()).unlock(key);
     const record = (await first.active("tenant-3", "data"))!;
     const wait = { destroyAt: new Date(), destroyWait: { sinceMs: 5, waitMs: 7 } };
@@ -304,9 +273,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     await first.update(record, { ...record, state: "DESTROY_SCHEDULED", ...wait }, by);
     await first.close();
     withoutIndex(file, "kms_keys_wait", "update kms_keys set destroy_wait = 8 where state = 'DESTROY_SCHEDULED'");
-    const store = await (await open()).unlock(key);
-    onTestFinished(() => store.close());
-    const { problems } = await examined(store);
+    const { problems } = await examined(await opened(open));
     const what = problems.filter(({ kind, tenantId }) => kind === "index" && tenantId === "tenant-3");
     expect(what.map(({ keyId, what: said }) => [keyId, said])).toEqual([
       [record.keyId, "kms_keys: index kms_keys_wait lacks a row that is there"],
@@ -332,20 +299,6 @@ function withoutIndex(file: string, index: string, statement: string): void {
   without.close();
   const { name, tbl_name, rootpage, sql } = row as Record<string, string>;
   inSchema("insert into sqlite_schema values ('index', ?, ?, ?, ?)", name!, tbl_name!, rootpage!, sql!);
-}
-
-async function requested(store: Store): Promise<void> {
-  const record = pendingKey({ tenantId: "acme" });
-  await store.insertPending(record);
-  await store.activate({
-    tenantId: "acme",
-    purpose: "data",
-    keyId: record.keyId,
-    expect: "no-active",
-    at: new Date(),
-    by: { actor: "ann", requestId: "q" },
-    request: { requestId: "q", digest: "00" },
-  });
 }
 
 /** One change: a key is made, rotated, disabled or destroyed, or a log grows. */

@@ -12,22 +12,13 @@ import { msFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
-import {
-  addKey,
-  type Backdoor,
-  pendingKey,
-  postgresBackdoor,
-  sqliteBackdoor,
-  unlocked,
-} from "../support/store-fixture.ts";
+import { addKey, type Backdoor, bothBackdoors, keptRow, pendingKey, unlocked } from "../support/store-fixture.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const kinds: [name: string, make: () => Promise<Backdoor>][] = [
-  ["sqlite", async () => sqliteBackdoor()],
-  ["postgres", () => postgresBackdoor(server)],
-];
+const kinds = bothBackdoors(server);
+const ann = { actor: "ann", requestId: "" };
 
 interface World {
   door: Backdoor;
@@ -53,6 +44,28 @@ async function usesOf({ door, store, key }: World): Promise<unknown[]> {
   return errors;
 }
 
+/** Changes each byte of the row in turn, and each time looks at what comes of it. The row is put back. */
+async function flipEach(
+  door: Backdoor,
+  { table, where, columns }: { table: string; where?: string; columns: readonly string[] },
+  look: (what: string) => Promise<void>,
+): Promise<number> {
+  const { row, put } = await keptRow(door, table, where);
+  let flips = 0;
+  for (const column of columns) {
+    for (const value of neighbours(row[column]!)) {
+      await put({ [column]: value });
+      flips += 1;
+      await look(`${column} ${flips}`);
+    }
+    await put({ [column]: row[column]! });
+  }
+  return flips;
+}
+
+const allBut = (table: keyof typeof tables, ...names: string[]) =>
+  tables[table].filter((name) => !names.includes(name));
+
 describe.each(kinds)("an edited %s database", (_name, make) => {
   let door: Backdoor;
   let store: Store;
@@ -64,39 +77,27 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
 
   const uses = () => usesOf({ door, store, key });
 
-  async function change(column: string, value: RowValue, table = "kms_keys"): Promise<void> {
-    await door.sql(`update ${table} set ${column} = ?1`, value);
-  }
-
   it("never passes for what was written, whichever byte of a record was flipped", async () => {
-    const [row] = await door.sql("select * from kms_keys");
-    let flips = 0;
-    for (const column of tables.kms_keys) {
-      for (const value of neighbours(row![column]!)) {
-        await change(column, value);
-        flips += 1;
-        // Under another tenant, purpose or id it is a key that was never made, and the one that was made is missed.
-        for (const error of await uses()) expect(error, `${column} ${flips}`).toBeKmsError("DATA_LOSS");
-      }
-      await change(column, row![column]!);
-    }
+    const flips = await flipEach(door, { table: "kms_keys", columns: tables.kms_keys }, async (what) => {
+      // Under another tenant, purpose or id it is a key that was never made, and the one that was made is missed.
+      for (const error of await uses()) expect(error, what).toBeKmsError("DATA_LOSS");
+    });
     expect(flips).toBeGreaterThan(150);
     expect(await store.active("acme", "signing")).toEqual(key);
   });
 
   it("does not let two tenants' wrapped keys change places", async () => {
     const other = await addKey(store, { tenantId: "other", purpose: "signing", publicKey: randomBytes(32) });
-    const swap =
-      "update kms_keys set wrapped = ?1, mac = (select mac from kms_keys where key_id = ?2) where key_id = ?3";
-    await door.sql(swap, other.wrapped, other.keyId, key.keyId);
+    const theirs = await keptRow(door, "kms_keys", `key_id = '${other.keyId}'`);
+    await theirs.put({ wrapped: theirs.row.wrapped!, mac: theirs.row.mac! }, `key_id = '${key.keyId}'`);
     expect(await thrownBy(() => store.active("acme", "signing"))).toBeKmsError("DATA_LOSS", key.keyId);
     expect(await store.active("other", "signing")).toEqual(other);
   });
 
   it("does not let a compromised key be active again", async () => {
-    const by = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
+    const by = { ...ann, action: "mark_compromised", at: new Date() } as const;
     await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date(), previousState: "ACTIVE" }, by);
-    await change("state", "ACTIVE");
+    await door.sql("update kms_keys set state = 'ACTIVE'");
     for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
   });
 
@@ -105,38 +106,24 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", "gone");
     const fresh = { purpose: "signing", keyId: randomBytes(16).toString("hex") } as const;
     await store.insertPending({ ...key, ...fresh });
-    const by = { actor: "ann", requestId: "" };
-    const first = { tenantId: "acme", ...fresh, expect: "no-version", at: new Date(), by } as const;
+    const first = { tenantId: "acme", ...fresh, expect: "no-version", at: new Date(), by: ann } as const;
     expect(await thrownBy(() => store.activate(first))).toBeKmsError("DATA_LOSS", "gone");
   });
 
   it("believes no witnessed time that was edited, and destroys nothing by it", async () => {
     const time = { witnessedMs: 5, wallAt: new Date(1_767_323_045_678), secondAt: new Date(1_767_323_045_679) };
     await store.noteWitnessedTime(undefined, time);
-    const [row] = await door.sql("select * from kms_time");
-    const wait = {
-      state: "DESTROY_SCHEDULED",
-      destroyAt: new Date(0),
-      destroyWait: { sinceMs: 0, waitMs: 5 },
-    } as const;
-    const by = { actor: "ann", requestId: "", at: new Date() };
-    await store.update(key, { ...key, ...wait }, { ...by, action: "schedule_destruction" });
-    const scheduled = { ...key, ...wait };
-    const destroy = () =>
-      store.update(
-        scheduled,
-        { ...scheduled, state: "DESTROYED", wrapped: new Uint8Array() },
-        { ...by, action: "destroy", leastWitnessedMs: 5 },
-      );
-    for (const column of tables.kms_time.filter((name) => name !== "id")) {
-      for (const value of neighbours(row![column]!)) {
-        await change(column, value, "kms_time");
-        expect(await thrownBy(() => store.witnessedTime()), column).toBeKmsError("DATA_LOSS", "witnessed time");
-        expect(await thrownBy(() => store.noteWitnessedTime(time, time)), column).toBeKmsError("DATA_LOSS");
-        expect(await thrownBy(destroy), column).toBeKmsError("DATA_LOSS");
-        await change(column, row![column]!, "kms_time");
-      }
-    }
+    const destroyWait = { sinceMs: 0, waitMs: 5 };
+    const scheduled = { ...key, state: "DESTROY_SCHEDULED", destroyAt: new Date(0), destroyWait } as const;
+    const by = { ...ann, at: new Date() };
+    await store.update(key, scheduled, { ...by, action: "schedule_destruction" });
+    const destroyed = { ...scheduled, state: "DESTROYED", wrapped: new Uint8Array() } as const;
+    const destroy = () => store.update(scheduled, destroyed, { ...by, action: "destroy", leastWitnessedMs: 5 });
+    await flipEach(door, { table: "kms_time", columns: allBut("kms_time", "id") }, async (what) => {
+      expect(await thrownBy(() => store.witnessedTime()), what).toBeKmsError("DATA_LOSS", "witnessed time");
+      expect(await thrownBy(() => store.noteWitnessedTime(time, time)), what).toBeKmsError("DATA_LOSS");
+      expect(await thrownBy(destroy), what).toBeKmsError("DATA_LOSS");
+    });
     expect((await store.witnessedTime()).noted).toEqual(time);
     expect(await store.get("acme", key.keyId)).toEqual(scheduled);
     await destroy();
@@ -145,31 +132,31 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
   it("shows a remembered request that was edited", async () => {
     const data = await addKey(store);
     const request = { requestId: "r1", digest: "aa" };
-    const fresh = randomBytes(16).toString("hex");
-    await store.insertPending({ ...data, keyId: fresh });
-    const by = { actor: "ann", requestId: "r1" };
-    const expectActive = { active: data.keyId };
-    await store.activate({ ...data, keyId: fresh, expect: expectActive, at: new Date(), by, request });
-    await change("digest", "bb", "kms_requests");
+    const fresh = { ...data, keyId: randomBytes(16).toString("hex") };
+    await store.insertPending(fresh);
+    await store.activate({ ...fresh, expect: { active: data.keyId }, at: new Date(), by: ann, request });
+    await door.sql("update kms_requests set digest = 'bb'");
     expect(await thrownBy(() => store.request("acme", "r1"))).toBeKmsError("DATA_LOSS");
   });
 
   it("shows a lease of which somebody changed when its work was done", async () => {
     const { generation } = await store.lease("backup", "a", 60_000);
     await store.finishLease({ name: "backup", generation: generation! }, new Date(0));
-    await change("finished_at", msFromNow(0), "kms_leases");
+    await door.sql("update kms_leases set finished_at = ?1", msFromNow(0));
     expect(await thrownBy(() => store.leaseFinishedAt("backup"))).toBeKmsError("DATA_LOSS", "the lease backup");
   });
 
   describe("of logs", () => {
     const acme = { tenantId: "acme", number: 1 };
+    const ofAcme = "tenant_id = 'acme'";
+    const headOfAcme = "head of log 1 of tenant acme";
     let head: LogHead;
     beforeEach(async () => {
       await store.createLog(newLog());
       await store.createLog(newLog({ tenantId: "other" }));
-      head = await append(newLog(), 5, [{ ...batch, firstIndex: 0, count: 5 }]);
+      const batch = { requestId: "r1", digest: "aa", signedAt: new Date(), firstIndex: 0, count: 5 };
+      head = await append(newLog(), 5, [batch]);
     });
-    const batch = { requestId: "r1", digest: "aa", signedAt: new Date() };
 
     async function append(expect: LogHead, count: number, requests: LogRequest[] = []): Promise<LogHead> {
       const group = grown(expect, count, requests);
@@ -177,53 +164,28 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       return { ...expect, ...group.next };
     }
 
-    async function row(table: string, tenantId: string): Promise<Record<string, RowValue>> {
-      return (await door.sql(`select * from ${table} where tenant_id = ?1`, tenantId))[0]!;
-    }
-
-    async function put(table: string, values: Record<string, RowValue>): Promise<void> {
-      await door.sql(`delete from ${table} where tenant_id = ?1`, values.tenant_id!);
-      const places = Object.keys(values).map((_, index) => `?${index + 1}`);
-      const columns = Object.keys(values).join(", ");
-      await door.sql(`insert into ${table} (${columns}) values (${places.join(", ")})`, ...Object.values(values));
-    }
-
     it("gives no head of which a byte was flipped", async () => {
-      const stored = await row("kms_logs", "acme");
-      let flips = 0;
-      for (const column of tables.kms_logs.filter((name) => name !== "tenant_id" && name !== "number")) {
-        for (const value of neighbours(stored[column]!)) {
-          await door.sql(`update kms_logs set ${column} = ?1 where tenant_id = 'acme'`, value);
-          flips += 1;
-          for (const read of [
-            () => store.logHead("acme"),
-            () => store.logHeads("acme"),
-            () => store.createLog(newLog()),
-          ])
-            expect(await thrownBy(read), `${column} ${flips}`).toBeKmsError(
-              "DATA_LOSS",
-              "head of log 1 of tenant acme",
-            );
-        }
-        await door.sql(`update kms_logs set ${column} = ?1 where tenant_id = 'acme'`, stored[column]!);
-      }
+      const columns = allBut("kms_logs", "tenant_id", "number");
+      const flips = await flipEach(door, { table: "kms_logs", where: ofAcme, columns }, async (what) => {
+        const reads = [() => store.logHead("acme"), () => store.logHeads("acme"), () => store.createLog(newLog())];
+        for (const read of reads) expect(await thrownBy(read), what).toBeKmsError("DATA_LOSS", headOfAcme);
+      });
       expect(flips).toBeGreaterThan(100);
       expect(await store.logHead("acme")).toEqual(head);
     });
 
     it("gives no head of another tenant, or of another log", async () => {
-      const others = await row("kms_logs", "other");
-      await put("kms_logs", { ...others, tenant_id: "acme" });
+      const others = await keptRow(door, "kms_logs", "tenant_id = 'other'");
+      await others.put({ ...others.row, tenant_id: "acme" }, ofAcme);
       expect(await thrownBy(() => store.logHead("acme"))).toBeKmsError("DATA_LOSS");
-      await door.sql("delete from kms_logs where tenant_id = 'other'");
-      await put("kms_logs", { ...others, number: 2 });
+      await others.put({ number: 2 });
       expect(await thrownBy(() => store.logHead("other"))).toBeKmsError("DATA_LOSS");
     });
 
     it("does not append behind a head that was put back: what came after it is in the way", async () => {
-      const before = await row("kms_logs", "acme");
+      const before = await keptRow(door, "kms_logs", ofAcme);
       await append(head, 7);
-      await put("kms_logs", before);
+      await before.putBack();
       expect(await store.logHead("acme")).toEqual(head); // a whole row of its own is authentic
       for (const count of [1, 7, 300]) {
         expect(await thrownBy(() => append(head, count))).toBeKmsError("DATA_LOSS", "set back");
@@ -232,14 +194,14 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     });
 
     it("does not begin a log anew whose head was removed", async () => {
-      await door.sql("delete from kms_logs where tenant_id = 'acme'");
+      await door.sql(`delete from kms_logs where ${ofAcme}`);
       await store.createLog(newLog());
       expect(await thrownBy(() => append(newLog(), 3))).toBeKmsError("DATA_LOSS", "set back");
     });
 
     it("lets a key be marked as compromised whatever was done to the head, and then records none", async () => {
-      await door.sql("update kms_logs set size = 2 where tenant_id = 'acme'");
-      const mark = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
+      await door.sql(`update kms_logs set size = 2 where ${ofAcme}`);
+      const mark = { ...ann, action: "mark_compromised", at: new Date() } as const;
       await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date() }, mark);
       expect((await store.get("acme", key.keyId))?.state).toBe("COMPROMISED");
       expect(await store.logCompromises("acme")).toEqual([]);
@@ -253,38 +215,41 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       await store.activate({
         ...next,
         at: new Date(),
-        by: { actor: "ann", requestId: "" },
+        by: ann,
         outgoing: "COMPROMISED",
         expect: { active: key.keyId },
         handover: { append: grown(head, 1), handover },
       });
-      const reads: [table: string, column: string, value: RowValue, read: () => Promise<unknown>][] = [
-        ["kms_log_requests", "digest", "bb", () => store.logRequest(acme, "r1")],
-        ["kms_log_requests", "first_index", 1, () => store.logRequest(acme, "r1")],
-        ["kms_log_handovers", "to_key_id", "cc", () => store.logHandovers("acme")],
-        ["kms_log_handovers", "proof", "forged", () => store.logHandovers("acme")],
-        ["kms_log_compromises", "size", 1_000_000, () => store.logCompromises("acme")],
-        ["kms_log_compromises", "key_id", "dd", () => store.logCompromises("acme")],
+      const reads = {
+        kms_log_requests: () => store.logRequest(acme, "r1"),
+        kms_log_handovers: () => store.logHandovers("acme"),
+        kms_log_compromises: () => store.logCompromises("acme"),
+      };
+      const edits: [table: keyof typeof reads, column: string, value: RowValue][] = [
+        ["kms_log_requests", "digest", "bb"],
+        ["kms_log_requests", "first_index", 1],
+        ["kms_log_handovers", "to_key_id", "cc"],
+        ["kms_log_handovers", "proof", "forged"],
+        ["kms_log_compromises", "size", 1_000_000],
+        ["kms_log_compromises", "key_id", "dd"],
       ];
-      for (const [table, column, value, read] of reads) {
-        const stored = await row(table, "acme");
-        await read();
-        await door.sql(`update ${table} set ${column} = ?1 where tenant_id = 'acme'`, value);
-        expect(await thrownBy(read), `${table} ${column}`).toBeKmsError("DATA_LOSS");
-        await put(table, stored);
+      for (const [table, column, value] of edits) {
+        const { put, putBack } = await keptRow(door, table, ofAcme);
+        await reads[table]();
+        await put({ [column]: value });
+        expect(await thrownBy(reads[table]), `${table} ${column}`).toBeKmsError("DATA_LOSS");
+        await putBack();
       }
     });
 
     it("gives no bundle or tile with a gap", async () => {
       await append(await append(head, 3), 3);
-      await door.sql("delete from kms_log_entries where start = 5");
-      await door.sql("delete from kms_log_hashes where start = 5");
-      expect(await thrownBy(() => store.logEntries(acme, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
-      expect(await thrownBy(() => store.logHashes(acme, 0, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
+      for (const table of ["entries", "hashes"]) await door.sql(`delete from kms_log_${table} where start = 5`);
+      for (const read of [() => store.logEntries(acme, 0), () => store.logHashes(acme, 0, 0)])
+        expect(await thrownBy(read)).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
     });
 
     it("gives no bundle of a few bytes that say they are four gigabytes", async () => {
-      await append(head, 3);
       const run = { form: new Uint8Array(65_535), places: [], count: 65_535, shown: new Uint8Array() };
       await door.sql("update kms_log_entries set data = ?1", packRuns([run]));
       expect(await thrownBy(() => store.logEntries(acme, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
@@ -292,22 +257,19 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
   });
 
   it("is not opened without its store key, nor with another's", async () => {
-    const [row] = await door.sql("select * from kms_store");
+    const own = await keptRow(door, "kms_store");
     const stranger = await make();
     await (await unlocked(await stranger.open())).close();
-    const [foreign] = await stranger.sql("select * from kms_store");
-    await door.sql("delete from kms_store");
+    const { row: foreign } = await keptRow(stranger, "kms_store");
+    await own.put(foreign);
     const locked = await door.open();
+    expect(await locked.storeKey()).toMatchObject({ storeId: foreign.store_id });
+    expect(await thrownBy(() => unlocked(locked))).toBeKmsError("DATA_LOSS");
+    await door.sql("delete from kms_store");
     expect(await thrownBy(() => locked.storeKey())).toBeKmsError("DATA_LOSS", "no store key");
     expect(await thrownBy(() => unlocked(locked))).toBeKmsError("DATA_LOSS", "no store key");
-    const columns = tables.kms_store;
-    const places = columns.map((_, index) => `?${index + 1}`).join(", ");
-    const insert = `insert into kms_store (${columns.join(", ")}) values (${places})`;
-    await door.sql(insert, ...columns.map((column) => foreign![column]!));
-    expect(await locked.storeKey()).toMatchObject({ storeId: foreign!.store_id });
-    expect(await thrownBy(() => unlocked(locked))).toBeKmsError("DATA_LOSS");
     await locked.close();
-    expect(row!.store_id).not.toBe(foreign!.store_id);
+    expect(own.row.store_id).not.toBe(foreign.store_id);
   });
 
   it("is not opened with a store key that lacks a column", async () => {
@@ -321,14 +283,8 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
 
   describe("of audit rows", () => {
     beforeEach(async () => {
-      const event = {
-        at: new Date(),
-        actor: "ann",
-        action: "sign_span",
-        tenantId: "acme",
-        purpose: "signing",
-      } as const;
-      const rows = [2, 3, 4, 5].map((count) => ({ ...event, keyId: key.keyId, outcome: "OK", requestId: "", count }));
+      const event = { ...ann, at: new Date(), action: "sign_span", tenantId: "acme", purpose: "signing" } as const;
+      const rows = [2, 3, 4, 5].map((count) => ({ ...event, keyId: key.keyId, outcome: "OK", count }) as const);
       await store.appendAudit(rows);
     });
 
@@ -340,14 +296,10 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     }
 
     it("names the one that was edited, whichever byte", async () => {
-      const [row] = await door.sql("select * from kms_audit where sequence = 3");
-      for (const column of tables.kms_audit.filter((name) => name !== "writer_id" && name !== "sequence")) {
-        for (const value of neighbours(row![column]!).slice(0, 4)) {
-          await door.sql(`update kms_audit set ${column} = ?1 where sequence = 3`, value);
-          expect((await problems()).map(({ sequence }) => sequence)).toContain(3);
-        }
-        await door.sql(`update kms_audit set ${column} = ?1 where sequence = 3`, row![column]!);
-      }
+      const columns = allBut("kms_audit", "writer_id", "sequence");
+      await flipEach(door, { table: "kms_audit", where: "sequence = 3", columns }, async (what) => {
+        expect(await problems(), what).toContainEqual(expect.objectContaining({ sequence: 3 }));
+      });
       expect(await problems()).toEqual([]);
     });
 
@@ -356,17 +308,12 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       expect(await problems()).toMatchObject([{ sequence: 3, what: "row 3 is missing" }]);
     });
 
-    it("names those that were cut at the end", async () => {
+    it("names those that were cut at the end, and a head that was set back to hide it", async () => {
       await door.sql("delete from kms_audit where sequence > 3");
-      const what = expect.stringMatching(/^rows 4 to 5 are missing.*tail/);
-      expect(await problems()).toMatchObject([{ sequence: 4, what }]);
-    });
-
-    it("names a head that was set back to hide a cut", async () => {
-      await door.sql("delete from kms_audit where sequence > 3");
-      await door.sql(
-        "update kms_audit_writers set sequence = 3, head = (select mac from kms_audit where sequence = 3)",
-      );
+      const cut = expect.stringMatching(/^rows 4 to 5 are missing.*tail/);
+      expect(await problems()).toMatchObject([{ sequence: 4, what: cut }]);
+      const third = "(select mac from kms_audit where sequence = 3)";
+      await door.sql(`update kms_audit_writers set sequence = 3, head = ${third}`);
       expect(await problems()).toMatchObject([{ sequence: 0, what: expect.stringContaining("head") }]);
     });
 
@@ -376,7 +323,7 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       ["another's", "update kms_audit set rule = 'web' where sequence = 6", 6],
       ["moved to its request_id", "update kms_audit set rule = null, request_id = 'ops' where sequence = 6", 6],
     ])("names one whose rule was %s", async (_what, statement, sequence) => {
-      const by = { actor: "ann", requestId: "", rule: "ops", action: "disable", at: new Date() } as const;
+      const by = { ...ann, rule: "ops", action: "disable", at: new Date() } as const;
       await store.update(key, { ...key, state: "DISABLED", previousState: "ACTIVE" }, by);
       expect(await problems()).toEqual([]);
       await door.sql(statement);
@@ -410,12 +357,10 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     });
 
     it("are not written on behind a head that was put back", async () => {
-      const [head] = await door.sql("select * from kms_audit_writers");
+      const head = await keptRow(door, "kms_audit_writers");
       await addKey(store);
       await door.sql("delete from kms_audit where sequence > 5");
-      const places = tables.kms_audit_writers.slice(1).map((column, index) => `${column} = ?${index + 1}`);
-      const values = tables.kms_audit_writers.slice(1).map((column) => head![column]!);
-      await door.sql(`update kms_audit_writers set ${places.join(", ")}`, ...values);
+      await head.putBack();
       expect(await problems()).toEqual([]); // which only whoever noted the head would see
       expect(await thrownBy(() => addKey(store, { tenantId: "other" }))).toBeKmsError("DATA_LOSS", "rows were taken");
     });
@@ -461,26 +406,26 @@ describe.each(kinds)("an edited %s database of a key that waits for its destruct
   let edited: World;
   /** The record of a key with all of it. */
   let whole: KeyRecord;
-  let row: Readonly<Record<string, RowValue>>;
+  let kept: Awaited<ReturnType<typeof keptRow>>;
   // Only this row is edited, and it is put back whole, so all cases have one store.
   beforeAll(async () => {
     edited = await world(make);
-    const by = { actor: "ann", requestId: "", action: "request_destruction", at } as const;
     whole = { ...edited.key, destruction, destroyWait };
-    await edited.store.update(edited.key, whole, by);
-    [row] = (await edited.door.sql("select * from kms_keys")) as [typeof row];
+    await edited.store.update(edited.key, whole, { ...ann, action: "request_destruction", at });
+    kept = await keptRow(edited.door, "kms_keys");
     return () => edited.store.close();
   });
   beforeEach(async () => {
     expect(await edited.store.get("acme", whole.keyId)).toEqual(whole);
-    return () => put(row);
+    return kept.putBack;
   });
 
-  const fitting = (column: string, value: RowValue) => (numbers.includes(column) ? Number(value) : String(value));
+  const fitting = (column: string, from: string) =>
+    numbers.includes(column) ? Number(kept.row[from]) : String(kept.row[from]);
 
-  async function put(changes: Readonly<Record<string, RowValue>>): Promise<void> {
-    const set = Object.keys(changes).map((column, index) => `${column} = ?${index + 1}`);
-    await edited.door.sql(`update kms_keys set ${set.join(", ")}`, ...Object.values(changes));
+  async function refuses(changes: Readonly<Record<string, RowValue>>): Promise<void> {
+    await kept.put(changes);
+    for (const error of await usesOf(edited)) expect(error).toBeKmsError("DATA_LOSS", whole.keyId);
   }
 
   it("is what was written", async () => {
@@ -488,21 +433,14 @@ describe.each(kinds)("an edited %s database of a key that waits for its destruct
     expect(pairs).toHaveLength(42);
   });
 
-  it.each(pairs)("does not let %s and %s change places", async (one, other) => {
-    await put({ [one]: fitting(one, row[other]!), [other]: fitting(other, row[one]!) });
-    for (const error of await usesOf(edited)) expect(error).toBeKmsError("DATA_LOSS", whole.keyId);
-  });
-
-  it.each(pairs)("does not let %s be moved to %s", async (one, other) => {
-    await put({ [one]: null, [other]: fitting(other, row[one]!) });
-    for (const error of await usesOf(edited)) expect(error).toBeKmsError("DATA_LOSS", whole.keyId);
+  it.each(pairs)("does not let %s and %s change places, nor one be moved to the other", async (one, other) => {
+    await refuses({ [one]: fitting(one, other), [other]: fitting(other, one) });
+    await refuses({ [one]: null, [other]: fitting(other, one) });
   });
 
   it.each(columns)("does not let %s be taken away, nor be moved to where nothing is", async (column) => {
-    await put({ [column]: null });
-    for (const error of await usesOf(edited)) expect(error).toBeKmsError("DATA_LOSS", whole.keyId);
-    await put({ previous_state: String(row[column]) });
-    for (const error of await usesOf(edited)) expect(error).toBeKmsError("DATA_LOSS", whole.keyId);
+    await refuses({ [column]: null });
+    await refuses({ previous_state: String(kept.row[column]) });
   });
 });
 

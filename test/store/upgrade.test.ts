@@ -1,6 +1,6 @@
 /** What every store in a database must do while replicas of two releases use it: src/store/upgrade-store.ts as code. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { KmsError } from "../../src/errors.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { postgresDatabase, postgresDialect } from "../../src/store/postgres/open.ts";
@@ -9,7 +9,7 @@ import type { Database } from "../../src/store/sql/rows/database.ts";
 import type { RowForms } from "../../src/store/sql/rows/forms.ts";
 import { rowMac } from "../../src/store/sql/rows/mac.ts";
 import { insertRow, keyRow, valuesOf } from "../../src/store/sql/rows/rows.ts";
-import { newestSchema, type TableName, tables } from "../../src/store/sql/rows/schema.ts";
+import { type Dialect, newestSchema, type TableName, tables } from "../../src/store/sql/rows/schema.ts";
 import { sqlStore } from "../../src/store/sql/store.ts";
 import { prepareSchema } from "../../src/store/sql/upgrade/migration.ts";
 import { rewritePage } from "../../src/store/sql/upgrade/old-rows.ts";
@@ -23,8 +23,9 @@ import { sharedPostgres } from "../support/shared-postgres.ts";
 import {
   addKey,
   type Backdoor,
+  bothBackdoors,
+  keptRow,
   pendingKey,
-  postgresBackdoor,
   sqliteBackdoor,
   unlocked,
 } from "../support/store-fixture.ts";
@@ -50,12 +51,7 @@ function replica(version: number): Replica {
   return { replicaId: randomBytes(16).toString("hex"), release: `0.${version}.0`, version };
 }
 
-const kinds: [name: string, make: () => Promise<Backdoor>][] = [
-  ["sqlite", async () => sqliteBackdoor()],
-  ["postgres", () => postgresBackdoor(server)],
-];
-
-describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
+describe.each(bothBackdoors(server))("a %s store that is upgraded", (_name, make) => {
   let door: Backdoor;
   let store: Store;
   let key: KeyObject;
@@ -87,7 +83,7 @@ describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
     expect((await store.upgradeState()).replicas).toMatchObject([other]);
   });
 
-  it("is not finished while a replica of a release before runs, or one did meanwhile, and says which", async () => {
+  it("is not finished while a replica of a release before runs, or one did since the rows were begun, and says which", async () => {
     const one = replica(older);
     const { now } = await store.upgradeState();
     await store.noteReplica(one);
@@ -99,14 +95,14 @@ describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
     expect(await store.auditEvents({ limit: 10 })).toEqual([]);
   });
 
-  it("is not finished where one of a release before ran when the rows were begun, and ended since without a word", async () => {
+  it("is not finished where one of those ended since without a word", async () => {
     const one = replica(older);
     const { now } = await store.upgradeState();
-    const [seenAt, since] = [now.getTime() - 150_000, now.getTime() - 100_000];
+    const [seen_at, since] = [now.getTime() - 150_000, now.getTime() - 100_000];
     await store.noteReplica(one);
-    const noted = { replica_id: one.replicaId, release: one.release, version: one.version, seen_at: seenAt };
-    const mac = rowMac(key).of("kms_replicas", valuesOf("kms_replicas", noted));
-    await door.sql("update kms_replicas set seen_at = ?1, mac = ?2", seenAt, mac);
+    const { row, put } = await keptRow(door, "kms_replicas");
+    const mac = rowMac(key).of("kms_replicas", valuesOf("kms_replicas", { ...row, seen_at }));
+    await put({ seen_at, mac });
     expect(await store.finishUpgrade(finished, new Date(since))).toMatchObject({ kind: "older", replicas: [one] });
     expect(await store.finishUpgrade(finished, now)).toEqual({ kind: "finished" });
   });
@@ -147,46 +143,29 @@ describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
   it("forgets replicas that were seen more than a day ago, or by a clock that was wrong", async () => {
     const gone = [replica(older), replica(older)];
     for (const each of gone) await store.noteReplica(each);
-    const day = 86_400_000;
-    await door.sql(
-      "update kms_replicas set seen_at = seen_at - ?1 where replica_id = ?2",
-      day + 60_000,
-      gone[0]!.replicaId,
-    );
-    await door.sql(
-      "update kms_replicas set seen_at = seen_at + ?1 where replica_id = ?2",
-      day + 60_000,
-      gone[1]!.replicaId,
-    );
+    for (const [at, sign] of ["-", "+"].entries()) {
+      const moved = `update kms_replicas set seen_at = seen_at ${sign} ?1 where replica_id = ?2`;
+      await door.sql(moved, 86_400_000 + 60_000, gone[at]!.replicaId);
+    }
     const one = replica(newestSchema);
     await store.noteReplica(one);
     expect(await door.sql("select replica_id from kms_replicas")).toEqual([{ replica_id: one.replicaId }]);
   });
 });
 
-const databases: [name: string, open: () => Promise<Database>][] = [
+const databases: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
   [
     "SQLite",
-    async () => {
-      const db = embeddedDatabase({ time: realTime, file: sqliteBackdoor().file, soon: setImmediate });
-      await prepareSchema(db, sqliteDialect);
-      return db;
-    },
+    async () => embeddedDatabase({ time: realTime, file: sqliteBackdoor().file, soon: setImmediate }),
+    sqliteDialect,
   ],
-  [
-    "PostgreSQL",
-    async () => {
-      const db = postgresDatabase({ url: await server.createDatabase() }, 4, realTime);
-      await prepareSchema(db, postgresDialect);
-      return db;
-    },
-  ],
+  ["PostgreSQL", async () => postgresDatabase({ url: await server.createDatabase() }, 4, realTime), postgresDialect],
 ];
 
 /** Keys that are more than a page. */
 const pages = 1_100;
 
-describe.each(databases)("rows of an old form, in %s", (name, open) => {
+describe.each(databases)("rows of an old form, in %s", (name, open, dialect) => {
   const key = createSecretKey(randomBytes(32));
   /** The trail keeps its form: its rows are never written anew. */
   const reading =
@@ -198,6 +177,8 @@ describe.each(databases)("rows of an old form, in %s", (name, open) => {
 
   async function filled() {
     const db = await open();
+    onTestFinished(() => db.close());
+    await prepareSchema(db, dialect);
     const stored = { store_id: "", provider: "local", provider_key_id: "", wrapped: new Uint8Array(1), created_at: 0 };
     await db.write(({ query }) => insertRow(query, forms.before, "kms_store", { ...stored, id: 1, writers: 0 }));
     const of = (mac: keyof typeof forms) => {
@@ -253,7 +234,6 @@ describe.each(databases)("rows of an old form, in %s", (name, open) => {
     of("next");
     await rewritten(db);
     expect((await examined(of("last"))).problems).toEqual([]);
-    await db.close();
   });
 
   it("are heads of writers of the release before too, which go on behind them", async () => {
@@ -264,7 +244,6 @@ describe.each(databases)("rows of an old form, in %s", (name, open) => {
     await rewritten(db);
     await store.appendAudit([finished]);
     expect((await examined(of("next"))).problems).toEqual([]);
-    await db.close();
   });
 
   it("are left where somebody changes them meanwhile, and where they are not as they were written", async () => {
@@ -278,6 +257,5 @@ describe.each(databases)("rows of an old form, in %s", (name, open) => {
     await rewritten(db);
     expect(await oldRows(db)).toEqual({ kms_keys: 1 });
     expect((await examined(of("next"))).problems).toMatchObject([{ kind: "record_altered" }]);
-    await db.close();
   });
 });

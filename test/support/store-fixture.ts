@@ -68,6 +68,25 @@ export function postgresBackdoorOf(url: string): Backdoor & { url: string } {
   };
 }
 
+/** One of each store in a database, by name. */
+export function bothBackdoors(server: Databases): [name: string, make: () => Promise<Backdoor>][] {
+  return [
+    ["sqlite", async () => sqliteBackdoor()],
+    ["postgres", () => postgresBackdoor(server)],
+  ];
+}
+
+/** A row as it is now, and what makes another of it, or puts it back. */
+export async function keptRow({ sql }: Pick<Backdoor, "sql">, table: string, where = "1 = 1") {
+  const [row] = (await sql(`select * from ${table} where ${where}`)) as [Readonly<Record<string, RowValue>>];
+  async function put(changes: Readonly<Record<string, RowValue>>, at = where): Promise<void> {
+    const columns = Object.keys(changes);
+    const set = columns.map((column, index) => `${column} = ?${index + 1}`).join(", ");
+    await sql(`update ${table} set ${set} where ${at}`, ...columns.map((column) => changes[column]!));
+  }
+  return { row, put, putBack: () => put(row) };
+}
+
 export function pendingKey(changes: Partial<KeyRecord> = {}): KeyRecord {
   return {
     tenantId: "acme",
