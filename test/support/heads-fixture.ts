@@ -1,41 +1,21 @@
 /** A store with its heads file, as one run of the service after the other has it; and the ways in which a store is put back. */
-import { createSecretKey, randomBytes, type KeyObject } from "node:crypto";
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createHash, createSecretKey, randomBytes, type KeyObject } from "node:crypto";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
-import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
+import { startHeads } from "../../src/store/heads/keeper.ts";
 import { type HeadsPlace, placeOf } from "../../src/store/heads/place.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
-
-export interface HeadsWorld extends Backdoor {
-  place: HeadsPlace;
-  /** Opens the store and judges it, as a start of the service does. Closes it again where that is refused. */
-  start(changes?: Partial<HeadsPlace> & RunOptions): Promise<Run>;
-  /** Opens the store as somebody does who knows of no heads file. */
-  unlocked(): Promise<Store>;
-  /** The store key. */
-  key: KeyObject;
-  /** The database as it is now, to be put back while nobody has it open. */
-  copied(): Promise<{ putBack(): Promise<void> }>;
-}
 
 export interface RunOptions {
   /** Between two looks at the store; a minute unless it is given. */
   intervalMs?: number;
   /** That of this machine unless another is given. */
   time?: Time;
-}
-
-export interface Run {
-  store: Store;
-  heads: Heads;
-  log: string[];
-  /** Ends heads and store in order. */
-  end(): Promise<void>;
 }
 
 const event = { actor: "ann", action: "encrypt_pii", tenantId: "acme", purpose: "data", keyId: "" } as const;
@@ -95,16 +75,42 @@ export async function copiedRows(url: string): Promise<{ putBack(): Promise<void
   };
 }
 
-function world(door: Backdoor, place: HeadsPlace, copied: HeadsWorld["copied"]): HeadsWorld {
+export type HeadsWorld = ReturnType<typeof world>;
+export type Run = Awaited<ReturnType<typeof run>>;
+
+function world(door: Backdoor, place: HeadsPlace, copied: () => Promise<{ putBack(): Promise<void> }>) {
   const key = createSecretKey(randomBytes(32));
   return {
     ...door,
+    /** The store key. */
     key,
     place,
+    /** The database as it is now, to be put back while nobody has it open. */
     copied,
-    unlocked: async () => unlocked(await door.open(), key),
-    start: async (changes) => run(await unlocked(await door.open(), key), key, { ...place, ...changes }),
+    /** Opens the store as somebody does who knows of no heads file. */
+    unlocked: async (): Promise<Store> => unlocked(await door.open(), key),
+    /** Opens the store and judges it, as a start of the service does. Closes it again where that is refused. */
+    start: async (changes?: Partial<HeadsPlace> & RunOptions) =>
+      run(await unlocked(await door.open(), key), key, { ...place, ...changes }),
   };
+}
+
+interface Written {
+  generation: number;
+  commits: number | null;
+  writers_counted: number;
+  writers: { writer_id: string; sequence: number }[];
+  keys: { tenant_id: string }[];
+}
+
+/** The newer of the two generations of a heads file, and its SHA-256. */
+export function newestOf(file: string): Written & { sha256: string } {
+  const all = [file, `${file}.1`].map((each) => {
+    const bytes = readFileSync(each);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    return { ...(JSON.parse(bytes.toString()) as Written), sha256 };
+  });
+  return all.sort((a, b) => b.generation - a.generation)[0]!;
 }
 
 /** Starts a service twice at once on a store that no start met before, `rounds` times. */
@@ -121,7 +127,7 @@ async function run(
   store: Store,
   storeKey: KeyObject,
   { intervalMs = 60_000, time = realTime, ...place }: HeadsPlace & RunOptions,
-): Promise<Run> {
+) {
   const log: string[] = [];
   try {
     const heads = await startHeads({
@@ -133,6 +139,7 @@ async function run(
       changed() {},
       log: { error: (_details, message) => log.push(message), info: (message) => log.push(message) },
     });
+    /** Ends heads and store in order. */
     const end = async () => {
       await heads.close();
       await store.close();

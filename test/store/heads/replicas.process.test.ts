@@ -1,14 +1,13 @@
 /** Heads files of replicas with one PostgreSQL: what each notes of the others, and what it tells while the store goes on. */
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
-import { type HeadsWorld, postgresWorld, type Run, use } from "../../support/heads-fixture.ts";
+import { type HeadsWorld, newestOf, postgresWorld, type Run, use } from "../../support/heads-fixture.ts";
 import { digestIn } from "../../support/heads-process.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
-import { addKey } from "../../support/store-fixture.ts";
+import { addKey, keptRow } from "../../support/store-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
 
@@ -28,18 +27,7 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
 
   const refusal = async () => (await thrownBy(() => world.start())) as KmsError;
 
-  interface Written {
-    generation: number;
-    writers_counted: number;
-    writers: { writer_id: string; sequence: number }[];
-    keys: { tenant_id: string }[];
-  }
-
-  function written(): Written {
-    const all = [world.place.file, `${world.place.file}.1`].map((each) => JSON.parse(readFileSync(each, "utf8")));
-    return (all as Written[]).sort((a, b) => b.generation - a.generation)[0]!;
-  }
-
+  const written = () => newestOf(world.place.file);
   const notes = (tenant: string) =>
     expect.poll(() => written().keys).toContainEqual(expect.objectContaining({ tenant_id: tenant }));
   const problemOf = (run: Run) => expect.poll(() => run.heads.status().problem);
@@ -64,7 +52,7 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
   it("misses a writer that ended and is gone whole, with the row that counted it", async () => {
     const quiet = await world.start({ intervalMs: 5 });
     await quiet.store.appendAudit([use()]);
-    const [early] = await world.sql("select writers, mac from kms_store");
+    const early = await keptRow(world, "kms_store");
     const ended = await world.start(other);
     await ended.store.appendAudit([use()]);
     const { writerId } = (await ended.store.auditHead())!;
@@ -74,7 +62,7 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
     for (const table of ["kms_audit", "kms_audit_writers"]) {
       await world.sql(`delete from ${table} where writer_id = ?1`, writerId);
     }
-    await world.sql("update kms_store set writers = ?1, mac = ?2", early!.writers!, early!.mac!);
+    await early.putBack();
     const store = await world.unlocked();
     expect((await store.verifyAudit(undefined, 100)).problems).toEqual([]);
     await store.close();

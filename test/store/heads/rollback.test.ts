@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, cpSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { manualTime } from "../../../src/runtime/manual-time.ts";
 import { acceptFinding } from "../../../src/store/heads/keeper.ts";
@@ -14,29 +14,27 @@ import {
   type HeadsWorld,
   postgresWorld,
   type Run,
+  newestOf,
   removeHeads,
   sqliteWorld,
   startTwoAtOnce,
   use,
 } from "../../support/heads-fixture.ts";
+import { digestIn } from "../../support/heads-process.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { postgresAvailable } from "../../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
-import { addKey } from "../../support/store-fixture.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
+import { addKey, keptRow } from "../../support/store-fixture.ts";
 import { examined } from "../../support/examined.ts";
 import { wallTime } from "../../support/wall-time.ts";
 import { virtualTime } from "../../support/virtual-time.ts";
 
-let server: SharedPostgres | undefined;
-beforeAll(async () => {
-  if (postgresAvailable()) server = await sharedPostgres();
-});
-afterAll(() => server?.close());
+const server = await sharedPostgres();
+afterAll(() => server.close());
 
 const worlds: [string, () => HeadsWorld | Promise<HeadsWorld>][] = [
   ["SQLite", sqliteWorld],
-  ...(postgresAvailable() ? [["PostgreSQL", () => postgresWorld(server!)] as [string, () => Promise<HeadsWorld>]] : []),
+  ["PostgreSQL", () => postgresWorld(server)],
 ];
 
 const allKnown = { noted: [], mayHaveMore: false };
@@ -56,11 +54,22 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await run.end();
   }
 
-  const refusal = async () => (await thrownBy(() => world.start())) as KmsError;
+  const refusal = async (changes?: Parameters<HeadsWorld["start"]>[0]) =>
+    (await thrownBy(() => world.start(changes))) as KmsError;
 
-  function digestIn({ message }: { message: string }): string {
-    return /accept-rollback ([0-9a-f]{64})/.exec(message)![1]!;
+  /** The store as a command has it open that accepts something. */
+  async function accepting(work: (store: Store) => Promise<unknown>): Promise<void> {
+    const store = await world.unlocked();
+    await work(store);
+    await store.close();
   }
+
+  /** Notes in the trail that a finding of these files is accepted. */
+  const accept = (digest: string, sha256: string) =>
+    accepting((store) => {
+      const detail = acceptanceOf({ digest }, [sha256]);
+      return store.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail }, allKnown);
+    });
 
   /** A store with a key and an entry in a log, of before and of after it was copied, and put back. */
   async function putBackOne(): Promise<void> {
@@ -111,16 +120,14 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     expect(message).toContain("log 1 of tenant acme had 3 entries, and has 0");
     if (isSqlite) expect(message).toMatch(/it had \d+ commits, and has \d+/);
     expect([world.place.file, `${world.place.file}.1`].map((file) => readFileSync(file, "utf8"))).toEqual(before);
-    expect(digestIn(await refusal())).toBe(digestIn({ message }));
+    expect(digestIn((await refusal()).message)).toBe(digestIn(message));
   });
 
   it("finds a store of which appends to a log alone are gone", async () => {
     await during((store) => store.createLog(newLog()));
-    const [early] = await world.sql("select * from kms_logs");
+    const early = await keptRow(world, "kms_logs");
     await during((store) => store.appendLog(grown(newLog(), 300)));
-    const { size, root, frontier, changed_at, mac } = early!;
-    const set = "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where number = 1";
-    await world.sql(set, size!, root!, frontier!, changed_at!, mac!);
+    await early.putBack();
     for (const table of ["entries", "hashes"]) await world.sql(`delete from kms_log_${table}`);
     const { code, message } = await refusal();
     expect(code).toBe("ROLLBACK_SUSPECTED");
@@ -180,66 +187,55 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       for (const log of [lost, unborn]) await store.appendLog(grown(log, 3));
     });
     await copy.putBack();
-    const store = await world.unlocked();
-    await store.appendLog(grown(grownLater, 2));
-    await store.close();
+    await accepting((store) => store.appendLog(grown(grownLater, 2)));
     const found = await refusal();
-    const accepting = await world.unlocked();
-    const time = wallTime(() => new Date(2_000_000_000_500));
-    const { finding } = await judgeHeads(accepting, world.key, world.place);
-    expect(digestIn(found)).toBe(finding!.digest);
-    await acceptFinding({ store: accepting, storeKey: world.key, place: world.place, time }, finding!, by);
-    const states = async (tenantId: string) =>
-      (await accepting.logHeads(tenantId)).map(({ number, size, state }) => ({ number, size, state }));
-    expect(await states("grown")).toEqual([{ number: 1, size: 2, state: "open" }]);
-    expect(await states("same")).toEqual([{ number: 1, size: 0, state: "open" }]);
-    expect(await states("lost")).toEqual([{ number: 1, size: 0, state: "restored" }]);
-    expect(await thrownBy(() => accepting.appendLog(grown(lost, 1)))).toBeKmsError("CONFLICT");
-    for (const tenantId of ["lost", "unborn"]) {
-      expect(await accepting.nextLogNumber(tenantId)).toBe(2_000_000_000);
-      expect(await thrownBy(() => accepting.createLog(newLog({ tenantId, number: 2 })))).toBeKmsError("CONFLICT");
-      await accepting.createLog(newLog({ tenantId, number: 2_000_000_000 }));
-    }
-    expect((await examined(accepting)).problems).toEqual([]);
-    await accepting.close();
+    await accepting(async (store) => {
+      const { key: storeKey, place } = world;
+      const time = wallTime(() => new Date(2_000_000_000_500));
+      const { finding } = await judgeHeads(store, storeKey, place);
+      expect(digestIn(found.message)).toBe(finding!.digest);
+      await acceptFinding({ store, storeKey, place, time }, finding!, by);
+      const heads = async (tenantId: string) =>
+        (await store.logHeads(tenantId)).map(({ number, size, state }) => [number, size, state]);
+      expect(await heads("grown")).toEqual([[1, 2, "open"]]);
+      expect(await heads("same")).toEqual([[1, 0, "open"]]);
+      expect(await heads("lost")).toEqual([[1, 0, "restored"]]);
+      expect(await thrownBy(() => store.appendLog(grown(lost, 1)))).toBeKmsError("CONFLICT");
+      for (const tenantId of ["lost", "unborn"]) {
+        expect(await store.nextLogNumber(tenantId)).toBe(2_000_000_000);
+        expect(await thrownBy(() => store.createLog(newLog({ tenantId, number: 2 })))).toBeKmsError("CONFLICT");
+        await store.createLog(newLog({ tenantId, number: 2_000_000_000 }));
+      }
+      expect((await examined(store)).problems).toEqual([]);
+    });
     await during(async () => {});
   });
 
-  it.each([
-    ["that is missing", () => removeHeads(world.place)],
-    [
-      "that is damaged",
-      () => {
-        for (const end of ["", ".1"]) writeFileSync(world.place.file + end, "{");
-      },
-    ],
-  ])("ends every log once the use of a store is accepted of a heads file %s", async (what, lose) => {
-    await during((store) => store.createLog(newLog()));
-    lose();
-    const accepting = await world.unlocked();
-    const place = { ...world.place, required: true };
-    const { finding } = await judgeHeads(accepting, world.key, place);
-    expect({ what, code: finding?.code }).toEqual({ what, code: "HEADS_MISSING" });
-    await acceptFinding({ store: accepting, storeKey: world.key, place, time: virtualTime() }, finding!, by);
-    expect(await accepting.logHeads("acme")).toMatchObject([{ number: 1, state: "restored" }]);
-    await accepting.close();
-    await during(async () => {});
-  });
+  it.each(["missing", "damaged"])(
+    "ends every log once the use of a store is accepted of a heads file that is %s",
+    async (what) => {
+      await during((store) => store.createLog(newLog()));
+      if (what === "missing") removeHeads(world.place);
+      else for (const end of ["", ".1"]) writeFileSync(world.place.file + end, "{");
+      await accepting(async (store) => {
+        const place = { ...world.place, required: true };
+        const { finding } = await judgeHeads(store, world.key, place);
+        expect(finding?.code).toBe("HEADS_MISSING");
+        await acceptFinding({ store, storeKey: world.key, place, time: virtualTime() }, finding!, by);
+        expect(await store.logHeads("acme")).toMatchObject([{ number: 1, state: "restored" }]);
+      });
+      await during(async () => {});
+    },
+  );
 
   it("accepts what an authentic row of the trail names, and no finding after it", async () => {
     await putBackOne();
     const copy = await world.copied();
-    const found = await refusal();
-    const sha256 = async (digest: string, files: string[]) => {
-      const store = await world.unlocked();
-      const detail = acceptanceOf({ digest }, files);
-      await store.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail }, allKnown);
-      await store.close();
-    };
-    const accepted = await shaOfNewest(world.place.file);
-    await sha256(digestIn(found), ["0".repeat(64)]);
+    const found = digestIn((await refusal()).message);
+    const { sha256 } = newestOf(world.place.file);
+    await accept(found, "0".repeat(64));
     expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
-    await sha256(digestIn(found), [accepted]);
+    await accept(found, sha256);
     await world.sql("update kms_audit set actor = 'eve' where detail is not null");
     expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
     await world.sql("update kms_audit set actor = 'ann' where detail is not null");
@@ -248,23 +244,20 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await copy.putBack();
     const again = await refusal();
     expect(again.code).toBe("ROLLBACK_SUSPECTED");
-    expect(digestIn(again)).not.toBe(digestIn(found));
+    expect(digestIn(again.message)).not.toBe(found);
   });
 
   it("is begun anew without an audit row that is damaged, so that an accepted finding is no finding again", async () => {
     await during((store) => store.appendAudit([use()]));
     await world.sql("update kms_audit set mac = ?1", new Uint8Array(32));
-    const found = await refusal();
-    expect(found.message).toContain("had written row 1, and has another there");
-    const accepting = await world.unlocked();
-    const detail = acceptanceOf({ digest: digestIn(found) }, [await shaOfNewest(world.place.file)]);
-    await accepting.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail }, allKnown);
-    await accepting.close();
+    const { message } = await refusal();
+    expect(message).toContain("had written row 1, and has another there");
+    await accept(digestIn(message), newestOf(world.place.file).sha256);
     const time = virtualTime();
     const run = await world.start({ intervalMs: 1_000, time });
     await addKey(run.store);
     await time.advance(1_000);
-    expect((await newestOf(world.place.file)).keys).toHaveLength(1);
+    expect(newestOf(world.place.file).keys).toHaveLength(1);
     expect(run.heads.problems()).toEqual([]);
     await run.end();
     await during(async () => {});
@@ -275,7 +268,6 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     const run = await world.start({ intervalMs: 1_000, time });
     await addKey(run.store);
     const { file } = world.place;
-    const { mkdirSync, rmdirSync, rmSync } = await import("node:fs");
     rmSync(`${file}.new`, { force: true });
     mkdirSync(`${file}.new`);
     await addKey(run.store, { tenantId: "globex" });
@@ -288,7 +280,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await time.advance(1_000);
     expect(run.heads.problems()).toEqual([]);
     await run.end();
-    expect(JSON.stringify(await newestOf(file))).toContain("initech");
+    expect(JSON.stringify(newestOf(file))).toContain("initech");
   });
 
   it("keeps nobody from ending whose disk hangs", async () => {
@@ -307,10 +299,10 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
   it("writes nothing while nothing changes", async () => {
     await during((store) => addKey(store));
     const run = await world.start();
-    const before = await newestOf(world.place.file);
+    const before = newestOf(world.place.file);
     await run.heads.close();
     await run.heads.close();
-    expect((await newestOf(world.place.file)).generation).toBe(before.generation);
+    expect(newestOf(world.place.file).generation).toBe(before.generation);
     await run.end();
   });
 
@@ -321,9 +313,9 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     }
     const heads = await Promise.all([first, second].map(({ store }) => store.auditHead()));
     await first.end();
-    const before = await newestOf(world.place.file);
+    const before = newestOf(world.place.file);
     await second.end();
-    const after = await newestOf(world.place.file);
+    const after = newestOf(world.place.file);
     for (const { writerId, sequence } of heads.map((head) => head!)) {
       expect(after.writers).toContainEqual(expect.objectContaining({ writer_id: writerId, sequence }));
     }
@@ -345,11 +337,10 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
   it.skipIf(isSqlite)("is begun where it is gone, unless it is required", async () => {
     await during((store) => addKey(store));
     removeHeads(world.place);
-    const required = (await thrownBy(() => world.start({ required: true }))) as KmsError;
-    expect(required.code).toBe("HEADS_MISSING");
+    expect((await refusal({ required: true })).code).toBe("HEADS_MISSING");
     await during(async (store) => {
       const written = { writers: [{ sequence: 1 }] };
-      await afterStep("heads.renamed", async () => expect(await newestOf(world.place.file)).toMatchObject(written));
+      await afterStep("heads.renamed", async () => expect(newestOf(world.place.file)).toMatchObject(written));
       await addKey(store);
     });
     await (await world.start({ required: true })).end();
@@ -364,7 +355,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     for (const end of ["", ".1"]) cpSync(world.place.file + end, other.file + end);
     await (await world.start(other)).end();
     await copy.putBack();
-    expect(((await thrownBy(() => world.start(other))) as KmsError).code).toBe("ROLLBACK_SUSPECTED");
+    expect((await refusal(other)).code).toBe("ROLLBACK_SUSPECTED");
   });
 
   it.skipIf(isSqlite)(
@@ -377,7 +368,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       await addKey(run.store, { tenantId: "globex" });
       await run.store.appendAudit([use()]);
       await time.advance(1_000);
-      expect((await newestOf(world.place.file)).keys).toHaveLength(2);
+      expect(newestOf(world.place.file).keys).toHaveLength(2);
       await copy.putBack();
       await time.advance(1_000);
       expect(run.heads.problems()).toMatchObject([{ status: "down" }]);
@@ -385,7 +376,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       expect(run.heads.status().problem).toContain("of tenant globex, version 1, was ACTIVE, and is gone");
       expect(await thrownBy(() => run.store.appendAudit([use()]))).toBeKmsError("DATA_LOSS");
       expect(await thrownBy(() => run.heads.accept("0".repeat(64), by))).toBeKmsError("INVALID_ARGUMENT", "digest");
-      const digest = digestIn({ message: run.heads.status().problem });
+      const digest = digestIn(run.heads.status().problem);
       await run.heads.accept(digest, by);
       expect(run.heads.problems()).toEqual([]);
       expect(run.heads.isBehind()).toBe(false);
@@ -400,23 +391,3 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     },
   );
 });
-
-interface Written {
-  generation: number;
-  commits: number | null;
-  writers: { writer_id: string; sequence: number }[];
-  keys: unknown[];
-}
-
-async function newestOf(file: string): Promise<Written> {
-  const all = [file, `${file}.1`].map((each) => JSON.parse(readFileSync(each, "utf8")) as Written);
-  return all.sort((a, b) => b.generation - a.generation)[0]!;
-}
-
-async function shaOfNewest(file: string): Promise<string> {
-  const { createHash } = await import("node:crypto");
-  const { generation } = await newestOf(file);
-  return createHash("sha256")
-    .update(readFileSync(generation % 2 === 0 ? file : `${file}.1`))
-    .digest("hex");
-}
