@@ -5,11 +5,12 @@ import type { KmsErrorCode } from "../../src/errors.ts";
 import { pageRows } from "../../src/store/sql/all-pages.ts";
 import { packRuns, singleEntry } from "../../src/tlog/entry-run.ts";
 import { emptyRoot } from "../../src/tlog/merkle.ts";
-import type { HandoverAppend, LogHandover, LogHead, LogRequest } from "../../src/store/log-store.ts";
+import type { HandoverAppend, LogAppend, LogHandover, LogHead, LogRequest } from "../../src/store/log-store.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import type { Activation, StateChange } from "../../src/store/key-store.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
+import { oneWins } from "./store-contract.ts";
 import { addKey, pendingKey, unlocked } from "./store-fixture.ts";
 import { contentOf, entriesFrom, entry, grown, hashOf, newLog, runsFrom, tilesOf } from "./log-store-fixture.ts";
 
@@ -75,16 +76,9 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       const head = await create();
       expect(await store.nextLogNumber("acme")).toBe(2);
       expect(await store.nextLogNumber("other")).toBe(1);
-      const restore = {
-        action: "restore",
-        tenantId: "",
-        purpose: undefined,
-        keyId: "",
-        outcome: "OK",
-        count: 1,
-      } as const;
+      const ofAll = { tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 } as const;
       const times = [start, new Date(start.getTime() - dayMs)];
-      await store.appendAudit(times.map((at) => ({ ...by, ...restore, at })));
+      await store.appendAudit(times.map((at) => ({ ...by, ...ofAll, action: "restore", at })));
       const next = start.getTime() / 1000;
       for (const tenantId of ["acme", "other"]) expect(await store.nextLogNumber(tenantId)).toBe(next);
       expect(await thrownBy(() => create({ tenantId: "other" }))).toBeKmsError("CONFLICT", `is ${next}, not 1`);
@@ -95,10 +89,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
 
     it("lets one of two first logs win", async () => {
       const rivals = [newLog({ origin: "one" }), newLog({ origin: "two" })];
-      const outcomes = await Promise.allSettled(rivals.map((rival) => store.createLog(rival)));
-      expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
-      const lost = outcomes.find((outcome) => outcome.status === "rejected");
-      expect(lost?.reason).toBeKmsError("CONFLICT");
+      await oneWins(rivals.map((rival) => store.createLog(rival)));
       expect(await store.logHeads("acme")).toHaveLength(1);
     });
 
@@ -185,16 +176,13 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     it("takes hashes in memory that threads share", async () => {
       const head = await create();
       const group = grown(head, 3);
-      const hashes = group.hashes.map((each) => {
-        const shared = new Uint8Array(new SharedArrayBuffer(each.hashes.length));
-        shared.set(each.hashes);
-        return { ...each, hashes: shared };
-      });
-      const entries = group.entries.map((each) => {
-        const shared = new Uint8Array(new SharedArrayBuffer(each.length));
-        shared.set(each);
-        return shared;
-      });
+      const shared = (bytes: Uint8Array) => {
+        const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+        copy.set(bytes);
+        return copy;
+      };
+      const hashes = group.hashes.map((each) => ({ ...each, hashes: shared(each.hashes) }));
+      const entries = group.entries.map(shared);
       await store.appendLog({ ...group, entries, hashes });
       expect(await contentOf(store, acme, 3)).toEqual({ entries: [entry(0), entry(1), entry(2)], tiles: tilesOf(3) });
     });
@@ -202,14 +190,8 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     it("refuses a group that was made for another head, and leaves nothing of it", async () => {
       const empty = await create();
       const head = await append(empty, 5);
-      const others = [
-        empty,
-        { ...head, size: 4 },
-        { ...head, root: randomBytes(32) },
-        { ...head, number: 2 },
-        { ...head, tenantId: "other" },
-      ];
-      for (const other of others) {
+      const changes = [empty, { size: 4 }, { root: randomBytes(32) }, { number: 2 }, { tenantId: "other" }];
+      for (const other of changes.map((each) => ({ ...head, ...each }))) {
         const { requests } = grown(head, 1, [request("r1", head)]);
         const group = { ...grown(head, 1), expect: other, requests };
         if (other.size !== head.size) group.entries = [runsFrom(other.size, head.size + 1)];
@@ -222,13 +204,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
 
     it("lets one of many groups for the same head win, whole", async () => {
       const head = await append(await create(), 250);
-      const outcomes = await Promise.allSettled([3, 7, 9, 20].map((count) => append(head, count)));
-      const won = outcomes.filter((outcome) => outcome.status === "fulfilled");
-      expect(won).toHaveLength(1);
-      for (const outcome of outcomes) {
-        if (outcome.status === "rejected") expect(outcome.reason).toBeKmsError("CONFLICT");
-      }
-      const next = won[0]!.value;
+      const { value: next } = await oneWins([3, 7, 9, 20].map((count) => append(head, count)));
       expect(await store.logHead("acme")).toEqual(next);
       expect((await contentOf(store, acme, next.size + 1)).entries).toHaveLength(next.size);
     });
@@ -238,10 +214,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       await append(empty, 2);
       await thrownBy(() => append(empty, 3));
       const head = await append((await store.logHead("acme"))!, 3);
-      expect(await contentOf(store, acme, 5)).toEqual({
-        entries: [0, 1, 2, 3, 4].map(entry),
-        tiles: tilesOf(5),
-      });
+      expect(await contentOf(store, acme, 5)).toEqual({ entries: [0, 1, 2, 3, 4].map(entry), tiles: tilesOf(5) });
       expect(head.size).toBe(5);
     });
 
@@ -309,9 +282,9 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
 
       it("may be many in a group", async () => {
         const head = await create();
-        const many = Array.from({ length: 60 }, (_, index) => ({
-          ...request(`r${index}`, head, 1),
-          firstIndex: index,
+        const many = Array.from({ length: 60 }, (_, firstIndex) => ({
+          ...request(`r${firstIndex}`, head),
+          firstIndex,
         }));
         await append(head, 60, many);
         expect(await store.logRequest(acme, "r59")).toEqual(many[59]);
@@ -395,22 +368,14 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         expect(await store.logHandovers("acme")).toEqual(handovers);
       });
 
-      const wrong: [
-        what: string,
-        code: KmsErrorCode,
-        change: (stored: HandoverAppend, head: LogHead) => HandoverAppend,
-      ][] = [
-        ["for another head", "CONFLICT", (stored) => ({ ...stored, append: grown(newLog(), 3) })],
-        [
-          "with other entries than it says",
-          "INTERNAL",
-          (stored) => ({ ...stored, append: { ...stored.append, entries: [] } }),
-        ],
-      ];
-      it.each(wrong)("leave all as it was where the group is %s", async (_what, code, change) => {
+      it.each<[what: string, code: KmsErrorCode, append: (own: LogAppend) => LogAppend]>([
+        ["for another head", "CONFLICT", () => grown(newLog(), 3)],
+        ["with other entries than it says", "INTERNAL", (own) => ({ ...own, entries: [] })],
+      ])("leave all as it was where the group is %s", async (_what, code, change) => {
         const { old, next } = await signingPair();
         const head = await append(await create(), 2);
-        const stored = change(handoverIn(head, old.keyId, next.keyId), head);
+        const own = handoverIn(head, old.keyId, next.keyId);
+        const stored = { ...own, append: change(own.append) };
         expect(await thrownBy(() => activate(next, old.keyId, stored))).toBeKmsError(code);
         expect(await store.logHead("acme")).toEqual(head);
         expect(await store.logHandovers("acme")).toEqual([]);
@@ -445,17 +410,12 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         let head = await append(await create(), 250);
         let winner: KeyRecord | undefined;
         for (let tries = 0; winner === undefined && tries < 50; tries += 1) {
-          const outcomes = await Promise.allSettled([
+          const { value } = await oneWins<unknown>([
             ...rivals.map((rival) => activate(rival, old.keyId, handoverIn(head, old.keyId, rival.keyId))),
             // An append is done sooner than an activation, and could always win.
             ...(tries < 5 ? [store.appendLog(grown(head, 7))] : []),
           ]);
-          const won = outcomes.filter((outcome) => outcome.status === "fulfilled");
-          expect(won).toHaveLength(1);
-          for (const outcome of outcomes) {
-            if (outcome.status === "rejected") expect(outcome.reason).toBeKmsError("CONFLICT");
-          }
-          winner = won[0]?.value ?? undefined;
+          winner = value as KeyRecord | undefined;
           head = (await store.logHead("acme"))!;
         }
         expect(await store.active("acme", "signing")).toEqual(winner);
@@ -464,43 +424,37 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       });
 
       it("are not left out by an activation that saw no log: the log was not there yet when it was stored", async () => {
-        const old = await addKey(store, { purpose: "signing" });
-        const next = pendingKey({ purpose: "signing" });
-        await store.insertPending(next);
-        const { tenantId, purpose, keyId } = next;
-        const unannounced = { tenantId, purpose, keyId, at: start, by, handover: "no-log" } as const;
-        const activate = () => store.activate({ ...unannounced, expect: { active: old.keyId } });
-        const [, activated] = await Promise.allSettled([create(), activate()]);
+        const { old, next } = await signingPair();
+        const unannounced = () => activate(next, old.keyId, "no-log");
+        const [, activated] = await Promise.allSettled([create(), unannounced()]);
         const active = await store.active("acme", "signing");
         if (activated.status === "rejected") {
           expect(activated.reason).toBeKmsError("CONFLICT", "has begun meanwhile");
           expect(active?.keyId).toBe(old.keyId);
-        } else expect(active?.keyId).toBe(keyId);
-        expect(await thrownBy(activate)).toBeKmsError("CONFLICT");
+        } else expect(active?.keyId).toBe(next.keyId);
+        expect(await thrownBy(unannounced)).toBeKmsError("CONFLICT");
       });
 
       it("are needed while a log is open, and not after one that ended", async () => {
-        const old = await addKey(store, { purpose: "signing" });
+        const { old, next } = await signingPair();
         await create({ state: "restored" });
-        const next = pendingKey({ purpose: "signing" });
-        await store.insertPending(next);
-        const { tenantId, purpose, keyId } = next;
-        const unannounced = { tenantId, purpose, keyId, at: start, by, handover: "no-log" } as const;
-        await store.activate({ ...unannounced, expect: { active: old.keyId } });
-        expect((await store.active("acme", "signing"))?.keyId).toBe(keyId);
+        await activate(next, old.keyId, "no-log");
+        expect((await store.active("acme", "signing"))?.keyId).toBe(next.keyId);
       });
     });
 
     describe("a key that is marked as compromised", () => {
       const mark: StateChange = { ...by, action: "mark_compromised", at: start };
+      const notedAt = ({ origin, size, root }: LogHead, { keyId }: KeyRecord) => {
+        return { ...acme, keyId, origin, size, root: new Uint8Array(root) };
+      };
 
       it("gets the size and root of its tenant's last log, once, when it is marked", async () => {
         const key = await addKey(store, { purpose: "signing" });
         const head = await append(await create(), 3);
         const marked = { ...key, state: "COMPROMISED", compromisedAt: start, previousState: "ACTIVE" } as const;
         await store.update(key, marked, mark);
-        const { origin, size, root } = head;
-        const noted = [{ ...acme, keyId: key.keyId, origin, size, root: new Uint8Array(root) }];
+        const noted = [notedAt(head, key)];
         expect(await store.logCompromises("acme")).toEqual(noted);
         await append(head, 2);
         const later = {
@@ -516,14 +470,12 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
 
       it("gets them too where another becomes ACTIVE in its place", async () => {
         const key = await addKey(store, { purpose: "signing" });
-        const { origin, size, root } = await append(await create(), 3);
+        const head = await append(await create(), 3);
         const record = pendingKey({ purpose: "signing" });
         await store.insertPending(record);
         const expectActive = { active: key.keyId };
         await store.activate({ ...record, expect: expectActive, at: start, by, outgoing: "COMPROMISED" });
-        expect(await store.logCompromises("acme")).toEqual([
-          { ...acme, keyId: key.keyId, origin, size, root: new Uint8Array(root) },
-        ]);
+        expect(await store.logCompromises("acme")).toEqual([notedAt(head, key)]);
       });
 
       it("gets none where there is no log, where it is retired or disabled, or where it is a data key", async () => {
