@@ -1,9 +1,9 @@
 /** Rights to what a service makes, and those of a group, which Kubernetes gives to all files of a volume at each mount. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { directory as newDirectory } from "./support/config-fixture.ts";
 import { type RunningService, startService } from "./support/running-service.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
@@ -15,12 +15,17 @@ async function started(env: Record<string, string>): Promise<RunningService> {
   return service;
 }
 
+/** Settings of a store in a folder, whose master key is elsewhere. */
+function filesIn(folder: string, ofKey: string) {
+  const [database, masterKey] = [join(folder, "kms.db"), join(ofKey, "master.key")];
+  const env = { FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKey };
+  return { database, masterKey, env };
+}
+
 /** A volume with a store and a master key that a service has used, and a token of it. */
 async function usedVolume() {
-  const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
-  const [database, masterKey] = [join(directory, "kms.db"), join(directory, "master.key")];
-  const env = { FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKey };
+  const directory = newDirectory();
+  const { env, database, masterKey } = filesIn(directory, directory);
   const service = await started(env);
   const { fields: sealed } = await service.grpc.encryptPii({ tenantId: "acme", fields });
   await service.stop();
@@ -53,19 +58,13 @@ describe.skipIf(process.platform === "win32")("the directory of a store that the
     ["for its group too where that may read files", "077", groupReadable, 0o770],
     ["for its group too where that may read files", "000", groupReadable, 0o770],
   ])("is %s, with its parents, under umask %s", async (_for, umask, more, mode) => {
-    const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
-    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const directory = newDirectory();
     chmodSync(directory, 0o755);
-    const database = join(directory, "state", "of", "kms.db");
-    const env = {
-      FLUO_KMS_SQLITE_FILE: database,
-      FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key"),
-      ...more,
-    };
+    const { env, database } = filesIn(join(directory, "state", "of"), directory);
     const former = process.umask(umask);
     onTestFinished(() => void process.umask(former));
     for (let n = 0; n < 2; n += 1) {
-      const service = await started(env);
+      const service = await started({ ...env, ...more });
       await service.grpc.encryptPii({ tenantId: "acme", fields });
       await service.stop();
       for (const made of [join(directory, "state"), join(directory, "state", "of")]) {
@@ -77,11 +76,9 @@ describe.skipIf(process.platform === "win32")("the directory of a store that the
   });
 
   it("is told of where it cannot be made", async () => {
-    const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
-    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const directory = newDirectory();
     writeFileSync(join(directory, "state"), "");
-    const database = join(directory, "state", "of", "kms.db");
-    const env = { FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key") };
+    const { env, database } = filesIn(join(directory, "state", "of"), directory);
     expect(await failureOfStart(env)).toContain(`the SQLite file ${database} cannot be used (ENOTDIR)`);
   });
 });
