@@ -168,7 +168,7 @@ it("is down while uses of keys cannot be audited, and says why", async () => {
   expect((await monitor.look()).status).toBe("operational");
 });
 
-it("is down as soon as uses cannot be audited, though the store hangs", async () => {
+it("is down as soon as uses cannot be audited, though the store hangs, and says so though that is down", async () => {
   let problem: string | undefined;
   let auditHead: Store["auditHead"] = async () => undefined;
   const { monitor } = await watch({}, { auditHead: () => auditHead() }, { auditProblem: () => problem });
@@ -179,16 +179,14 @@ it("is down as soon as uses cannot be audited, though the store hangs", async ()
   monitor.suspect();
   expect(monitor.current().status).toBe("down");
   expect(monitor.current().notices[0]).toContain(problem);
-});
-
-it("says at once that uses cannot be audited, also where the store is known to be down", async () => {
-  let problem: string | undefined;
-  const { monitor } = await watch({}, { auditHead: fails("STORE_UNAVAILABLE") }, { auditProblem: () => problem });
+  auditHead = fails("STORE_UNAVAILABLE");
+  problem = undefined;
+  const { monitor: other } = await watch({}, { auditHead }, { auditProblem: () => problem });
   problem = "audit rows cannot be written: the disk is full";
-  monitor.suspect();
-  expect(monitor.current().notices).toMatchObject(
-    [/does not answer/, /the disk is full/, /Standing/].map((text) => expect.stringMatching(text)),
-  );
+  other.suspect();
+  expect(other.current().notices).toEqual([
+    ...[/does not answer/, /the disk is full/, /Standing/].map((text) => expect.stringMatching(text)),
+  ]);
 });
 
 describe("how often it looks", () => {
@@ -209,11 +207,15 @@ describe("how often it looks", () => {
     return { ...watched, state, advance: (ms: number) => vi.advanceTimersByTimeAsync(ms) };
   }
 
-  it("is every half a minute while all is well", async () => {
-    const { state, advance } = await counted();
+  it("is every half a minute while all is well, and never once it is stopped", async () => {
+    const { state, advance, monitor } = await counted();
     await advance(26_000);
     expect(state.looks).toBe(1);
     await advance(7_000);
+    expect(state.looks).toBe(2);
+    monitor.close();
+    monitor.suspect();
+    await advance(120_000);
     expect(state.looks).toBe(2);
   });
 
@@ -257,14 +259,6 @@ describe("how often it looks", () => {
     expect(state.looks).toBe(2);
     await advance(2_000);
     expect(state.looks).toBe(2);
-  });
-
-  it("ends when it is stopped", async () => {
-    const { state, advance, monitor } = await counted();
-    monitor.close();
-    monitor.suspect();
-    await advance(120_000);
-    expect(state.looks).toBe(1);
   });
 });
 

@@ -177,7 +177,7 @@ describe("ListKeys", () => {
     expect((await listKeys({ pageSize: 1000 })).keys).toHaveLength(250);
   });
 
-  it("asks the store for what the caller asks for", async () => {
+  it("asks the store for what the caller asks for, or for all", async () => {
     const { listKeys, store } = setUp();
     const filters = { tenantId: "acme", purpose: KeyPurpose.SIGNING, state: KeyState.DISABLED, pageSize: 1 };
     const { nextPageToken } = await listKeys(filters);
@@ -186,13 +186,9 @@ describe("ListKeys", () => {
     expect(store.listKeys).toHaveBeenNthCalledWith(1, { ...asked, after: undefined });
     const after = { tenantId: "acme", purpose: "signing", version: 1 };
     expect(store.listKeys).toHaveBeenNthCalledWith(2, { ...asked, after });
-  });
-
-  it("asks for the keys of all tenants, purposes and states where none is named", async () => {
-    const { listKeys, store } = setUp();
     await listKeys();
-    const [asked] = store.listKeys.mock.lastCall!;
-    expect(asked).toEqual({ tenantId: undefined, purpose: undefined, state: undefined, limit: 101, after: undefined });
+    const all = { tenantId: undefined, purpose: undefined, state: undefined, limit: 101, after: undefined };
+    expect(store.listKeys).toHaveBeenLastCalledWith(all);
   });
 
   it("shows a key with the times that it has, and never its wrapped bytes", async () => {
