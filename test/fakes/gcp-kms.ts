@@ -24,6 +24,8 @@ export type Fault =
 
 type Body = Record<string, unknown>;
 
+export const metadataToken = /service-accounts\/default\/token/;
+
 export interface GcpCall {
   method: string;
   path: string;

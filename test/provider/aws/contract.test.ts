@@ -1,12 +1,9 @@
 /** The aws provider by its contract and by what it sends, on the real SDK and fakes of AWS KMS. What AWS refuses: answers.test.ts. */
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
-import { openProvider } from "../../../src/provider/registry.ts";
 import { manualTime } from "../../../src/runtime/manual-time.ts";
 import { realTime } from "../../../src/runtime/time.ts";
-import type { AwsKmsAnswer } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
@@ -95,46 +92,6 @@ describe("what is sent to AWS", () => {
     const { clockSkewMs } = await provider.describe();
     expect(clockSkewMs).toBeGreaterThan(-301_500);
     expect(clockSkewMs).toBeLessThan(-298_000);
-  });
-});
-
-describe("a call that AWS leaves hanging", () => {
-  const hangs: AwsKmsAnswer[] = ["silence", "stalled"];
-
-  it.each(hangs)("ends with its signal, and so does its connection: %s", async (answer) => {
-    const { kms, provider } = await openedOnFake();
-    const { wrapped } = await provider.generateDataKey(context);
-    for (const [operation, call] of [
-      ["GenerateDataKey", (signal: AbortSignal) => provider.generateDataKey(context, signal)],
-      ["Encrypt", (signal: AbortSignal) => provider.encrypt(randomBytes(32), context, signal)],
-      ["Decrypt", (signal: AbortSignal) => provider.decrypt(wrapped, context, signal)],
-      ["DescribeKey", (signal: AbortSignal) => provider.describe(signal)],
-      ["GetKeyRotationStatus", (signal: AbortSignal) => provider.inspect(signal)],
-    ] as const) {
-      const gone = new AbortController();
-      kms.once(answer, operation);
-      const before = kms.calls[operation] ?? 0;
-      const ended = thrownBy(() => call(gone.signal));
-      await kms.until(() => kms.calls[operation] === before + 1 && kms.inFlight === 1);
-      gone.abort(new KmsError("DEADLINE_EXCEEDED", "the deadline has passed"));
-      expect(await ended).toBeKmsError("DEADLINE_EXCEEDED");
-      await kms.until(() => kms.connections === 0 && kms.inFlight === 0);
-    }
-    expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
-  });
-
-  it("is late behind the resilience layer, and the next call is not", async () => {
-    const { kms, key } = await openedOnFake();
-    const places = await openOn([kms], key.id);
-    stopTheClock();
-    const provider = dependable(places, { time: realTime, attemptTimeoutMs, maxRetries: 0 });
-    kms.once("silence", "GenerateDataKey");
-    const error = thrownBy(() => provider.generateDataKey(context));
-    await kms.until(() => kms.inFlight === 1);
-    vi.advanceTimersByTime(attemptTimeoutMs);
-    expect(await error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
-    expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
-    await provider.close();
   });
 });
 
@@ -232,11 +189,4 @@ describe("an alias", () => {
     expect(Buffer.compare(await first.decrypt(wrapped, context), plaintext)).toBe(0);
     expect(ireland.log.map(({ keyId }) => keyId)).toEqual([key.arn]);
   });
-});
-
-it("is opened by its name in the registry", async () => {
-  const kms = await startFake();
-  const place = { region: kms.region, endpoint: kms.url, masterKeyId: kms.createKey().arn };
-  const [provider] = await openProvider({ name: "aws", places: [place], profile: undefined }, realTime);
-  expect(provider.name).toBe("aws");
 });

@@ -1,51 +1,23 @@
-/** What Google answers, as our code and gRPC status, and whether it is asked again; and what an operator is told. */
+/** What Google answers, as our code; and what an operator is told. */
 import { randomBytes } from "node:crypto";
-import { inspect } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { crc32c } from "../../../src/encoding/crc32c.ts";
-import { type KmsError, type KmsErrorCode, RpcCode, rpcCode } from "../../../src/errors.ts";
-import { dependable } from "../../../src/provider/failover.ts";
+import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
-import { realTime } from "../../../src/runtime/time.ts";
-import type { Fault, GcpKmsFake } from "../../fakes/gcp-kms.ts";
+import { type Fault, metadataToken } from "../../fakes/gcp-kms.ts";
 import { type FakeKey, failed } from "../../fakes/gcp-kms-rules.ts";
+import { open, openedOnFake, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { context, open, openedOnFake, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
+import { type AnswerRow, answersOf, context, denied, halfSecret, html, unavailable, verdicts } from "../answers.ts";
 
 useMetadataServer();
 
-type Operation = "encrypt" | "decrypt";
-
-interface Row {
-  what: string;
-  operation?: Operation;
-  answer: Fault;
-  code: KmsErrorCode;
-  status: RpcCode;
-  isRetried: boolean;
-  /** Part of what the caller is told. */
-  says: string;
-  /** Part of what the operator is told. */
-  advice?: string;
-}
+type Operation = "encrypt" | "decrypt" | "describe";
 
 const keyName = "projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/fluo";
+const version = `${keyName}/cryptoKeyVersions/7`;
 const place = "--keyring=kms --location=europe-west1 --project=audit-1";
-const html = "<html><body>Secret-looking words</body></html>";
-
-const rejected = {
-  code: "CIPHERTEXT_REJECTED",
-  status: RpcCode.INVALID_ARGUMENT,
-  isRetried: false,
-  says: "ciphertext rejected",
-} as const;
-const denied = { code: "PROVIDER_DENIED", status: RpcCode.FAILED_PRECONDITION, isRetried: false } as const;
-const unavailable = { code: "PROVIDER_UNAVAILABLE", status: RpcCode.UNAVAILABLE, isRetried: true } as const;
-const cannot = { ...unavailable, says: "cannot answer now" };
-const unreadable = { ...unavailable, says: "cannot be read" };
-const untrusted = { ...unavailable, says: "not to be trusted" };
-/** What no honest provider answers. */
-const lie = { ...denied, says: "not to be trusted", advice: "the provider is not to be trusted" };
+const versions = (command: string) => `gcloud kms keys versions ${command} --key=fluo ${place}`;
 
 const reason = (name: string, metadata: object = {}) => ({
   "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -53,404 +25,251 @@ const reason = (name: string, metadata: object = {}) => ({
   domain: "googleapis.com",
   metadata,
 });
-const violation = (type: string, subject = `${keyName}/cryptoKeyVersions/7`) => ({
+const violation = (type: string, subject = version) => ({
   "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
   violations: [{ type, subject }],
 });
-const inState = (state: string) =>
-  failed(400, "FAILED_PRECONDITION", `${keyName}/cryptoKeyVersions/7 is not enabled, current state is: ${state}.`);
-
-const rows: Row[] = [
-  {
-    what: "a ciphertext that is not whole",
-    answer: failed(400, "INVALID_ARGUMENT", "Decryption failed: the ciphertext is invalid."),
-    ...rejected,
-  },
-  {
-    what: "a ciphertext of another key",
-    answer: failed(400, "INVALID_ARGUMENT", "Decryption failed: verify that 'name' refers to the correct CryptoKey."),
-    ...rejected,
-  },
-  {
-    what: "a request that was changed on its way",
-    answer: failed(
-      400,
-      "INVALID_ARGUMENT",
-      "The checksum in field ciphertext_crc32c did not match the data in field ciphertext.",
-    ),
-    ...unavailable,
-    says: "did not get the request whole",
-  },
-  {
-    what: "a request that a front end does not take",
-    answer: failed(400, "INVALID_ARGUMENT", "API key not valid.", [reason("API_KEY_INVALID")]),
-    ...denied,
-    says: "does not take the request",
-    advice: `gcloud kms keys describe fluo ${place}`,
-  },
-  {
-    what: "a request that is malformed",
-    operation: "encrypt",
-    answer: failed(400, "INVALID_ARGUMENT", "Invalid JSON payload received."),
-    ...denied,
-    says: "does not take the request",
-  },
-  {
-    what: "a version that is disabled",
-    answer: failed(400, "FAILED_PRECONDITION", "Words to come.", [violation("KEY_DISABLED")]),
-    ...denied,
-    says: "version of its key disabled",
-    advice: `gcloud kms keys versions enable 7 --key=fluo ${place}`,
-  },
-  {
-    what: "a version that is disabled, in words alone",
-    answer: inState("DISABLED"),
-    ...denied,
-    says: "version of its key disabled",
-    advice: `gcloud kms keys versions enable 7 --key=fluo ${place}`,
-  },
-  {
-    what: "a version that is to be destroyed",
-    operation: "encrypt",
-    answer: inState("DESTROY_SCHEDULED"),
-    ...denied,
-    says: "about to destroy",
-    advice: `gcloud kms keys versions restore 7 --key=fluo ${place} && gcloud kms keys versions enable 7 --key=fluo ${place}`,
-  },
-  {
-    what: "a version that is destroyed",
-    answer: inState("DESTROYED"),
-    ...denied,
-    says: "has destroyed",
-    advice: `gcloud kms keys versions create --key=fluo --primary ${place}`,
-  },
-  { what: "a version that is being made", answer: inState("PENDING_IMPORT"), ...unavailable, says: "still making" },
-  {
-    what: "a version whose import failed",
-    answer: inState("IMPORT_FAILED"),
-    ...denied,
-    says: "state that forbids its use",
-    advice: `gcloud kms keys versions list --key=fluo ${place}`,
-  },
-  {
-    what: "a key without a primary version",
-    operation: "encrypt",
-    answer: failed(400, "FAILED_PRECONDITION", `${keyName} has no primary version.`),
-    ...denied,
-    says: "no primary version",
-    advice: `gcloud kms keys set-primary-version fluo --version=VERSION ${place}`,
-  },
-  {
-    what: "an external key that is denied",
-    answer: failed(400, "FAILED_PRECONDITION", "The external key manager denied access to the external key."),
-    ...denied,
-    says: "denied its key by the external key manager",
-    advice: "https://cloud.google.com/kms/docs/reference/ekm_errors",
-  },
-  {
-    what: "an external key manager that is away",
-    answer: failed(400, "FAILED_PRECONDITION", "Could not reach the EKM: connection timed out."),
-    ...unavailable,
-    says: "no answer from the external key manager",
-  },
-  {
-    what: "no permission, or no key",
-    answer: failed(
-      403,
-      "PERMISSION_DENIED",
-      `Permission 'cloudkms.cryptoKeyVersions.useToDecrypt' denied on resource '${keyName}' (or it may not exist).`,
-    ),
-    ...denied,
-    says: "denies access to its key, or there is none",
-    advice: `gcloud kms keys add-iam-policy-binding fluo --member=serviceAccount:SERVICE_ACCOUNT_EMAIL --role=roles/cloudkms.cryptoKeyEncrypterDecrypter ${place}`,
-  },
-  {
-    what: "an API that is off",
-    answer: failed(403, "PERMISSION_DENIED", "Cloud Key Management Service (KMS) API has not been used.", [
-      reason("SERVICE_DISABLED", { consumer: "projects/123456789", service: "cloudkms.googleapis.com" }),
-    ]),
-    ...denied,
-    says: "API turned off",
-    advice: "gcloud services enable cloudkms.googleapis.com --project=123456789",
-  },
-  {
-    what: "billing that is off",
-    answer: failed(403, "PERMISSION_DENIED", "This API method requires billing to be enabled.", [
-      reason("BILLING_DISABLED"),
-    ]),
-    ...denied,
-    says: "billing turned off",
-    advice: "gcloud billing projects link audit-1 --billing-account=ACCOUNT_ID",
-  },
-  {
-    what: "a perimeter",
-    answer: failed(
-      403,
-      "PERMISSION_DENIED",
-      "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: abc",
-      [violation("VPC_SERVICE_CONTROLS", "abc")],
-    ),
-    ...denied,
-    says: "closed to this service by VPC Service Controls",
-    advice: "vpcServiceControlsUniqueIdentifier",
-  },
-  {
-    what: "a token of too narrow a scope",
-    answer: failed(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.", [
-      reason("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
-    ]),
-    ...denied,
-    says: "out of this token's scope",
-    advice: "gcloud compute instances set-service-account INSTANCE --zone=ZONE --scopes=cloud-platform",
-  },
-  {
-    what: "a quota project that is not allowed",
-    answer: failed(403, "PERMISSION_DENIED", "Caller does not have required permission.", [
-      reason("USER_PROJECT_DENIED"),
-    ]),
-    ...denied,
-    says: "quota project",
-    advice: "--role=roles/serviceusage.serviceUsageConsumer",
-  },
-  {
-    what: "a key that does not exist",
-    answer: failed(404, "NOT_FOUND", `CryptoKey ${keyName} not found.`),
-    ...denied,
-    says: "no such key",
-    advice: `gcloud kms keys list ${place}`,
-  },
-  {
-    what: "a quota that is used up",
-    answer: {
-      ...failed(429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Cryptographic requests'.", [
-        reason("RATE_LIMIT_EXCEEDED"),
-      ]),
-      headers: { "retry-after": "30" },
-    },
-    ...unavailable,
-    says: "throttles this project's calls",
-    advice: "IAM & Admin > Quotas",
-  },
-  { what: "no server for it", answer: failed(503, "UNAVAILABLE", "The service is currently unavailable."), ...cannot },
-  { what: "a failure inside", answer: failed(500, "INTERNAL", "Internal error encountered."), ...cannot },
-  { what: "a failure without a name", answer: failed(500, "UNKNOWN", "Unknown."), ...cannot },
-  { what: "no answer in Google's time", answer: failed(504, "DEADLINE_EXCEEDED", "Deadline expired."), ...cannot },
-  { what: "a call that was lost to another", answer: failed(409, "ABORTED", "Aborted."), ...cannot },
-  {
-    what: "a call that was cancelled there",
-    answer: failed(499, "CANCELLED", "The operation was cancelled."),
-    ...cannot,
-  },
-  { what: "a 5xx by the name of a refusal", answer: failed(503, "PERMISSION_DENIED", "Denied."), ...cannot },
-  { what: "an error that is not known", answer: failed(418, "BRAND_NEW", "New."), ...cannot },
-  { what: "an empty 502", answer: { status: 502, body: "" }, ...unreadable },
-  { what: "an HTML page with 503", answer: { status: 503, body: html }, ...unreadable },
-  { what: "an HTML page with 403", answer: { status: 403, body: html }, ...unreadable },
-  { what: "an HTML page with 404", answer: { status: 404, body: html }, ...unreadable },
-  { what: "an HTML page with 401", answer: { status: 401, body: html }, ...unreadable },
-  { what: "an HTML page with 200", answer: { status: 200, body: html }, ...untrusted },
-  { what: "an HTML page to an encrypt", operation: "encrypt", answer: { status: 200, body: html }, ...untrusted },
-  { what: "no content", answer: { status: 204 }, ...unreadable },
-  {
-    what: "a redirect",
-    answer: { status: 302, headers: { location: "http://127.0.0.1:9/v1/x" }, body: "" },
-    ...unavailable,
-    says: "sends this service elsewhere",
-    advice: "gcp.kms.endpoint",
-  },
-  { what: "half an answer", answer: { status: 200, body: '{"plaintext": "c2VjcmV0' }, ...untrusted },
-  { what: "an empty object", answer: { status: 200, body: {} }, ...untrusted },
-  { what: "an empty object to an encrypt", operation: "encrypt", answer: { status: 200, body: {} }, ...untrusted },
-  { what: "a list to an encrypt", operation: "encrypt", answer: { status: 200, body: [] }, ...untrusted },
-  { what: "a connection reset", answer: "reset", ...unavailable, says: "did not answer (ECONNRESET)" },
-  {
-    what: "a plaintext elsewhere",
-    answer: { status: 200, body: `{"x":{"plaintext":"AAAA"},"plaintextCrc32c":"${crc32c(Buffer.alloc(3))}"}` },
-    ...untrusted,
-  },
-  {
-    what: "two plaintexts",
-    answer: {
-      status: 200,
-      body: `{"plaintext":"AAAA","plaintext":"BBBB","plaintextCrc32c":"${crc32c(Buffer.alloc(3))}"}`,
-    },
-    ...untrusted,
-  },
-  { what: "no plaintext", answer: { change: { plaintext: undefined } }, ...untrusted },
-  { what: "an empty plaintext", answer: { change: { plaintext: "", plaintextCrc32c: "0" } }, ...untrusted },
-  { what: "a plaintext that is no base64", answer: { change: { plaintext: "????" } }, ...untrusted },
-  { what: "a plaintext of another spelling", answer: { change: { plaintext: "AB==" } }, ...untrusted },
-  { what: "a plaintext that is a number", answer: { change: { plaintext: 5 } }, ...untrusted },
-  { what: "a plaintext that was changed", answer: { change: { plaintext: "AAAA" } }, ...untrusted },
-  { what: "a plaintext with another's checksum", answer: { change: { plaintextCrc32c: "1" } }, ...untrusted },
-  { what: "a plaintext without a checksum", answer: { change: { plaintextCrc32c: undefined } }, ...untrusted },
-  {
-    what: "a plaintext that nobody could have wrapped",
-    answer: {
-      change: {
-        plaintext: Buffer.alloc(4097).toString("base64"),
-        plaintextCrc32c: String(crc32c(Buffer.alloc(4097))),
-      },
-    },
-    ...untrusted,
-  },
-  {
-    what: "an encryption under another key",
-    operation: "encrypt",
-    answer: { change: { name: `${keyName}-2/cryptoKeyVersions/1` } },
-    ...lie,
-  },
-  {
-    what: "an encryption in another project",
-    operation: "encrypt",
-    answer: { change: { name: `${keyName.replace("audit-1", "audit-2")}/cryptoKeyVersions/1` } },
-    ...lie,
-  },
-  { what: "an encryption under no version", operation: "encrypt", answer: { change: { name: keyName } }, ...untrusted },
-  { what: "an encryption to nothing", operation: "encrypt", answer: { change: { ciphertext: "" } }, ...untrusted },
-  {
-    what: "an encryption that was changed",
-    operation: "encrypt",
-    answer: { change: { ciphertext: randomBytes(96).toString("base64") } },
-    ...untrusted,
-  },
-  {
-    what: "an encryption without a checksum",
-    operation: "encrypt",
-    answer: { change: { ciphertextCrc32c: undefined } },
-    ...untrusted,
-  },
-  {
-    what: "an encryption that is too long",
-    operation: "encrypt",
-    answer: {
-      change: {
-        ciphertext: Buffer.alloc(8192).toString("base64"),
-        ciphertextCrc32c: String(crc32c(Buffer.alloc(8192))),
-      },
-    },
-    ...untrusted,
-  },
-  {
-    what: "a plaintext that was not checked",
-    operation: "encrypt",
-    answer: { change: { verifiedPlaintextCrc32c: false } },
-    ...untrusted,
-  },
-  {
-    what: "a context that was not checked",
-    operation: "encrypt",
-    answer: { change: { verifiedAdditionalAuthenticatedDataCrc32c: undefined } },
-    ...untrusted,
-  },
-  {
-    what: "a plaintext that arrived as another",
-    operation: "encrypt",
-    answer: { request: (body) => ({ ...body, plaintext: "AAAA" }) },
-    ...unavailable,
-    says: "did not get the request whole",
-  },
-  {
-    what: "a context that arrived as another",
-    operation: "encrypt",
-    answer: { request: (body) => ({ ...body, additionalAuthenticatedData: "AAAA" }) },
-    ...unavailable,
-    says: "did not get the request whole",
-  },
-  {
-    what: "a ciphertext that arrived as another",
-    answer: { request: (body) => ({ ...body, ciphertext: "AAAA" }) },
-    ...unavailable,
-    says: "did not get the request whole",
-  },
-];
-
-describe("Google answers with", () => {
-  let kms: GcpKmsFake;
-  let provider: Provider;
-  let resilient: Provider;
-  let wrapped: Uint8Array;
-  beforeAll(async () => {
-    kms = await startFake();
-    const key = kms.createKey();
-    expect(key.name).toBe(keyName);
-    provider = await open(kms, key);
-    const quick = { time: realTime, firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
-    resilient = dependable([await open(kms, key)], quick);
-    ({ wrapped } = await provider.generateDataKey(context));
+const invalid = (words: string, ...details: object[]) => failed(400, "INVALID_ARGUMENT", words, details);
+const unmet = (words: string, ...details: object[]) => failed(400, "FAILED_PRECONDITION", words, details);
+const forbidden = (words: string, ...details: object[]) => failed(403, "PERMISSION_DENIED", words, details);
+const inState = (state: string) => unmet(`${version} is not enabled, current state is: ${state}.`);
+const page = (status: number, body = html): Fault => ({ status, body });
+const change = (change: Record<string, unknown>): Fault => ({ change });
+const primary = (over: object) =>
+  change({
+    primary: { name: `${keyName}/cryptoKeyVersions/1`, state: "ENABLED", protectionLevel: "SOFTWARE", ...over },
   });
+const plaintext = (bytes: Buffer) => ({ plaintext: bytes.toString("base64"), plaintextCrc32c: String(crc32c(bytes)) });
+const tooLong = Buffer.alloc(8192);
+const aaa = Buffer.alloc(3);
 
-  const calls: Record<Operation, (to: Provider) => Promise<unknown>> = {
-    encrypt: (to) => to.encrypt(randomBytes(32), context),
-    decrypt: (to) => to.decrypt(wrapped, context),
-  };
-  const path: Record<Operation, RegExp> = { encrypt: /:encrypt$/, decrypt: /:decrypt$/ };
+const { cannot, lie, rejected, unreadable, untrusted } = verdicts;
+const notWhole = unavailable("did not get the request whole");
+const disabled = denied("version of its key disabled", versions("enable 7"));
+const throttles = unavailable("throttles this project's calls", "IAM & Admin > Quotas");
 
-  it.each(rows.map((row) => ({ operation: "decrypt" as Operation, ...row })))(
-    "$what ($operation): $code, status $status, retried: $isRetried",
-    async ({ operation, answer, code, status, isRetried, says, advice = "" }) => {
-      const call = calls[operation];
-      const tokens = kms.count(/token/);
-      kms.once(path[operation], answer);
-      const started = kms.count(path[operation]);
-      const error = (await thrownBy(() => call(provider))) as KmsError;
-      expect(error).toBeKmsError(code, says);
-      expect(error.advice ?? "").toContain(advice);
-      expect(rpcCode[code]).toBe(status);
-      expect(kms.count(path[operation]) - started).toBe(1); // nothing below our own layer asks again
-      expect(inspect(error, { depth: 9 })).not.toMatch(/Secret-looking|c2VjcmV0/);
-
-      kms.once(path[operation], answer);
-      if (isRetried) await call(resilient);
-      else expect(await thrownBy(() => call(resilient))).toBeKmsError(code, says);
-      expect(kms.count(path[operation]) - started).toBe(isRetried ? 3 : 2);
-      expect(kms.count(/token/)).toBe(tokens); // nothing of this is a reason for another token
-    },
-  );
-
-  it("words that stay out of what a caller is told, and are kept for the log", async () => {
-    kms.once(path.decrypt, {
+const rows: readonly AnswerRow<Fault, Operation>[] = [
+  ["a ciphertext that is not whole", invalid("Decryption failed: the ciphertext is invalid."), rejected],
+  ["one of another key", invalid("Decryption failed: verify that 'name' refers to the correct CryptoKey."), rejected],
+  [
+    "a request that was changed on its way",
+    invalid("The checksum in field ciphertext_crc32c did not match the data in field ciphertext."),
+    notWhole,
+  ],
+  [
+    "a request that a front end does not take",
+    invalid("API key not valid.", reason("API_KEY_INVALID")),
+    denied("does not take the request", `gcloud kms keys describe fluo ${place}`),
+  ],
+  [
+    "a request that is malformed",
+    invalid("Invalid JSON payload received."),
+    denied("does not take the request"),
+    "encrypt",
+  ],
+  ["a version that is disabled", unmet("Words to come.", violation("KEY_DISABLED")), disabled],
+  ["a version that is disabled, in words alone", inState("DISABLED"), disabled],
+  [
+    "a version that is to be destroyed",
+    inState("DESTROY_SCHEDULED"),
+    denied("about to destroy", `${versions("restore 7")} && ${versions("enable 7")}`),
+    "encrypt",
+  ],
+  [
+    "a version that is destroyed",
+    inState("DESTROYED"),
+    denied("has destroyed", `gcloud kms keys versions create --key=fluo --primary ${place}`),
+  ],
+  ["a version that is being made", inState("PENDING_IMPORT"), unavailable("still making", "")],
+  ["a version whose import failed", inState("IMPORT_FAILED"), denied("state that forbids its use", versions("list"))],
+  [
+    "a key without a primary version",
+    unmet(`${keyName} has no primary version.`),
+    denied("no primary version", `gcloud kms keys set-primary-version fluo --version=VERSION ${place}`),
+    "encrypt",
+  ],
+  [
+    "an external key that is denied",
+    unmet("The external key manager denied access to the external key."),
+    denied("denied its key by the external key manager", "https://cloud.google.com/kms/docs/reference/ekm_errors"),
+  ],
+  [
+    "an external key manager that is away",
+    unmet("Could not reach the EKM: connection timed out."),
+    unavailable("no answer from the external key manager", ""),
+  ],
+  [
+    "no permission, or no key",
+    forbidden(`Permission 'cloudkms.cryptoKeyVersions.useToDecrypt' denied on resource '${keyName}'.`),
+    denied(
+      "denies access to its key, or there is none",
+      `gcloud kms keys add-iam-policy-binding fluo --member=serviceAccount:SERVICE_ACCOUNT_EMAIL --role=roles/cloudkms.cryptoKeyEncrypterDecrypter ${place}`,
+    ),
+  ],
+  [
+    "an API that is off",
+    forbidden(
+      "Cloud Key Management Service (KMS) API has not been used.",
+      reason("SERVICE_DISABLED", { consumer: "projects/1" }),
+    ),
+    denied("API turned off", "gcloud services enable cloudkms.googleapis.com --project=1"),
+  ],
+  [
+    "billing that is off",
+    forbidden("This API method requires billing to be enabled.", reason("BILLING_DISABLED")),
+    denied("billing turned off", "gcloud billing projects link audit-1 --billing-account=ACCOUNT_ID"),
+  ],
+  [
+    "a perimeter",
+    forbidden("Request is prohibited by organization's policy.", violation("VPC_SERVICE_CONTROLS", "abc")),
+    denied("closed to this service by VPC Service Controls", "vpcServiceControlsUniqueIdentifier"),
+  ],
+  [
+    "a token of too narrow a scope",
+    forbidden("Request had insufficient authentication scopes.", reason("ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
+    denied(
+      "out of this token's scope",
+      "gcloud compute instances set-service-account INSTANCE --zone=ZONE --scopes=cloud-platform",
+    ),
+  ],
+  [
+    "a quota project that is not allowed",
+    forbidden("Caller does not have required permission.", reason("USER_PROJECT_DENIED")),
+    denied("quota project", "--role=roles/serviceusage.serviceUsageConsumer"),
+  ],
+  [
+    "a key that does not exist",
+    failed(404, "NOT_FOUND", `CryptoKey ${keyName} not found.`),
+    denied("no such key", `gcloud kms keys list ${place}`),
+  ],
+  [
+    "a quota that is used up",
+    {
       ...failed(429, "RESOURCE_EXHAUSTED", "Quota exceeded.\nmore", [reason("RATE_LIMIT_EXCEEDED")]),
       headers: { "retry-after": "30" },
-    });
-    const error = (await thrownBy(() => provider.decrypt(wrapped, context))) as KmsError;
-    expect(error.message).toBe("provider gcp throttles this project's calls");
-    expect((error.cause as Error).message).toBe(
-      "Cloud KMS answered 429, to be asked again after 30 s: RATE_LIMIT_EXCEEDED: Quota exceeded. more",
-    );
-  });
+    },
+    throttles,
+    "decrypt",
+    "Cloud KMS answered 429, to be asked again after 30 s: RATE_LIMIT_EXCEEDED: Quota exceeded. more",
+  ],
+  ["no server for it", failed(503, "UNAVAILABLE", "The service is currently unavailable."), cannot],
+  ["a failure inside", failed(500, "INTERNAL", "Internal error encountered."), cannot],
+  ["a failure without a name", failed(500, "UNKNOWN", "Unknown."), cannot],
+  ["no answer in Google's time", failed(504, "DEADLINE_EXCEEDED", "Deadline expired."), cannot],
+  ["a call that was lost to another", failed(409, "ABORTED", "Aborted."), cannot],
+  ["a call that was cancelled there", failed(499, "CANCELLED", "The operation was cancelled."), cannot],
+  ["a 5xx by the name of a refusal", failed(503, "PERMISSION_DENIED", "Denied."), cannot],
+  ["an error that is not known", failed(418, "BRAND_NEW", "New."), cannot],
+  ["an empty 502", page(502, ""), unreadable],
+  ...[503, 403, 404, 401].map(
+    (status): AnswerRow<Fault, Operation> => [`an HTML page with ${status}`, page(status), unreadable],
+  ),
+  ["an HTML page with 200", page(200), untrusted],
+  ["an HTML page", page(200), untrusted, "encrypt"],
+  ["no content", { status: 204 }, unreadable],
+  ...[301, 302, 307, 308].map(
+    (status): AnswerRow<Fault, Operation> => [
+      `a redirect with ${status}`,
+      { status, headers: { location: "/v1/elsewhere" }, body: "" },
+      unavailable("sends this service elsewhere", "gcp.kms.endpoint"),
+    ],
+  ),
+  ["half an answer", page(200, `{"plaintext": "${halfSecret}`), untrusted],
+  ["an empty object", { status: 200, body: {} }, untrusted],
+  ["an empty object", { status: 200, body: {} }, untrusted, "encrypt"],
+  ["a list", { status: 200, body: [] }, untrusted, "encrypt"],
+  ["a connection reset", "reset", unavailable("did not answer (ECONNRESET)")],
+  [
+    "a plaintext elsewhere",
+    { status: 200, body: { x: { plaintext: "AAAA" }, plaintextCrc32c: plaintext(aaa).plaintextCrc32c } },
+    untrusted,
+  ],
+  [
+    "two plaintexts",
+    page(200, `{"plaintext":"AAAA","plaintext":"BBBB","plaintextCrc32c":"${crc32c(aaa)}"}`),
+    untrusted,
+  ],
+  ["no plaintext", change({ plaintext: undefined }), untrusted],
+  ["an empty plaintext", change({ plaintext: "", plaintextCrc32c: "0" }), untrusted],
+  ["a plaintext that is no base64", change({ plaintext: "????" }), untrusted],
+  ["a plaintext of another spelling", change({ plaintext: "AB==" }), untrusted],
+  ["a plaintext that is a number", change({ plaintext: 5 }), untrusted],
+  ["a plaintext that was changed", change({ plaintext: "AAAA" }), untrusted],
+  ["a plaintext with another's checksum", change({ plaintextCrc32c: "1" }), untrusted],
+  ["a plaintext without a checksum", change({ plaintextCrc32c: undefined }), untrusted],
+  ["a plaintext that nobody could have wrapped", change(plaintext(Buffer.alloc(4097))), untrusted],
+  ["an encryption under another key", change({ name: `${keyName}-2/cryptoKeyVersions/1` }), lie, "encrypt"],
+  ["one in another project", change({ name: version.replace("audit-1", "audit-2") }), lie, "encrypt"],
+  ["an encryption under no version", change({ name: keyName }), untrusted, "encrypt"],
+  ["an encryption to nothing", change({ ciphertext: "" }), untrusted, "encrypt"],
+  ["an encryption that was changed", change({ ciphertext: tooLong.toString("base64", 0, 96) }), untrusted, "encrypt"],
+  ["an encryption without a checksum", change({ ciphertextCrc32c: undefined }), untrusted, "encrypt"],
+  [
+    "an encryption that is too long",
+    change({ ciphertext: tooLong.toString("base64"), ciphertextCrc32c: String(crc32c(tooLong)) }),
+    untrusted,
+    "encrypt",
+  ],
+  ["a plaintext that was not checked", change({ verifiedPlaintextCrc32c: false }), untrusted, "encrypt"],
+  [
+    "a context that was not checked",
+    change({ verifiedAdditionalAuthenticatedDataCrc32c: undefined }),
+    untrusted,
+    "encrypt",
+  ],
+  ["to another plaintext", { request: (body) => ({ ...body, plaintext: "AAAA" }) }, notWhole, "encrypt"],
+  [
+    "to another context",
+    { request: (body) => ({ ...body, additionalAuthenticatedData: "AAAA" }) },
+    notWhole,
+    "encrypt",
+  ],
+  ["to another ciphertext", { request: (body) => ({ ...body, ciphertext: "AAAA" }) }, notWhole],
+  ["another key's description", change({ name: `${keyName}-2` }), untrusted, "describe"],
+  ["no name", change({ name: undefined }), untrusted, "describe"],
+  ["the name of a version", change({ name: `${keyName}/cryptoKeyVersions/1` }), untrusted, "describe"],
+  ["no purpose", change({ purpose: undefined }), untrusted, "describe"],
+  ["a purpose that is no word", change({ purpose: "<b>" }), untrusted, "describe"],
+  ["a rotation that is no time", change({ rotationPeriod: "soon" }), untrusted, "describe"],
+  ["no state", primary({ state: undefined }), untrusted, "describe"],
+  ["a state that is no word", primary({ state: { ENABLED: true } }), untrusted, "describe"],
+  ["another key's primary version", primary({ name: `${keyName}-2/cryptoKeyVersions/1` }), untrusted, "describe"],
+  ["a protection level that is no word", primary({ protectionLevel: 1 }), untrusted, "describe"],
+  ["a primary version that is a list", change({ primary: [] }), untrusted, "describe"],
+];
 
-  it("a description that is not of this key, or tells no state: no answer, and no refusal of the key", async () => {
-    const primary = { name: `${keyName}/cryptoKeyVersions/1`, state: "ENABLED", protectionLevel: "SOFTWARE" };
-    for (const change of [
-      { name: `${keyName}-2` },
-      { name: undefined },
-      { name: `${keyName}/cryptoKeyVersions/1` },
-      { purpose: undefined },
-      { purpose: "<b>" },
-      { rotationPeriod: "soon" },
-      { primary: { ...primary, state: undefined } },
-      { primary: { ...primary, state: { ENABLED: true } } },
-      { primary: { ...primary, name: `${keyName}-2/cryptoKeyVersions/1` } },
-      { primary: { ...primary, protectionLevel: 1 } },
-      { primary: [] },
-    ]) {
-      for (const look of [() => provider.describe(), () => provider.inspect()]) {
-        kms.once(/\/fluo$/, { change });
-        expect(await thrownBy(look)).toBeKmsError("PROVIDER_UNAVAILABLE", "not to be trusted");
-      }
-    }
-    kms.once(/\/fluo$/, { change: { primary } });
-    expect((await provider.describe()).state).toBe("enabled");
-  });
+answersOf<Fault, Operation>("Google", {
+  rows,
+  usual: "decrypt",
+  hangs: ["hang", "stall"],
+  async make() {
+    const { kms, provider } = await openedOnFake();
+    const { wrapped } = await provider.generateDataKey(context);
+    const paths = { encrypt: /:encrypt$/, decrypt: /:decrypt$/, describe: /\/fluo$/ };
+    const tokens = kms.count(metadataToken);
+    return {
+      provider,
+      calls: {
+        encrypt: (signal) => provider.encrypt(randomBytes(32), context, signal),
+        decrypt: (signal) => provider.decrypt(wrapped, context, signal),
+        describe: (signal) => provider.describe(signal),
+      },
+      once: (answer, operation) => kms.once(paths[operation], answer),
+      count: (operation) => kms.count(paths[operation]),
+      called: (operation, times) => kms.called(paths[operation], times),
+      left: () => kms.left(),
+      expectMore: () => expect(kms.count(metadataToken)).toBe(tokens), // nothing of this is a reason for another
+    };
+  },
+});
 
-  it("a project by its number, where the setting has its id", async () => {
-    const numbered = keyName.replace("audit-1", "123456789012");
-    kms.once(/\/fluo$/, { change: { name: numbered } });
-    expect((await provider.describe()).state).toBe("enabled");
-    kms.once(path.encrypt, { change: { name: `${numbered}/cryptoKeyVersions/1` } });
-    await provider.generateDataKey(context);
-  });
+it("takes a project by its number, where the setting has its id", async () => {
+  const { kms, provider } = await openedOnFake();
+  const numbered = keyName.replace("audit-1", "123456789012");
+  kms.once(/\/fluo$/, { change: { name: numbered } });
+  expect((await provider.describe()).state).toBe("enabled");
+  kms.once(/:encrypt$/, { change: { name: `${numbered}/cryptoKeyVersions/1` } });
+  await provider.generateDataKey(context);
 });
 
 it("is not misled by a key whose name is another answer's word", async () => {
