@@ -1,11 +1,10 @@
 /** The azure provider by its contract and by what it sends, on the real SDKs and a fake of Key Vault. What Azure refuses: answers.test.ts. */
 import { createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { KmsError } from "../../../src/errors.ts";
+import type { KmsError } from "../../../src/errors.ts";
 import { parseWrapped } from "../../../src/provider/azure/wrapped.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import { realTime } from "../../../src/runtime/time.ts";
-import type { AzureFault, AzureOperation } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 import { canServe, context, openedOnFake, openOn, startFake } from "../../support/azure-fixture.ts";
@@ -268,45 +267,6 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
         expect(error.advice).toContain("az keyvault key restore --vault-name localhost --file BACKUP");
       }
       expect((await provider.inspect()).advice[0]).toContain("az keyvault key restore");
-    });
-  });
-
-  describe("a call that is left hanging", () => {
-    const hangs: AzureFault[] = ["silence", "stalled"];
-
-    it.each(hangs)("ends with its signal, and so does its connection: %s", async (answer) => {
-      const { vault, provider } = await openedOnFake();
-      const { wrapped } = await provider.generateDataKey(context);
-      for (const [operation, call] of [
-        ["wrapkey", (signal: AbortSignal) => provider.generateDataKey(context, signal)],
-        ["unwrapkey", (signal: AbortSignal) => provider.decrypt(wrapped, context, signal)],
-        ["get", (signal: AbortSignal) => provider.describe(signal)],
-        ["rotationpolicy", (signal: AbortSignal) => provider.inspect(signal)],
-      ] as [AzureOperation, (signal: AbortSignal) => Promise<unknown>][]) {
-        const gone = new AbortController();
-        vault.once(answer, operation);
-        const before = vault.calls[operation] ?? 0;
-        const ended = thrownBy(() => call(gone.signal));
-        await vault.until(() => vault.calls[operation] === before + 1 && vault.inFlight === 1);
-        gone.abort(new KmsError("DEADLINE_EXCEEDED", "the deadline has passed"));
-        expect(await ended).toBeKmsError("DEADLINE_EXCEEDED");
-        await vault.until(() => vault.connections === 0 && vault.inFlight === 0);
-      }
-      expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
-    });
-
-    it("is late behind the resilience layer, and the next call is not", async () => {
-      const { vault } = await openedOnFake();
-      const opened = await openOn(vault, "fluo");
-      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-      const provider = dependable([opened], { time: realTime, attemptTimeoutMs: 100, maxRetries: 0 });
-      vault.once("silence", "wrapkey");
-      const error = thrownBy(() => provider.generateDataKey(context));
-      await vault.until(() => vault.calls.wrapkey === 1 && vault.inFlight === 1);
-      vi.advanceTimersByTime(100);
-      expect(await error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
-      expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
-      await provider.close();
     });
   });
 });
