@@ -40,10 +40,14 @@ export interface FakeVault extends FakeState {
   openConnections(): number;
   /** What `path` is answered with from now on; undefined: as it should be. */
   fault(path: string | RegExp, fault: Fault | undefined): void;
+  /** The same for the next call alone. */
+  once(path: string | RegExp, fault: Fault): void;
   /** How often it was called. */
   count(path: string | RegExp): number;
   /** Resolves when it has been called so often. */
   called(path: string | RegExp, times?: number): Promise<void>;
+  /** Resolves when no connection is open. */
+  left(): Promise<void>;
   advance(ms: number): void;
   key(path: string): FakeKey;
   rotate(path: string): void;
@@ -65,6 +69,8 @@ const standardLogin = { ttlSeconds: 3600, maxSeconds: 86_400, renewable: true, p
 export async function startFakeVault(tls?: { key: Buffer; cert: Buffer }): Promise<FakeVault> {
   const calls: Call[] = [];
   const faults = new Map<string, [RegExp, Fault]>();
+  /** Those for one call. */
+  const passing = new Set<string>();
   const sockets = new Set<Socket>();
   const waiting = new Set<() => void>();
   let connections = 0;
@@ -86,7 +92,8 @@ export async function startFakeVault(tls?: { key: Buffer; cert: Buffer }): Promi
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const call = await read(request);
     calls.push(call);
-    const fault = [...faults.values()].find(([path]) => path.test(call.path))?.[1];
+    const [id, [, fault]] = [...faults].find(([, [path]]) => path.test(call.path)) ?? ["", []];
+    if (passing.delete(id)) faults.delete(id);
     if (fault === "reset") request.socket.resetAndDestroy();
     else if (fault === "stall") response.writeHead(200, { "content-length": 100 }).write('{"data":');
     else if (fault !== "hang") send(now(), response, fault ?? strictly(request, () => reply(state, call)));
@@ -98,11 +105,22 @@ export async function startFakeVault(tls?: { key: Buffer; cert: Buffer }): Promi
     connections += 1;
     sockets.add(socket);
     socket.on("error", () => {});
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      for (const look of waiting) look();
+    });
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   const addr = `${tls === undefined ? "http" : "https"}://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
+  async function until(done: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => done() && resolve();
+    waiting.add(look);
+    look();
+    await promise;
+    waiting.delete(look);
+  }
   const key = (path: string) => state.keys.get(path)!;
   const count = (path: string | RegExp) => calls.filter((call) => pattern(path).test(call.path)).length;
   const token = (login: Partial<FakeLogin> = {}) => issueToken(state, { ...standardLogin, ...login })[0];
@@ -116,14 +134,12 @@ export async function startFakeVault(tls?: { key: Buffer; cert: Buffer }): Promi
       else faults.set(String(path), [pattern(path), fault]);
     },
     count,
-    async called(path: string | RegExp, times = 1) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const look = () => count(path) >= times && resolve();
-      waiting.add(look);
-      look();
-      await promise;
-      waiting.delete(look);
+    once(path: string | RegExp, fault: Fault) {
+      faults.set(String(path), [pattern(path), fault]);
+      passing.add(String(path));
     },
+    called: (path: string | RegExp, times = 1) => until(() => count(path) >= times),
+    left: () => until(() => sockets.size === 0),
     advance(ms: number) {
       aheadMs += ms;
     },

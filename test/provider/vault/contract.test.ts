@@ -5,17 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { KmsError, type KmsErrorCode, RpcCode, rpcCode } from "../../../src/errors.ts";
+import type { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
-import { openProvider } from "../../../src/provider/registry.ts";
-import { defaultResilience } from "../../../src/provider/call-policies.ts";
 import { openVault } from "../../../src/provider/vault/open.ts";
 import { takePlaintext } from "../../../src/provider/vault/response.ts";
 import { connectVault } from "../../../src/provider/vault/http.ts";
 import { realTime } from "../../../src/runtime/time.ts";
-import { type FakeVault, type Fault, startFakeVault, transitPolicy } from "../../fakes/vault.ts";
-import { newKey, policyDenial } from "../../fakes/vault-rules.ts";
+import { type FakeVault, startFakeVault, transitPolicy } from "../../fakes/vault.ts";
+import { newKey } from "../../fakes/vault-rules.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 
@@ -65,185 +63,12 @@ function adviceOf(error: unknown): string {
   return (error as KmsError).advice ?? "";
 }
 
-describe("an answer of Vault", () => {
-  interface Case {
-    what: string;
-    fault: Fault;
-    code: KmsErrorCode;
-    status: number;
-    attempts: number;
-    advice?: string;
-    call?: "decrypt" | "encrypt" | "describe";
-  }
-  const errors = (status: number, ...texts: string[]): Fault => ({ status, body: { errors: texts } });
-  const denied = { code: "PROVIDER_DENIED", status: RpcCode.FAILED_PRECONDITION, attempts: 1 } as const;
-  const rejected = { code: "CIPHERTEXT_REJECTED", status: RpcCode.INVALID_ARGUMENT, attempts: 1 } as const;
-  const unavailable = { code: "PROVIDER_UNAVAILABLE", status: RpcCode.UNAVAILABLE, attempts: 3 } as const;
-
-  const cases: Case[] = [
-    { what: "a tag that does not fit", fault: errors(400, "cipher: message authentication failed"), ...rejected },
-    { what: "ChaCha20's", fault: errors(400, "chacha20poly1305: message authentication failed"), ...rejected },
-    { what: "a version to come", fault: errors(400, "invalid ciphertext: version is too new"), ...rejected },
-    { what: "a ciphertext too short", fault: errors(400, "invalid ciphertext length"), ...rejected },
-    {
-      what: "a version below min_decryption_version",
-      fault: errors(400, "ciphertext or signature version is disallowed by policy (too old)"),
-      ...denied,
-      advice: "vault write transit/keys/fluo/config min_decryption_version=1",
-    },
-    {
-      what: "a key that is gone",
-      fault: errors(400, "encryption key not found"),
-      ...denied,
-      advice: "vault write transit/restore/fluo backup=@FILE",
-    },
-    {
-      what: "a key that is soft-deleted",
-      fault: errors(400, "refusing to use soft-deleted key"),
-      ...denied,
-      advice: "vault write -f transit/keys/fluo/soft-delete-restore",
-    },
-    {
-      what: "a policy's denial",
-      fault: errors(403, policyDenial),
-      ...denied,
-      advice: 'path "transit/decrypt/fluo" { capabilities = ["update"] }',
-    },
-    {
-      what: "a mount that is not there",
-      fault: errors(404, 'no handler for route "transit/decrypt/fluo". route entry not found.'),
-      ...denied,
-      advice: "vault secrets enable -path=transit transit",
-    },
-    {
-      what: "a namespace that is not there",
-      fault: errors(404, "namespace not found"),
-      ...denied,
-      advice: "vault.namespace",
-    },
-    {
-      what: "an engine of another kind",
-      fault: errors(405, "1 error occurred:\n\t* unsupported operation\n\n"),
-      ...denied,
-    },
-    { what: "a request that it refuses", fault: errors(400, "something else"), ...denied },
-    { what: "sealed", fault: errors(503, "Vault is sealed"), ...unavailable, advice: "bao operator unseal" },
-    {
-      what: "not initialised",
-      fault: errors(501, "Vault is not initialized"),
-      ...unavailable,
-      advice: "vault operator init",
-    },
-    { what: "a rate limit", fault: errors(429, 'request path "x": rate limit quota exceeded'), ...unavailable },
-    { what: "a disaster recovery secondary", fault: errors(472), ...unavailable },
-    { what: "a performance standby", fault: errors(473), ...unavailable },
-    { what: "a replica that lags behind", fault: errors(412, "required index state not present"), ...unavailable },
-    { what: "an internal error", fault: errors(500, "internal error"), ...unavailable },
-    { what: "a bad gateway's page", fault: { status: 502, body: "<html>Bad Gateway</html>" }, ...unavailable },
-    { what: "a page with status 200", fault: { status: 200, body: "<html>Welcome</html>" }, ...unavailable },
-    { what: "a page with status 403", fault: { status: 403, body: "<html>Blocked</html>" }, ...unavailable },
-    { what: "broken JSON", fault: { status: 200, body: '{"data":{"plaintext":"AAAA"' }, ...unavailable },
-    { what: "an empty object", fault: { status: 200, body: {} }, ...unavailable },
-    { what: "no content", fault: { status: 204 }, ...unavailable },
-    {
-      what: "a redirect to the active node",
-      fault: { status: 307, headers: { location: "http://127.0.0.1:9/v1/x" } },
-      ...unavailable,
-      advice: "vault.addr",
-    },
-    { what: "a connection reset", fault: "reset", ...unavailable },
-    { what: "no answer", fault: "hang", ...unavailable },
-    { what: "half an answer", fault: "stall", ...unavailable },
-  ];
-
-  /** That of each attempt once it has arrived, and of the pauses between them. */
-  async function haveTimePass(attempts: number): Promise<void> {
-    for (let attempt = 1; attempt <= attempts; attempt += 1) {
-      while (vault.count(decryptPath) < attempt) {
-        vi.advanceTimersByTime(1);
-        await new Promise(setImmediate);
-      }
-      vi.advanceTimersByTime(defaultResilience.attemptTimeoutMs);
-    }
-  }
-
-  it.each(cases)("that is $what is $code", async ({ fault, code, status, attempts, advice }) => {
-    const place = await open();
-    const isSilent = fault === "hang" || fault === "stall";
-    if (isSilent) vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const provider = dependable([place], { time: realTime, maxRetries: 2, firstPauseMs: 1 });
-    const { wrapped } = await provider.generateDataKey(context);
-    vault.fault(decryptPath, fault);
-    const ended = thrownBy(() => provider.decrypt(wrapped, context));
-    if (isSilent) await haveTimePass(attempts);
-    const error = await ended;
-    expect(error).toBeKmsError(code);
-    expect(rpcCode[(error as KmsError).code]).toBe(status);
-    expect(vault.count(decryptPath)).toBe(attempts);
-    expect(vault.count("auth/token/lookup-self")).toBe(1); // at the start: nothing of this is a reason to log in
-    if (advice !== undefined) expect(adviceOf(error)).toContain(advice);
-    const said = typeof fault === "object" ? JSON.stringify(fault.body ?? "") : "";
-    for (const words of JSON.stringify(said).match(/[a-z]+ [a-z]+ [a-z]+/g) ?? []) {
-      expect((error as KmsError).message).not.toContain(words);
-    }
-    vault.fault(decryptPath, undefined);
-    expect(await provider.decrypt(wrapped, context)).toHaveLength(32);
-  });
-
-  it("keeps the server's words for the log", async () => {
-    const provider = await open();
-    vault.fault(encryptPath, errors(503, "Vault is sealed"));
-    const error = (await thrownBy(() => provider.encrypt(randomBytes(32), context))) as KmsError;
-    expect(error.message).toBe("provider vault answered with status 503");
-    expect(String(error.cause)).toContain("Vault is sealed");
-  });
-});
-
 describe("an answer that is not believed", () => {
-  const sealed = (bytes: number) => `vault:v1:${Buffer.alloc(bytes).toString("base64")}`;
-
-  it.each<[string, unknown]>([
-    ["without a ciphertext", { key_version: 1 }],
-    ["with a ciphertext that is a number", { ciphertext: 7, key_version: 1 }],
-    ["with version 0", { ciphertext: sealed(60).replace("v1", "v0"), key_version: 0 }],
-    ["with another version than its ciphertext", { ciphertext: sealed(60), key_version: 2 }],
-    ["without a version", { ciphertext: sealed(60) }],
-    ["with a ciphertext without room for a tag", { ciphertext: sealed(28), key_version: 1 }],
-    ["with a ciphertext past 8192 bytes", { ciphertext: sealed(6200), key_version: 1 }],
-    ["with base64 of another alphabet", { ciphertext: `vault:v1:${"-".repeat(80)}`, key_version: 1 }],
-    ["with data that is a list", []],
-  ])("to an encrypt, %s", async (_what, data) => {
-    const provider = await open();
-    vault.fault(encryptPath, { status: 200, body: { data } });
-    expect(await thrownBy(() => provider.encrypt(randomBytes(32), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
-  });
-
-  it.each<[string, string]>([
-    ["without a plaintext", '{"data":{}}'],
-    ["with an empty one", '{"data":{"plaintext":""}}'],
-    ["with none", '{"data":{"plaintext":null}}'],
-    ["with one that is no base64", '{"data":{"plaintext":"????"}}'],
-    ["with base64 of another spelling", '{"data":{"plaintext":"AB=="}}'],
-    ["with an escape", '{"data":{"plaintext":"AA\\u0041A"}}'],
-    ["with one past 4096 bytes", JSON.stringify({ data: { plaintext: Buffer.alloc(4097).toString("base64") } })],
-    ["with one elsewhere", '{"plaintext":"AAAA","data":{}}'],
-    ["with two", '{"data":{"plaintext":"AAAA"},"data":{"plaintext":"BBBB"}}'],
-  ])("to a decrypt, %s", async (_what, body) => {
+  it("to a decrypt is believed as a proxy may space it", async () => {
     const provider = await open();
     const { wrapped } = await provider.generateDataKey(context);
-    vault.fault(decryptPath, { status: 200, body });
-    expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_UNAVAILABLE");
-    vault.fault(decryptPath, { status: 200, body: '{ "data": { "plaintext": "AAAA" } }' }); // as a proxy may space it
+    vault.once(decryptPath, { status: 200, body: '{ "data": { "plaintext": "AAAA" } }' });
     expect(await provider.decrypt(wrapped, context)).toHaveLength(3);
-  });
-
-  it("that sends the request back, of whose token the log has nothing", async () => {
-    const provider = await open();
-    const token = "hvs.CAESIJhunter2hunter2hunter2hunter2";
-    vault.fault(/encrypt/, { status: 400, body: { errors: [`bad request: X-Vault-Token: ${token}`] } });
-    const error = (await thrownBy(() => provider.encrypt(randomBytes(32), context))) as KmsError;
-    expect(String(error.cause)).toContain("bad request: X-Vault-Token: (hidden)");
-    vault.fault(/encrypt/, undefined);
   });
 
   it("of a server that ignores associated data", async () => {
@@ -523,40 +348,24 @@ describe("inspect", () => {
   });
 });
 
-describe("a call that is given up", () => {
-  it.each<[string, Fault]>([
-    ["hangs", "hang"],
-    ["stalls", "stall"],
-  ])("while the answer %s ends at once and leaves no connection open", async (_what, fault) => {
-    const provider = await open();
-    const before = vault.openConnections();
-    vault.fault(encryptPath, fault);
-    const controller = new AbortController();
-    const call = thrownBy(() => provider.encrypt(randomBytes(32), context, controller.signal));
-    await vault.called(encryptPath);
-    controller.abort(new KmsError("DEADLINE_EXCEEDED", "the deadline has passed"));
-    expect(await call).toBeKmsError("DEADLINE_EXCEEDED");
-    await expect.poll(() => vault.openConnections()).toBeLessThan(before + 1);
-    expect(await provider.describe()).toMatchObject({ state: "enabled" });
-  });
-
-  it("leaves nothing open after close, and calls after it fail", async () => {
+describe("connections", () => {
+  it("are closed with the provider, and calls after it fail", async () => {
     const provider = await open();
     await Promise.all(Array.from({ length: 30 }, () => provider.generateDataKey(context)));
     expect(vault.openConnections()).toBeGreaterThan(0);
     await provider.close();
-    await expect.poll(() => vault.openConnections()).toBe(0);
+    await vault.left();
     expect(await thrownBy(() => provider.describe())).toBeKmsError("PROVIDER_UNAVAILABLE", "closed");
     await provider.close();
   });
 
-  it("uses connections again", async () => {
+  it("are used again", async () => {
     const provider = await open();
     for (let call = 0; call < 20; call += 1) await provider.generateDataKey(context);
     expect(vault.connections()).toBe(1);
   });
 
-  it("fails to open where nothing listens", async () => {
+  it("are refused where nothing listens, and so is the start", async () => {
     const settings = vault.settings();
     await vault.close();
     expect(await thrownBy(() => openVault(settings, realTime))).toBeKmsError("PROVIDER_UNAVAILABLE", "ECONNREFUSED");
@@ -594,12 +403,6 @@ describe("the settings", () => {
     const settings = vault.settings(undefined, over);
     expect(await thrownBy(() => openVault(settings, realTime))).toBeKmsError("INVALID_ARGUMENT", setting);
     expect(vault.calls).toHaveLength(0);
-  });
-
-  it("open through the registry", async () => {
-    const [provider] = await openProvider(vault.settings(), realTime);
-    expect(provider.name).toBe("vault");
-    await provider.close();
   });
 });
 
