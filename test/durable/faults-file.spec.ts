@@ -17,22 +17,21 @@ import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { type GrpcClient, startService } from "../support/running-service.ts";
 import { firstOfEach, whole } from "../support/short.ts";
 import { treeOf } from "../support/sqlite-tree.ts";
-import { createLedger } from "./faults-ledger.ts";
-import { startFaulty, unavailable } from "./faults-service.ts";
-import { newStoreDir, type StoreDir } from "./faults-store.ts";
+import { startRecorded } from "./faults-ledger.ts";
+import { newStoreDir, type StoreDir, unavailable } from "./faults-service.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 
 describe("the SQLite file of a service", () => {
   whole.concurrent("that another process holds is waited for, but not for long", async ({ onTestFinished }) => {
     const { file, env } = newStoreDir(onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    const { client } = service;
-    await ledger.use(client, "acme");
+    const service = await startRecorded(env, { finished: onTestFinished });
+    const { client, ledger, use } = service;
+    await use("acme");
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
     await delay(1_000);
     await client.generateDataKey({ tenantId: "acme" });
@@ -53,18 +52,17 @@ describe("the SQLite file of a service", () => {
     await released;
     await service.until("UP", 4_000);
     await ledger.disable(client, "off", keyId);
-    for (const tenantId of ["acme", "new"]) await ledger.use(client, tenantId);
-    await ledger.check(client);
+    await use("acme", "new");
+    await service.check();
   });
 
   it.concurrent.for(firstOfEach(["removed", "replaced"] as const))(
     "that is %s stops it, until it is put back",
     async (what, { onTestFinished }) => {
       const { file, env } = newStoreDir(onTestFinished);
-      const ledger = createLedger();
-      const service = await startFaulty(env, { finished: onTestFinished });
-      const { client } = service;
-      await ledger.use(client, "acme");
+      const service = await startRecorded(env, { finished: onTestFinished });
+      const { client, use } = service;
+      await use("acme");
       const { keyId } = await client.generateDataKey({ tenantId: "acme" });
       if (what === "replaced") copyFileSync(file, `${file}.other`);
 
@@ -79,26 +77,20 @@ describe("the SQLite file of a service", () => {
 
       renameSync(`${file}.kept`, file);
       await service.until("UP", 4_000);
-      await ledger.use(client, "acme");
-      await ledger.use(client, "new");
-      await ledger.check(client);
-      await service.kill();
-      await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+      await use("acme", "new");
+      await service.endsWhole();
     },
   );
 
   it.concurrent("loses nothing with its log", async ({ onTestFinished }) => {
     const { file, env } = newStoreDir(onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
+    const service = await startRecorded(env, { finished: onTestFinished });
     for (const end of ["-wal", "-shm"]) {
-      await ledger.use(service.client, `before${end}`);
+      await service.use(`before${end}`);
       rmSync(file + end);
-      await ledger.use(service.client, `after${end}`);
+      await service.use(`after${end}`);
     }
-    await ledger.check(service.client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await service.endsWhole();
   });
 
   it.concurrent("whose damage hides rows is damaged, and neither put back nor under another provider's key", async ({
@@ -108,17 +100,11 @@ describe("the SQLite file of a service", () => {
     await filled(store);
     hideEntries(store.file, "sqlite_autoindex_kms_audit_1");
     const started = () => startService(properties(store)).then((service) => service.stop());
-    await expect(started).rejects.toMatchObject({
-      code: "DATA_LOSS",
-      message: expect.stringContaining("is damaged ("),
-    });
+    expect(await thrownBy(started)).toBeKmsError("DATA_LOSS", "is damaged (");
     const db = new DatabaseSync(store.file);
     db.exec("update kms_store set provider_key_id = 'local:0123456789abcdef'");
     db.close();
-    await expect(started).rejects.toMatchObject({
-      code: "DATA_LOSS",
-      message: expect.stringContaining("is damaged ("),
-    });
+    expect(await thrownBy(started)).toBeKmsError("DATA_LOSS", "is damaged (");
   });
 
   whole.concurrent("that is damaged makes no new key and no bug of ours", async ({ onTestFinished }) => {

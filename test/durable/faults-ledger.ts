@@ -2,27 +2,17 @@
 import { status } from "@grpc/grpc-js";
 import { expect } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { failingCalls } from "../faults/failing-calls.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import type { GrpcClient } from "../support/running-service.ts";
-
-export interface Ledger {
-  /** Encrypts and signs, the first call making the keys. */
-  use(client: GrpcClient, tenantId: string): Promise<void>;
-  /** Rotates a data key, as a new request unless it has an id. */
-  rotate(client: GrpcClient, tenantId: string, requestId?: string): Promise<void>;
-  disable(client: GrpcClient, tenantId: string, keyId: string): Promise<void>;
-  /**
-   * All of it opens, verifies and is in the state that was answered; each tenant that was named has one ACTIVE key of a purpose at most,
-   * in a row of versions without a gap; and the audit trail is whole.
-   */
-  check(client: GrpcClient): Promise<void>;
-}
+import type { ProcessOptions } from "../support/service-process.ts";
+import { newStoreDir, startFaulty } from "./faults-service.ts";
 
 type Check = (client: GrpcClient) => Promise<void>;
 
 const value = Buffer.from("ann@example.com");
 
-export function createLedger(): Ledger {
+export function createLedger() {
   const tenants = new Set<string>();
   const checks: Check[] = [];
   const disabled = new Set<string>();
@@ -44,7 +34,8 @@ export function createLedger(): Ledger {
   }
 
   return {
-    async use(client, tenantId) {
+    /** Encrypts and signs, the first call making the keys. */
+    async use(client: GrpcClient, tenantId: string) {
       tenants.add(tenantId);
       const { keyId, fields } = await client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
       made.add(`${tenantId}/${keyId}`);
@@ -63,7 +54,8 @@ export function createLedger(): Ledger {
       });
     },
 
-    async rotate(client, tenantId, requestId = "") {
+    /** Rotates a data key, as a new request unless it has an id. */
+    async rotate(client: GrpcClient, tenantId: string, requestId = "") {
       tenants.add(tenantId);
       const answer = await client.rotate({ tenantId, purpose: KeyPurpose.DATA, force: true, requestId });
       const error = answer.failed[0]?.error;
@@ -71,13 +63,17 @@ export function createLedger(): Ledger {
       made.add(`${tenantId}/${answer.rotated[0]!.key!.keyId}`);
     },
 
-    async disable(client, tenantId, keyId) {
+    async disable(client: GrpcClient, tenantId: string, keyId: string) {
       const { key } = await client.admin.disableKey({ tenantId, keyId });
       expect(key?.state).toBe(KeyState.DISABLED);
       disabled.add(keyId);
     },
 
-    async check(client) {
+    /**
+     * All of it opens, verifies and is in the state that was answered; each tenant that was named has one ACTIVE key of a purpose at most,
+     * in a row of versions without a gap; and the audit trail is whole.
+     */
+    async check(client: GrpcClient) {
       for (const check of checks) await check(client);
       for (const tenantId of tenants) await checkTenant(client, tenantId);
       const { ok, problems } = await client.admin.verifyAudit({});
@@ -85,6 +81,36 @@ export function createLedger(): Ledger {
       expect(ok).toBe(true);
     },
   };
+}
+
+/** A service that meets faults, and a ledger of what it acknowledges. `later` is the environment of its next life. */
+export async function startRecorded(env: Record<string, string>, options: ProcessOptions, later = env) {
+  const service = await startFaulty(env, options);
+  const { client } = service;
+  const ledger = createLedger();
+  return {
+    ...service,
+    ledger,
+    async use(...tenantIds: string[]) {
+      for (const tenantId of tenantIds) await ledger.use(client, tenantId);
+    },
+    check: () => ledger.check(client),
+    /** Nothing that was acknowledged is lost here, nor in a start after this one is killed. */
+    async endsWhole() {
+      await ledger.check(client);
+      await service.kill();
+      await ledger.check((await startFaulty(later, options)).client);
+    },
+  };
+}
+
+/** A SQLite store on a disk that `calls` makes fail, and a service on it. */
+export function failingDisk(finished: (end: () => void) => void) {
+  const store = newStoreDir(finished);
+  const calls = failingCalls(store.dir);
+  finished(calls.close);
+  const env = { ...store.env, ...calls.env };
+  return { store, calls, env, start: () => startRecorded(env, { finished }, store.env) };
 }
 
 /** What a call may come to while the store fails: the caller may try again. */

@@ -14,7 +14,7 @@ import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { execute, type PostgresServer, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";
 import { whole } from "../support/short.ts";
-import { createLedger, mayRetry } from "./faults-ledger.ts";
+import { createLedger, mayRetry, startRecorded } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
@@ -74,12 +74,11 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     "stands a server that is killed, one that is stopped, and one that has no connection left",
     async ({ expect, onTestFinished }) => {
       const env = envOf(await stopped.createDatabase());
-      const ledger = createLedger();
-      const service = await startFaulty(env, { finished: onTestFinished });
-      const { client } = service;
+      const service = await startRecorded(env, { finished: onTestFinished });
+      const { client, ledger, use } = service;
       const { keyId } = await client.generateDataKey({ tenantId: "off" });
       for (const end of [stopped.kill, stopped.stop]) {
-        for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+        await use("acme", "beta");
         await end();
         await Promise.all([
           unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000),
@@ -99,21 +98,18 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
       await Promise.all(others.map((other) => other.end()));
       await service.until("UP", 5_000);
 
-      for (const tenantId of ["acme", "beta", "new"]) await ledger.use(client, tenantId);
+      await use("acme", "beta", "new");
       await ledger.rotate(client, "acme");
-      await ledger.check(client);
-      await service.kill();
-      await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+      await service.endsWhole();
     },
   );
 
   whole.concurrent("waits for a silent network no longer than it says", async ({ onTestFinished }) => {
     const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
     const env = envOf(url);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    const { client } = service;
-    for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+    const service = await startRecorded(env, { finished: onTestFinished });
+    const { client, ledger, use } = service;
+    await use("acme", "beta");
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
     await delay(1_000);
     const warm = Array.from({ length: 8 }, (_, n) => ledger.use(client, `warm-${n}`));
@@ -144,18 +140,15 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     expect(proxy.connections.most).toBeLessThanOrEqual(2 * (poolSize + 1));
     await service.until("UP", 5_000);
     await ledger.rotate(client, request.tenantId, request.requestId);
-    for (const tenantId of ["acme", "beta", "hurried", "new-0"]) await ledger.use(client, tenantId);
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await use("acme", "beta", "hurried", "new-0");
+    await service.endsWhole();
   });
 
   it.concurrent("ends when it is told to, though the network is silent", async ({ onTestFinished }) => {
     const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
     const env = envOf(url);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    await ledger.use(service.client, "acme");
+    const service = await startRecorded(env, { finished: onTestFinished });
+    await service.use("acme");
     await delay(1_000);
     proxy.silence();
     const stoppedAt = performance.now();
@@ -163,16 +156,15 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     expect((await service.process.ended).code).toBe(0);
     expect(performance.now() - stoppedAt).toBeLessThan(patience(6_000));
     proxy.pass();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await service.ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
   });
 
   it.concurrent("converges after a commit whose answer was lost", async ({ onTestFinished }) => {
     const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
     const env = envOf(url);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    const { client } = service;
-    await ledger.use(client, "acme");
+    const service = await startRecorded(env, { finished: onTestFinished });
+    const { client, use } = service;
+    await use("acme");
     const versions = async () =>
       (await client.admin.listKeys({ tenantId: "acme", purpose: KeyPurpose.DATA })).keys.map(
         ({ version }) => version?.version,
@@ -194,10 +186,8 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
       expect(rotated).toEqual(what === "cut after" ? again.rotated : []);
       expect(await versions()).toHaveLength(2 + nth);
     }
-    await ledger.use(client, "acme");
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await use("acme");
+    await service.endsWhole();
   });
 
   whole.concurrent(
@@ -257,10 +247,9 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     url.username = role;
     url.password = "secret";
     const env = envOf(url.href);
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    const { client } = service;
-    await ledger.use(client, "acme");
+    const service = await startRecorded(env, { finished: onTestFinished });
+    const { client, ledger, use } = service;
+    await use("acme");
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
     await delay(1_100);
 
@@ -274,9 +263,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     await execute(owner, `grant insert on kms_audit to ${role}`);
     await service.until("UP", 4_000);
     await ledger.disable(client, "off", keyId);
-    await ledger.use(client, "acme");
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await use("acme");
+    await service.endsWhole();
   });
 });

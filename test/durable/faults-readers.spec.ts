@@ -8,14 +8,12 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";
-import { failingCalls } from "../faults/failing-calls.ts";
 import { resultOf, start } from "../support/cli-fixture.ts";
 import { fillTrail } from "../support/filled-trail.ts";
 import { patience } from "./patience.ts";
 import { whyNotPreloaded } from "../support/preloaded-library.ts";
-import { createLedger, mayRetry } from "./faults-ledger.ts";
-import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";
-import { newStoreDir, type StoreDir } from "./faults-store.ts";
+import { failingDisk, mayRetry } from "./faults-ledger.ts";
+import { type FaultyService, type StoreDir, unavailable } from "./faults-service.ts";
 import { isStopped } from "./replicas.ts";
 import { realTime } from "../../src/runtime/time.ts";
 
@@ -41,14 +39,11 @@ async function fill({ file, env }: StoreDir): Promise<void> {
 
 /** A service over a filled trail, whose disk `calls` makes fail. */
 async function startFilled(finished: TestContext["onTestFinished"]) {
-  const store = newStoreDir(finished);
+  const { store, calls, start } = failingDisk(finished);
   await fill(store);
-  const calls = failingCalls(store.dir);
-  finished(calls.close);
-  const ledger = createLedger();
-  const service = await startFaulty({ ...store.env, ...calls.env }, { finished });
-  await ledger.use(service.client, "acme");
-  return { store, calls, ledger, service };
+  const service = await start();
+  await service.use("acme");
+  return { store, calls, service };
 }
 
 /** Resolves once a new tenant's key is made, in milliseconds. */
@@ -69,7 +64,7 @@ async function writesAgain({ client }: FaultyService, tenantId: string): Promise
 
 describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () => {
   it("writes again soon after it, while its own readers go from page to page", async ({ onTestFinished }) => {
-    const { calls, ledger, service } = await startFilled(onTestFinished);
+    const { calls, service } = await startFilled(onTestFinished);
     const { client } = service;
     let isOver = false;
     const seen = { verified: 0, listed: 0, codes: new Set<number>() };
@@ -108,12 +103,12 @@ describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () =>
     console.log(`writes went on ${took.map((ms) => Math.round(ms)).join(", ")} ms after the disk was whole again`);
     for (const code of seen.codes) expect([...mayRetry, status.RESOURCE_EXHAUSTED]).toContain(code);
     await service.until("UP", 4_000);
-    await ledger.check(client);
+    await service.check();
   });
 
   it("names a backup that keeps it from writing, and writes again when that has ended", async ({ onTestFinished }) => {
-    const { store, calls, ledger, service } = await startFilled(onTestFinished);
-    const { client } = service;
+    const { store, calls, service } = await startFilled(onTestFinished);
+    const { client, ledger, use } = service;
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
 
     const copy = join(store.dir, "..", "backup.db");
@@ -124,7 +119,7 @@ describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () =>
     });
     const result = resultOf(backup);
     await expect.poll(() => isStopped(backup)).toBe(true);
-    await ledger.use(client, "beside"); // it goes on beside a backup
+    await use("beside"); // it goes on beside a backup
 
     calls.fail("sync", "EIO");
     await unavailable(client.encryptPii({ tenantId: "refused", fields }), 3_000);
@@ -138,11 +133,8 @@ describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () =>
     const tookMs = await writesAgain(service, "after");
     console.log(`writes went on ${Math.round(tookMs)} ms after the end of the backup`);
     await service.until("UP", 4_000);
-    await ledger.use(client, "refused");
+    await use("refused");
     await ledger.disable(client, "off", keyId);
-    await ledger.check(client);
-    await service.kill();
-    const again = await startFaulty(store.env, { finished: onTestFinished });
-    await ledger.check(again.client);
+    await service.endsWhole();
   });
 });

@@ -1,4 +1,7 @@
 /** The real service as a process that meets faults: how well it says it is, and how it refuses. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
@@ -62,4 +65,23 @@ export async function unavailable(call: Promise<unknown>, withinMs: number): Pro
   expect(failure).toMatchObject({ code: status.UNAVAILABLE, retry: true });
   expect(performance.now() - beganAt).toBeLessThan(patience(withinMs));
   return failure;
+}
+
+export type StoreDir = ReturnType<typeof newStoreDir>;
+
+/**
+ * A SQLite store in a directory of its own, for a service that is started again and again. `dir` is of the database alone. `at` is where the database is to be, unless it is on the same disk as the master key.
+ */
+export function newStoreDir(finished: (end: () => void) => void, at?: string) {
+  const own = mkdtempSync(join(tmpdir(), "fluo-kms-faults-store-"));
+  finished(() => rmSync(own, { recursive: true, force: true }));
+  const dir = at ?? join(own, "store");
+  if (at === undefined) mkdirSync(dir);
+  const file = join(dir, "kms.db");
+  const env: Record<string, string> = {
+    FLUO_KMS_STORE: "sqlite",
+    FLUO_KMS_SQLITE_FILE: file,
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(own, "master.key"),
+  };
+  return { dir, file, env };
 }

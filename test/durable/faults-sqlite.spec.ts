@@ -1,17 +1,19 @@
 /** The service on SQLite while its disk fails under it: nothing is acknowledged that is not durable, and nobody restarts it. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { type FailingCalls, failingCalls } from "../faults/failing-calls.ts";
 import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { smallDisk, whyNoSmallDisk } from "../faults/small-disk.ts";
-import { start, resultOf } from "../support/cli-fixture.ts";
+import { resultOf, start as startCommand } from "../support/cli-fixture.ts";
+import { damageLog } from "../support/crashed-store.ts";
 import { patience } from "./patience.ts";
+import type { ServiceProcess } from "../support/service-process.ts";
 import { firstOfEach, whole } from "../support/short.ts";
-import { createLedger, mayRetry } from "./faults-ledger.ts";
-import { newStoreDir } from "./faults-store.ts";
-import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";
+import { failingDisk, mayRetry, startRecorded } from "./faults-ledger.ts";
+import { type FaultyService, newStoreDir, unavailable } from "./faults-service.ts";
 
 const why = whyNotPreloaded();
 if (why !== undefined) console.warn(`SKIPPED unless CI is set: ${why}`);
@@ -22,12 +24,7 @@ it.skipIf(why !== undefined && !process.env.CI)("calls can be made to fail here"
   expect(why).toBeUndefined();
 });
 
-function newFaults(dir: string, finished: (end: () => void) => void): FailingCalls {
-  const calls = failingCalls(dir);
-  finished(calls.close);
-  return calls;
-}
-
+const anyPorts = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
 const faults = [
   { name: "a full disk", call: "write", error: "ENOSPC", told: /disk is full/ },
   {
@@ -41,11 +38,9 @@ const faults = [
 
 describe.skipIf(why !== undefined)("a service on SQLite", () => {
   whole.concurrent("loses nothing under a disk that fails and recovers again and again", async ({ onTestFinished }) => {
-    const { dir, env } = newStoreDir(onTestFinished);
-    const calls = newFaults(dir, onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
-    const { client } = service;
+    const { calls, start } = failingDisk(onTestFinished);
+    const service = await start();
+    const { client, ledger } = service;
     const codes = new Set<number | undefined>();
     let acknowledged = 0;
     let isOver = false;
@@ -79,19 +74,15 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     for (const code of codes) expect([...mayRetry, status.NOT_FOUND]).toContain(code);
     expect(acknowledged).toBeGreaterThan(20);
     await service.until("UP", 4_000);
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    await service.endsWhole();
   });
 
   it.concurrent.for(firstOfEach(faults))("stands $name", async ({ call, error, told }, { onTestFinished }) => {
-    const { dir, env } = newStoreDir(onTestFinished);
-    const calls = newFaults(dir, onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
-    const { client } = service;
+    const { calls, start } = failingDisk(onTestFinished);
+    const service = await start();
+    const { client, ledger, use } = service;
     const tenants = Array.from({ length: 5 }, (_, n) => `tenant-${n}`);
-    for (const tenantId of [...tenants, "off"]) await ledger.use(client, tenantId);
+    await use(...tenants, "off");
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
 
     calls.fail(call, error);
@@ -108,42 +99,36 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     calls.heal();
     await service.until("UP", 4_000);
     expect(await service.notices()).not.toMatch(told);
-    for (const tenantId of [...tenants, ...newcomers]) await ledger.use(client, tenantId);
+    await use(...tenants, ...newcomers);
     await ledger.rotate(client, "tenant-1");
     await ledger.disable(client, "off", keyId);
-    await ledger.check(client);
-    await service.kill();
-    const again = await startFaulty(env, { finished: onTestFinished });
-    await ledger.check(again.client);
+    await service.endsWhole();
   });
 
   it.concurrent.for(firstOfEach(faults))(
     "does not start with $name, says so in one line, and starts when it is over",
     async ({ call, error, told }, { onTestFinished }) => {
-      const { dir, env } = newStoreDir(onTestFinished);
-      const calls = newFaults(dir, onTestFinished);
+      const { calls, env, start } = failingDisk(onTestFinished);
       calls.fail(call, error);
-      const env_ = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env, ...calls.env };
-      const { code, err } = await resultOf(start([], { env: env_, finished: onTestFinished }));
+      const { code, err } = await resultOf(
+        startCommand([], { env: { ...anyPorts, ...env }, finished: onTestFinished }),
+      );
       expect(code).toBe(1);
       expect(err).toMatch(/^fluo-kms: did not start: [^\n]*\n$/);
       expect(err).toMatch(new RegExp(`${told.source}|${error}`));
       calls.heal();
-      const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
-      const ledger = createLedger();
-      await ledger.use(service.client, "acme");
-      await ledger.check(service.client);
+      const service = await start();
+      await service.use("acme");
+      await service.check();
     },
   );
 
   whole.concurrent("rotates nothing by halves", async ({ onTestFinished }) => {
-    const { dir, env } = newStoreDir(onTestFinished);
-    const calls = newFaults(dir, onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
-    const { client } = service;
+    const { calls, start } = failingDisk(onTestFinished);
+    const service = await start();
+    const { client, use } = service;
     const tenants = Array.from({ length: 40 }, (_, n) => `tenant-${n}`);
-    for (const tenantId of tenants) await ledger.use(client, tenantId);
+    await use(...tenants);
 
     const batch = client.rotate({ force: true, limit: 80 }).then(
       ({ rotated, failed }) => [rotated.length, ...new Set(failed.map(({ error }) => error?.code))],
@@ -155,10 +140,34 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     expect(outcome.at(-1)).toBe(status.UNAVAILABLE);
     calls.heal();
     await service.until("UP", 4_000);
-    for (const tenantId of tenants) await ledger.use(client, tenantId);
-    await ledger.check(client);
+    await use(...tenants);
+    await service.endsWhole();
+  });
+
+  it("keeps every byte of a log that was damaged while its connection was given up", async ({ onTestFinished }) => {
+    const { store, calls, start } = failingDisk(onTestFinished);
+    const service = await start();
+    const { client } = service;
+    const tenants = Array.from({ length: 8 }, (_, n) => `tenant-${n}`);
+    for (const tenantId of tenants) await client.generateDataKey({ tenantId });
+
+    calls.fail("write", "ENOSPC");
+    await unavailable(client.rotate({ tenantId: "tenant-0", force: true }), 4_000);
+    await service.until("DOWN", 4_000);
+    await damageClosedLog(service.process, store.file);
+    const bytes = () => ["", "-wal"].map((end) => readFileSync(store.file + end));
+    const damaged = bytes();
+    calls.heal();
+    await expect.poll(service.notices).toContain("is not opened again after an error");
+    await unavailable(client.generateDataKey({ tenantId: "tenant-9" }), 4_000);
     await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    expect(bytes()).toEqual(damaged);
+
+    const command = startCommand([], { env: { ...anyPorts, ...store.env }, finished: onTestFinished });
+    const { code, err } = await resultOf(command);
+    expect(code).toBe(1);
+    expect(err).toMatch(/ is damaged at frame \d+, before a commit/);
+    expect(bytes()).toEqual(damaged);
   });
 });
 
@@ -168,10 +177,9 @@ describe.skipIf(whyNoDisk !== undefined)("a service on SQLite on a disk of its o
     onTestFinished(disk.unmount);
     const { env } = newStoreDir(onTestFinished, disk.dir);
     const options = { finished: onTestFinished, enter: disk.enter };
-    const ledger = createLedger();
-    const service = await startFaulty(env, options);
-    const { client } = service;
-    for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+    const service = await startRecorded(env, options);
+    const { client, ledger, use } = service;
+    await use("acme", "beta");
 
     disk.fill();
     // What was written of the log before has room for a little.
@@ -189,10 +197,8 @@ describe.skipIf(whyNoDisk !== undefined)("a service on SQLite on a disk of its o
 
     disk.free();
     await service.until("UP", 4_000);
-    for (const tenantId of [...refused, "acme"]) await ledger.use(client, tenantId);
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, options)).client);
+    await use(...refused, "acme");
+    await service.endsWhole();
   });
 });
 
@@ -235,4 +241,21 @@ async function restsCachedKeys({ client }: FaultyService, tenantId: string, with
   }
   const { reason } = await unavailable(client.generateDataKey({ tenantId }), 1_000);
   expect(reason).toBe("AUDIT_UNAVAILABLE");
+}
+
+/** The service opens the log for a moment each time that it tries again. What is damaged meanwhile is not what it looked at. */
+async function damageClosedLog({ child }: ServiceProcess, file: string): Promise<void> {
+  const proc = `/proc/${child.pid}`;
+  const fds = join(proc, "fd");
+  const isStopped = () => /\) T /.test(readFileSync(join(proc, "stat"), "utf8"));
+  const isOpen = () => readdirSync(fds).some((fd) => readlinkSync(join(fds, fd)) === `${file}-wal`);
+  for (;;) {
+    child.kill("SIGSTOP");
+    while (!isStopped()) await delay(1);
+    const isClosed = !isOpen();
+    if (isClosed) damageLog(file);
+    child.kill("SIGCONT");
+    if (isClosed) return;
+    await delay(7);
+  }
 }

@@ -1,14 +1,14 @@
 /** The service under mixed load while its keys rotate: no call fails, none waits for a rotation, and nothing is lost. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { medianOf } from "../support/median.ts";
 import { patience } from "./patience.ts";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { isShort } from "../support/short.ts";
 import { type LoadResult, runLoad, type Summary, summary } from "./load.ts";
-import { newStore, startServices } from "./services.ts";
+import { newStore, serverOfFile, startServices } from "./services.ts";
+
+const server = await serverOfFile();
 
 /** Of each run. */
 const seconds = Number(process.env.LOAD_SECONDS ?? (isShort ? 2 : 15));
@@ -19,23 +19,11 @@ const longestMs = 1_000;
 
 describe("mixed load while keys rotate", () => {
   it("loses and delays no call of one service on SQLite", async () => {
-    const services = await startServices(1, await newStore("sqlite"));
-    await expectNoLoss("sqlite", services);
+    await expectNoLoss("sqlite", await startServices(1, await newStore("sqlite")));
   });
 
-  describe.skipIf(isShort || (!process.env.CI && !postgresAvailable()))("with PostgreSQL", () => {
-    let server: SharedPostgres;
-
-    beforeAll(async () => {
-      server = await sharedPostgres();
-    });
-
-    afterAll(() => server.close());
-
-    it("loses and delays no call of two services on it", async () => {
-      const services = await startServices(2, await newStore("postgres", server));
-      await expectNoLoss("postgres", services);
-    });
+  it.skipIf(isShort || server === undefined)("loses and delays no call of two services on PostgreSQL", async () => {
+    await expectNoLoss("postgres", await startServices(2, await newStore("postgres", server)));
   });
 });
 

@@ -1,23 +1,15 @@
 /** Several real services on one store, over gRPC: rotations at once, and how soon one learns what another did to a key. */
 import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { patience } from "./patience.ts";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
-import { newStore, startServices, storeNames } from "./services.ts";
+import { newStore, serverOfFile, startServices, storeNames } from "./services.ts";
 
-describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store", () => {
-  let server: SharedPostgres;
+const server = await serverOfFile();
 
-  beforeAll(async () => {
-    server = await sharedPostgres();
-  });
-
-  afterAll(() => server.close());
-
+describe.skipIf(server === undefined)("services on one store", () => {
   const tenantId = "acme";
   const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 

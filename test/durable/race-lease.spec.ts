@@ -3,14 +3,14 @@
  * first goes on, nothing that it still does changes a key. The tests mostly wait for leases to end, so they run side by side.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { fromNow } from "../support/from-now.ts";
 import { patience } from "./patience.ts";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { firstOfEach, whole } from "../support/short.ts";
 import { newMasterKeyFile, openObserver, startReplica } from "./replicas.ts";
+import { serverOfFile } from "./services.ts";
 
+const server = await serverOfFile();
 const dayMs = 24 * 60 * 60 * 1000;
 /** Of the replica that is stopped; its successor's is long enough never to matter. */
 const leaseTtlMs = 1_000;
@@ -19,20 +19,12 @@ const successorTtlMs = 30_000;
 const idleMs = 1_500;
 const batchSize = 100;
 
-const possible = process.platform !== "win32" && (process.env.CI || postgresAvailable());
+const possible = process.platform !== "win32" && server !== undefined;
 
 describe.skipIf(!possible).concurrent("a replica that is stopped while it rotates due keys", () => {
-  let server: SharedPostgres;
-
-  beforeAll(async () => {
-    server = await sharedPostgres();
-  });
-
-  afterAll(() => server.close());
-
   /** Two replicas, and `count` tenants whose data keys are due. */
   async function setUp({ onTestFinished }: TestContext, count: number) {
-    const url = `${await server.createDatabase()}?idle_in_transaction_session_timeout=${idleMs}`;
+    const url = `${await server!.createDatabase()}?idle_in_transaction_session_timeout=${idleMs}`;
     const store = { name: "postgres", url, maxConnections: 4 } as const;
     const masterKeyFile = newMasterKeyFile();
     const observer = await openObserver(store, masterKeyFile);

@@ -1,5 +1,5 @@
 /** Four services on one PostgreSQL append to the log of one tenant, whose key rotates meanwhile: it is one log, and every proof holds. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { parseCheckpoint } from "../../src/tlog/checkpoint.ts";
@@ -9,13 +9,12 @@ import { isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { readLog } from "../crash/log-copy.ts";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { startProcess } from "../support/service-process.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
-import { newStore } from "./services.ts";
+import { newStore, serverOfFile } from "./services.ts";
 
+const server = await serverOfFile();
 const tenantId = "acme";
 const serviceCount = 4;
 const streamsAService = 2;
@@ -34,15 +33,7 @@ interface Placed {
   checkpoint: string;
 }
 
-describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store", () => {
-  let server: SharedPostgres;
-
-  beforeAll(async () => {
-    server = await sharedPostgres();
-  });
-
-  afterAll(() => server.close());
-
+describe.skipIf(server === undefined)("services on one store", () => {
   it(`give ${spanCount} spans their places in one log without a gap, and proofs that hold`, async () => {
     const env = await newStore("postgres", server);
     const services = await Promise.all(Array.from({ length: serviceCount }, () => startProcess(env)));

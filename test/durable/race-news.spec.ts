@@ -2,30 +2,28 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { newMasterKeyFile, startReplica } from "./replicas.ts";
+import { serverOfFile } from "./services.ts";
+
+const server = await serverOfFile();
 
 /** For the service it is 30 s. */
 const stateTtlMs = 1_500;
 
-describe.skipIf(!process.env.CI && !postgresAvailable())("a replica that hears no news", () => {
-  let server: SharedPostgres;
+describe.skipIf(server === undefined)("a replica that hears no news", () => {
   let admin: pg.Client;
 
   beforeAll(async () => {
-    server = await sharedPostgres();
-    admin = new pg.Client({ connectionString: server.url });
+    admin = new pg.Client({ connectionString: server!.url });
     await admin.connect();
   });
 
   afterAll(async () => {
     await admin.end();
-    await server.close();
   });
 
   it("refuses a key that another disabled as soon as it may not believe its state any more", async () => {
-    const url = await server.createDatabase();
+    const url = await server!.createDatabase();
     const masterKeyFile = newMasterKeyFile();
     const replica = (name: string) =>
       startReplica({

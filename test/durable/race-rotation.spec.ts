@@ -2,26 +2,24 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { purposes } from "../../src/store/key-record.ts";
 import type { Store } from "../../src/store/store.ts";
-import { postgresAvailable } from "../support/postgres-cluster.ts";
-import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { fromNow } from "../support/from-now.ts";
 import { firstOfEach, isShort } from "../support/short.ts";
 import { newMasterKeyFile, type Observer, openObserver, type Replica, startReplica } from "./replicas.ts";
+import { serverOfFile } from "./services.ts";
 
+const server = await serverOfFile();
 const trials = Number(process.env.RACE_TRIALS ?? (isShort ? 1 : 50));
 const replicaCount = isShort ? 3 : 10;
 /** That are called for the first time at once. */
 const newcomers = isShort ? 20 : 200;
 const maxConnections = 4;
 
-describe.skipIf(!process.env.CI && !postgresAvailable())(`${replicaCount} replicas on one PostgreSQL`, () => {
-  let server: SharedPostgres;
+describe.skipIf(server === undefined)(`${replicaCount} replicas on one PostgreSQL`, () => {
   let observer: Observer;
   let replicas: Replica[];
 
   beforeAll(async () => {
-    server = await sharedPostgres();
-    const store = { name: "postgres", url: await server.createDatabase(), maxConnections } as const;
+    const store = { name: "postgres", url: await server!.createDatabase(), maxConnections } as const;
     const masterKeyFile = newMasterKeyFile();
     observer = await openObserver(store, masterKeyFile);
     replicas = Array.from({ length: replicaCount }, () => startReplica({ store, masterKeyFile }));
@@ -31,7 +29,6 @@ describe.skipIf(!process.env.CI && !postgresAvailable())(`${replicaCount} replic
   afterAll(async () => {
     await Promise.all(replicas.map((replica) => replica.end()));
     await observer.close();
-    await server.close();
   });
 
   const all = <T>(work: (replica: Replica) => Promise<T>) => Promise.all(replicas.map(work));

@@ -2,13 +2,23 @@
 import { tmpdir } from "node:os";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import type { SharedPostgres } from "../support/shared-postgres.ts";
+import { afterAll } from "vitest";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { newMasterKeyFile } from "./replicas.ts";
 
 export const storeNames = ["sqlite", "postgres"] as const;
 export type StoreName = (typeof storeNames)[number];
+
+/** The PostgreSQL of a file. Where there is none its tests are skipped, but never in CI. */
+export async function serverOfFile(): Promise<SharedPostgres | undefined> {
+  if (!process.env.CI && !postgresAvailable()) return undefined;
+  const server = await sharedPostgres();
+  afterAll(() => server.close());
+  return server;
+}
 
 /** The environment of services that share one new store; of SQLite, where there is no server. */
 export async function newStore(name: StoreName, server?: SharedPostgres): Promise<Record<string, string>> {
