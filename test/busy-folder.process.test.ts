@@ -12,10 +12,9 @@ import { newStaticToken } from "../src/auth/token/static-token.ts";
 import { directory } from "./support/config-fixture.ts";
 import { secondsFromNow } from "./support/from-now.ts";
 import { newAuthority } from "./support/pki.ts";
-import { grpcClient } from "./support/running-service.ts";
+import { type ClientCertificate, grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 import { testKey, tokenBy } from "./support/signed-tokens.ts";
-import type { ClientCertificate } from "./support/tls-service.ts";
 
 interface Shown {
   certificate?: ClientCertificate;

@@ -17,7 +17,7 @@ const graceMs = 600_000;
 
 async function started(properties: Record<string, string> = {}) {
   const time = virtualTime();
-  const service = await startService({ "fluo.kms.shutdown.grace": `${graceMs / 60_000}m`, ...properties }, time);
+  const service = await startService({ "fluo.kms.shutdown.grace": `${graceMs / 60_000}m`, ...properties }, { time });
   let ending: Promise<void> | undefined;
   const stop = () => {
     ending ??= service.stop();

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { tokenPolicy } from "../../test/support/policy-service.ts";
+import { tokenPolicy } from "../../test/support/token-policy.ts";
 import { type Beside, msText, ratioText, takeBesideBoth } from "../beside.ts";
 import { type Child, startChild } from "../child.ts";
 import { caller } from "../client/caller.ts";

@@ -7,8 +7,8 @@ import { type JudgedSpan, judgeSpans } from "../../src/cli/verify/judged-spans.t
 import { readKeySet } from "../../src/cli/verify/key-set.ts";
 import { KmsError } from "../../src/errors.ts";
 import { toGrpcStatus } from "../../src/transport/error-status.ts";
-import { startPolicyService, tokenPolicy } from "../../test/support/policy-service.ts";
-import { grpcClient } from "../../test/support/running-service.ts";
+import { grpcClient, startService } from "../../test/support/running-service.ts";
+import { tokenPolicy } from "../../test/support/token-policy.ts";
 import { type Backend, distinct, spansOf, startBackend } from "./backend.ts";
 import { jwksOf, logSize, startKilledService } from "./killed-service.ts";
 import { type Language, newFolder, runProgram, whole } from "./programs.ts";
@@ -91,8 +91,8 @@ async function judged(
 
 /** A service behind a relay that loses the first answer and then refuses streams: by `refusal`, or for a policy. */
 async function startRefused({ refusals, refusal }: { refusals: number; refusal: KmsError | undefined }) {
-  const { text, tokens } = tokenPolicy({ exporter: { roles: ["sign"] }, auditor: { roles: ["verify"] } });
-  const service = await startPolicyService({ text, tokens });
+  const { text, tokens, files } = tokenPolicy({ exporter: { roles: ["sign"] }, auditor: { roles: ["verify"] } });
+  const service = await startService({}, { files });
   onTestFinished(() => service.stop());
   const [address, http] = [`127.0.0.1:${service.grpcPort}`, service.url];
   const client = grpcClient(address, undefined, tokens.auditor);
@@ -106,9 +106,9 @@ async function startRefused({ refusals, refusal }: { refusals: number; refusal: 
     ...(refusal === undefined ? {} : { refusal: toGrpcStatus(refusal) }),
     async refuse() {
       taken = await logged();
-      if (refusal === undefined) await service.replace(text.replace("[sign]", "[decrypt]"));
+      if (refusal === undefined) await service.write({ "policy.yaml": text.replace("[sign]", "[decrypt]") });
     },
-    mend: () => service.replace(text),
+    mend: () => service.write(files),
   });
   onTestFinished(() => relay.stop());
   const judgedOf = (requests: readonly Uint8Array[]) => judged({ http }, requests, tokens.auditor);

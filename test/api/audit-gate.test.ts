@@ -24,7 +24,7 @@ async function start() {
       "fluo.kms.postgres.url": url,
       "fluo.kms.local.master-key-file": join(directory(), "master.key"),
     },
-    time,
+    { time },
   );
   onTestFinished(() => service.stop());
   const other = new pg.Client({ connectionString: url });

@@ -8,8 +8,7 @@ import { hexDigest } from "../../src/crypto/sha256.ts";
 import { type AllCredentials, startAllCredentials } from "../support/all-credentials-service.ts";
 import { msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
-import { bearer } from "../support/policy-service.ts";
-import { startService } from "../support/running-service.ts";
+import { bearer, startService } from "../support/running-service.ts";
 
 let service: AllCredentials;
 beforeAll(async () => {

@@ -9,9 +9,8 @@ import { type AllCredentials, startAllCredentials } from "../support/all-credent
 import { run } from "../support/cli-fixture.ts";
 import { fromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
-import { bearerHeaders, startPolicyService, tokenPolicy } from "../support/policy-service.ts";
-import { startService } from "../support/running-service.ts";
-import { startTlsService } from "../support/tls-service.ts";
+import { bearerHeaders, startService } from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 
 const path = "/api/admin/kms/status";
 
@@ -160,7 +159,8 @@ it("Status of a tenant, for a caller that may see that tenant alone, has neither
     all: { roles: ["status"] },
     acme: { roles: ["status"], tenants: "[acme]" },
   };
-  const { url, tokens, stop } = await startPolicyService(tokenPolicy(rules, "separation: off"));
+  const { tokens, files } = tokenPolicy(rules, "separation: off");
+  const { url, stop } = await startService({}, { files });
   onTestFinished(stop);
   const asked = async (token: string | undefined, query: string) => {
     const answer = await fetch(url + path + query, { headers: bearerHeaders(token) });
@@ -187,12 +187,15 @@ describe("health", () => {
   /** Remarks, and whether the service is ready, with a certificate and a revocation list that end when they do. */
   async function remarked(certificateUntil: Date, crlUntil: Date): Promise<{ notices: string[]; ready: number }> {
     const own = newAuthority().issue({ dns: ["localhost"], from: ago(60), until: certificateUntil });
-    const service = await startTlsService({
-      "policy.yaml": text,
-      "web.pem": web.pem,
-      "web.crl": web.crl([], { thisUpdate: ago(10), nextUpdate: crlUntil }),
-      "server.pem": own.chain,
-      "server.key": own.key,
+    const service = await startService(undefined, {
+      tls: true,
+      files: {
+        "policy.yaml": text,
+        "web.pem": web.pem,
+        "web.crl": web.crl([], { thisUpdate: ago(10), nextUpdate: crlUntil }),
+        "server.pem": own.chain,
+        "server.key": own.key,
+      },
     });
     onTestFinished(service.stop);
     const options = { rejectUnauthorized: false };
@@ -223,7 +226,8 @@ describe("health", () => {
   });
 
   it("remarks a certificate that was not put into force, until it is", async () => {
-    const service = await startTlsService({ "policy.yaml": text, "web.pem": web.pem, "web.crl": web.crl() });
+    const files = { "policy.yaml": text, "web.pem": web.pem, "web.crl": web.crl() };
+    const service = await startService({}, { files, tls: true });
     onTestFinished(service.stop);
     const notices = async (): Promise<string> => {
       const { body } = await service.http(path, { headers: bearerHeaders(tokens.ops) });
@@ -240,7 +244,7 @@ describe("health", () => {
   it("remarks an issuer whose keys cannot be had, and is ready none the less", async () => {
     const issuers = 'issuers: [{ name: sso, issuer: "https://localhost:9", audience: fluo-kms }]';
     const policy = tokenPolicy({ ops: { roles: ["status"] } }, issuers);
-    const { url, stop } = await startPolicyService(policy);
+    const { url, stop } = await startService({}, { files: policy.files });
     onTestFinished(stop);
     const notices = async () => {
       const answer = await fetch(url + path, { headers: bearerHeaders(policy.tokens.ops) });
@@ -256,7 +260,7 @@ describe("health", () => {
 describe("Validate", () => {
   async function advised(text: (policy: string) => string, properties: Record<string, string> = {}) {
     const policy = tokenPolicy({ ops: { roles: ["operate", "key-admin"] } });
-    const { url, stop } = await startPolicyService({ ...policy, text: text(policy.text) }, properties);
+    const { url, stop } = await startService(properties, { files: { "policy.yaml": text(policy.text) } });
     onTestFinished(stop);
     const answer = await fetch(`${url}/api/admin/kms/validate`, {
       method: "POST",

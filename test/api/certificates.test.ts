@@ -3,8 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
-import { failureOf } from "../support/running-service.ts";
-import { startTlsService, type TlsService } from "../support/tls-service.ts";
+import { failureOf, startService, type TlsService } from "../support/running-service.ts";
 
 const mesh = newAuthority({ name: "mesh" });
 const web = newAuthority({ name: "web" });
@@ -23,10 +22,9 @@ rules:
 
 let service: TlsService;
 beforeAll(async () => {
-  service = await startTlsService({
-    "policy.yaml": policy,
-    "mesh.pem": mesh.pem,
-    "web.pem": web.pem,
+  service = await startService(undefined, {
+    files: { "policy.yaml": policy, "mesh.pem": mesh.pem, "web.pem": web.pem },
+    tls: true,
   });
 });
 afterAll(() => service.stop());

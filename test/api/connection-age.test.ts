@@ -6,13 +6,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import {
-  bearer,
-  bearerHeaders,
-  type PolicyService,
-  startPolicyService,
-  tokenPolicy,
-} from "../support/policy-service.ts";
+import { bearer, bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 import { frame } from "../support/raw-stream.ts";
 import { virtualTime } from "../support/virtual-time.ts";
 
@@ -20,10 +15,10 @@ import { virtualTime } from "../support/virtual-time.ts";
 const [maxAgeMs, spreadMs, lookMs] = [600_000, 60_000, 1_000];
 
 const time = virtualTime({ finished: afterAll });
-let service: PolicyService;
+const { tokens, files } = tokenPolicy({ all: { roles: ["sign", "status"] } });
+let service: RunningService;
 beforeAll(async () => {
-  const policy = tokenPolicy({ all: { roles: ["sign", "status"] } });
-  service = await startPolicyService(policy, { "fluo.kms.connection.max-age": "10m" }, time);
+  service = await startService({ "fluo.kms.connection.max-age": "10m" }, { files, time });
 });
 afterAll(() => service.stop());
 
@@ -34,7 +29,7 @@ it("an old connection of gRPC is told to go, and calls of a client that comes ba
   raw.once("goaway", (code) => {
     gone = code;
   });
-  const metadata = bearer(service.tokens.all);
+  const metadata = bearer(tokens.all);
   const { signSpan } = KmsService.method;
   const request = toBinary(signSpan.input, create(signSpan.input, { tenantId: "acme", span: plainSpan }));
   const call = async () => {
@@ -46,7 +41,7 @@ it("an old connection of gRPC is told to go, and calls of a client that comes ba
     ":path": `/${KmsService.typeName}/SignSpan`,
     "content-type": "application/grpc",
     te: "trailers",
-    ...bearerHeaders(service.tokens.all),
+    ...bearerHeaders(tokens.all),
   });
   first.resume().end(frame(request));
   await once(first, "end");
@@ -68,7 +63,7 @@ it("an old connection of HTTP ends behind its next answer", async () => {
       port: service.httpPort,
       path: "/api/kms/whoami",
       agent,
-      headers: bearerHeaders(service.tokens.all),
+      headers: bearerHeaders(tokens.all),
     });
     const [response] = (await time.until(once(request, "response"), lookMs)) as [IncomingMessage];
     response.resume();

@@ -6,14 +6,13 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
-import { realTime } from "../../src/runtime/time.ts";
 import { connectionLimits } from "../../src/limits/log.ts";
 import { captureLog, type CapturedLog } from "../support/captured-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { stall } from "../support/stall.ts";
 import { newAuthority } from "../support/pki.ts";
 import { frame } from "../support/raw-stream.ts";
-import { type ClientCertificate, startTlsService, type TlsService } from "../support/tls-service.ts";
+import { type ClientCertificate, startService, type TlsService } from "../support/running-service.ts";
 
 const mesh = newAuthority({ name: "mesh" });
 const certificateOf = (id: string): ClientCertificate =>
@@ -30,11 +29,9 @@ rules:
 `;
 
 const start = (properties: Record<string, string>, bounds: Partial<ConnectionSettings> = {}) =>
-  startTlsService(
-    { "policy.yaml": policy, "mesh.pem": mesh.pem },
+  startService(
     { "fluo.kms.http.client-certificates": "true", ...properties },
-    realTime,
-    bounds,
+    { files: { "policy.yaml": policy, "mesh.pem": mesh.pem }, bounds, tls: true },
   );
 
 type Sample = Readonly<Record<string, number>>;

@@ -2,8 +2,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type AllCredentials, startAllCredentials } from "../support/all-credentials-service.ts";
-import { bearer } from "../support/policy-service.ts";
-import type { GrpcClient } from "../support/running-service.ts";
+import { bearer, type GrpcClient } from "../support/running-service.ts";
 import { testKey, tokenBy } from "../support/signed-tokens.ts";
 
 let service: AllCredentials;

@@ -6,8 +6,15 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { type RetryInfo, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
-import { type PolicyService, startPolicyService, tokenPolicy } from "../support/policy-service.ts";
-import { bearer, failureOf, type GrpcClient, grpcClient } from "../support/running-service.ts";
+import {
+  bearer,
+  failureOf,
+  type GrpcClient,
+  grpcClient,
+  type RunningService,
+  startService,
+} from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream, type SpanClient } from "../support/stream-client.ts";
 import { virtualTime } from "../support/virtual-time.ts";
@@ -28,14 +35,14 @@ const policy = tokenPolicy({
 });
 
 const time = virtualTime({ finished: afterAll });
-let service: PolicyService;
+let service: RunningService;
 beforeAll(async () => {
-  service = await startPolicyService(policy, {}, time);
+  service = await startService({}, { files: policy.files, time });
 });
 afterAll(() => service.stop());
 
 function clientOf(name: string, of = service): GrpcClient {
-  const client = grpcClient(`127.0.0.1:${of.grpcPort}`, grpc.credentials.createInsecure(), of.tokens[name]);
+  const client = grpcClient(`127.0.0.1:${of.grpcPort}`, grpc.credentials.createInsecure(), policy.tokens[name]);
   onTestFinished(() => client.close());
   return client;
 }
@@ -105,7 +112,7 @@ describe("a caller beyond its limit", () => {
   });
 
   it("is told 429 and when to come back over HTTP, on a connection that stays", async () => {
-    const headers = { authorization: `Bearer ${service.tokens.page}`, "content-type": "application/json" };
+    const headers = { authorization: `Bearer ${policy.tokens.page}`, "content-type": "application/json" };
     const body = JSON.stringify({ tenantId: "acme", fields: [{ name: "a", value: "YQ==" }] });
     const url = `${service.url}/fluo.kms.v1.KmsService/EncryptPii`;
     expect((await fetch(url, { method: "POST", headers, body })).status).toBe(200);
@@ -120,7 +127,7 @@ describe("a caller beyond its limit", () => {
 
   it("is told by gRPC-Web in its trailers", async () => {
     const headers = {
-      authorization: `Bearer ${service.tokens.page}`,
+      authorization: `Bearer ${policy.tokens.page}`,
       "content-type": "application/grpc-web+proto",
     };
     const message = toBinary(EncryptPiiRequestSchema, create(EncryptPiiRequestSchema, request()));
@@ -151,7 +158,7 @@ describe("a caller beyond its limit", () => {
 
   it("is counted", async () => {
     const answer = await fetch(`${service.url}/q/metrics`, {
-      headers: { authorization: `Bearer ${service.tokens.ops}` },
+      headers: { authorization: `Bearer ${policy.tokens.ops}` },
     });
     const text = await answer.text();
     expect(text).toMatch(/^kms_limited_total\{limit="caller"\} [1-9]\d*$/m);
@@ -161,7 +168,7 @@ describe("a caller beyond its limit", () => {
 });
 
 it("a gRPC client that retries RESOURCE_EXHAUSTED heeds the time that it is told", async () => {
-  const service = await startPolicyService(policy); // the client has a clock of its own
+  const service = await startService({}, { files: policy.files }); // the client has a clock of its own
   onTestFinished(() => service.stop());
   const service_ = "fluo.kms.v1.KmsService";
   const retryPolicy = {
@@ -181,7 +188,7 @@ it("a gRPC client that retries RESOURCE_EXHAUSTED heeds the time that it is told
     new Promise<void>((resolve, reject) => {
       const pass = (bytes: Uint8Array) => Buffer.from(bytes);
       const path = `/${service_}/EncryptPii`;
-      client.makeUnaryRequest(path, pass, pass, message, bearer(service.tokens.retries), (error) =>
+      client.makeUnaryRequest(path, pass, pass, message, bearer(policy.tokens.retries), (error) =>
         error ? reject(error) : resolve(),
       );
     });
@@ -192,7 +199,7 @@ it("a gRPC client that retries RESOURCE_EXHAUSTED heeds the time that it is told
 
 describe("the limit of a tenant", () => {
   it("is not spent by whoever may not name it, who is told the same whether it is spent or there is none", async () => {
-    const limited = await startPolicyService(policy, { "fluo.kms.limit.tenant": "1" }, time);
+    const limited = await startService({ "fluo.kms.limit.tenant": "1" }, { files: policy.files, time });
     onTestFinished(() => limited.stop());
     const [other, free] = [clientOf("other", limited), clientOf("free", limited)];
     const denied = async (tenantId: string) => {
@@ -217,7 +224,7 @@ describe("the limit of a tenant", () => {
 
 describe("a stream beyond its caller's limit", () => {
   const opened = (name: string) => {
-    const metadata = bearer(service.tokens[name]);
+    const metadata = bearer(policy.tokens[name]);
     const stream = openStream(`127.0.0.1:${service.grpcPort}`, {}, {}, { metadata });
     onTestFinished(() => stream.close());
     return stream;

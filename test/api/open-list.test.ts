@@ -3,14 +3,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Health, HealthCheckRequestSchema } from "../../gen/ts/grpc/health/v1/health_pb.ts";
-import {
-  bearer,
-  bearerHeaders,
-  oneRoleEach,
-  type PolicyService,
-  startPolicyService,
-  tokenPolicy,
-} from "../support/policy-service.ts";
+import { bearer, bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
+import { oneRoleEach, tokenPolicy } from "../support/token-policy.ts";
 import { askReflection } from "../support/reflection-client.ts";
 
 const names = ["health", "metrics", "public-keys", "reflection"] as const;
@@ -32,13 +26,15 @@ const paths: readonly [path: string, open: Name | undefined, role: string][] = [
 
 const lists: readonly (readonly Name[] | undefined)[] = [undefined, ...names.map((name) => [name]), names];
 
+const { tokens, files } = tokenPolicy(oneRoleEach);
+
 describe.each(lists.map((list) => [list?.join(", ") ?? "health, as no list is given", list] as const))(
   "open to everybody is %s",
   (_, list) => {
-    let service: PolicyService;
+    let service: RunningService;
     beforeAll(async () => {
       const properties = list && { "fluo.kms.open": list.join(",") };
-      service = await startPolicyService(tokenPolicy(oneRoleEach), properties);
+      service = await startService(properties, { files });
     });
     afterAll(() => service.stop());
     const isOpen = (name: Name | undefined) => name !== undefined && (list ?? ["health"]).includes(name);
@@ -71,7 +67,7 @@ describe.each(lists.map((list) => [list?.join(", ") ?? "health, as no list is gi
         if (isOpen(open)) expect([200, 404]).toContain(status);
         else expect(status).toBe(401);
       }
-      expect([200, 404]).toContain((await get(path, bearerHeaders(service.tokens[role]))).status);
+      expect([200, 404]).toContain((await get(path, bearerHeaders(tokens[role]))).status);
     });
 
     it("by gRPC: health, and reflection in both of its versions", async () => {
@@ -82,16 +78,16 @@ describe.each(lists.map((list) => [list?.join(", ") ?? "health, as no list is gi
           expect(await reflection(version, token)).toBe(isOpen("reflection") ? true : UNAUTHENTICATED);
         }
       }
-      expect(await health(service.tokens.sign)).toBe(OK);
-      expect(await reflection("v1", service.tokens.sign)).toBe(true);
+      expect(await health(tokens.sign)).toBe(OK);
+      expect(await reflection("v1", tokens.sign)).toBe(true);
       expect(await service.grpc.raw("signSpan", Buffer.alloc(0)).catch(({ code }) => code)).toBe(UNAUTHENTICATED);
     });
 
     it("the details of health are for status alone", async () => {
       const detailed = async (token?: string) =>
         (await get("/q/health/ready", bearerHeaders(token))).body.includes('"data"');
-      expect(await detailed(service.tokens.status)).toBe(true);
-      for (const token of [undefined, "nonsense", service.tokens.sign, service.tokens.metrics]) {
+      expect(await detailed(tokens.status)).toBe(true);
+      for (const token of [undefined, "nonsense", tokens.sign, tokens.metrics]) {
         expect(await detailed(token)).toBe(false);
       }
     });

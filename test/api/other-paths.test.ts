@@ -6,21 +6,14 @@ import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  bearerHeaders,
-  oneRoleEach,
-  type PolicyService,
-  startPolicyService,
-  tokenPolicy,
-} from "../support/policy-service.ts";
-import { startService } from "../support/running-service.ts";
+import { bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
+import { oneRoleEach, tokenPolicy } from "../support/token-policy.ts";
 import { destroySession } from "../support/destroy-session.ts";
 
-let service: PolicyService;
+const { tokens, files } = tokenPolicy(oneRoleEach);
+let service: RunningService;
 beforeAll(async () => {
-  service = await startPolicyService(tokenPolicy(oneRoleEach), {
-    "fluo.kms.http.allowed-origins": "https://app.example.org",
-  });
+  service = await startService({ "fluo.kms.http.allowed-origins": "https://app.example.org" }, { files });
 });
 afterAll(() => service.stop());
 
@@ -64,28 +57,28 @@ describe("attack 56: a rpc by another path", () => {
   ];
 
   it.each([...others, "/"])("is none by gRPC: %s", async (path) => {
-    expect(await grpcStatus(path, bearerHeaders(service.tokens["generate-data-key"]))).toBe(grpc.status.UNIMPLEMENTED);
+    expect(await grpcStatus(path, bearerHeaders(tokens["generate-data-key"]))).toBe(grpc.status.UNIMPLEMENTED);
     expect(await grpcStatus(path, {})).toBe(grpc.status.UNAUTHENTICATED);
     expect(await grpcStatus(rpc, {})).toBe(grpc.status.UNAUTHENTICATED);
   });
 
   it("nor is it gRPC-Web there", async () => {
     const web = { "content-type": "application/grpc-web+proto" };
-    for (const token of [service.tokens["generate-data-key"], undefined]) {
+    for (const token of [tokens["generate-data-key"], undefined]) {
       const status = await grpcStatus(rpc, { ...web, ...bearerHeaders(token) });
       expect(status).toBe(token === undefined ? grpc.status.UNAUTHENTICATED : grpc.status.UNIMPLEMENTED);
     }
   });
 
   it.each(others.filter((path) => !/\?|\/\//.test(path)))("is none by HTTP: %s", async (path) => {
-    const { status } = await ask(path, { headers: bearerHeaders(service.tokens["generate-data-key"]) });
+    const { status } = await ask(path, { headers: bearerHeaders(tokens["generate-data-key"]) });
     expect(status).toBe(404);
     const refused = await ask(path);
     expect([refused.status, refused.headers["www-authenticate"]]).toEqual([401, "Bearer"]);
   });
 
   it("is none by HTTP at the front page, which is open, and only read", async () => {
-    for (const token of [undefined, service.tokens["generate-data-key"]]) {
+    for (const token of [undefined, tokens["generate-data-key"]]) {
       const { status, headers } = await ask("/", { headers: bearerHeaders(token) });
       expect([status, headers.allow]).toEqual([405, "GET, HEAD"]);
     }
@@ -94,7 +87,7 @@ describe("attack 56: a rpc by another path", () => {
   it.each([`/${rpc}`, rpc.replace("KmsService/", "KmsService//"), "/q/../fluo.kms.v1.KmsService/GenerateDataKey"])(
     "is no target by HTTP, for whomever it is, if other readers may take it for another: %s",
     async (path) => {
-      for (const token of [undefined, service.tokens["generate-data-key"]]) {
+      for (const token of [undefined, tokens["generate-data-key"]]) {
         expect((await ask(path, { headers: bearerHeaders(token) })).status).toBe(400);
       }
     },
@@ -105,12 +98,12 @@ describe("attack 56: a rpc by another path", () => {
       "/fluo.kms.v1.KmsService/GetPublicKeys?connect=v1&encoding=json&message=%7B%22tenantId%22%3A%22acme%22%7D";
     const statusFor = async (token?: string) =>
       (await ask(read, { method: "GET", headers: bearerHeaders(token) })).status;
-    expect(await statusFor(service.tokens.verify)).toBe(200);
-    expect(await statusFor(service.tokens.sign)).toBe(403);
+    expect(await statusFor(tokens.verify)).toBe(200);
+    expect(await statusFor(tokens.sign)).toBe(403);
     expect(await statusFor()).toBe(401);
     expect((await ask(`${rpc}?connect=v1`)).status).toBe(401);
     const body = '{"tenantId":"acme"}';
-    expect((await ask(`${rpc}?connect=v1`, { body, headers: bearerHeaders(service.tokens.sign) })).status).toBe(403);
+    expect((await ask(`${rpc}?connect=v1`, { body, headers: bearerHeaders(tokens.sign) })).status).toBe(403);
   });
 });
 
@@ -135,7 +128,7 @@ describe("a stranger", () => {
     expect(await strange.answer).toMatch(/^HTTP\/1\.1 401 /);
 
     const known = open();
-    const token = `authorization: Bearer ${service.tokens["generate-data-key"]}\r\nconnection: close\r\n`;
+    const token = `authorization: Bearer ${tokens["generate-data-key"]}\r\nconnection: close\r\n`;
     known.socket.write(head(`expect: 100-continue\r\n${token}`, 19));
     await once(known.socket, "data");
     known.socket.write('{"tenantId":"acme"}');
@@ -190,7 +183,7 @@ describe("attack 58: a page of another origin", () => {
   it.each(["https://evil.example", "null", "http://app.example.org", "https://app.example.org.evil.example"])(
     "is refused with and without a preflight, and reads no CORS header: %s",
     async (origin) => {
-      const headers = { origin, ...bearerHeaders(service.tokens["generate-data-key"]) };
+      const headers = { origin, ...bearerHeaders(tokens["generate-data-key"]) };
       for (const asked of [
         { method: "OPTIONS", headers: { origin, ...preflight } },
         { headers },
@@ -207,7 +200,7 @@ describe("attack 58: a page of another origin", () => {
     const before = await ask(rpc, { method: "OPTIONS", headers: { origin, ...preflight } });
     expect([before.status, before.headers["access-control-allow-origin"]]).toEqual([204, origin]);
     expect((await ask(rpc, { headers: { origin } })).status).toBe(401);
-    const headers = { origin, ...bearerHeaders(service.tokens["generate-data-key"]) };
+    const headers = { origin, ...bearerHeaders(tokens["generate-data-key"]) };
     expect((await ask(rpc, { headers, body: '{"tenantId":"acme"}' })).status).toBe(200);
   });
 

@@ -4,17 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bearerHeaders, type PolicyService, startPolicyService, tokenPolicy } from "../support/policy-service.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 
 const rules = { ops: { roles: ["status", "operate", "key-admin"] }, app: { roles: ["sign"], tenants: "[acme]" } };
 const former = tokenPolicy(rules);
 /** In which `app` may do nothing. */
 const next = former.text.replace(/ {2}- \{ name: app, who.*\n/, "");
-let service: PolicyService;
+let service: RunningService;
+let policyFile: string;
 
 beforeAll(async () => {
-  service = await startPolicyService(former);
+  service = await startService({}, { files: former.files });
+  policyFile = join(service.dir, "policy.yaml");
 });
 afterAll(() => service.stop());
 
@@ -30,16 +32,14 @@ async function status(at: RunningService, token: string): Promise<Status> {
 }
 
 async function policyNotices(): Promise<string[]> {
-  const { notices } = await status(service, service.tokens.ops!);
-  return notices
-    .filter((notice) => notice.includes(service.file))
-    .map((notice) => notice.replace(service.file, "FILE"));
+  const { notices } = await status(service, former.tokens.ops!);
+  return notices.filter((notice) => notice.includes(policyFile)).map((notice) => notice.replace(policyFile, "FILE"));
 }
 
 /** Whether `app` may call: the former policy is in force. */
 async function isFormer(): Promise<boolean> {
   const path = `${service.url}/fluo.kms.v1.KmsService/GetPublicKeys`;
-  const headers = { "content-type": "application/json", ...bearerHeaders(service.tokens.app) };
+  const headers = { "content-type": "application/json", ...bearerHeaders(former.tokens.app) };
   const body = (await (await fetch(path, { method: "POST", headers, body: '{"tenantId":"acme"}' })).json()) as {
     message: string;
   };
@@ -73,14 +73,14 @@ describe.each<[string, text: string, problem: RegExp]>([
 ])("attack 63: %s", (_, text, problem) => {
   it("is refused with a line, the former policy serves, and Status says so until there is a good one", async () => {
     expect(await isFormer()).toBe(true);
-    await service.replace(text);
+    await service.write({ "policy.yaml": text });
     const first = async () => (await policyNotices())[0]?.replace(notInForce, "");
     await expect.poll(first).toMatch(problem);
     expect(await isFormer()).toBe(true);
-    await service.replace(next);
+    await service.write({ "policy.yaml": next });
     await expect.poll(policyNotices).toEqual([]);
     expect(await isFormer()).toBe(false);
-    await service.replace(former.text);
+    await service.write({ "policy.yaml": former.text });
   });
 });
 
@@ -127,11 +127,11 @@ it("attack 63: links swapped in the middle of reads: who may call by both versio
 
 it("attack 63: a file that is put in another's place half-written is refused, and taken once it is whole", async () => {
   const half = next.slice(0, next.indexOf("rules:"));
-  await service.replace(half);
+  await service.write({ "policy.yaml": half });
   await expect.poll(policyNotices).toEqual([expect.stringContaining("line 1: the policy needs rules")]);
   expect(await isFormer()).toBe(true);
-  writeFileSync(`${service.file}.new`, next);
-  renameSync(`${service.file}.new`, service.file);
+  writeFileSync(`${policyFile}.new`, next);
+  renameSync(`${policyFile}.new`, policyFile);
   await service.reloadFiles();
   expect(await isFormer()).toBe(false);
 });

@@ -3,18 +3,13 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Health, HealthCheckRequestSchema } from "../../gen/ts/grpc/health/v1/health_pb.ts";
 import { type Role, roles } from "../../src/call/roles.ts";
-import {
-  bearer,
-  bearerHeaders,
-  oneRoleEach,
-  type PolicyService,
-  startPolicyService,
-  tokenPolicy,
-} from "../support/policy-service.ts";
+import { bearer, bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
+import { oneRoleEach, tokenPolicy } from "../support/token-policy.ts";
 
-let service: PolicyService;
+const { tokens, files } = tokenPolicy(oneRoleEach);
+let service: RunningService;
 beforeAll(async () => {
-  service = await startPolicyService(tokenPolicy(oneRoleEach));
+  service = await startService({}, { files });
 });
 afterAll(() => service.stop());
 
@@ -41,7 +36,7 @@ describe("attack 50: each path", () => {
       return response.status;
     };
     for (const role of roles) {
-      const status = await statusOf(service.tokens[role]);
+      const status = await statusOf(tokens[role]);
       if (role === needed) expect([401, 403], role).not.toContain(status);
       else expect(status, role).toBe(403);
     }
@@ -65,7 +60,7 @@ describe("attack 57: what is open", () => {
 
   it("is health by HTTP, whose data are for the role status", async () => {
     for (const role of [undefined, ...roles]) {
-      const token = role && service.tokens[role];
+      const token = role && tokens[role];
       const response = await fetch(`${service.url}/q/health/ready`, { headers: bearerHeaders(token) });
       expect(response.status).toBe(200);
       const { checks } = (await response.json()) as { checks: { data?: object }[] };

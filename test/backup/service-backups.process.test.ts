@@ -57,7 +57,7 @@ it("that a kill left without a note are made again once the lease has ended", as
   expect(backupsIn(where.to)).toHaveLength(1);
   expect(await inStore(where, ({ store }) => store.leaseFinishedAt("backup"))).toBeUndefined();
 
-  const service = await startService({ ...where.env, FLUO_KMS_BACKUP_CRON: "0 0 0 1 1 ?" }, time);
+  const service = await startService({ ...where.env, FLUO_KMS_BACKUP_CRON: "0 0 0 1 1 ?" }, { time });
   onTestFinished(service.stop);
   await time.advance(1_000);
   expect(backupsIn(where.to)).toHaveLength(1); // the lease is the killed one's for a minute

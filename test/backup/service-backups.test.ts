@@ -28,7 +28,7 @@ function backedUp() {
   onTestFinished(log.restore);
   const time = virtualTime();
   const started = async () => {
-    const service = await startService({ ...where.env, ...cron }, time);
+    const service = await startService({ ...where.env, ...cron }, { time });
     onTestFinished(service.stop);
     return service;
   };

@@ -31,7 +31,7 @@ async function started(...lines: string[]) {
   const error = vi.spyOn(console, "error").mockImplementation(() => {});
   onTestFinished(() => error.mockRestore());
   const time = virtualTime();
-  const service = await startService(env, time);
+  const service = await startService(env, { time });
   onTestFinished(service.stop);
   const readAnew = vi.fn(() => {
     try {

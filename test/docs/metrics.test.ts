@@ -13,7 +13,6 @@ import { startService } from "../support/running-service.ts";
 import { batchOf, numberedSpan } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
 import { sharedKey } from "../support/signed-tokens.ts";
-import { startTlsService } from "../support/tls-service.ts";
 import { differences, type Fact, namesIn, rowsOf } from "./tables.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -30,10 +29,10 @@ beforeAll(async () => {
   const before = await startService(properties);
   await before.grpc.signSpan({ tenantId: "acme", span: plainSpan });
   await before.stop();
-  const { client, credentials, grpcPort, http, stop } = await startTlsService(underPolicy, {
-    ...properties,
-    "kms.rotation.min-age": "0s",
-  });
+  const { client, credentials, grpcPort, http, stop } = await startService(
+    { ...properties, "kms.rotation.min-age": "0s" },
+    { files: underPolicy, tls: true },
+  );
   const grpc = client(caller);
   await grpc.signSpan({ tenantId: "acme", span: plainSpan });
   await grpc.encryptPii({ tenantId: "acme", fields: [{ name: "email", value: Buffer.from("ann@example.com") }] });

@@ -47,7 +47,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
   });
 
   async function started(): Promise<RunningService> {
-    const service = await startService(settings, time);
+    const service = await startService(settings, { time });
     onTestFinished(() => service.stop());
     return service;
   }

@@ -62,7 +62,7 @@ let env: Record<string, string>;
 let time: VirtualTime;
 
 async function started(): Promise<RunningService> {
-  const service = await startService(env, time);
+  const service = await startService(env, { time });
   onTestFinished(service.stop);
   return service;
 }

@@ -5,7 +5,7 @@ import { createMatcher } from "../../src/auth/policy/grants.ts";
 import { readPolicy } from "../../src/auth/policy/policy.ts";
 import { createCallLimiter, unitsOf } from "../../src/limits/calls.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { tokenPolicy, type TokenRule } from "../support/policy-service.ts";
+import { tokenPolicy, type TokenRule } from "../support/token-policy.ts";
 
 interface Limits {
   caller?: number;

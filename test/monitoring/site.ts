@@ -14,8 +14,8 @@ import { atExit } from "../support/cli-fixture.ts";
 import { fromNow } from "../support/from-now.ts";
 import { type HttpsIssuer, startHttpsIssuer } from "../support/https-issuer.ts";
 import { type Authority, newAuthority } from "../support/pki.ts";
-import { tokenPolicy } from "../support/policy-service.ts";
 import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 import { sharedKey } from "../support/signed-tokens.ts";
 

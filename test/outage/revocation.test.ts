@@ -35,7 +35,7 @@ async function start({ origin, env = {} }: Setting = {}) {
       "kms.provider.check-interval": "1s",
       ...env,
     },
-    time,
+    { time },
   );
   onTestFinished(async () => {
     await service.stop();

@@ -27,7 +27,7 @@ it("one probes in an hour, and both see a lie within their time", async () => {
   const start = async () => {
     const service = await startService(
       { ...properties, "fluo.kms.store": "postgres", "fluo.kms.postgres.url": url },
-      time,
+      { time },
     );
     onTestFinished(() => service.stop());
     return service;

@@ -46,7 +46,7 @@ afterAll(async () => {
   log?.restore();
 });
 
-const start = () => startService({ ...liar.properties, "fluo.kms.log.level": "info" }, time);
+const start = () => startService({ ...liar.properties, "fluo.kms.log.level": "info" }, { time });
 
 /** What the log says from now on. */
 function lines() {

@@ -14,12 +14,10 @@ import {
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
-import { realTime } from "../../src/runtime/time.ts";
 import { secondsFromNow } from "./from-now.ts";
 import { type Issued, newAuthority } from "./pki.ts";
-import { bearer, bearerHeaders } from "./policy-service.ts";
+import { bearer, bearerHeaders, type HttpAnswer, startService, type TlsService } from "./running-service.ts";
 import { type Json, sharedKey, tokenBy } from "./signed-tokens.ts";
-import { type HttpAnswer, startTlsService, type TlsService } from "./tls-service.ts";
 
 export interface Credential {
   certificate?: Issued;
@@ -60,12 +58,11 @@ rules:
   - { name: sso, who: { jwt: { issuer: sso, subject: ann } }, roles: ${roles}, tenants: "*" }
   - { name: ops, who: { token: ops }, roles: ${roles}, tenants: "*" }
 `;
-  const service = await startTlsService(
-    { "policy.yaml": policy, "web.pem": web.pem, "web.crl": web.crl(), "sso.pem": sso.ca },
-    properties,
-    realTime,
+  const service = await startService(properties, {
+    tls: true,
+    files: { "policy.yaml": policy, "web.pem": web.pem, "web.crl": web.crl(), "sso.pem": sso.ca },
     bounds,
-  );
+  });
   const now = secondsFromNow(0);
   const tokenOf: AllCredentials["tokenOf"] = (issuer, claims = {}) => {
     const iss = issuer === "sso" ? sso.address : "https://localhost:9";

@@ -19,7 +19,7 @@ import { type HttpsIssuer, startHttpsIssuer } from "./https-issuer.ts";
 import { type Json, sharedKey, type TestKey, tokenBy } from "./signed-tokens.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { accepted, type ToldTwice } from "./told.ts";
-import { startTlsService, type TlsService } from "./tls-service.ts";
+import { startService, type TlsService } from "./running-service.ts";
 import { run } from "./cli-fixture.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -96,8 +96,7 @@ ${options.tokenEntries ?? ""}${made.map(({ name, sha256 }) => `  - { name: ${nam
 ${rules}`;
   const log = captureLog();
   const everyMs = vi.spyOn(globalThis, "setInterval");
-  const service = await startTlsService(
-    { "policy.yaml": policy, "issuer.pem": issuer.ca, ...files },
+  const service = await startService(
     {
       "fluo.kms.log.level": "trace",
       // Hours pass at once in some tests,
@@ -107,7 +106,7 @@ ${rules}`;
       "fluo.kms.limit.failures": "0",
       ...properties,
     },
-    options.time,
+    { tls: true, files: { "policy.yaml": policy, "issuer.pem": issuer.ca, ...files }, time: options.time },
   );
   const refreshes = everyMs.mock.calls.filter(([, ms]) => ms === 600_000).map(([refresh]) => refresh as () => void);
   everyMs.mockRestore();

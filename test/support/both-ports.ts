@@ -5,10 +5,9 @@ import * as grpc from "@grpc/grpc-js";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { plainSpan } from "./api-fixture.ts";
-import { failureOf, type GrpcClient } from "./running-service.ts";
+import { type ClientCertificate, failureOf, type GrpcClient, type TlsService } from "./running-service.ts";
 import type { Json } from "./signed-tokens.ts";
 import { accepted, type ToldTwice } from "./told.ts";
-import type { ClientCertificate, TlsService } from "./tls-service.ts";
 
 export interface Shown {
   /** Of the headers `authorization`, as they are sent. */

@@ -8,7 +8,7 @@ import {
   Http2SessionManager,
 } from "@connectrpc/connect-node";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
-import type { ClientCertificate } from "./tls-service.ts";
+import type { ClientCertificate } from "./running-service.ts";
 
 export const ways = ["gRPC", "Connect", "JSON", "gRPC-Web"] as const;
 export type Way = (typeof ways)[number];

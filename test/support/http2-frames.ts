@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { frame } from "./raw-stream.ts";
-import type { ClientCertificate } from "./tls-service.ts";
+import type { ClientCertificate } from "./running-service.ts";
 import { destroySession } from "./destroy-session.ts";
 
 export const frameType = { headers: 1, settings: 4, continuation: 9 } as const;

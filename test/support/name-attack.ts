@@ -7,7 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { postJson } from "./api-fixture.ts";
-import { bearerHeaders, tokenPolicy } from "./policy-service.ts";
+import { bearerHeaders } from "./running-service.ts";
+import { tokenPolicy } from "./token-policy.ts";
 import { startProcess } from "./service-process.ts";
 
 export interface AttackedNames {

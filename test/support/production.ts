@@ -11,7 +11,7 @@ import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts"
 import { atExit, type Result, run } from "./cli-fixture.ts";
 import { eventually } from "./eventually.ts";
 import { newAuthority } from "./pki.ts";
-import { tokenPolicy } from "./policy-service.ts";
+import { tokenPolicy } from "./token-policy.ts";
 import { startPostgres } from "./postgres-server.ts";
 import { type ServiceProcess, startProcess } from "./service-process.ts";
 

@@ -1,4 +1,8 @@
 /** The real service in this process, on free loopback ports, and real clients of it: generated stubs over @grpc/grpc-js, and Connect. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { request, type RequestOptions } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type DescMethod,
   type DescMethodUnary,
@@ -23,43 +27,171 @@ import type { RunningServer } from "../../src/server.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { realTime, type Time } from "../../src/runtime/time.ts";
 import { inMemory } from "./in-memory.ts";
+import { newAuthority } from "./pki.ts";
+
+/** PEM. */
+export interface ClientCertificate {
+  chain: string;
+  key: string;
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: NodeJS.Dict<string | string[]>;
+  body: string;
+}
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
   connect: ConnectClient;
-  /** `http://127.0.0.1:port` */
+  /** `http://127.0.0.1:port`; with TLS, `https://localhost:port` */
   url: string;
+  /** The folder of its files, which goes when it is stopped. */
+  dir: string;
+  /** Writes files into the folder, each at once in its place, and waits until they are in force. */
+  write(files: Record<string, string>): Promise<void>;
 }
 
-/** `properties` by their names in application.properties, `bounds` in place of constants. The service is loaded here, as most who need its clients start it elsewhere. */
+export interface TlsService extends RunningService {
+  /** PEM of the authority of the service's own certificate. */
+  serverCa: string;
+  /** A certificate and key for the service's own name. */
+  newServerFiles(): Record<"server.pem" | "server.key", string>;
+  credentials(certificate?: ClientCertificate): grpc.ChannelCredentials;
+  client(certificate?: ClientCertificate): GrpcClient;
+  /** One request on a connection of its own. */
+  http(
+    path: string,
+    options?: RequestOptions & { certificate?: ClientCertificate; body?: string },
+  ): Promise<HttpAnswer>;
+}
+
+export interface StartOptions {
+  time?: Time | undefined;
+  /** In place of constants. */
+  bounds?: Partial<ConnectionSettings>;
+  /** `policy.yaml`, which puts a policy in force, and what it names. */
+  files?: Record<string, string>;
+  /** TLS on both ports, by an authority made here. */
+  tls?: boolean;
+}
+
+/** `properties` by their names in application.properties. The service is loaded here, as most who need its clients start it elsewhere. */
+export async function startService(
+  properties: Record<string, string> | undefined,
+  options: StartOptions & { tls: true },
+): Promise<TlsService>;
+export async function startService(
+  properties?: Record<string, string>,
+  options?: StartOptions,
+): Promise<RunningService>;
 export async function startService(
   properties: Record<string, string> = {},
-  time: Time = realTime,
-  bounds: Partial<ConnectionSettings> = {},
+  { time = realTime, bounds = {}, files = {}, tls = false }: StartOptions = {},
 ): Promise<RunningService> {
   const [{ loadConfig }, { startServer }] = await Promise.all([
     import("../../src/config/load.ts"),
     import("../../src/server.ts"),
   ]);
-  const defaults = { "fluo.kms.grpc.port": "0", "fluo.kms.http.port": "0", "fluo.kms.log.level": "silent" };
-  const env = Object.entries({ ...defaults, ...properties }).map(([name, value]) => [
-    name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(),
-    value,
-  ]);
-  const config = loadConfig({ env: inMemory(Object.fromEntries(env)), cwd: import.meta.dirname });
-  const connections = { ...config.connections, ...bounds };
-  const server = await startServer({ ...config, connections }, time);
-  const url = `http://127.0.0.1:${server.httpPort}`;
-  const client = grpcClient(`127.0.0.1:${server.grpcPort}`);
+  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-service-"));
+  const put = (all: Record<string, string>) => {
+    for (const [name, text] of Object.entries(all)) {
+      writeFileSync(join(dir, `${name}.new`), text, { mode: 0o600 });
+      renameSync(join(dir, `${name}.new`), join(dir, name));
+    }
+  };
+  const identity = tls ? newIdentity() : undefined;
+  put({ ...identity?.newServerFiles(), ...files });
+  const env = Object.entries({
+    "fluo.kms.grpc.port": "0",
+    "fluo.kms.http.port": "0",
+    "fluo.kms.log.level": "silent",
+    ...("policy.yaml" in files && { "fluo.kms.auth": "policy", "fluo.kms.policy.file": join(dir, "policy.yaml") }),
+    ...(tls && {
+      "fluo.kms.tls.certificate": join(dir, "server.pem"),
+      "fluo.kms.tls.key": join(dir, "server.key"),
+    }),
+    ...properties,
+  }).map(([name, value]) => [name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(), value]);
+  const removeFiles = () => rmSync(dir, { recursive: true, force: true });
+  const server = await Promise.try(() => {
+    const config = loadConfig({ env: inMemory(Object.fromEntries(env)), cwd: import.meta.dirname });
+    return startServer({ ...config, connections: { ...config.connections, ...bounds } }, time);
+  }).catch((error) => {
+    removeFiles();
+    throw error;
+  });
+  const clients = identity?.clientsOf(server);
+  const url = tls ? `https://localhost:${server.httpPort}` : `http://127.0.0.1:${server.httpPort}`;
+  const client = clients?.client() ?? grpcClient(`127.0.0.1:${server.grpcPort}`);
+  const nodeOptions = { ca: identity?.serverCa };
   return {
     ...server,
+    ...clients,
     url,
+    dir,
     grpc: client,
-    connect: connectClient(createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
+    connect: connectClient(createConnectTransport({ baseUrl: url, httpVersion: "1.1", nodeOptions })),
+    async write(all) {
+      put(all);
+      await server.reloadFiles();
+    },
     async stop() {
       client.close();
       await server.stop();
+      removeFiles();
     },
+  };
+}
+
+/** What a service with TLS shows, and clients that trust it. */
+function newIdentity() {
+  const authority = newAuthority({ name: "server" });
+  const serverCa = authority.pem;
+  const newServerFiles: TlsService["newServerFiles"] = () => {
+    const { chain, key } = authority.issue({
+      dns: ["localhost"],
+      addresses: ["127.0.0.1"],
+      extendedKeyUsage: ["serverAuth"],
+    });
+    return { "server.pem": chain, "server.key": key };
+  };
+  const credentials: TlsService["credentials"] = (certificate) =>
+    grpc.credentials.createSsl(
+      Buffer.from(serverCa),
+      certificate ? Buffer.from(certificate.key) : null,
+      certificate ? Buffer.from(certificate.chain) : null,
+    );
+  const httpOn =
+    (port: number): TlsService["http"] =>
+    (path, { certificate, body, ...options } = {}) =>
+      new Promise((resolve, reject) => {
+        const tls = {
+          ca: serverCa,
+          agent: false,
+          ...(certificate && { cert: certificate.chain, key: certificate.key }),
+        };
+        const asked = request({ host: "localhost", port, path, ...tls, ...options }, async (response) => {
+          const chunks: Buffer[] = [];
+          for await (const chunk of response) chunks.push(chunk as Buffer);
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            body: Buffer.concat(chunks).toString(),
+          });
+        });
+        asked.on("error", reject).end(body);
+      });
+  return {
+    serverCa,
+    newServerFiles,
+    clientsOf: ({ grpcPort, httpPort }: RunningServer) => ({
+      serverCa,
+      newServerFiles,
+      credentials,
+      client: (certificate?: ClientCertificate) => grpcClient(`localhost:${grpcPort}`, credentials(certificate)),
+      http: httpOn(httpPort),
+    }),
   };
 }
 
@@ -150,6 +282,10 @@ export function bearer(token: string | undefined): grpc.Metadata {
   const metadata = new grpc.Metadata();
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
   return metadata;
+}
+
+export function bearerHeaders(token: string | undefined): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 const registry = createRegistry(BadRequestSchema, ErrorInfoSchema, RetryInfoSchema);

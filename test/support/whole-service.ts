@@ -9,8 +9,8 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { expect, onTestFinished } from "vitest";
 import { plainSpan } from "./api-fixture.ts";
-import { tokenPolicy } from "./policy-service.ts";
 import { type GrpcClient, grpcClient, startService } from "./running-service.ts";
+import { tokenPolicy } from "./token-policy.ts";
 import { startProcess } from "./service-process.ts";
 
 export type ServiceEnv = Record<string, string>;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { startPolicyService, tokenPolicy } from "../support/policy-service.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
+import { tokenPolicy } from "../support/token-policy.ts";
 import { type VirtualTime, virtualTime } from "../support/virtual-time.ts";
 
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000];
@@ -18,7 +18,7 @@ const stopMs = minuteMs;
 
 async function started(properties: Record<string, string> = {}) {
   const time = virtualTime({ start });
-  const service = await startService(properties, time);
+  const service = await startService(properties, { time });
   onTestFinished(() => time.until(service.stop(), stopMs));
   return { service, time };
 }
@@ -91,7 +91,7 @@ describe("a service that has ended", () => {
   const folder = () => mkdtempSync(join(tmpdir(), "fluo-kms-test-"));
 
   it.each<[string, (time: VirtualTime) => Promise<RunningService>]>([
-    ["in memory", (time) => startService({}, time)],
+    ["in memory", (time) => startService({}, { time })],
     [
       "on SQLite, with backups",
       (time) => {
@@ -102,10 +102,10 @@ describe("a service that has ended", () => {
           "fluo.kms.backup.cron": "0 0 3 * * ?",
           "fluo.kms.backup.directory": join(dir, "backups"),
         };
-        return startService({ "fluo.kms.store": "sqlite", ...properties }, time);
+        return startService({ "fluo.kms.store": "sqlite", ...properties }, { time });
       },
     ],
-    ["under a policy", (time) => startPolicyService(policy, {}, time)],
+    ["under a policy", (time) => startService({}, { files: policy.files, time })],
   ])("%s leaves no timer", async (_where, begin) => {
     const time = virtualTime({ start });
     const service = await begin(time);

@@ -11,7 +11,7 @@ import { gunzipSync } from "node:zlib";
 import { newStaticToken } from "../../../src/auth/token/static-token.ts";
 import { newAuthority } from "../../../test/support/pki.ts";
 import { startProcess } from "../../../test/support/service-process.ts";
-import { startTlsService } from "../../../test/support/tls-service.ts";
+import { startService } from "../../../test/support/running-service.ts";
 
 export interface Neighbours {
   /** Text of the page, with the addresses that are in use here. */
@@ -61,7 +61,7 @@ rules:
   - { name: certificate, who: { dns: { certificates: clients, name: loans.example.com } }, ${roles} }
   - { name: token, who: { token: loans }, ${roles} }
 `;
-  const service = await startTlsService({ "policy.yaml": policy, "clients.pem": clients.pem });
+  const service = await startService({}, { files: { "policy.yaml": policy, "clients.pem": clients.pem }, tls: true });
   const { chain, key } = clients.issue({ dns: ["loans.example.com"], extendedKeyUsage: ["clientAuth"] });
   const files = { "ca.pem": service.serverCa, "client.pem": chain, "client.key": key, "kms.token": `${token}\n` };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 });

@@ -2,21 +2,22 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { type PolicyService, startPolicyService, tokenPolicy } from "../../../test/support/policy-service.ts";
+import { type RunningService, startService } from "../../../test/support/running-service.ts";
+import { tokenPolicy } from "../../../test/support/token-policy.ts";
 import { createKms, detailsOf, type Kms, listKeys, listPublicKeys } from "../src/index.ts";
 import { createGrpcKms, type GrpcKms } from "../src/node/grpc-kms.ts";
 import { serviceConfig } from "../src/node/service-config.ts";
 import { madeSpans } from "./made-spans.ts";
 
-let service: PolicyService;
+let service: RunningService;
 let target: string;
 let gRPC: GrpcKms;
 let clients: Record<string, Kms>;
-const token = () => service.tokens.app!;
+const token = () => policy.tokens.app!;
 const policy = tokenPolicy({ app: { roles: ["generate-data-key", "status", "verify", "operate", "encrypt", "sign"] } });
 
 beforeAll(async () => {
-  service = await startPolicyService(policy);
+  service = await startService({}, { files: policy.files });
   target = `127.0.0.1:${service.grpcPort}`;
   gRPC = createGrpcKms({ target, insecure: true, token });
   clients = { gRPC, Connect: createKms({ baseUrl: service.url, token }) };
@@ -64,7 +65,7 @@ describe.each(["gRPC", "Connect"])("%s", (name) => {
   });
 
   it("asks for the token at each call", async () => {
-    const given = [service.tokens.app!, "wrong", service.tokens.app!];
+    const given = [policy.tokens.app!, "wrong", policy.tokens.app!];
     const next = async () => given.shift()!;
     const kms =
       name === "gRPC"
@@ -118,7 +119,7 @@ describe.each(["gRPC", "Connect"])("interceptors over %s", (name) => {
 
   it("set headers", async () => {
     const showing: Interceptor = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${service.tokens.app!}`);
+      request.header.set("authorization", `Bearer ${policy.tokens.app!}`);
       return next(request);
     };
     const tokenless =

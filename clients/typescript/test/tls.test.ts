@@ -7,8 +7,8 @@ import { createServer } from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newAuthority } from "../../../test/support/pki.ts";
-import { tokenPolicy } from "../../../test/support/policy-service.ts";
-import { startTlsService, type TlsService } from "../../../test/support/tls-service.ts";
+import { startService, type TlsService } from "../../../test/support/running-service.ts";
+import { tokenPolicy } from "../../../test/support/token-policy.ts";
 import { createGrpcKms, type GrpcOptions } from "../src/node/grpc-kms.ts";
 
 let service: TlsService;
@@ -16,7 +16,7 @@ let [caFile, otherCaFile]: string[] = [];
 const policy = tokenPolicy({ app: { roles: ["status"] } });
 
 beforeAll(async () => {
-  service = await startTlsService({ "policy.yaml": policy.text });
+  service = await startService({}, { files: policy.files, tls: true });
   [caFile, otherCaFile] = [join(service.dir, "ca.pem"), join(service.dir, "other.pem")];
   writeFileSync(caFile, service.serverCa);
   writeFileSync(otherCaFile, newAuthority().pem);

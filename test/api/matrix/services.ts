@@ -15,11 +15,11 @@ import { createSequencer } from "../../../src/tenant-log/sequencer.ts";
 import { plainSpan } from "../../support/api-fixture.ts";
 import { type FourWays, fourWays } from "../../support/four-ways.ts";
 import { newAuthority } from "../../support/pki.ts";
-import { bearerHeaders, type TokenRule, tokenPolicy } from "../../support/policy-service.ts";
+import { bearerHeaders, startService } from "../../support/running-service.ts";
+import { type TokenRule, tokenPolicy } from "../../support/token-policy.ts";
 import { setUp as setUpService } from "../../support/service-fixture.ts";
 import { sharedKey, tokenBy } from "../../support/signed-tokens.ts";
 import { batchOf, spansFrom } from "../../support/span-batches.ts";
-import { startTlsService } from "../../support/tls-service.ts";
 import { patient, startTransports } from "../../support/transports-fixture.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 
@@ -92,11 +92,14 @@ export async function startGuarded(time: VirtualTime) {
 certificates: [{ name: web, dns: [.example.org], ca: web.pem }]
 issuers: [{ name: sso, issuer: "https://sso.example.org", jwks-file: sso.json, audience: fluo-kms }]`,
   );
-  const service = await startTlsService(
-    { "policy.yaml": text, "web.pem": authority.pem, "sso.json": JSON.stringify({ keys: [key.jwk] }) },
+  const service = await startService(
     { "fluo.kms.limit.failures": "0", "fluo.kms.limit.new-tenants": "0", "kms.rotation.min-age": "0s" },
-    time,
-    { headerWorkMs: 10_000 },
+    {
+      tls: true,
+      files: { "policy.yaml": text, "web.pem": authority.pem, "sso.json": JSON.stringify({ keys: [key.jwk] }) },
+      time,
+      bounds: { headerWorkMs: 10_000 },
+    },
   );
   const at = { grpc: `https://localhost:${service.grpcPort}`, http: `https://localhost:${service.httpPort}` };
   const connect = () => fourWays(at, { ca: service.serverCa });

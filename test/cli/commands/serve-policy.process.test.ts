@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { run } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { newAuthority } from "../../support/pki.ts";
-import { tokenPolicy } from "../../support/policy-service.ts";
+import { tokenPolicy } from "../../support/token-policy.ts";
 import { startProcess } from "../../support/service-process.ts";
 
 const { text: good, tokens } = tokenPolicy({ admin: { roles: ["operate", "key-admin", "status"] } });

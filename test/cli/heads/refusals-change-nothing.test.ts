@@ -50,7 +50,7 @@ function keptPlace(): Place {
 beforeAll(async () => {
   const where = keptPlace();
   const time = virtualTime({ finished: afterAll });
-  const service = await startService(where.env, time);
+  const service = await startService(where.env, { time });
   const make = async (tenantId: string) => {
     await service.grpc.generateDataKey({ tenantId });
     await time.advance(1_000);
@@ -63,7 +63,7 @@ beforeAll(async () => {
   backup = join(settled.directory, "backup.db");
   expect((await settled.run("backup", backup)).code).toBe(0);
   elsewhere = keptPlace();
-  await (await startService(elsewhere.env, time)).stop();
+  await (await startService(elsewhere.env, { time })).stop();
 });
 
 /** A place of its own with the files of the store and its master key. */

@@ -7,13 +7,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { version } from "../../../../src/version.ts";
-import {
-  bearerHeaders,
-  oneRoleEach,
-  type PolicyService,
-  startPolicyService,
-  tokenPolicy,
-} from "../../../support/policy-service.ts";
+import { bearerHeaders, type RunningService, startService } from "../../../support/running-service.ts";
+import { oneRoleEach, tokenPolicy } from "../../../support/token-policy.ts";
 import { startTransports, type Transports } from "../../../support/transports-fixture.ts";
 
 const browser = { accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" };
@@ -134,16 +129,17 @@ describe("the page", () => {
 });
 
 describe("the page under a policy", () => {
-  let strict: PolicyService;
+  const { tokens, files } = tokenPolicy(oneRoleEach);
+  let strict: RunningService;
   beforeAll(async () => {
-    strict = await startPolicyService(tokenPolicy(oneRoleEach));
+    strict = await startService({}, { files });
   });
   afterAll(() => strict.stop());
 
   it.each([browser, curl])("is the same for everybody: %j", async (accept) => {
     const page = await ask(accept, { url: strict.url });
     expect(page.status).toBe(200);
-    for (const token of ["nonsense", ...Object.values(strict.tokens)]) {
+    for (const token of ["nonsense", ...Object.values(tokens)]) {
       expect((await ask({ ...accept, ...bearerHeaders(token) }, { url: strict.url })).body).toBe(page.body);
     }
   });
@@ -157,7 +153,7 @@ describe("the page under a policy", () => {
   });
 
   it("says that metrics ask for a credential, unless they are open", async () => {
-    const open = await startPolicyService(tokenPolicy(oneRoleEach), { "fluo.kms.open": "health, metrics" });
+    const open = await startService({ "fluo.kms.open": "health, metrics" }, { files });
     try {
       expect((await ask(curl, { url: strict.url })).body).toContain("with a credential that has the role metrics");
       expect((await ask(curl, { url: open.url })).body).not.toContain("the role metrics");
