@@ -6,8 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
-import { batchOf, numberedSpan, signedOf } from "../support/span-batches.ts";
-import { openStream } from "../support/stream-client.ts";
 import { getJson, plainSpan, postRpc } from "../support/api-fixture.ts";
 
 let kms: RunningService;
@@ -123,45 +121,15 @@ describe("Connect by GET", () => {
   });
 });
 
-describe("SignSpans", () => {
-  it("signs on gRPC", async () => {
-    const stream = openStream(`127.0.0.1:${kms.grpcPort}`);
-    await stream.send(batchOf([numberedSpan(0)], { tenantId: "acme" }));
-    expect(signedOf(await stream.nextResponse())).toHaveLength(1);
-    stream.close();
-  });
-
-  const unimplemented = () => ({
-    code: "unimplemented",
-    message: expect.stringMatching(
-      new RegExp(`^SignSpans is served by gRPC only, at 127\\.0\\.0\\.1:${kms.grpcPort}: `),
-    ),
-  });
-  const post = (contentType: string, body: Uint8Array) =>
-    fetch(`${kms.url}/${KmsService.typeName}/SignSpans`, {
-      method: "POST",
-      headers: { "content-type": contentType },
-      body: Buffer.from(body),
-    });
-
-  it.each(["application/json", "application/proto", "text/plain"])(
-    "is refused in %s, with where it is served",
-    async (contentType) => {
-      const response = await post(contentType, Buffer.from("{}"));
-      expect([response.status, await response.json()]).toMatchObject([501, unimplemented()]);
-    },
-  );
-
-  it("is refused by a client of Connect's, and counted", async () => {
-    const client = createClient(KmsService, createConnectTransport({ baseUrl: kms.url, httpVersion: "1.1" }));
-    const one = async function* () {
-      yield {};
-    };
-    const failure = await client.signSpans(one())[Symbol.asyncIterator]().next().catch(ConnectError.from);
-    expect(failure).toMatchObject({ code: Code.Unimplemented });
-    const metrics = await (await fetch(`${kms.url}/q/metrics`)).text();
-    expect(metrics).toMatch(/kms_errors_total\{operation="SignSpans",code="UNIMPLEMENTED"\} [1-9]/);
-  });
+it("SignSpans is refused by a client of Connect's, and counted", async () => {
+  const client = createClient(KmsService, createConnectTransport({ baseUrl: kms.url, httpVersion: "1.1" }));
+  const one = async function* () {
+    yield {};
+  };
+  const failure = await client.signSpans(one())[Symbol.asyncIterator]().next().catch(ConnectError.from);
+  expect(failure).toMatchObject({ code: Code.Unimplemented });
+  const metrics = await (await fetch(`${kms.url}/q/metrics`)).text();
+  expect(metrics).toMatch(/kms_errors_total\{operation="SignSpans",code="UNIMPLEMENTED"\} [1-9]/);
 });
 
 describe("a method that does not exist", () => {
