@@ -561,7 +561,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         const present = await store.storeKey();
         const rivals = [next, { ...next, wrapped: new Uint8Array(randomBytes(61)) }];
         const calls = rivals.map((rival) => store.replaceStoreKey(present, rival, replaced, storeKey));
-        const { won } = await oneWins(calls);
+        const { won } = await oneWins(calls, "store key");
         expect(await store.storeKey()).toMatchObject(rivals[won]!);
         expect(await store.auditEvents({ limit: 9 })).toHaveLength(1);
       });
@@ -804,12 +804,12 @@ function pending(changes: Partial<KeyRecord> = {}): KeyRecord {
   return pendingKey({ createdAt: new Date(start), ...changes });
 }
 
-/** What comes of calls of which one wins. The others are refused. */
-export async function oneWins<T>(calls: readonly Promise<T>[]): Promise<{ won: number; value: T }> {
+/** What comes of calls of which one wins. The others are refused with CONFLICT, which says `about`. */
+export async function oneWins<T>(calls: readonly Promise<T>[], about = ""): Promise<{ won: number; value: T }> {
   const outcomes = await Promise.allSettled(calls);
   const won = outcomes.findIndex(({ status }) => status === "fulfilled");
   for (const [at, outcome] of outcomes.entries()) {
-    if (at !== won) expect(outcome.status === "rejected" && outcome.reason).toBeKmsError("CONFLICT");
+    if (at !== won) expect(outcome.status === "rejected" && outcome.reason).toBeKmsError("CONFLICT", about);
   }
   return { won, value: (outcomes[won] as PromiseFulfilledResult<Awaited<T>>).value };
 }
