@@ -4,12 +4,14 @@ import { afterEach, expect, it, vi } from "vitest";
 import { GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { KmsError } from "../../src/errors.ts";
-import { durableWithinMs } from "../../src/audit/trail.ts";
+import { createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
 import { createAlarm } from "../../src/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { call, setUp } from "../support/service-fixture.ts";
 import { realTime } from "../../src/runtime/time.ts";
+import { wallTime } from "../support/wall-time.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -64,4 +66,13 @@ it("uses no key while the store fails, is down, and recovers without losing a us
   const rows = await store.auditEvents({ limit: 100 });
   expect(rows.filter(({ action }) => action === "generate_data_key").map(({ count }) => count)).toEqual([1, 2, 1]);
   monitor.close();
+});
+
+it("has uses in the file without being told to write them, for whoever reads it besides", async () => {
+  const door = sqliteBackdoor();
+  const store = await unlocked(await door.open());
+  const trail = createAuditTrail({ store, time: wallTime(() => new Date()) });
+  for (let n = 0; n < 1_000; n++) trail.used("ann", "sign_span", "acme", "0".repeat(32), "signing", 1);
+  await expect.poll(() => door.sql("select count from kms_audit")).toEqual([{ count: 1_000 }]);
+  await store.close();
 });
