@@ -2,9 +2,6 @@
  * A service under a policy that believes all kinds of credentials, an issuer of tokens that answers by HTTPS and one that
  * does not answer; and one call by each port, with any credential.
  */
-import { once } from "node:events";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
@@ -15,6 +12,7 @@ import {
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { secondsFromNow } from "./from-now.ts";
+import { startHttpsIssuer } from "./https-issuer.ts";
 import { type Issued, newAuthority } from "./pki.ts";
 import { bearer, bearerHeaders, type HttpAnswer, startService, type TlsService } from "./running-service.ts";
 import { type Json, sharedKey, tokenBy } from "./signed-tokens.ts";
@@ -46,11 +44,11 @@ export async function startAllCredentials(
   bounds: Partial<ConnectionSettings> = {},
 ): Promise<AllCredentials> {
   const [web, key, made] = [newAuthority({ name: "web" }), sharedKey("ES256", "a"), newStaticToken()];
-  const sso = await startIssuer({ keys: [key.jwk] });
+  const sso = await startHttpsIssuer(key.jwk);
   const policy = `version: 1
 certificates: [{ name: web, dns: [.internal.example.org], ca: web.pem, crl: web.crl }]
 issuers:
-  - { name: sso, issuer: "${sso.address}", audience: fluo-kms, jwks: "${sso.address}/keys", ca: sso.pem }
+  - { name: sso, issuer: "${sso.url}", audience: fluo-kms, jwks: "${sso.url}/jwks", ca: sso.pem }
   - { name: down, issuer: "https://localhost:9", audience: fluo-kms }
 tokens: [{ name: ops, sha256: ${made.sha256}, expires: 2099-01-01 }]
 rules:
@@ -65,7 +63,7 @@ rules:
   });
   const now = secondsFromNow(0);
   const tokenOf: AllCredentials["tokenOf"] = (issuer, claims = {}) => {
-    const iss = issuer === "sso" ? sso.address : "https://localhost:9";
+    const iss = issuer === "sso" ? sso.url : "https://localhost:9";
     return tokenBy(key, { iss, sub: "ann", aud: "fluo-kms", iat: now, exp: now + 600, ...claims });
   };
 
@@ -102,26 +100,7 @@ rules:
     },
     async stop() {
       await service.stop();
-      await sso.close();
-    },
-  };
-}
-
-async function startIssuer(set: Json) {
-  const authority = newAuthority({ name: "sso" });
-  const { chain, key } = authority.issue({ dns: ["localhost"], extendedKeyUsage: ["serverAuth"] });
-  const server = createServer({ cert: chain, key }, (request, response) => {
-    response.writeHead(request.url === "/keys" ? 200 : 404).end(JSON.stringify(set));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    address: `https://localhost:${(server.address() as AddressInfo).port}`,
-    ca: authority.pem,
-    async close() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, "close");
+      await sso.stop();
     },
   };
 }

@@ -65,7 +65,6 @@ export interface AttackedOptions {
   /** Further entries of `tokens`. */
   tokenEntries?: string;
   files?: Record<string, string>;
-  properties?: Record<string, string>;
   /** Begins now, as certificates do. That of this machine unless another is given. */
   time?: VirtualTime;
 }
@@ -81,7 +80,7 @@ const ingestSigns = `  - { name: ingest, who: { jwt: { issuer: sso, subject: ing
 `;
 
 export async function startAttacked(options: AttackedOptions = {}): Promise<AttackedWorld> {
-  const { entry = "", otherIssuers = "", more = "", rules = ingestSigns, files = {}, properties = {} } = options;
+  const { entry = "", otherIssuers = "", more = "", rules = ingestSigns, files = {} } = options;
   const key = sharedKey("RS256", "k");
   const issuer = await startHttpsIssuer(key.jwk, ...(options.published?.(key) ?? []));
   if (options.issuerIsDown) issuer.answer = (response) => response.destroy();
@@ -104,7 +103,6 @@ ${rules}`;
       "fluo.kms.connection.max-age": "7d",
       // and most attacks would get the same answer, that there are too many.
       "fluo.kms.limit.failures": "0",
-      ...properties,
     },
     { tls: true, files: { "policy.yaml": policy, "issuer.pem": issuer.ca, ...files }, time: options.time },
   );

@@ -1,7 +1,7 @@
 /** Runs the command line with nothing in its environment but its path: in this process, or in one of its own where only that will do. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
@@ -77,23 +77,10 @@ function serves(args: readonly string[]): boolean {
   return args.length === 0 || args[0] === "serve";
 }
 
-export interface Received {
-  method: string | undefined;
-  url: string | undefined;
-  body: string;
-}
-
-/** A service that gives one answer and keeps what it was asked. */
+/** A service that gives one answer, whatever it is asked. */
 export async function answering(status: number, body: unknown) {
-  return answeringInTurn([status, body]);
-}
-
-/** The same with several answers; the last again and again. */
-export async function answeringInTurn(...answers: [status: number, body: unknown][]) {
-  const received: Received[] = [];
-  const server = createServer(async (request: IncomingMessage, response) => {
-    const [status, body] = answers[Math.min(received.length, answers.length - 1)]!;
-    received.push({ method: request.method, url: request.url, body: await text(request) });
+  const server = createServer((request, response) => {
+    request.resume();
     response.writeHead(status, { "content-type": "application/json" });
     response.end(typeof body === "string" ? body : `${JSON.stringify(body)}\n`);
   }).listen(0, "127.0.0.1");
@@ -103,5 +90,5 @@ export async function answeringInTurn(...answers: [status: number, body: unknown
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { address: `http://127.0.0.1:${port}`, port, received, close: () => once(server.close(), "close") };
+  return { address: `http://127.0.0.1:${port}`, port };
 }

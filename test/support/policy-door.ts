@@ -2,9 +2,9 @@
 import { createCaller, type PolicyCaller } from "../../src/auth/caller.ts";
 import { createMatcher } from "../../src/auth/policy/grants.ts";
 import type { Identity } from "../../src/auth/policy/identity.ts";
-import { readPolicy } from "../../src/auth/policy/policy.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { Door, Open, Peering } from "../../src/transport/authenticate.ts";
+import { policyOf, sha256 as policySha256 } from "./policy-fixture.ts";
 
 export interface DoorOptions {
   policy: string;
@@ -20,7 +20,6 @@ export interface PolicyFixture {
   load(policy: string): void;
 }
 
-export const policySha256 = "ab".repeat(32);
 /** A connection without a certificate, which stays open. */
 export const peering: Peering = {
   closesMs: () => Number.POSITIVE_INFINITY,
@@ -64,7 +63,6 @@ export function underPolicy({ policy: text, callers, untilMs = Infinity, open = 
 }
 
 function inForce(text: string) {
-  const { policy, problems } = readPolicy(text);
-  if (policy === undefined) throw new Error(JSON.stringify(problems));
-  return { separation: policy.separation, grantsOf: createMatcher(policy.rules) };
+  const { separation, rules } = policyOf(text);
+  return { separation, grantsOf: createMatcher(rules) };
 }

@@ -26,8 +26,6 @@ export interface Production extends AsyncDisposable {
   caFile: string;
   kms: AwsKmsFake;
   key: FakeKey;
-  /** Makes an empty database beside the service's, and gives its URL. */
-  otherDatabase(): Promise<string>;
   service: ServiceProcess;
   run(...args: string[]): Promise<Result>;
   preflight(...args: string[]): Promise<Preflight>;
@@ -67,12 +65,9 @@ export async function startProduction(): Promise<Production> {
     authority.issue({ dns: ["localhost"], addresses: ["127.0.0.1"], extendedKeyUsage: ["serverAuth"] });
   const caFile = file("ca.pem", authority.pem);
   const postgres = parts.adopt(await startPostgres({ tls: issued() }), (each) => each.close());
-  const otherDatabase = async () => {
-    const url = new URL(await postgres.createDatabase());
-    url.hostname = "localhost";
-    url.searchParams.set("sslmode", "verify-full");
-    return url.href;
-  };
+  const database = new URL(await postgres.createDatabase());
+  database.hostname = "localhost";
+  database.searchParams.set("sslmode", "verify-full");
   const kms = parts.adopt(await startAwsKms({ region: "eu-central-1" }), (each) => each.close());
   const key = kms.createKey();
   key.rotationDays = 365;
@@ -96,7 +91,7 @@ export async function startProduction(): Promise<Production> {
     AWS_KMS_REGION: kms.region,
     AWS_KMS_ENDPOINT: kms.url,
     FLUO_KMS_STORE: "postgres",
-    FLUO_KMS_POSTGRES_URL: await otherDatabase(),
+    FLUO_KMS_POSTGRES_URL: database.href,
     FLUO_KMS_POSTGRES_CA: caFile,
     FLUO_KMS_AUTH: "policy",
     FLUO_KMS_POLICY_FILE: policyFile,
@@ -132,7 +127,6 @@ export async function startProduction(): Promise<Production> {
     caFile,
     kms,
     key,
-    otherDatabase,
     service,
     run: (...args) => command(args),
     preflight: (...args) => preflight(args),

@@ -2,7 +2,7 @@
 import { newAuthority } from "./pki.ts";
 import { testKey } from "./signed-tokens.ts";
 
-export const sha256s = { admin: "0".repeat(64), app: "1".repeat(64) };
+const sha256s = { admin: "0".repeat(64), app: "1".repeat(64) };
 
 export const policyText = `version: 1
 certificates:

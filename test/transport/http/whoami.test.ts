@@ -4,7 +4,8 @@ import { expect, it, onTestFinished } from "vitest";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { Identity } from "../../../src/auth/policy/identity.ts";
 import { roles } from "../../../src/call/roles.ts";
-import { type DoorOptions, policySha256, underPolicy } from "../../support/policy-door.ts";
+import { type DoorOptions, underPolicy } from "../../support/policy-door.ts";
+import { sha256 as policySha256 } from "../../support/policy-fixture.ts";
 import { startTransports, type TransportOptions } from "../../support/transports-fixture.ts";
 
 const policy = `
