@@ -3,6 +3,9 @@
  * said to be.
  */
 import { createHash, X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { connect, createServer, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Authorities, sharedRoots } from "../../../src/auth/certificate/lineage.ts";
 import { judgePeer, type Peer, presentedBy } from "../../../src/auth/certificate/peer.ts";
@@ -20,7 +23,7 @@ import {
   pemOf,
   uriName,
 } from "../../support/pki.ts";
-import { type Client, type PresentedServer, startPresentedServer } from "../../support/presented.ts";
+import type { ClientCertificate } from "../../support/running-service.ts";
 
 const hour = 3_600_000;
 const id = "spiffe://example.org/ns/fluo/sa/ingest";
@@ -39,7 +42,7 @@ function entryOf(name: string, names: Partial<CertificatesEntry>, ...authorities
   return { entry, roots: authorities.map(({ x509 }) => x509), lists: [] };
 }
 
-let server: PresentedServer;
+let server: Awaited<ReturnType<typeof startPresentedServer>>;
 
 beforeAll(async () => {
   server = await startPresentedServer({ ca: [spiffe.pem, other.pem, web.pem] });
@@ -48,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 /** Over TLS. */
-async function judged(client: Client, authorities: readonly Authorities[] = all): Promise<Peer> {
+async function judged(client: ClientCertificate, authorities: readonly Authorities[] = all): Promise<Peer> {
   return judgedNow((await server.presented(client))!, authorities);
 }
 
@@ -71,7 +74,7 @@ function judgedAlone(
 const svid = (options: CertificateOptions = {}) => spiffe.issue({ uris: [id], ...options });
 
 /** A leaf that comes with these, in this order. */
-function sentWith(leaf: Issued, ...chain: readonly Authority[]): Client {
+function sentWith(leaf: Issued, ...chain: readonly Authority[]): ClientCertificate {
   return { key: leaf.key, chain: [leaf, ...chain].map(({ certificate }) => certificate).join("") };
 }
 
@@ -115,7 +118,7 @@ describe("a certificate that is accepted", () => {
     });
   });
 
-  it.each<[what: string, client: Client]>([
+  it.each<[what: string, client: ClientCertificate]>([
     [
       "may lack the extended key usage, the key usage and the basic constraints",
       svid({ extendedKeyUsage: [], keyUsage: null, ca: null }),
@@ -176,7 +179,7 @@ const twoUris = /more than one URI/;
 const notGiven = (entry: string) => new RegExp(`^${entry} may not give it its name$`);
 
 describe("a certificate is refused:", () => {
-  it.each<[what: string, client: Client, reason: RegExp]>([
+  it.each<[what: string, client: ClientCertificate, reason: RegExp]>([
     ["attack 33: of an unknown CA", stranger.issue({ uris: [id] }), /: UNABLE_TO_VERIFY_LEAF_SIGNATURE$/],
     [
       "of an unknown CA of a known name",
@@ -541,3 +544,43 @@ it("what is told of a refusal names nothing of the certificate", async () => {
   ];
   for (const leaf of leaves) expect(((await judged(leaf)) as { refused: string }).refused).not.toMatch(/secret/);
 });
+
+/** Tells what is presented over loopback. Asks for a certificate and takes any, as both ports do (TLS 1.3 alone). */
+async function startPresentedServer(trust: { ca: string[]; crl?: string[] }) {
+  const { certificate: cert, key } = newAuthority().issue({ dns: ["localhost"], extendedKeyUsage: ["serverAuth"] });
+  const server = createServer({
+    cert,
+    key,
+    ...trust,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: "TLSv1.3",
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    async presented(client?: ClientCertificate) {
+      const socket = connect({
+        port,
+        host: "127.0.0.1",
+        rejectUnauthorized: false,
+        cert: client?.chain,
+        key: client?.key,
+      });
+      const [accepted] = (await once(server, "secureConnection")) as [TLSSocket];
+      try {
+        return presentedBy(accepted);
+      } finally {
+        const closed = once(socket, "close");
+        accepted.destroy();
+        socket.resume().on("error", () => {});
+        await closed;
+      }
+    },
+    async stop() {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
