@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { hexDigest } from "../../src/crypto/sha256.ts";
+import { postJson } from "../support/api-fixture.ts";
 import { expectWell } from "../support/advice.ts";
 import { type AllCredentials, startAllCredentials } from "../support/all-credentials-service.ts";
 import { run } from "../support/cli-fixture.ts";
@@ -262,12 +263,8 @@ describe("Validate", () => {
     const policy = tokenPolicy({ ops: { roles: ["operate", "key-admin"] } });
     const { url, stop } = await startService(properties, { files: { "policy.yaml": text(policy.text) } });
     onTestFinished(stop);
-    const answer = await fetch(`${url}/api/admin/kms/validate`, {
-      method: "POST",
-      body: "{}",
-      headers: { "content-type": "application/json", ...bearerHeaders(policy.tokens.ops) },
-    });
-    return JSON.parse(await answer.text()).recommendations as string[];
+    const { body } = await postJson(`${url}/api/admin/kms/validate`, {}, bearerHeaders(policy.tokens.ops));
+    return body.recommendations as string[];
   }
 
   it("recommends nothing on a policy that is as it should be", async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { postRpc } from "../support/api-fixture.ts";
 import { bearerHeaders, type RunningService, startService } from "../support/running-service.ts";
 import { tokenPolicy } from "../support/token-policy.ts";
 
@@ -38,11 +39,8 @@ async function policyNotices(): Promise<string[]> {
 
 /** Whether `app` may call: the former policy is in force. */
 async function isFormer(): Promise<boolean> {
-  const path = `${service.url}/fluo.kms.v1.KmsService/GetPublicKeys`;
-  const headers = { "content-type": "application/json", ...bearerHeaders(former.tokens.app) };
-  const body = (await (await fetch(path, { method: "POST", headers, body: '{"tenantId":"acme"}' })).json()) as {
-    message: string;
-  };
+  const token = bearerHeaders(former.tokens.app);
+  const { body } = await postRpc(service.url, "GetPublicKeys", { tenantId: "acme" }, token);
   if (body.message === "the caller may not verify for this tenant") return true;
   expect(body.message).toBe("no rule names this caller");
   return false;

@@ -14,8 +14,13 @@ export interface JsonAnswer {
 }
 
 /** A rpc as a person with curl calls it. `body` is sent as it is where it is text or bytes. */
-export async function postRpc(url: string, method: string, body: unknown): Promise<JsonAnswer> {
-  return postJson(`${url}/${KmsService.typeName}/${method}`, body);
+export async function postRpc(
+  url: string,
+  method: string,
+  body: unknown,
+  headers?: Record<string, string>,
+): Promise<JsonAnswer> {
+  return postJson(`${url}/${KmsService.typeName}/${method}`, body, headers);
 }
 
 export async function postJson(url: string, body: unknown, headers: Record<string, string> = {}): Promise<JsonAnswer> {

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Resource, Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { type Collector, type Export, startCollector } from "../otel/collector.ts";
+import { postRpc } from "../support/api-fixture.ts";
 import { atExit } from "../support/cli-fixture.ts";
 import { grpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
@@ -93,12 +94,7 @@ describe("while it runs, a service with an OTLP endpoint", () => {
     const trace = { traceId: randomBytes(16), parentSpanId: randomBytes(8) };
     const traceparent = headerOf(trace);
     await callWithParent(service.grpc, traceparent);
-    const ask = (path: string) =>
-      fetch(`${service.http}/fluo.kms.v1.KmsService/${path}`, {
-        method: "POST",
-        headers: { "content-type": "application/json", traceparent },
-        body: "{}",
-      });
+    const ask = (method: string) => postRpc(service.http, method, {}, { traceparent });
     expect((await ask("Status")).status).toBe(200);
     // Spans leave in order: once this one has come, no other of the two calls will.
     expect((await ask("GetPublicKeys")).status).toBe(400);
@@ -114,12 +110,7 @@ describe("while it runs, a service with an OTLP endpoint", () => {
   });
 
   it("says how a call failed, and no value of it", async () => {
-    const response = await fetch(`${service.http}/fluo.kms.v1.KmsService/GetPublicKeys`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: '{"tenantId":"NOT A TENANT"}',
-    });
-    expect(response.status).toBe(400);
+    expect((await postRpc(service.http, "GetPublicKeys", { tenantId: "NOT A TENANT" })).status).toBe(400);
     const failed = () => spansIn(service.collector.exports).find(({ parentSpanId }) => parentSpanId.length === 0);
     await service.collector.until(() => failed() !== undefined);
     const span = failed()!;

@@ -11,6 +11,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { unobserved } from "../../src/audit/observer.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
 import { kmsMethods } from "../../src/service/kms/handlers.ts";
+import { postRpc } from "../support/api-fixture.ts";
 import { auditedHandlers } from "../support/audited-handlers.ts";
 import { fromNow } from "../support/from-now.ts";
 import { setUp } from "../support/keys-fixture.ts";
@@ -96,16 +97,11 @@ describe("over gRPC", () => {
 describe("over Connect and HTTP", () => {
   it("a timeout that the service keeps alone is answered with deadline_exceeded", async () => {
     const { url, started, aborted } = await start();
-    const answer = fetch(`${url}/${KmsService.typeName}/GenerateDataKey`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "connect-timeout-ms": String(patienceMs) },
-      body: "{}",
-    });
+    const answer = postRpc(url, "GenerateDataKey", {}, { "connect-timeout-ms": String(patienceMs) });
     await started;
     timePasses();
     expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
-    const response = await answer;
-    expect([response.status, await response.json()]).toMatchObject([504, { code: "deadline_exceeded" }]);
+    expect(await answer).toMatchObject({ status: 504, body: { code: "deadline_exceeded" } });
   });
 
   it("a caller that leaves ends the handler", async () => {

@@ -6,6 +6,7 @@ import { afterEach, expect, it } from "vitest";
 import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { GetPublicKeysResponseSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
+import { postRpc } from "../support/api-fixture.ts";
 import { failureOf } from "../support/running-service.ts";
 import { startTransports, type Transports } from "../support/transports-fixture.ts";
 
@@ -68,12 +69,8 @@ it("answers the same over Connect and gRPC-Web, with a declared length and witho
     expect(error.findDetails(RetryInfoSchema)).toHaveLength(1);
     expect((await other.getPublicKeys({ tenantId: "acme" })).keys).toEqual([]);
   }
-  const response = await fetch(`${url}/fluo.kms.v1.KmsService/EncryptPii`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: Buffer.alloc(60_000, " "),
-  });
-  expect([response.status, await response.json()]).toMatchObject([429, { code: "resource_exhausted" }]);
+  const answer = await postRpc(url, "EncryptPii", Buffer.alloc(60_000, " "));
+  expect(answer).toMatchObject({ status: 429, body: { code: "resource_exhausted" } });
   expect(await metrics()).toMatch(/kms_errors_total\{operation="EncryptPii",code="RESOURCE_EXHAUSTED"\} 3/);
   open();
   await held;

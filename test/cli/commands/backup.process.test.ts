@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { postRpc } from "../../support/api-fixture.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
 import { liveIn, type Place, placesOn, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
@@ -24,12 +25,7 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
     const makeKeys = async () => {
       while (!isOver) {
         began += 1;
-        const response = await fetch(`${service.http}/fluo.kms.v1.KmsService/GenerateDataKey`, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ tenantId: `t${began}` }),
-        });
-        expect(response.status).toBe(200);
+        expect((await postRpc(service.http, "GenerateDataKey", { tenantId: `t${began}` })).status).toBe(200);
         made += 1;
       }
     };

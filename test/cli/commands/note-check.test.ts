@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { NotedWork } from "../../../src/store/lease-store.ts";
+import { postRpc } from "../../support/api-fixture.ts";
 import { inStore, liveIn, type Place, place, placesOn, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { fromNow } from "../../support/from-now.ts";
@@ -28,10 +29,8 @@ function report(where: Place, text: string, changes: object = {}): string {
   return file;
 }
 
-async function makeKey(http: string, tenantId: string): Promise<number> {
-  const url = `${http}/fluo.kms.v1.KmsService/GenerateDataKey`;
-  const headers = { "content-type": "application/json" };
-  return (await fetch(url, { method: "POST", headers, body: JSON.stringify({ tenantId }) })).status;
+async function makeKey(url: string, tenantId: string): Promise<number> {
+  return (await postRpc(url, "GenerateDataKey", { tenantId })).status;
 }
 
 describe.each(kinds)("beside a service on %s", (_, make) => {

@@ -8,6 +8,7 @@ import { checkIds } from "../../../src/cli/preflight/check-ids.ts";
 import { networkOf } from "../../../src/cli/preflight/gather.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
 import { version } from "../../../src/version.ts";
+import { getJson, postRpc } from "../../support/api-fixture.ts";
 import { withoutSpeed } from "../../support/advice.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { type Place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
@@ -37,13 +38,9 @@ const failing = ({ checks }: Answer) =>
 async function development(): Promise<Place & { http: string }> {
   const where = sqlitePlace();
   const { http } = await startProcess(where.env);
-  const body = JSON.stringify({ tenantId: "acme" });
-  const headers = { "content-type": "application/json" };
-  const made = await fetch(`${http}/fluo.kms.v1.KmsService/GenerateDataKey`, { method: "POST", headers, body });
-  expect(made.status).toBe(200);
+  expect((await postRpc(http, "GenerateDataKey", { tenantId: "acme" })).status).toBe(200);
   await eventually(async () => {
-    const status = await fetch(`${http}/api/admin/kms/status`);
-    expect(await status.json()).toMatchObject({ integrity: { percent: 100 } });
+    expect((await getJson(`${http}/api/admin/kms/status`)).body).toMatchObject({ integrity: { percent: 100 } });
   });
   return { ...where, http };
 }

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Line } from "../../../src/cli/preflight/line.ts";
+import { postRpc } from "../../support/api-fixture.ts";
 import { type Place, postgresPlace, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { startProcess } from "../../support/service-process.ts";
@@ -31,10 +32,7 @@ async function served(place: Place): Promise<string> {
 
 /** Has the service make a key, which is in the store and in its audit trail then. */
 async function makeKey(http: string): Promise<void> {
-  const body = JSON.stringify({ tenantId: "acme" });
-  const headers = { "content-type": "application/json" };
-  const answer = await fetch(`${http}/fluo.kms.v1.KmsService/GenerateDataKey`, { method: "POST", headers, body });
-  expect(answer.status).toBe(200);
+  expect((await postRpc(http, "GenerateDataKey", { tenantId: "acme" })).status).toBe(200);
 }
 
 const isTheServices = { outcome: "PASS", text: expect.stringMatching(/^[0-9a-f]{32}, and the service writes to it$/) };
