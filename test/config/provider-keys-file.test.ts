@@ -151,6 +151,7 @@ describe("is refused, with its line and field,", () => {
       "keys.yaml:2: keys: Bank is no name of a key: write lower-case letters, digits and dashes",
     ],
     [[...good, "tenants: { Acme: bank }"], "keys.yaml:8: tenants: Acme is no tenant id: write the id as callers do"],
+    [["version: 1", "keys: { bank: {} }"], "keys.yaml:2: keys.bank: needs provider: one of local, aws"],
     [
       ["version: 1", "keys:", "  bank: { vault.auth: token }"],
       "keys.yaml:3: keys.bank: needs provider: one of local, aws, azure, gcp, vault",

@@ -42,7 +42,7 @@ describe("a provider has", () => {
     ["a key, and leaves the rest to AWS's SDK", aws, {}, { name: "aws", places: [awsPlace("alias/fluo-kms")] }],
     [
       "the quickstart's names, and replicas of AWS in order",
-      { FLUO_KMS_PROVIDER: "aws" },
+      { ...production, FLUO_KMS_PROVIDER: "aws" },
       {
         "aws.kms.master-key-id": `arn:aws:kms:us-east-1:111122223333:key/${mrk}`,
         "aws.kms.region": "us-east-1",
@@ -123,6 +123,7 @@ describe("a provider has", () => {
     expect(config.provider).toEqual(provider);
     expect(config.store.name).toBe("sqlite");
     expect(config.storeKeyPin).toBeUndefined();
+    if (env.FLUO_KMS_PROFILE !== undefined) expect(config.warnings).toEqual([]);
   });
 });
 

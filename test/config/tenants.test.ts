@@ -56,8 +56,9 @@ describe("a declared provider key", () => {
     [elsewhere, "gcp.kms.credentials-file", "this service's own", "bank.json"],
     [kubernetes, "vault.kubernetes.token-file", "the pod's own", "bank.jwt"],
   ])("does not give the service's own credentials to whoever runs its server: %j", (settings, own, whose, file) => {
+    const problem = `fluo.kms.provider-keys.bank.${own}: is missing; ${whose}`;
     expect(problems(declared("bank", ...settings))).toEqual([
-      expect.stringContaining(`fluo.kms.provider-keys.bank.${own}: is missing; ${whose}`),
+      expect.stringMatching(new RegExp(`^${RegExp.escape(problem)}`)),
     ]);
     const lines = declared("bank", ...settings, `${own}=${file}`);
     expect(tenantProviderKeys([...aws, ...lines]).providerKeys.size).toBe(1);
@@ -174,7 +175,11 @@ describe("refuses", () => {
   const pinned = declared("a", "provider=azure", `azure.store-key-fingerprint=${"0".repeat(64)}`);
 
   it.each<[string, string[], string]>([
-    ["a name that is not declared", [...bank, tenant("acme", "bamk")], "names no provider key; did you mean bank?"],
+    [
+      "a name that is not declared",
+      [...bank, tenant("acme", "bamk")],
+      "fluo.kms.tenants.acme.provider-key: names no provider key; did you mean bank?",
+    ],
     ["a tenant that cannot be", [tenant("ACME", arn)], "fluo.kms.tenants.ACME.provider-key: is unknown"],
     [
       "a setting that no provider has",
@@ -208,7 +213,9 @@ describe("refuses", () => {
       "fluo.kms.provider-keys.bank.vault.addr: http://vault.bank.example is not https",
     ],
   ])("%s", (_what, lines, problem) => {
-    expect(problems([...aws, ...lines])).toContainEqual(expect.stringContaining(problem));
+    expect(problems([...aws, ...lines])).toContainEqual(
+      expect.stringMatching(new RegExp(`^${RegExp.escape(problem)}`)),
+    );
   });
 
   it.each<[string, string[], string, RegExp]>([

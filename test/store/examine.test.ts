@@ -3,7 +3,6 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { ExamineCursor } from "../../src/store/integrity-store.ts";
-import type { KeyRecord } from "../../src/store/key-record.ts";
 import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
 import type { RowProblemKind } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -79,11 +78,11 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     expect(rows / said).toBeLessThan(1.1);
   });
 
-  const ofFirst = "key_id = (select key_id from kms_keys where tenant_id = 'tenant-3' and version = 1)";
+  const active = "tenant_id = 'tenant-3' and purpose = 'data' and state = 'ACTIVE'";
   const inLog = { tenantId: "tenant-1", log: 1 };
   it.each<[kind: RowProblemKind, statement: string, about?: object]>([
-    ["record_altered", `update kms_keys set retired_at = 5 where ${ofFirst}`],
-    ["record_missing", `delete from kms_keys where ${ofFirst}`],
+    ["record_altered", `update kms_keys set retired_at = 5 where ${active}`],
+    ["record_missing", `delete from kms_keys where ${active}`],
     ["audit_trail", "delete from kms_audit where id = (select min(id) + 3 from kms_audit)", {}],
     [
       "audit_trail",
@@ -96,7 +95,7 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     ["log_content", "delete from kms_log_entries where start = 256", inLog],
     ["log_content", "delete from kms_log_hashes where level = 1", inLog],
   ])("finds %s after %s", async (kind, statement, about) => {
-    const [{ keyId }] = (await store.list("tenant-3", "data")) as [KeyRecord];
+    const { keyId } = (await store.active("tenant-3", "data"))!;
     await door.sql(statement);
     await expectFound(kind, about ?? { tenantId: "tenant-3", keyId });
   });

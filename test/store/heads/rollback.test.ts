@@ -23,18 +23,19 @@ import {
 import { digestIn } from "../../support/heads-process.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { addKey, keptRow } from "../../support/store-fixture.ts";
 import { examined } from "../../support/examined.ts";
 import { wallTime } from "../../support/wall-time.ts";
 import { virtualTime } from "../../support/virtual-time.ts";
 
-const server = await sharedPostgres();
-afterAll(() => server.close());
+const server = postgresAvailable() ? await sharedPostgres() : undefined;
+afterAll(() => server?.close());
 
 const worlds: [string, () => HeadsWorld | Promise<HeadsWorld>][] = [
   ["SQLite", sqliteWorld],
-  ["PostgreSQL", () => postgresWorld(server)],
+  ...(server ? [["PostgreSQL", () => postgresWorld(server)] as [string, () => Promise<HeadsWorld>]] : []),
 ];
 
 const allKnown = { noted: [], mayHaveMore: false };
