@@ -2,21 +2,20 @@
  * Runs the pages of `transcripts/`: what is typed, and all that is printed. A page is written like a guide. Each of its sections runs by
  * itself, in an empty directory, after the commands that stand before the first heading.
  *
- * `fluo-kms` runs in this process, all else by `sh`. Commands for a service find one that answers what is in the file `answers`: a line with
- * a status, and the body behind it, in turn, the last again and again. It writes into `asked` what it was asked. Shown is standard output, then standard error, then the exit code in brackets, unless it
- * is 0. Every character counts; `…` stands for any lines where it is alone in one, else for anything within its line.
+ * `fluo-kms` runs in this process, all else by `sh`. Shown is standard output, then standard error, then the exit code in brackets, unless
+ * it is 0. Every character counts; `…` stands for any lines where it is alone in one, else for anything within its line.
+ *
+ * A page may write a file `answers`, with what a service says: a line with a status, then the body, in turn, the last again and again. The
+ * service notes what it was asked in a file `asked`.
  */
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { appendFileSync, readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Step, stepsOf } from "../../scripts/docs/blocks.ts";
 import { matches } from "../../scripts/docs/expected.ts";
-import { run } from "../support/cli-fixture.ts";
+import { answeringBy, run } from "../support/cli-fixture.ts";
 import { directory } from "../support/config-fixture.ts";
 
 type Run = Extract<Step, { kind: "run" }>;
@@ -49,23 +48,18 @@ function sectionsOf(page: string): { heading: string; steps: Run[] }[] {
   }));
 }
 
-/** A service that a page answers for. */
+/** Returns the address of a service that a page answers for. */
 async function serviceIn(cwd: string): Promise<string> {
   const [answers, asked] = [join(cwd, "answers"), join(cwd, "asked")];
-  const server = createServer(async (request, response) => {
-    const [, ...said] = readFileSync(answers, "utf8").split(/^(\d{3})\n/m);
+  const { address } = await answeringBy(async (request) => {
     const line = `${request.method} ${request.url} ${await text(request)}`;
     appendFileSync(asked, `${line.trimEnd()}\n`);
     const number = readFileSync(asked, "utf8").split("\n").length - 2;
-    const [status, body] = said.slice(2 * number).length > 0 ? said.slice(2 * number) : said.slice(-2);
-    response.writeHead(Number(status), { "content-type": "application/json" }).end(body);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
+    const [, ...said] = readFileSync(answers, "utf8").split(/^(\d{3})\n/m);
+    const [status, body] = said.slice(Math.min(2 * number, said.length - 2));
+    return [Number(status), body!];
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return address;
 }
 
 async function type(command: string, cwd: string, address: string): Promise<string> {
@@ -77,19 +71,11 @@ async function type(command: string, cwd: string, address: string): Promise<stri
   const settings = Object.fromEntries(words(own.settings!).map((each) => each.split(/=(.*)/s).slice(0, 2)));
   const env = { FLUO_KMS_ADDR: `${address}/`, ...settings };
   const { code, out, err } = await run(words(own.args!), { cwd, env });
-  // Which is not seen on a page: what failed is said on standard error, and nothing else.
-  const complaints = /^fluo-kms(: | --help)/;
-  expect(
-    out.split("\n").filter((line) => complaints.test(line)),
-    `${command}: on standard output`,
-  ).toEqual([]);
-  if (code !== 0)
-    expect(
-      err
-        .trimEnd()
-        .split("\n")
-        .filter((line) => line !== "" && !complaints.test(line)),
-    ).toEqual([]);
+  // A page does not tell the outputs apart: what failed is said on standard error, and nothing else is.
+  const isComplaint = (line: string) => /^fluo-kms(: | --help)/.test(line);
+  expect(out.split("\n").filter(isComplaint), `${command}: on standard output`).toEqual([]);
+  const others = err.split("\n").filter((line) => line !== "" && !isComplaint(line));
+  if (code !== 0) expect(others, `${command}: on standard error`).toEqual([]);
   return shown(code, out + err)
     .replaceAll(address, "http://127.0.0.1:…")
     .replaceAll(`${cwd}/`, "")

@@ -2,7 +2,6 @@
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import type { Provider } from "../../src/provider/provider.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 export const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
@@ -39,9 +38,8 @@ export type AnswerRow<Answer, Operation> = readonly [
   logs?: string,
 ];
 
-/** A provider on a fake, and the fake by the provider's operations. */
+/** Calls of a provider on a fake, and the fake by the provider's operations. */
 export interface Place<Answer, Operation extends string> {
-  provider: Provider;
   calls: Readonly<Record<Operation, (signal?: AbortSignal) => Promise<unknown>>>;
   /** The next request of the operation is answered so. */
   once(answer: Answer, operation: Operation): void;
@@ -63,7 +61,7 @@ export interface AnswersOptions<Answer, Operation extends string> {
   make(): Promise<Place<Answer, Operation>>;
 }
 
-/** That a call is one request, whatever its answer, lets resilience.test.ts say for all providers by the code alone what is asked again. */
+/** Expects one request a call, whatever the answer: by its code alone resilience.test.ts then says for all providers what is asked again. */
 export function answersOf<Answer, Operation extends string>(
   who: string,
   { rows, usual, hangs, make }: AnswersOptions<Answer, Operation>,

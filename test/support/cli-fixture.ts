@@ -1,7 +1,7 @@
 /** Runs the command line with nothing in its environment but its path: in this process, or in one of its own where only that will do. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
@@ -78,11 +78,21 @@ function serves(args: readonly string[]): boolean {
 }
 
 /** A service that gives one answer, whatever it is asked. */
-export async function answering(status: number, body: unknown) {
-  const server = createServer((request, response) => {
+export function answering(status: number, body: unknown) {
+  const text = typeof body === "string" ? body : `${JSON.stringify(body)}\n`;
+  return answeringBy((request) => {
     request.resume();
-    response.writeHead(status, { "content-type": "application/json" });
-    response.end(typeof body === "string" ? body : `${JSON.stringify(body)}\n`);
+    return [status, text];
+  });
+}
+
+/** A service that answers each request by a function. */
+export async function answeringBy(
+  answer: (request: IncomingMessage) => [status: number, body: string] | Promise<[status: number, body: string]>,
+) {
+  const server = createServer(async (request, response) => {
+    const [status, body] = await answer(request);
+    response.writeHead(status, { "content-type": "application/json" }).end(body);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {

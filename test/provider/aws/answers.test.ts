@@ -145,7 +145,6 @@ answersOf<AwsKmsAnswer, Operation>("AWS", {
     const { wrapped } = await provider.generateDataKey(context);
     const count = (operation: Operation) => kms.calls[operation] ?? 0;
     return {
-      provider,
       calls: {
         GenerateDataKey: (signal) => provider.generateDataKey(context, signal),
         Encrypt: (signal) => provider.encrypt(randomBytes(32), context, signal),

@@ -166,7 +166,6 @@ describe.skipIf(!canServe)("Key Vault", () => {
       const provider = await openOn(vault, "fluo");
       const { wrapped } = await provider.generateDataKey(context);
       return {
-        provider,
         calls: {
           wrapkey: (signal) => provider.generateDataKey(context, signal),
           unwrapkey: (signal) => provider.decrypt(wrapped, context, signal),

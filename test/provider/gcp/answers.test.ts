@@ -248,7 +248,6 @@ answersOf<Fault, Operation>("Google", {
     const paths = { encrypt: /:encrypt$/, decrypt: /:decrypt$/, describe: /\/fluo$/ };
     const tokens = kms.count(metadataToken);
     return {
-      provider,
       calls: {
         encrypt: (signal) => provider.encrypt(randomBytes(32), context, signal),
         decrypt: (signal) => provider.decrypt(wrapped, context, signal),

@@ -127,7 +127,6 @@ answersOf<Fault, Operation>("Vault", {
     const provider = await openVault(vault.settings(), realTime);
     const { wrapped } = await provider.generateDataKey(context);
     return {
-      provider,
       calls: {
         encrypt: (signal) => provider.encrypt(randomBytes(32), context, signal),
         decrypt: (signal) => provider.decrypt(wrapped, context, signal),
