@@ -54,357 +54,168 @@ function isTypesOnly(what: string | undefined): boolean {
   return names?.every((name) => name === "" || name.startsWith("type ")) ?? false;
 }
 
+function readTable(text: string): Record<string, readonly string[]> {
+  const lines = text.replace(/^ *#.*$/gm, "").replace(/\n {4}/g, " ");
+  const rows = lines.split("\n").filter((line) => line.trim() !== "");
+  return Object.fromEntries(
+    rows.map((row) => {
+      const [, name, imports] = /^ {2}(\S+):(.*)$/.exec(row)!;
+      return [name!, imports!.split(" ").filter((each) => each !== "")];
+    }),
+  );
+}
+
 function resolved(path: string, of: string): string {
   return of.startsWith(".") ? posix.join(posix.dirname(path), of) : of;
 }
 
 /**
- * The folders of src/, and what each may import beside its own files, Node and store/sqlite/error-codes.ts: folders (their own files, not those of their
- * folders), or single files. A file that has a line of its own follows that. Types count.
+ * The folders of src/, and what each may import beside its own files, Node and store/sqlite/error-codes.ts: folders (their own files, not
+ * those of their folders), or single files. A file that has a line of its own follows that. Types count. Further lines have more indentation.
  */
-const mayImport: Record<string, readonly string[]> = {
-  // Entry, and the command line.
-  "main.js": ["?"], // by a path that is another one in a package
-  launch: ["runtime", "fluo-kms/package.json"],
-  "cli/run.ts": ["cli", "cli/commands", "cli/preflight", "runtime", "version.ts"],
-  "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
-  "cli/service-client.ts": ["cli", "cli/access", "config", "encoding"],
-  "cli/reloads.ts": ["cli", "config", "runtime", "server.ts"],
-  cli: [
-    ...["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys"],
-    ...["store", "store/directory", "store/heads", "store/offline", "tlog"],
-  ],
-  "cli/policy": [
-    ...["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding", "runtime"],
-  ],
-  "cli/commands": [
-    ...[
-      "cli",
-      "cli/access",
-      "cli/check",
-      "cli/demo",
-      "cli/policy",
-      "cli/sign",
-      "cli/verify",
-      "cli/reloads.ts",
-      "cli/service-client.ts",
-    ],
-    ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "keys/store-key", "provider-keys"],
-    ...["runtime", "server.ts", "store", "store/heads", "store/offline", "store/sql/rows", "tlog", "upgrade"],
-    ...["verification-report", "version.ts"],
-  ],
-  "cli/access": ["cli", "config", "runtime"],
-  "cli/demo": ["cli", "cli/access", "cli/service-client.ts", "cli/sign", "cli/verify"],
-  "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
-  "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
-  "cli/verify": [
-    ...["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline", "runtime", "verification-report"],
-  ],
-  "cli/preflight": [
-    "notices.ts",
-    "version.ts",
-    "encoding",
-    ...[
-      "cli",
-      "cli/access",
-      "cli/commands",
-      "cli/service-client.ts",
-      "config",
-      "crypto",
-      "keys/destruction",
-      "runtime",
-      "store",
-    ],
-    ...["store/directory", "store/offline", "store/postgres"],
-  ],
-  "cli/check": [
-    ...["cli", "cli/verify", "config", "encoding", "keys", "provider-keys"],
-    ...["store", "store/heads", "store/offline", "tlog"],
-  ],
+const mayImport = readTable(`
+  # Entry, and the command line. main.js imports by a path that is another one in a package.
+  main.js: ?
+  launch: runtime fluo-kms/package.json
+  cli/run.ts: cli cli/commands cli/preflight runtime version.ts
+  cli/grpc-client.ts: cli cli/access cli/sign
+  cli/service-client.ts: cli cli/access config encoding
+  cli/reloads.ts: cli config runtime server.ts
+  cli: config encoding keys keys/store-key provider provider-keys store store/directory store/heads store/offline tlog
+  cli/policy: cli cli/access auth auth/certificate auth/policy auth/token call encoding runtime
+  cli/commands: cli cli/access cli/check cli/demo cli/policy cli/sign cli/verify cli/reloads.ts cli/service-client.ts
+    auth auth/policy auth/token call config encoding keys/store-key provider-keys runtime server.ts store store/heads
+    store/offline store/sql/rows tlog upgrade verification-report version.ts
+  cli/access: cli config runtime
+  cli/demo: cli cli/access cli/service-client.ts cli/sign cli/verify
+  cli/sign/export.ts: cli cli/access cli/sign cli/grpc-client.ts attestation encoding otlp
+  cli/sign: cli cli/access cli/verify config encoding attestation otlp
+  cli/verify: cli encoding attestation otlp tlog store store/offline runtime verification-report
+  cli/preflight: notices.ts version.ts encoding cli cli/access cli/commands cli/service-client.ts config crypto
+    keys/destruction runtime store store/directory store/offline store/postgres
+  cli/check: cli cli/verify config encoding keys provider-keys store store/heads store/offline tlog
 
-  // The composition root, and what it alone needs.
-  "server.ts": [
-    ...["process.ts", "shutdown.ts", "metrics", "telemetry", "version.ts"],
-    ...[
-      "config",
-      "provider-keys",
-      "keys",
-      "keys/rotation",
-      "keys/store-key",
-      "keys/destruction",
-      "batch/pool",
-      "tenant-log",
-    ],
-    ...["audit", "backup", "health", "integrity", "runtime", "service"],
-    ...["store/directory", "transport", "upgrade"],
-  ],
-  "process.ts": ["alarm.ts", "notices.ts", "runtime", "telemetry", "version.ts"],
-  "shutdown.ts": ["runtime"],
-  metrics: [
-    ...[
-      "audit",
-      "auth",
-      "batch/pool",
-      "health",
-      "integrity",
-      "keys",
-      "keys/destruction",
-      "limits",
-      "provider",
-      "provider-keys",
-      "runtime",
-    ],
-    ...["store", "store/heads", "store/sql/rows", "telemetry", "transport", "transport/connections", "version.ts"],
-  ],
+  # The composition root, and what it alone needs.
+  server.ts: process.ts shutdown.ts metrics telemetry version.ts config provider-keys keys keys/rotation
+    keys/store-key keys/destruction batch/pool tenant-log audit backup health integrity runtime service
+    store/directory transport upgrade
+  process.ts: alarm.ts notices.ts runtime telemetry version.ts
+  shutdown.ts: runtime
+  metrics: audit auth batch/pool health integrity keys keys/destruction limits provider provider-keys runtime store
+    store/heads store/sql/rows telemetry transport transport/connections version.ts
 
-  // Bytes to handlers and back.
-  "transport/start.ts": [
-    ...["transport", "transport/access.ts", "transport/grpc", "transport/http", "transport/local"],
-    ...["service", "audit", "health", "store", "telemetry"],
-  ],
-  "transport/connections": ["limits", "runtime", "runtime/turns"],
-  transport: [
-    "notices.ts",
-    "transport/connections",
-    ...[
-      "service",
-      "service/*",
-      "audit",
-      "auth",
-      "auth/certificate",
-      "call",
-      "limits",
-      "runtime",
-      "runtime/turns",
-      "telemetry",
-    ],
-    ...["encoding/json.ts", "encoding/json-number.ts", "encoding/protobuf-json.ts"],
-  ],
-  "transport/grpc/server.ts": [
-    "transport",
-    "transport/connections",
-    "transport/grpc",
-    "transport/grpc/http2",
-    "transport/grpc/stream",
-  ],
-  "transport/grpc": [
-    "transport",
-    "transport/connections",
-    "transport/grpc/http2",
-    "call",
-    "health",
-    "runtime",
-    "runtime/turns",
-  ],
-  "transport/grpc/http2": ["transport", "limits", "runtime"],
-  "transport/grpc/stream": ["transport", "transport/grpc", "transport/grpc/http2", "call", "runtime"],
-  "transport/local": [
-    ...[
-      "transport",
-      "transport/connections",
-      "transport/http",
-      "service/kms",
-      "audit",
-      "call",
-      "health",
-      "store",
-      "runtime",
-    ],
-    "errors.ts",
-  ],
-  "transport/http": [
-    "transport",
-    "transport/connections",
-    "transport/http/front-page",
-    "service/kms",
-    "service/log",
-    "auth",
-    "auth/policy",
-    "call",
-    "health",
-  ],
-  "transport/http/front-page": [],
+  # Bytes to handlers and back.
+  transport/start.ts: transport transport/access.ts transport/grpc transport/http transport/local service audit health
+    store telemetry
+  transport/connections: limits runtime runtime/turns
+  transport: notices.ts transport/connections service service/* audit auth auth/certificate call limits runtime
+    runtime/turns telemetry encoding/json.ts encoding/json-number.ts encoding/protobuf-json.ts
+  transport/grpc/server.ts: transport transport/connections transport/grpc transport/grpc/http2 transport/grpc/stream
+  transport/grpc: transport transport/connections transport/grpc/http2 call health runtime runtime/turns
+  transport/grpc/http2: transport limits runtime
+  transport/grpc/stream: transport transport/grpc transport/grpc/http2 call runtime
+  transport/local: transport transport/connections transport/http service/kms audit call health store runtime
+    errors.ts
+  transport/http: transport transport/connections transport/http/front-page service/kms service/log auth auth/policy
+    call health
+  transport/http/front-page:
 
-  // Handlers by gRPC service.
-  "service/compose.ts": [
-    "notices.ts",
-    ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry", "version.ts"],
-    ...["audit", "health", "integrity", "tenant-log", "batch/pool"],
-    ...["keys", "keys/rotation", "keys/store-key", "provider-keys"],
-    ...["runtime", "runtime/turns"],
-  ],
-  service: ["audit", "call", "encoding", "store", "telemetry"],
-  "service/kms": [
-    "notices.ts",
-    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "runtime/turns", "telemetry"],
-    ...[
-      "audit",
-      "health",
-      "integrity",
-      "tenant-log",
-      "batch",
-      "batch/pool",
-      "keys",
-      "keys/rotation",
-      "keys/destruction",
-    ],
-    ...["provider-keys", "provider"],
-    ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
-  ],
-  "service/kms/validate": [
-    "notices.ts",
-    ...[
-      "service/codec",
-      "call",
-      "keys",
-      "provider-keys",
-      "provider",
-      "attestation",
-      "envelope",
-      "crypto",
-      "runtime",
-      "runtime/turns",
-    ],
-    "store/sqlite/memory.ts", // the throw-away store of its probe
-  ],
-  "service/key-admin": ["service", "audit", "call", "keys", "keys/destruction", "store", "runtime", "runtime/turns"],
-  "service/log": ["service", "audit", "call", "tenant-log", "tlog"],
-  "service/codec": ["attestation", "batch", "otlp", "encoding"],
+  # Handlers by gRPC service.
+  service/compose.ts: notices.ts service service/* service/kms/validate call alarm.ts telemetry version.ts audit
+    health integrity tenant-log batch/pool keys keys/rotation keys/store-key provider-keys runtime runtime/turns
+  service: audit call encoding store telemetry
+  service/kms: notices.ts service service/codec service/kms/validate call limits runtime runtime/turns telemetry audit
+    health integrity tenant-log batch batch/pool keys keys/rotation keys/destruction provider-keys provider store
+    store/heads attestation envelope tlog crypto
+  # store/sqlite/memory.ts is the throw-away store of its probe.
+  service/kms/validate: notices.ts service/codec call keys provider-keys provider attestation envelope crypto runtime
+    runtime/turns store/sqlite/memory.ts
+  service/key-admin: service audit call keys keys/destruction store runtime runtime/turns
+  service/log: service audit call tenant-log tlog
+  service/codec: attestation batch otlp encoding
 
-  // What is known of the service's own work.
-  audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
-  integrity: ["notices.ts", "store", "alarm.ts", "runtime"],
-  "backup/entry.js": ["backup", "runtime", "?"], // by an address that is another one in a package
-  backup: ["notices.ts", "store", "store/heads", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
-  health: ["notices.ts", "provider-keys", "keys", "keys/destruction", "store", "alarm.ts", "runtime"],
+  # What is known of the service's own work.
+  audit: call keys keys/rotation store alarm.ts failpoints.ts telemetry runtime
+  integrity: notices.ts store alarm.ts runtime
+  # By an address that is another one in a package.
+  backup/entry.js: backup runtime ?
+  backup: notices.ts store store/heads store/offline alarm.ts failpoints.ts runtime
+  health: notices.ts provider-keys keys keys/destruction store alarm.ts runtime
 
-  // The tenants' logs, and batches for them.
-  "tenant-log": [
-    "batch",
-    "batch/pool",
-    "keys",
-    "keys/rotation",
-    "store",
-    "attestation",
-    "tlog",
-    "failpoints.ts",
-    "runtime",
-  ],
-  batch: ["attestation", "otlp", "tlog", "crypto", "encoding", "runtime"],
-  "batch/pool": ["batch", "tlog", "crypto", "runtime"],
+  # The tenants' logs, and batches for them.
+  tenant-log: batch batch/pool keys keys/rotation store attestation tlog failpoints.ts runtime
+  batch: attestation otlp tlog crypto encoding runtime
+  batch/pool: batch tlog crypto runtime
 
-  // Keys, and the provider keys that wrap them.
-  "keys/background.ts": ["keys", "keys/lifecycle.ts", "keys/rotation", "keys/destruction", "store", "runtime"],
-  "keys/lifecycle.ts": ["keys", "keys/destruction", "store", "failpoints.ts", "runtime"],
-  "keys/rewrapping.ts": ["keys", "keys/store-key", "provider-keys", "provider", "store", "failpoints.ts", "runtime"],
-  keys: [
-    "provider-keys",
-    "provider",
-    "store",
-    "envelope",
-    "crypto",
-    "call",
-    "limits",
-    "failpoints.ts",
-    "runtime",
-    "version.ts",
-  ],
-  "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
-  "keys/destruction": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
-  "keys/store-key/start.ts": [
-    ...["keys/store-key", "provider-keys", "store", "store/heads", "alarm.ts", "telemetry", "runtime"],
-  ],
-  "keys/store-key": ["keys", "provider-keys", "provider", "store", "store/heads", "upgrade", "failpoints.ts"],
-  "provider-keys": ["notices.ts", "provider", "store", "alarm.ts", "telemetry", "runtime"],
+  # Keys, and the provider keys that wrap them.
+  keys/background.ts: keys keys/lifecycle.ts keys/rotation keys/destruction store runtime
+  keys/lifecycle.ts: keys keys/destruction store failpoints.ts runtime
+  keys/rewrapping.ts: keys keys/store-key provider-keys provider store failpoints.ts runtime
+  keys: provider-keys provider store envelope crypto call limits failpoints.ts runtime version.ts
+  keys/rotation: keys store failpoints.ts runtime version.ts
+  keys/destruction: keys store failpoints.ts runtime version.ts
+  keys/store-key/start.ts: keys/store-key provider-keys store store/heads alarm.ts telemetry runtime
+  keys/store-key: keys provider-keys provider store store/heads upgrade failpoints.ts
+  provider-keys: notices.ts provider store alarm.ts telemetry runtime
 
-  // Replicas of two releases on one store.
-  upgrade: ["notices.ts", "store", "store/sql/rows", "store/sql/upgrade", "version.ts"],
+  # Replicas of two releases on one store.
+  upgrade: notices.ts store store/sql/rows store/sql/upgrade version.ts
 
-  // Settings.
-  config: [
-    "notices.ts",
-    "limits",
-    "provider-keys",
-    "provider",
-    "store",
-    "store/directory",
-    "store/heads",
-    "auth/policy", // reads a narrow part of YAML
-    "encoding",
-    "runtime",
-  ],
+  # Settings. auth/policy reads a narrow part of YAML.
+  config: notices.ts limits provider-keys provider store store/directory store/heads auth/policy encoding runtime
 
-  // The store.
-  "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
-  store: [],
-  "store/directory": ["store/sqlite", "failpoints.ts"],
-  "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/sql/upgrade", "store/examine"],
-  "store/sql": ["store", "store/sql/rows", "tlog"],
-  "store/sql/rows": ["store"],
-  "store/sql/upgrade": ["store", "store/sql", "store/sql/rows", "store/examine", "failpoints.ts"],
-  "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
-  "store/sqlite": [
-    ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade"],
-    ...["store/sqlite/wal", "failpoints.ts"],
-    ...["runtime/private-file.ts", "runtime/in-flight.ts", "runtime/manual-time.ts", "runtime/module-beside.ts"],
-  ],
-  "store/sqlite/wal": [],
-  "store/heads": ["notices.ts", "store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
-  "store/postgres": [
-    "version.ts",
-    ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade", "failpoints.ts"],
-    "runtime/in-flight.ts",
-  ],
-  "store/offline": [
-    "store",
-    "store/sql",
-    "store/sql/rows",
-    "store/sql/store.ts",
-    "store/sql/upgrade",
-    "store/examine",
-    "store/sqlite",
-    "store/sqlite/wal",
-    "store/postgres",
-    "failpoints.ts",
-  ],
+  # The store.
+  store/registry.ts: store store/sqlite store/postgres store/offline store/sql/upgrade
+  store:
+  store/directory: store/sqlite failpoints.ts
+  store/sql/store.ts: store store/sql store/sql/rows store/sql/upgrade store/examine
+  store/sql: store store/sql/rows tlog
+  store/sql/rows: store
+  store/sql/upgrade: store store/sql store/sql/rows store/examine failpoints.ts
+  store/examine: store store/sql store/sql/rows tlog
+  store/sqlite: store store/sql store/sql/rows store/sql/store.ts store/sql/upgrade store/sqlite/wal failpoints.ts
+    runtime/private-file.ts runtime/in-flight.ts runtime/manual-time.ts runtime/module-beside.ts
+  store/sqlite/wal:
+  store/heads: notices.ts store store/sqlite store/sqlite/wal runtime failpoints.ts
+  store/postgres: version.ts store store/sql store/sql/rows store/sql/store.ts store/sql/upgrade failpoints.ts
+    runtime/in-flight.ts
+  store/offline: store store/sql store/sql/rows store/sql/store.ts store/sql/upgrade store/examine store/sqlite
+    store/sqlite/wal store/postgres failpoints.ts
 
-  // Providers.
-  "provider/open.ts": ["provider", "provider/registry.ts"],
-  "provider/registry.ts": ["provider", "provider/*"],
-  provider: ["crypto", "runtime"],
-  "provider/*": ["provider", "crypto", "encoding", "runtime"],
+  # Providers.
+  provider/open.ts: provider provider/registry.ts
+  provider/registry.ts: provider provider/*
+  provider: crypto runtime
+  provider/*: provider crypto encoding runtime
 
-  // Pure: bytes in, bytes out.
-  attestation: ["otlp", "tlog", "crypto", "encoding"],
-  otlp: ["encoding"],
-  tlog: ["crypto", "encoding"],
-  envelope: ["crypto"],
-  crypto: [],
-  "verification-report": ["encoding"],
-  encoding: [],
+  # Pure: bytes in, bytes out.
+  attestation: otlp tlog crypto encoding
+  otlp: encoding
+  tlog: crypto encoding
+  envelope: crypto
+  crypto:
+  verification-report: encoding
+  encoding:
 
-  // Who calls.
-  auth: [
-    "notices.ts",
-    ...["auth/policy", "auth/certificate", "auth/token", "call", "crypto", "encoding", "limits", "runtime"],
-    ...["alarm.ts", "store", "version.ts"],
-  ],
-  "auth/policy": ["notices.ts", "call", "crypto", "encoding"],
-  "auth/certificate": ["auth/policy", "crypto", "encoding"],
-  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "limits", "runtime", "runtime/turns"],
+  # Who calls.
+  auth: notices.ts auth/policy auth/certificate auth/token call crypto encoding limits runtime alarm.ts store
+    version.ts
+  auth/policy: notices.ts call crypto encoding
+  auth/certificate: auth/policy crypto encoding
+  auth/token: auth/certificate auth/policy call crypto encoding limits runtime runtime/turns
 
-  // Everybody's.
-  call: [],
-  limits: ["notices.ts", "call"],
-  runtime: [],
-  "runtime/turns": ["runtime"],
-  "alarm.ts": [],
-  "errors.ts": [],
-  "notices.ts": [],
-  "failpoints.ts": [],
-  telemetry: ["encoding"],
-  "version.ts": ["fluo-kms/package.json"],
-};
+  # Everybody's.
+  call:
+  limits: notices.ts call
+  runtime:
+  runtime/turns: runtime
+  alarm.ts:
+  errors.ts:
+  notices.ts:
+  failpoints.ts:
+  telemetry: encoding
+  version.ts: fluo-kms/package.json
+`);
 
 /** Every package that src/ imports, by the beginning of its name, and the folders and files that may. */
 const packages: Record<string, readonly string[]> = {
