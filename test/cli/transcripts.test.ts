@@ -6,16 +6,17 @@
  * it is 0. Every character counts; `…` stands for any lines where it is alone in one, else for anything within its line.
  *
  * A page may write a file `answers`, with what a service says: a line with a status, then the body, in turn, the last again and again. The
- * service notes what it was asked in a file `asked`.
+ * service notes what it was asked in a file `asked`. `used-store` makes a SQLite store, kms.db, with keys in every state, under master.key.
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { type Step, stepsOf } from "../../scripts/docs/blocks.ts";
 import { matches } from "../../scripts/docs/expected.ts";
 import { answeringBy, run } from "../support/cli-fixture.ts";
+import { liveIn, place } from "../support/cli-store-fixture.ts";
 import { directory } from "../support/config-fixture.ts";
 
 type Run = Extract<Step, { kind: "run" }>;
@@ -63,9 +64,14 @@ async function serviceIn(cwd: string): Promise<string> {
 }
 
 async function type(command: string, cwd: string, address: string): Promise<string> {
+  if (command.trim() === "used-store") {
+    await liveIn(place(cwd, { name: "sqlite", file: join(cwd, "kms.db") }));
+    return "";
+  }
   const own = /^(?<settings>(?:[A-Z_]+=\S+ )*)fluo-kms(?<args>.*)$/s.exec(command)?.groups;
   if (own === undefined) {
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", command], { cwd, encoding: "utf8" });
+    const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+    const { status, stdout, stderr } = spawnSync("sh", ["-c", command], { cwd, env, encoding: "utf8" });
     return shown(status, stdout + stderr);
   }
   const settings = Object.fromEntries(words(own.settings!).map((each) => each.split(/=(.*)/s).slice(0, 2)));

@@ -181,32 +181,6 @@ it("rows go from SQLite to PostgreSQL and back as they are", async () => {
 });
 
 describe("backup refuses", () => {
-  it("to overwrite a file", async () => {
-    const from = sqlitePlace();
-    await liveIn(from);
-    writeFileSync(join(from.directory, "b.db"), "precious");
-    const { code, err } = await from.run("backup", "b.db");
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: .*b\.db exists and is not overwritten; name a new file$/m);
-    expect(statSync(join(from.directory, "b.db")).size).toBe(8);
-  });
-
-  it("a directory that is not there", async () => {
-    const from = sqlitePlace();
-    await liveIn(from);
-    const { code, err } = await from.run("backup", join("none", "b.db"));
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: .* cannot be written \(ENOENT\); name a file in a writable directory$/m);
-  });
-
-  it("a store that is not there, and makes none", async () => {
-    const from = sqlitePlace();
-    const { code, err } = await from.run("backup", "b.db");
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: there is no SQLite store at .*kms\.db$/m);
-    expect(readdirSync(from.directory)).toEqual([]);
-  });
-
   it("a database that is another's", async () => {
     const from = await postgresPlace(server);
     const { code, err } = await from.run("backup", "b.db");
@@ -252,39 +226,6 @@ describe("restore refuses, and writes nothing,", () => {
     };
   };
 
-  it("a backup that the provider cannot open", async () => {
-    const { into } = await backedUp();
-    const other = place(directory({ "b.db": "" }), into.settings);
-    const b = join(into.directory, "b.db");
-    const missing = await other.run("restore", b);
-    expect(missing.code).toBe(1);
-    expect(missing.err).toMatch(/^fluo-kms: there is no master key at .*; put back the one /);
-    writeFileSync(other.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
-    const { code, err } = await other.run("restore", b);
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: the backup .* cannot be opened: the store is under local local:[0-9a-f]+, and /);
-    expect(readdirSync(into.directory)).not.toContain("new.db");
-  });
-
-  it.each([
-    [
-      "a record",
-      "update kms_keys set destroy_at = 1 where state = 'DISABLED'",
-      "record_altered: tenant disabled, data, key ",
-    ],
-    ["a remembered request", "update kms_requests set digest = 'x'", "request_altered: tenant retired, "],
-    ["the audit trail", "delete from kms_audit where sequence = 3", "audit_trail: audit writer "],
-  ])("one in which %s was altered", async (_, statement, expected) => {
-    const { backup, into } = await backedUp();
-    await sql(backup, statement);
-    const { code, out, err } = await into.run("restore", "b.db");
-    expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(/^fluo-kms: \d rows of the backup are not as they were written; nothing was restored: /);
-    expect(err).toContain(`fluo-kms: ${expected}`);
-    expect(await rowsOf(into, "kms_keys")).toEqual([]);
-    expect(await rowsOf(into, "kms_store")).toEqual([]);
-  });
-
   it("a backup with a bit flipped in a row that an index covers, whichever of the two it is in", async () => {
     const from = sqlitePlace();
     await liveIn(from);
@@ -310,17 +251,6 @@ describe("restore refuses, and writes nothing,", () => {
     }
     expect(texts.join("")).toContain("the backup reads otherwise by its tables than by its indexes");
     expect(texts.join("")).toMatch(/rows of the backup are not as they were written/);
-  });
-
-  it("a file that is no backup", async () => {
-    const into = sqlitePlace();
-    writeFileSync(into.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
-    writeFileSync(join(into.directory, "b.db"), "no database at all, and long enough to be looked at".repeat(20));
-    for (const name of ["b.db", "none.db"]) {
-      const { code, err } = await into.run("restore", name);
-      expect(code).toBe(1);
-      expect(err).toMatch(new RegExp(`^fluo-kms: ${name} is no backup that can be read: `));
-    }
   });
 
   it("to say that it is restored what the disk gives back with other bytes than it took", async () => {

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
 import { recordContext } from "../../../src/keys/states.ts";
@@ -275,24 +274,5 @@ describe("check names", () => {
     expect(of("record_missing")[0]?.key_id).toBe(keys.retired!.keyId);
     expect(of("unwrap")[0]?.key_id).toBe(keys.active!.keyId);
     expect(problems).toHaveLength(4); // and the missing version
-  });
-});
-
-describe("check refuses, in one line,", () => {
-  it("a store whose key was altered", async () => {
-    const where = sqlitePlace();
-    await liveIn(where);
-    await sql(where, "update kms_store set writers = writers + 1");
-    const { code, answer } = await where.json("check");
-    expect({ code, word: answer.code }).toEqual({ code: 1, word: "DATA_LOSS" });
-    expect((await where.run("check")).err).toMatch(/^fluo-kms: the store key in the store is not as it was written/);
-  });
-
-  it("a store that is not there, and makes none", async () => {
-    const where = sqlitePlace();
-    const noKey = await where.run("check");
-    expect(noKey.code).toBe(1);
-    expect(noKey.err).toMatch(/^fluo-kms: there is no master key at /);
-    expect(readdirSync(where.directory)).toEqual([]);
   });
 });
