@@ -17,6 +17,7 @@ import {
   servicePod,
   template,
 } from "./helm-chart.ts";
+import { wordsIn } from "../support/words.ts";
 
 const valuesText = readFileSync(join(chart, "values.yaml"), "utf8");
 const schema: Rendered = JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8"));
@@ -82,24 +83,17 @@ describe("values.yaml", () => {
 
 describe("a value that is left empty", () => {
   // Helm takes the default away then, and no rule of the schema sees what is not there.
-  const harmless = [
-    ...["nameOverride", "fullnameOverride", "image.tag", "image.digest", "image.pullSecrets", "settings"],
-    ...[
-      "credentials.secretName",
-      "credentials.envSecretName",
-      "serviceAccount.annotations",
-      "tls.certManager.dnsNames",
-    ],
-    ...["store.postgres.caSecret.name", "store.sqlite.storageClassName", "backup.existingClaim"],
-    ...["backup.storageClassName", "tenants.secretName", "resources.memory", "service.grpc.annotations"],
-    ...["service.http.annotations", "networkPolicy.clients", "networkPolicy.http", "otlp.endpoint", "otlp.attributes"],
-    ...["monitoring.serviceMonitor.labels", "monitoring.prometheusRule.labels", "monitoring.dashboard.labels"],
-    ...["test.tokenSecret.name", "podLabels", "podAnnotations", "priorityClassName", "nodeSelector", "tolerations"],
-    ...["affinity", "topologySpreadConstraints", "commonLabels", "commonAnnotations", "containerSecurityContext"],
-    ...["jobs.podLabels", "jobs.podAnnotations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts"],
-    ...["extraInitContainers", "extraContainers", "autoscaling.metrics", "resources.cpuLimit", "tls.publicName"],
-    ...["service.admin.annotations", "test.address"],
-  ];
+  const harmless = wordsIn(`
+    nameOverride fullnameOverride image.tag image.digest image.pullSecrets settings credentials.secretName
+    credentials.envSecretName serviceAccount.annotations tls.certManager.dnsNames store.postgres.caSecret.name
+    store.sqlite.storageClassName backup.existingClaim backup.storageClassName tenants.secretName resources.memory
+    service.grpc.annotations service.http.annotations networkPolicy.clients networkPolicy.http otlp.endpoint
+    otlp.attributes monitoring.serviceMonitor.labels monitoring.prometheusRule.labels monitoring.dashboard.labels
+    test.tokenSecret.name podLabels podAnnotations priorityClassName nodeSelector tolerations affinity
+    topologySpreadConstraints commonLabels commonAnnotations containerSecurityContext jobs.podLabels
+    jobs.podAnnotations extraEnv extraEnvFrom extraVolumes extraVolumeMounts extraInitContainers extraContainers
+    autoscaling.metrics resources.cpuLimit tls.publicName service.admin.annotations test.address
+  `);
 
   it("is missing to the schema, unless nothing comes of it", () => {
     const optional: string[] = [];

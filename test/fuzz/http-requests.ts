@@ -3,16 +3,13 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Random } from "../crash/random.ts";
 import { mutatedJson } from "./mutate-json.ts";
 import { type FuzzRequest, pathOf } from "./requests.ts";
+import { wordsIn } from "../support/words.ts";
 
-const paths = [
-  ...["/", "/q/health", "/q/health/ready", "/q/health/live", "/q/metrics", "/nothing"],
-  ...["/api/admin/kms/validate", "/api/admin/kms/status", "/api/admin/kms/rotate", "/api/kms/tenants/acme/jwks.json"],
-  ...[
-    "/api/kms/tenants/acme/log/checkpoint",
-    "/api/kms/tenants/acme/log/1/tile/0/000",
-    "/api/kms/tenants/acme/log/tile/entries/000.p/3",
-  ],
-];
+const paths = wordsIn(`
+  / /q/health /q/health/ready /q/health/live /q/metrics /nothing /api/admin/kms/validate /api/admin/kms/status
+  /api/admin/kms/rotate /api/kms/tenants/acme/jwks.json /api/kms/tenants/acme/log/checkpoint
+  /api/kms/tenants/acme/log/1/tile/0/000 /api/kms/tenants/acme/log/tile/entries/000.p/3
+`);
 
 const pathChanges: readonly ((path: string, random: Random) => string)[] = [
   (path) => path,

@@ -8,36 +8,16 @@ import { entrypoint, nonroot, stateDirectory } from "../../scripts/image/recipe.
 import { pkiFiles } from "../support/pki-files.ts";
 import { watchProcess } from "../support/service-process.ts";
 import { hardened } from "./oci.ts";
+import { wordsIn } from "../support/words.ts";
 
 const { bundle, rootfs } = inject("image");
 
 /** Calls that no service needs and that attacks on kernels begin with. Anything else is allowed, so that a new Node still runs. */
-const refused = [
-  ...[
-    "add_key",
-    "bpf",
-    "delete_module",
-    "finit_module",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "init_module",
-    "io_uring_setup",
-  ],
-  ...["kexec_load", "keyctl", "mount", "open_by_handle_at", "perf_event_open", "pivot_root", "process_vm_readv"],
-  ...[
-    "process_vm_writev",
-    "ptrace",
-    "reboot",
-    "request_key",
-    "setns",
-    "swapoff",
-    "swapon",
-    "umount2",
-    "unshare",
-    "userfaultfd",
-  ],
-];
+const refused = wordsIn(`
+  add_key bpf delete_module finit_module fsconfig fsmount fsopen init_module io_uring_setup kexec_load keyctl
+  mount open_by_handle_at perf_event_open pivot_root process_vm_readv process_vm_writev ptrace reboot request_key
+  setns swapoff swapon umount2 unshare userfaultfd
+`);
 
 const seccomp = {
   defaultAction: "SCMP_ACT_ALLOW",

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { customResourceDefinitions } from "../../scripts/tools/kubernetes/schemas.ts";
 import { chart, examples, objects, podsOf, type Rendered, runHelm, valuesOf } from "../chart/helm-chart.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { wordsIn } from "../support/words.ts";
 
 const namespace = "fluo";
 const pods = `/api/v1/namespaces/${namespace}/pods`;
@@ -60,10 +61,9 @@ function completed(spec: Rendered): Rendered {
 }
 
 /** Examples that fit together, so that everything that can be on is on at once. */
-const everything = [
-  ...["postgres", "network-policy", "monitoring", "cert-manager", "scheduling", "autoscaling"],
-  ...["extras", "labels", "openshift"],
-];
+const everything = wordsIn(`
+  postgres network-policy monitoring cert-manager scheduling autoscaling extras labels openshift
+`);
 const each = [...examples.map((name) => ({ name, of: name })), { name: "everything at once", of: everything }];
 
 describe.each(each)("$name", ({ of }) => {

@@ -12,6 +12,7 @@ import { plainSpan } from "./api-fixture.ts";
 import { type GrpcClient, grpcClient, startService } from "./running-service.ts";
 import { tokenPolicy } from "./token-policy.ts";
 import { startProcess } from "./service-process.ts";
+import { wordsIn } from "./words.ts";
 
 export type ServiceEnv = Record<string, string>;
 
@@ -102,10 +103,10 @@ export function underPolicy(): Access {
 }
 
 /** All roles that one rule may have. */
-const administration = [
-  ...["sign", "verify", "encrypt", "re-encrypt", "decrypt", "generate-data-key", "decrypt-data-key", "status"],
-  ...["metrics", "operate", "audit", "key-admin", "break-glass"],
-];
+const administration = wordsIn(`
+  sign verify encrypt re-encrypt decrypt generate-data-key decrypt-data-key status metrics operate audit key-admin
+  break-glass
+`);
 
 export const accesses = { none: () => withoutPolicy, policy: underPolicy };
 

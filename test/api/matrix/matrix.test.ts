@@ -18,6 +18,7 @@ import { type Told, type Way, ways } from "../../support/four-ways.ts";
 import { batchOf, spansFrom } from "../../support/span-batches.ts";
 import { virtualTime } from "../../support/virtual-time.ts";
 import { type Made, startFailing, startGuarded, startPatient } from "./services.ts";
+import { wordsIn } from "../../support/words.ts";
 
 type Rpc = keyof typeof roleOf;
 const methods = [KmsService, KeyAdminService, LogService].flatMap(
@@ -27,10 +28,10 @@ const rpcs = methods.map(({ localName }) => localName);
 const methodOf = (rpc: Rpc) => methods.find(({ localName }) => localName === rpc)!;
 const waysOf = (rpc: Rpc): readonly Way[] => (rpc === "signSpans" ? ["gRPC"] : ways);
 
-const grpcCodes = [
-  ...["CANCELLED", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED"],
-  ...["RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"],
-];
+const grpcCodes = wordsIn(`
+  CANCELLED INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED
+  FAILED_PRECONDITION ABORTED UNAVAILABLE DATA_LOSS UNAUTHENTICATED
+`);
 
 /** Codes that a comment names before a colon, alone or as "A and B". */
 function codesIn(comment: string): string[] {

@@ -11,16 +11,17 @@ import type { Store } from "../../../src/store/store.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { msFromNow } from "../../support/from-now.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
+import { wordsIn } from "../../support/words.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
 /** Columns of keys before schema 7, in the order of an update. */
-const columns = [
-  ...["tenant_id", "purpose", "version", "state", "provider", "provider_key_id", "wrapped", "public_key", "created_at"],
-  ...["activated_at", "retired_at", "compromised_at", "destroy_at", "previous_state", "destroy_by"],
-  ...["destroy_confirmed_by", "destroy_rule", "destroy_requested_at", "destroy_days", "mac"],
-];
+const columns = wordsIn(`
+  tenant_id purpose version state provider provider_key_id wrapped public_key created_at activated_at retired_at
+  compromised_at destroy_at previous_state destroy_by destroy_confirmed_by destroy_rule destroy_requested_at
+  destroy_days mac
+`);
 const refused = /an earlier version of the service may not do this any more: stop it/;
 
 let door: Backdoor;

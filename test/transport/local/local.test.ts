@@ -10,6 +10,7 @@ import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { eventually } from "../../support/eventually.ts";
 import { askLocal, sendLocal } from "../../support/local-socket.ts";
 import { startService } from "../../support/running-service.ts";
+import { wordsIn } from "../../support/words.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fluo-kms-"));
 const path = join(folder, "local", "kms.sock");
@@ -85,12 +86,12 @@ describe("serves", () => {
 const rpcs = [KmsService, KeyAdminService, LogService].flatMap(({ typeName, methods }) =>
   methods.map(({ name }) => `/${typeName}/${name}`),
 );
-const otherPaths = [
-  ...["/", "/api/kms/whoami", "/api/admin/kms/rotate", "/api/kms/tenants/acme/jwks.json", "/console/"],
-  ...["/api/kms/tenants/acme/log/checkpoint", "/log/acme/checkpoint", "/acme/checkpoint", "/acme/tile/0/000"],
-  ...["/api/admin/kms/status/", "/api/admin/kms/../kms/status", "//api/admin/kms/status", "/api/admin/kms/%73tatus"],
-  ...["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"],
-];
+const otherPaths = wordsIn(`
+  / /api/kms/whoami /api/admin/kms/rotate /api/kms/tenants/acme/jwks.json /console/
+  /api/kms/tenants/acme/log/checkpoint /log/acme/checkpoint /acme/checkpoint /acme/tile/0/000
+  /api/admin/kms/status/ /api/admin/kms/../kms/status //api/admin/kms/status /api/admin/kms/%73tatus
+  /grpc.health.v1.Health/Check /grpc.reflection.v1.ServerReflection/ServerReflectionInfo
+`);
 
 describe("serves nothing else", () => {
   it.each([...rpcs, ...otherPaths])("%s", async (at) => {
