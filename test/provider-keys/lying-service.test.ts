@@ -10,7 +10,7 @@ import { type CapturedLog, captureLog } from "../support/captured-log.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { virtualTime } from "../support/virtual-time.ts";
-import { hourAtMostMs, type Liar, startLiar, wholeProbe } from "./lying-fixture.ts";
+import { hourAtMostMs, type Liar, startLiar } from "./lying-fixture.ts";
 
 /** Between two looks at a key that is well, at most. */
 const lookMs = 33_000;
