@@ -116,8 +116,11 @@ const mayImport = readTable(`
   transport/grpc/stream: transport transport/grpc transport/grpc/http2 call runtime
   transport/local: transport transport/connections transport/http service/kms audit call health store runtime
     errors.ts
+  transport/http/server.ts: transport transport/connections transport/http/listener.ts transport/http runtime
+  transport/http/listener.ts: transport transport/connections transport/connect transport/http call runtime
   transport/http: transport transport/connections transport/http/front-page service/kms service/log auth auth/policy
     call health
+  transport/connect: transport transport/http call
   transport/http/front-page:
 
   # Handlers by gRPC service.
@@ -220,7 +223,7 @@ const mayImport = readTable(`
 /** Every package that src/ imports, by the beginning of its name, and the folders and files that may. */
 const packages: Record<string, readonly string[]> = {
   "@grpc": ["transport/grpc", "transport/error-status.ts", "cli/grpc-client.ts"],
-  "@connectrpc": ["transport/http", "transport/error-status.ts"],
+  "@connectrpc": ["transport/connect", "transport/error-status.ts"],
   "grpc-health-check": ["transport/grpc"],
   "@bufbuild/protobuf": [
     "transport",
@@ -316,7 +319,7 @@ const turnTakers: Readonly<Record<string, string>> = {
 /** Packages that keep time of their own, by this machine's clocks, and for what. */
 const ownTime: Readonly<Record<string, string>> = {
   "@grpc": "deadlines of calls, keepalive and the age of connections",
-  "@connectrpc": "nothing on the server: the statuses of calls alone are used",
+  "@connectrpc": "nothing on the server: it is told of no deadline",
   "@opentelemetry": "intervals of exports, and times of spans and samples",
   "@aws-sdk": "dates of signatures and lives of credentials",
   "@azure": "lives of tokens",

@@ -17,13 +17,13 @@ export interface BodyCarrier<Native> extends Carrier<Native> {
   body(native: Native, grow: Grow): MaybePromise<Uint8Array>;
 }
 
-export interface UnaryCarrier<Native, Sent> extends BodyCarrier<Native> {
+export interface UnaryCarrier<Native, Sent, Written = Uint8Array> extends BodyCarrier<Native> {
   /** Bytes that the call holds from its beginning. */
   heldBytes(native: Native): number;
   /** Until when it holds them; until it is answered, unless given. */
   heldUntil?(native: Native): Promise<void>;
-  /** Makes an answer ready to be sent. */
-  deliver(native: Native, answer: Uint8Array): MaybePromise<Sent>;
+  /** Makes a response ready to be sent. Throws MESSAGE_TOO_LARGE if it is larger than a request may be. */
+  deliver(native: Native, answer: Written): MaybePromise<Sent>;
   /** What is recorded for an error that comes late: what the caller was told meanwhile. */
   told?(native: Native, error: unknown): unknown;
 }
@@ -39,8 +39,8 @@ export interface Form<In, Out, Written, Native = unknown> {
   encode(answer: Out, native: Native): MaybePromise<Written>;
 }
 
-/** Forms of messages as bytes, of a method whose types its caller does not know. */
-export interface BytesForm {
+/** A form of messages of a method whose types its caller does not know. */
+export interface CallForm<Written> {
   decode(bytes: Uint8Array): unknown;
-  encode(answer: never): Uint8Array;
+  encode(answer: never): Written;
 }

@@ -1,34 +1,43 @@
-/** How messages of a rpc come and go: in binary or in JSON, by the method's own codec or by the generic one. */
-import {
-  type DescMessage,
-  type DescMethod,
-  fromBinary,
-  type MessageShape,
-  toBinary,
-  toJsonString,
-} from "@bufbuild/protobuf";
+/** How messages of an rpc are read and written: in binary or JSON, by the method's own codec or by the generic one. */
+import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { KmsError } from "../errors.ts";
 import { keyCheck } from "../service/codec/map-keys.ts";
 import type { Codec } from "../service/method.ts";
-import type { BytesForm } from "./carrier.ts";
+import type { CallForm } from "./carrier.ts";
 import { checkedJson } from "./strict-json.ts";
 
-type Message = MessageShape<DescMessage>;
+/** A message of protobuf-es. */
+export type Message = MessageShape<DescMessage>;
 
-export function binaryForm(rpc: DescMethod, codec: Partial<Codec<unknown, never>> = {}): BytesForm {
-  const { decode = genericDecode(rpc.input), encode = genericEncode(rpc.output), own = false } = codec;
-  return { decode: own ? decode : strictly(rpc.input, decode), encode };
+type AnyCodec = Partial<Codec<unknown, never>>;
+
+/** Reads and writes binary messages. */
+export function binaryForm(rpc: DescMethod, codec: AnyCodec = {}): CallForm<Uint8Array> {
+  return { decode: binaryDecode(rpc, codec), encode: codec.encode ?? genericEncode(rpc.output) };
 }
 
-export function jsonForm(rpc: DescMethod, codec: Partial<Codec<unknown, never>> = {}): BytesForm {
-  const read = (bytes: Uint8Array) => checkedJson(rpc.input, bytes);
-  const write = (message: Message) => Buffer.from(toJsonString(rpc.output, message));
-  if (!codec.own) return { decode: read, encode: write };
-  const { decode, encode } = binaryForm(rpc, codec);
-  return {
-    decode: (bytes) => decode(wireOf(rpc.input, read(bytes))),
-    encode: (answer) => write(fromBinary(rpc.output, encode(answer))),
-  };
+/** Reads binary or JSON messages, and gives responses to the library of Connect, which writes them. */
+export function messageForms(rpc: DescMethod, codec: AnyCodec = {}): Record<"binary" | "json", CallForm<Message>> {
+  const binary = binaryDecode(rpc, codec);
+  const read = jsonDecode(rpc);
+  const json = codec.own ? (bytes: Uint8Array) => binary(wireOf(rpc.input, read(bytes))) : read;
+  const write = codec.own ? codec.encode : undefined;
+  const encode = write ? (answer: never) => fromBinary(rpc.output, write(answer)) : (answer: Message) => answer;
+  return { binary: { decode: binary, encode }, json: { decode: json, encode } };
+}
+
+/** Returns the wire bytes of a JSON message. Throws INVALID_ARGUMENT. */
+export function jsonToWire(rpc: DescMethod): (bytes: Uint8Array) => Uint8Array<ArrayBuffer> {
+  const read = jsonDecode(rpc);
+  return (bytes) => wireOf(rpc.input, read(bytes));
+}
+
+function jsonDecode({ input }: DescMethod): (bytes: Uint8Array) => Message {
+  return (bytes) => checkedJson(input, bytes);
+}
+
+function binaryDecode({ input }: DescMethod, { decode = genericDecode(input), own = false }: AnyCodec) {
+  return own ? decode : strictly(input, decode);
 }
 
 function genericDecode(input: DescMessage): (bytes: Uint8Array) => Message {
@@ -57,7 +66,7 @@ function strictly({ typeName }: DescMessage, decode: (bytes: Uint8Array) => unkn
 }
 
 /** JSON can say what no wire form can: a lone surrogate, say. */
-function wireOf(desc: DescMessage, message: Message): Uint8Array {
+function wireOf(desc: DescMessage, message: Message): Uint8Array<ArrayBuffer> {
   try {
     return toBinary(desc, message);
   } catch (cause) {

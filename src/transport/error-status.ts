@@ -82,9 +82,9 @@ export function toGrpcStatus(error: KmsError): Partial<StatusObject> {
 }
 
 /** For Connect and gRPC-Web. */
-export function toConnectError(error: KmsError): ConnectError {
+export function toConnectError(error: KmsError, metadata?: Readonly<Record<string, string>>): ConnectError {
   const code = rpcCode[error.code] as number as Code;
-  return new ConnectError(error.message, code, undefined, details(error));
+  return new ConnectError(error.message, code, metadata, details(error));
 }
 
 const httpStatus: Partial<Record<number, number>> = {

@@ -9,7 +9,7 @@ import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { Budget } from "./budget.ts";
 import { type CallParts, type CallRecorder, callRecorder } from "./call-recorder.ts";
-import type { BodyCarrier, BytesForm, Form, StreamCarrier, UnaryCarrier } from "./carrier.ts";
+import type { BodyCarrier, CallForm, Form, StreamCarrier, UnaryCarrier } from "./carrier.ts";
 import type { Served } from "./services.ts";
 import {
   byCaller,
@@ -22,7 +22,6 @@ import {
   type Next,
   recorded,
   type Stage,
-  sizeChecked,
   streamed,
   wholeBody,
 } from "./stages.ts";
@@ -44,10 +43,10 @@ export interface Calls {
   /** The same for whoever is refused at the door, of whom there may be many. */
   refuseStranger: CallRecorder["refuseStranger"];
   /** A rpc with one message each way. */
-  unary<Native, Sent>(
+  unary<Native, Sent, Written>(
     called: Called<never, unknown>,
-    form: BytesForm,
-    carrier: UnaryCarrier<Native, Sent>,
+    form: CallForm<Written>,
+    carrier: UnaryCarrier<Native, Sent, Written>,
   ): (native: Native) => MaybePromise<Sent>;
   /** A path of HTTP that is served beside the rpcs, in a form of its own. */
   route<In, Out, Native, Sent>(
@@ -87,7 +86,6 @@ export function createCalls({ observer, budget, ...parts }: CallsParts): Calls {
         decoded(form),
         handled(audited(audit, handler, observer)),
         encoded(form),
-        sizeChecked(),
         delivered(carrier),
       ),
 

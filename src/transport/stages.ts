@@ -8,7 +8,6 @@ import { heavyTurn } from "../runtime/turns/loop.ts";
 import type { Budget } from "./budget.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, Carrier, Form, Grow, StreamCarrier, UnaryCarrier } from "./carrier.ts";
-import { maxMessageBytes, tooLarge } from "./limits.ts";
 
 /** A call on its way. */
 export interface Passing<Native> {
@@ -27,7 +26,7 @@ export type Stage<Native> = (next: Next<Native>) => Next<Native>;
 export function recorded<Native>(
   recorder: CallRecorder,
   rpc: DescMethod | undefined,
-  carrier: Carrier<Native> & Pick<UnaryCarrier<Native, unknown>, "told">,
+  carrier: Carrier<Native> & Pick<UnaryCarrier<Native, unknown, never>, "told">,
 ): Stage<Native> {
   if (rpc === undefined) return (next) => refusing(next, (_, error) => recorder.refuse(undefined, error));
   const { header, told } = carrier;
@@ -74,7 +73,10 @@ export function byCaller<Native>({ context }: Carrier<Native>): Stage<Native> {
 }
 
 /** What the call holds counts in the budget of all; one that does not fit is refused. */
-export function counted<Native>(budget: Budget, carrier: UnaryCarrier<Native, unknown>): Stage<Native> {
+export function counted<Native>(
+  budget: Budget,
+  carrier: Pick<UnaryCarrier<Native, unknown>, "heldBytes" | "heldUntil">,
+): Stage<Native> {
   return (next) => (call) => {
     const within = (grow: Grow) => {
       call.grow = grow;
@@ -112,16 +114,8 @@ export function encoded<Out, Native>({ encode }: Form<unknown, Out, unknown, Nat
   return step((answer: Out, { native }) => encode(answer, native));
 }
 
-/** No answer is larger than a request may be. */
-export function sizeChecked<Native>(): Stage<Native> {
-  return step((answer: Uint8Array) => {
-    if (answer.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
-    return answer;
-  });
-}
-
-export function delivered<Native>({ deliver }: UnaryCarrier<Native, unknown>): Stage<Native> {
-  return step((answer: Uint8Array, { native }) => deliver(native, answer));
+export function delivered<Native, Written>({ deliver }: UnaryCarrier<Native, unknown, Written>): Stage<Native> {
+  return step((answer: Written, { native }) => deliver(native, answer));
 }
 
 /** Messages both ways, until the stream ends. */

@@ -9,7 +9,7 @@ import type { CallRecorder } from "../call-recorder.ts";
 import type { Grow, UnaryCarrier } from "../carrier.ts";
 import { decompress } from "../decompress.ts";
 import { toGrpcStatus, toKmsError } from "../error-status.ts";
-import { maxMessageBytes } from "../limits.ts";
+import { maxMessageBytes, tooLarge } from "../limits.ts";
 import type { CallerOf } from "./door.ts";
 import { recordedByCall, succeeded } from "./gate.ts";
 import { mayBeCompressed } from "./http2/compression.ts";
@@ -71,6 +71,7 @@ export function unaryCarrier(holdUnread: HoldUnread, callerOf: CallerOf): UnaryC
     heldBytes: ({ request }) => request.length,
     body: wholeRequest,
     deliver(call, answer) {
+      if (answer.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
       if (isOver(call)) throw whyCancelled(call);
       holdUnread(http2StreamOf(call), answer.length);
       return answer;

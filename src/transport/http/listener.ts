@@ -13,7 +13,7 @@ import type { Connections } from "../connections/connections.ts";
 import { outliveBody } from "./body.ts";
 import type { BodyBudget } from "../connections/body-budget.ts";
 import type { Exchange } from "./caller-context.ts";
-import { connectHandler, refusalOf } from "./connect.ts";
+import { connectHandler } from "../connect/unary.ts";
 import { createCors } from "./cors.ts";
 import { endBehind, type HttpDoor } from "./door.ts";
 import { hostGuard } from "./host-guard.ts";
@@ -40,26 +40,26 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
   const guard = hostGuard(parts.loopbackOnly, cors);
 
   /** Whoever is refused at the door is told so in the protocol of the request, of which nothing more is read. */
-  function turnAway(target: URL, exchange: Exchange, thrown: unknown): void {
+  async function turnAway(target: URL, exchange: Exchange, thrown: unknown): Promise<void> {
     const { request } = exchange;
     const rpc = connect.rpcAt(target.pathname);
     const error = calls.refuseStranger(rpc, toKmsError(thrown), door.shownBy(request));
     door.count(request, error);
-    const reply = rpc ? refusalOf(exchange, error) : errorReply(error);
-    if (reply.status === 401) reply.headers["www-authenticate"] = "Bearer";
     if (exchange.caller === stranger) endBehind(exchange); // a caller at its limit comes back
+    const reply = rpc ? await connect.refusal(exchange, error) : errorReply(error);
+    if (reply.status === 401) reply.headers["www-authenticate"] = "Bearer";
     send(exchange.response, reply);
   }
 
-  function letIn(target: URL, exchange: Exchange): void {
+  function letIn(target: URL, exchange: Exchange): Promise<void> | undefined {
     try {
       exchange.caller.limits?.call(false);
     } catch (error) {
-      turnAway(target, exchange, error);
-      return;
+      return turnAway(target, exchange, error);
     }
     door.count(exchange.request);
     serve(target, exchange);
+    return undefined;
   }
 
   return (request, response) => {
@@ -95,15 +95,15 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     const enter = () => (identifying ? door.identify(request) : door.enter(request));
     onceKnown(enter, {
       letIn(each) {
-        if (response.destroyed) return;
+        if (response.destroyed) return undefined;
         // Whom no rule names is told who it is, and is a stranger.
         if (!identifying || hasGrant(each)) connection?.called();
         else connection?.answered();
-        letIn(target, exchange(each));
+        return letIn(target, exchange(each));
       },
       turnAway(error) {
         connection?.refused();
-        turnAway(target, exchange(stranger), error);
+        return turnAway(target, exchange(stranger), error);
       },
       broken(bug) {
         calls.refuse(undefined, bug); // or the process would end
@@ -167,8 +167,8 @@ function answersOf(calls: Calls, parts: ListenerParts) {
 }
 
 interface Entering {
-  letIn(caller: Caller): unknown;
-  turnAway(error: unknown): void;
+  letIn(caller: Caller): Promise<void> | undefined;
+  turnAway(error: unknown): Promise<void>;
   broken(bug: unknown): void;
 }
 
@@ -176,9 +176,9 @@ function onceKnown(enter: () => MaybePromise<Caller>, { letIn, turnAway, broken 
   try {
     const entering = enter();
     if (entering instanceof Promise) entering.then(letIn, turnAway).catch(broken);
-    else letIn(entering);
+    else letIn(entering)?.catch(broken);
   } catch (error) {
-    turnAway(error);
+    turnAway(error).catch(broken);
   }
 }
 
