@@ -110,7 +110,8 @@ const mayImport = readTable(`
   transport/connections: limits runtime runtime/turns
   transport: notices.ts transport/connections service service/* audit auth auth/certificate call limits runtime
     runtime/turns telemetry encoding/json.ts encoding/json-number.ts encoding/protobuf-json.ts
-  transport/grpc/server.ts: transport transport/connections transport/grpc transport/grpc/http2 transport/grpc/stream
+  transport/grpc/server.ts: transport transport/connections transport/connect transport/grpc transport/grpc/http2
+    transport/grpc/stream
   transport/grpc: transport transport/connections transport/grpc/http2 call health runtime runtime/turns
   transport/grpc/http2: transport limits runtime
   transport/grpc/stream: transport transport/grpc transport/grpc/http2 call runtime
@@ -120,7 +121,8 @@ const mayImport = readTable(`
   transport/http/listener.ts: transport transport/connections transport/connect transport/http call runtime
   transport/http: transport transport/connections transport/http/front-page service/kms service/log auth auth/policy
     call health
-  transport/connect: transport transport/http call
+  transport/connect: transport transport/http transport/grpc transport/grpc/http2 transport/grpc/stream call runtime
+    runtime/turns
   transport/http/front-page:
 
   # Handlers by gRPC service.

@@ -115,7 +115,7 @@ export function connectHandler(calls: Calls, grpcAddress: string): ConnectHandle
 
 /** An rpc with messages both ways, which HTTP/1.1 has not: a call like any other, of which no body is read. */
 function http2Only(rpc: DescMethod, { route }: Calls, grpcAddress: string): AnswerOf {
-  const why = `${rpc.name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`;
+  const why = `${rpc.name} is served over HTTP/2 only, by gRPC and Connect at ${grpcAddress}: HTTP/1.1 has no streams both ways`;
   const handler = (): never => {
     throw new KmsError("UNIMPLEMENTED", why);
   };

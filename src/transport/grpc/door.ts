@@ -7,16 +7,17 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import type { Caller } from "../../call/context.ts";
 import { andThen, type MaybePromise } from "../../call/maybe-promise.ts";
-import { type KmsError, rateLimited } from "../../errors.ts";
+import { rateLimited } from "../../errors.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
 import { loopTurns } from "../../runtime/turns/loop.ts";
 import type { Time, Timer } from "../../runtime/time.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { toKmsError } from "../error-status.ts";
 import { deadlinePassed } from "../call-context.ts";
-import { grpcTimeoutMs } from "../timeouts.ts";
+import { connectTimeoutMs, grpcTimeoutMs } from "../timeouts.ts";
 import { eachSession, holdArriving, interceptStreams } from "./http2/internals.ts";
 import { resetStream } from "./http2/own-resets.ts";
+import type { OtherStreams } from "./gate.ts";
 import { connectionOf } from "./sessions.ts";
 import { respondTrailersOnly } from "./http2/trailers-only.ts";
 
@@ -30,6 +31,7 @@ export interface GrpcDoorParts {
   openPaths: ReadonlyMap<string, Open>;
   methods: ReadonlyMap<string, DescMethod | undefined>;
   refuse: CallRecorder["refuseStranger"];
+  others: Pick<OtherStreams, "has" | "refuse">;
   time: Time;
 }
 
@@ -56,7 +58,7 @@ export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
 }
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
-export function guardStreams(server: Server, { door, openPaths, methods, refuse, time }: GrpcDoorParts): void {
+export function guardStreams(server: Server, { door, openPaths, methods, refuse, others, time }: GrpcDoorParts): void {
   if (door === undefined) return;
   const connections = watchConnections(server, door, time);
   const inTurn = strangersInTurn();
@@ -86,7 +88,11 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse,
       const refused = refuse(method, toKmsError(error), about, arrivedMs);
       door.count(connection, authorization, refused);
       connectionOf(stream)?.refused();
-      answer(time, stream, refused);
+      if (!stream.destroyed && !stream.headersSent) {
+        if (others.has(headers)) others.refuse(stream, headers, refused);
+        else respondTrailersOnly(stream, refused);
+        time.after(lingerMs, () => stream.close(constants.NGHTTP2_NO_ERROR));
+      }
       if (authorization.length === 0 && connection.isRefused()) closeBehind(stream);
     };
 
@@ -222,27 +228,28 @@ function isBlank(value: string, at: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** Writes what is left of the caller's time into the header, where grpc-js reads it. False where nothing is. */
+/** Writes what is left of the caller's time into the headers by which it gave it. False if nothing is. */
 function timeLeft(headers: IncomingHttpHeaders, passedMs: number): boolean {
-  const given = headers["grpc-timeout"]?.toString();
-  if (given === undefined) return true;
-  let timeoutMs: number | undefined;
-  try {
-    timeoutMs = grpcTimeoutMs(given);
-  } catch {
-    return true; // grpc-js refuses it
+  for (const { name, read, write } of timeouts) {
+    const given = headers[name]?.toString();
+    let timeoutMs: number | undefined;
+    try {
+      timeoutMs = read(given);
+    } catch {
+      continue; // what serves the call refuses it
+    }
+    if (timeoutMs === undefined) continue;
+    const leftMs = Math.floor(timeoutMs - passedMs);
+    if (leftMs <= 0) return false;
+    headers[name] = leftMs < 100_000_000 ? write(leftMs) : given!;
   }
-  const leftMs = Math.floor(timeoutMs! - passedMs);
-  if (leftMs <= 0) return false;
-  headers["grpc-timeout"] = leftMs < 100_000_000 ? `${leftMs}m` : given;
   return true;
 }
 
-function answer(time: Time, stream: ServerHttp2Stream, error: KmsError): void {
-  if (stream.destroyed || stream.headersSent) return;
-  respondTrailersOnly(stream, error);
-  time.after(lingerMs, () => stream.close(constants.NGHTTP2_NO_ERROR));
-}
+const timeouts = [
+  { name: "grpc-timeout", read: grpcTimeoutMs, write: (ms: number) => `${ms}m` },
+  { name: "connect-timeout-ms", read: connectTimeoutMs, write: String },
+] as const;
 
 /** A connection whose certificate is not accepted ends behind its first answer, so that a client that has another can come back with it. */
 function closeBehind(stream: ServerHttp2Stream): void {

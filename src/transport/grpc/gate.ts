@@ -11,8 +11,17 @@ import { respondTrailersOnly } from "./http2/trailers-only.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
 
+/** Streams of another protocol than gRPC's, on the same port. */
+export interface OtherStreams {
+  /** Whether a request is for one of them, by its path and media type. */
+  has(headers: IncomingHttpHeaders): boolean;
+  serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: KmsError): void;
+}
+
 export interface GateParts {
   refuse: CallRecorder["refuse"];
+  others: OtherStreams;
   /** By the paths that are served. Those of health and reflection are none of ours. */
   methods: ReadonlyMap<string, DescMethod | undefined>;
 }
@@ -35,8 +44,9 @@ export function succeeded(stream: ServerHttp2Stream): void {
 }
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
-export function gate(server: Server, { refuse, methods }: GateParts): void {
+export function gate(server: Server, { refuse, methods, others }: GateParts): void {
   interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
+    if (others.has(headers)) return others.serve(stream, headers);
     const method = methods.get(headers[":path"] as string);
     const isGrpc = headers["content-type"]?.startsWith("application/grpc") === true;
     try {

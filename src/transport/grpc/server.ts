@@ -9,6 +9,7 @@ import { binaryForm } from "../codecs.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../limits.ts";
 import { authority, type Binding, type Listening, listening } from "../listening.ts";
 import { rpcPath, type Served, unaryMethods } from "../services.ts";
+import { connectStreams } from "../connect/streams.ts";
 import { tlsCredentials } from "./tls-credentials.ts";
 import { callerOf, guardStreams } from "./door.ts";
 import { type EndlessStreams, endlessStreams } from "./endless-streams.ts";
@@ -26,6 +27,7 @@ import { createGather } from "./run-after-parse.ts";
 import { countStreams, type Sessions, watchSessions } from "./sessions.ts";
 import { hasIntake } from "./stream/intake.ts";
 import { createStreams, type Streams, type StreamTimes } from "./stream/streams.ts";
+import { type GrpcStream, grpcWire } from "./stream/wire.ts";
 import { unaryCarrier, unaryHandler } from "./unary.ts";
 
 export const maxConcurrentStreams = 100;
@@ -72,8 +74,9 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   const sessions = watchSessions(server, settings.connections);
   hideCompression(server);
   boundArriving(server, { isBounded: hasIntake, limits: settings.arriving, time });
-  gate(server, { refuse: calls.refuse, methods });
-  guardStreams(server, { door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger, time });
+  const others = connectStreams(calls, streams, time);
+  gate(server, { refuse: calls.refuse, methods, others });
+  guardStreams(server, { door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger, others, time });
   const openCalls = createOpenCalls(time, sessions.all, settings.openCalls);
   countStreams(server, { openCalls, methods, refuse: calls.refuse, everybody: door === undefined });
   return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless, time }, graceMs));
@@ -106,7 +109,8 @@ function addServices(server: grpc.Server, calls: Calls, streams: Streams, settin
       implementation[rpc.localName] = unaryHandler(rpc, answer, { gather, time, refuse: calls.refuse });
     }
     for (const [name, handler] of Object.entries(served.streams ?? {})) {
-      implementation[name] = streams.serve(served.service.method[name]!, handler);
+      const serve = streams.serve(served.service.method[name]!, handler);
+      implementation[name] = (call: GrpcStream) => serve(grpcWire(call));
     }
     for (const rpc of served.service.methods) paths.set(`/${rpcPath(rpc)}`, rpc);
     server.addService(definitionOf(served), implementation);

@@ -390,7 +390,7 @@ describe("under a policy", () => {
   it.each(ways.filter((way) => way !== "gRPC"))("signSpans by %s: UNIMPLEMENTED", async (way) => {
     expect(await ask("signSpans", way, "sign")).toMatchObject({
       code: "UNIMPLEMENTED",
-      message: expect.stringMatching(/^SignSpans is served by gRPC only, at 127\.0\.0\.1:\d+: /),
+      message: expect.stringMatching(/^SignSpans is served over HTTP\/2 only, by gRPC and Connect at 127\.0\.0\.1:\d+: /),
     });
   });
 

@@ -108,9 +108,14 @@ export function http2StreamOf<In, Out>(
   return (call as unknown as { call: { stream: ServerHttp2Stream } }).call.stream;
 }
 
-/** Whether a message is compressed: it lies behind its head in the same memory, as grpc-js and the intake of a stream hand it over. */
+/** Whether a message of gRPC is compressed. */
 export function isCompressed(message: Uint8Array): boolean {
-  return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0] === 1;
+  return flagsOf(message) === 1;
+}
+
+/** The flags of a message, which lies behind its head in the same memory, as grpc-js and the intake of a stream hand it over. */
+export function flagsOf(message: Uint8Array): number {
+  return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0]!;
 }
 
 /** Has `take` decide of each message that grpc-js brings to the call. It may `pass` one on, and returns whether more may come. */

@@ -2,21 +2,14 @@
  * One stream from its first message to its end. A few messages are at work at a time; their answers are written in the order of the
  * messages, and the next one is made only when the caller has taken the last: so a caller that does not read stalls its own stream.
  */
-import type { ServerHttp2Stream } from "node:http2";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { invalidField, type KmsError } from "../../../errors.ts";
-import { release } from "../../../runtime/detach.ts";
 import type { Time, Timer } from "../../../runtime/time.ts";
 import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
-import { decompress } from "../../decompress.ts";
 import { tooLarge } from "../../limits.ts";
-import { checkEncoding, mayBeCompressed } from "../http2/compression.ts";
-import { isCompressed } from "../http2/internals.ts";
 import { type Intake, type IntakeLimits, intakeOf } from "./intake.ts";
 import type { StreamShare } from "../../stream-share.ts";
-
-export type GrpcStream = ServerDuplexStream<Buffer, Uint8Array>;
+import type { Wire } from "./wire.ts";
 
 export interface StreamCall {
   /** Resolves when the caller's last message is answered; rejects with why the stream ended before that. */
@@ -24,8 +17,6 @@ export interface StreamCall {
   end(reason: KmsError): void;
   /** Takes no more messages, and ends with this error when those that are there are answered. */
   drain(why: KmsError): void;
-  /** Whether the caller has not taken an answer that was written. */
-  unread(): boolean;
   /** What the stream has of the memory of all. */
   held(): number;
   /** For how long the caller has done nothing, and nothing much, while the stream waits for it alone. */
@@ -33,7 +24,7 @@ export interface StreamCall {
 }
 
 interface StreamCallParts {
-  http2: ServerHttp2Stream;
+  wire: Wire;
   messages: MessageStream;
   limits: IntakeLimits;
   share: StreamShare;
@@ -47,26 +38,24 @@ interface Work {
   answers: Promise<Answers>;
 }
 
-export function streamCall(call: GrpcStream, parts: StreamCallParts): StreamCall {
-  return new OpenStream(call, parts);
+export function streamCall(parts: StreamCallParts): StreamCall {
+  return new OpenStream(parts);
 }
 
 /**
  * A state machine, as a class of small steps. It is one piece, because each step may let the next one go on: a message begins when one has
- * arrived, when one is answered, when the caller's limits allow it, or when the one before is decompressed.
+ * arrived, when one is answered, when the caller's limits allow it, or when the one before is unpacked.
  */
 class OpenStream implements StreamCall {
   readonly ended: Promise<void>;
-  readonly #call: GrpcStream;
+  readonly #wire: Wire;
   readonly #parts: StreamCallParts;
   readonly #time: Time;
   readonly #intake: Intake;
   readonly #waiting: Buffer[] = [];
   readonly #atWork: Work[] = [];
   readonly #early = Promise.withResolvers<never>();
-  /** Whether messages may be compressed. */
-  readonly #compressed: boolean;
-  #decompressing = false;
+  #unpacking = false;
   #reason: KmsError | undefined;
   #over = false;
   #draining: KmsError | undefined;
@@ -76,15 +65,14 @@ class OpenStream implements StreamCall {
   #movedMs: number;
   #movedMuchMs: number;
 
-  constructor(call: GrpcStream, parts: StreamCallParts) {
-    const { http2, limits, share, time } = parts;
-    this.#call = call;
+  constructor(parts: StreamCallParts) {
+    const { wire, limits, share, time } = parts;
+    this.#wire = wire;
     this.#parts = parts;
     this.#time = time;
     this.#movedMs = time.monotonicMs();
     this.#movedMuchMs = this.#movedMs;
-    this.#compressed = mayBeCompressed(http2);
-    this.#intake = intakeOf(http2, {
+    this.#intake = intakeOf(wire.http2, {
       limits,
       share,
       mayBegin: () => !this.#isPaced(),
@@ -93,8 +81,7 @@ class OpenStream implements StreamCall {
       ended: (whole) => this.#allArrived(whole),
       tooLarge: () => this.end(tooLarge(limits.messageBytes)),
     });
-    call.resume(); // to its end: what it brings is taken before it comes here
-    call.on("drain", () => this.#wake());
+    wire.whenDrained(() => this.#wake());
     this.ended = Promise.race([this.#answerAll(), this.#early.promise]);
   }
 
@@ -120,19 +107,16 @@ class OpenStream implements StreamCall {
     this.#wake();
   }
 
-  unread(): boolean {
-    return this.#call.writableLength > 0;
-  }
-
   held(): number {
     return this.#intake.held();
   }
 
   stalled(): { forMs: number; nothingMuchForMs: number } {
-    if (!this.unread() && (this.#atWork.length > 0 || this.#intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
+    if (!this.#wire.isUnread() && (this.#atWork.length > 0 || this.#intake.waits()))
+      return { forMs: 0, nothingMuchForMs: 0 };
     const now = this.#time.monotonicMs();
     // What it holds meanwhile, others may need.
-    const forMs = this.#pace === undefined || this.unread() ? now - this.#movedMs : 0;
+    const forMs = this.#pace === undefined || this.#wire.isUnread() ? now - this.#movedMs : 0;
     return { forMs, nothingMuchForMs: now - this.#movedMuchMs };
   }
 
@@ -160,9 +144,9 @@ class OpenStream implements StreamCall {
     while (this.#mayBegin()) {
       const message = this.#waiting.shift()!;
       const bytes = message.length; // taken, it is given away and has none
-      const isCompressedNow = this.#compressed && isCompressed(message);
-      const answers = isCompressedNow
-        ? this.#takeCompressed(message, (more) => this.#hold(work, more))
+      const unpacked = this.#wire.unpack?.(message, () => this.#reason === undefined);
+      const answers = unpacked
+        ? this.#takeUnpacked(unpacked, (more) => this.#hold(work, more))
         : this.#parts.messages.take(message);
       const work: Work = { bytes, answers };
       this.#atWork.push(work);
@@ -173,11 +157,12 @@ class OpenStream implements StreamCall {
     }
   }
 
-  /** Where messages may be compressed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
+  /** If messages are unpacked, the next one waits until the size of this one is known; and for ever if this one is refused. */
   #mayBegin(): boolean {
     if (this.#waiting.length === 0 || this.#atWork.length === this.#parts.limits.messages) return false;
     if (this.#draining === undefined && this.#isPaced()) return false;
-    return !this.#compressed || this.#atWork.length === 0 || (!this.#decompressing && this.#intake.hasRoom());
+    if (this.#wire.unpack === undefined || this.#atWork.length === 0) return true;
+    return !this.#unpacking && this.#intake.hasRoom();
   }
 
   /** Whether the caller's limits let no message begin now. Goes on by itself when they do. */
@@ -195,16 +180,15 @@ class OpenStream implements StreamCall {
     return true;
   }
 
-  async #takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
-    const { http2, limits, messages, share } = this.#parts;
-    this.#decompressing = true;
-    checkEncoding(http2);
-    const whole = await decompress(message, limits.messageBytes, () => this.#reason === undefined);
+  async #takeUnpacked(unpacked: Promise<Uint8Array>, holds: (bytes: number) => void): Promise<Answers> {
+    const { messages, share } = this.#parts;
+    this.#unpacking = true;
+    const whole = await unpacked;
     holds(whole.length);
     if (this.#reason !== undefined) throw this.#reason;
     if (share.overflows()) throw overloaded();
     const answers = messages.take(whole);
-    this.#decompressing = false;
+    this.#unpacking = false;
     this.#begin();
     return answers;
   }
@@ -237,8 +221,8 @@ class OpenStream implements StreamCall {
     if (this.#reason !== undefined) throw this.#reason;
     // Until now it was the caller that waited.
     this.#moved(true);
-    this.#call.write(message, () => release(message));
-    while (this.#call.writableNeedDrain) await this.#news();
+    this.#wire.write(message);
+    while (this.#wire.isFull()) await this.#news();
     this.#moved(true);
   }
 

@@ -2,7 +2,7 @@
  * The streams of a server, which serve messages both ways: how each begins and how it ends, whoever ends it. A caller that leaves its stream
  * alone loses it after a while; at once, where others wait for the memory that it holds.
  */
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError, type KmsErrorCode } from "../../../errors.ts";
 import type { Credential } from "../../../call/context.ts";
@@ -10,15 +10,15 @@ import type { MessageStream, StreamHandler } from "../../../call/stream.ts";
 import type { Time, Timer } from "../../../runtime/time.ts";
 import type { Calls } from "../../pipeline.ts";
 import type { StreamCarrier } from "../../carrier.ts";
-import { deadlinePassed, grpcContext, msLeft, timerSlackMs, whyCancelled } from "../../call-context.ts";
+import { deadlinePassed } from "../../call-context.ts";
 import type { CallerOf } from "../door.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
-import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
 import { resetStream } from "../http2/own-resets.ts";
-import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
+import { type StreamCall, streamCall } from "./call.ts";
 import type { IntakeLimits } from "./intake.ts";
-import { toGrpcStatus, toKmsError } from "../../error-status.ts";
+import { toKmsError } from "../../error-status.ts";
 import { maxTimerMs } from "../../timeouts.ts";
+import type { Wire } from "./wire.ts";
 
 export interface StreamTimes {
   /** After which a stream on which nothing moves is ended. */
@@ -44,17 +44,9 @@ export interface StreamsSettings {
 }
 
 export interface Streams {
-  serve(method: DescMethod, handler: StreamHandler): (call: GrpcStream) => void;
+  serve(method: DescMethod, handler: StreamHandler): (wire: Wire) => void;
   /** Has each stream end when what it brought so far is answered. */
   drain(): void;
-}
-
-/** A stream on its way through the pipeline. */
-interface Serving {
-  call: GrpcStream;
-  http2: ServerHttp2Stream;
-  /** Undefined until its messages are served. */
-  stream: StreamCall | undefined;
 }
 
 export function createStreams(
@@ -92,16 +84,14 @@ export function createStreams(
     looking = undefined;
   }
 
-  const carrier: StreamCarrier<Serving> = {
-    header: ({ call }, name) => call.metadata.get(name)[0]?.toString(),
-    context: ({ call, http2 }) => grpcContext(call, callerOf(http2)),
-    serve(serving, messages) {
-      const { call, http2 } = serving;
-      const { credential } = callerOf(http2);
-      const stream = streamCall(call, { http2, messages: whileGood(messages, credential), limits, share, time });
-      serving.stream = stream;
+  const carrier: StreamCarrier<Wire> = {
+    header: (wire, name) => wire.header(name),
+    context: (wire) => wire.context(callerOf(wire.http2)),
+    serve(wire, messages) {
+      const { credential } = callerOf(wire.http2);
+      const stream = streamCall({ wire, messages: whileGood(messages, credential), limits, share, time });
       add(stream, credential);
-      endWithCaller(time, call, stream);
+      endWithCaller(time, wire, stream);
       return stream.ended.finally(() => remove(stream));
     },
   };
@@ -109,17 +99,14 @@ export function createStreams(
   return {
     serve(rpc, handler) {
       const answer = calls.stream(rpc, handler, carrier);
-      return (call) => {
-        const http2 = http2StreamOf(call);
-        const serving: Serving = { call, http2, stream: undefined };
-        recordedByCall(http2);
-        releaseWritten(http2);
-        Promise.try(answer, serving).then(
+      return (wire) => {
+        recordedByCall(wire.http2);
+        Promise.try(answer, wire).then(
           () => {
-            succeeded(http2);
-            call.end();
+            succeeded(wire.http2);
+            wire.end();
           },
-          (thrown) => tell(time, toKmsError(thrown), serving),
+          (thrown) => tell(time, toKmsError(thrown), wire),
         );
       };
     },
@@ -130,14 +117,13 @@ export function createStreams(
   };
 }
 
-/** grpc-js too ends a stream whose deadline passes, but only says so once the caller has read what was written before. */
-function endWithCaller(time: Time, call: GrpcStream, stream: StreamCall): void {
-  const leftMs = msLeft(call) - timerSlackMs;
+function endWithCaller(time: Time, wire: Wire, stream: StreamCall): void {
+  const leftMs = wire.leftMs();
   const timer =
     leftMs < maxTimerMs ? time.after(Math.max(0, leftMs), () => stream.end(deadlinePassed())).ref() : undefined;
-  call.once("cancelled", () => {
+  wire.whenLeft((why) => {
     time.clear(timer);
-    stream.end(whyCancelled(call));
+    stream.end(why);
   });
 }
 
@@ -151,11 +137,11 @@ const resets: Partial<Record<KmsErrorCode, number>> = {
 };
 
 /** A status comes behind what was written before: where the caller does not read that, a reset has to say it. */
-function tell(time: Time, error: KmsError, { call, stream, http2 }: Serving): void {
-  const unread = () => stream?.unread() === true;
-  call.emit("error", toGrpcStatus(error));
-  const reset = () => resetStream(http2, unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
-  const linger = time.after(unread() ? unreadMs : lingerMs, reset);
+function tell(time: Time, error: KmsError, wire: Wire): void {
+  const { http2 } = wire;
+  wire.fail(error);
+  const reset = () => resetStream(http2, wire.isUnread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
+  const linger = time.after(wire.isUnread() ? unreadMs : lingerMs, reset);
   http2.once("close", () => time.clear(linger));
 }
 
