@@ -4,6 +4,7 @@ import type { CallContext } from "../../src/call/context.ts";
 import type { Answers, StreamHandler } from "../../src/call/stream.ts";
 import { openRaw, type RawStream } from "./raw-stream.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
+import type { StreamProtocol } from "./stream-protocols.ts";
 import { type FakeKms, startTransports, type TransportOptions, type Transports } from "./transports-fixture.ts";
 import { destroySession } from "./destroy-session.ts";
 
@@ -30,6 +31,26 @@ export async function startStreams(
       clients.push(client);
       return client;
     },
+  };
+}
+
+/** A service whose SignSpans does so by one of the protocols, with clients of it. Ends with the test. */
+export async function startStreamsBy(
+  protocol: StreamProtocol,
+  signSpans: StreamHandler,
+  options: Parameters<typeof startStreams>[1] = {},
+) {
+  const transports = await startStreams(protocol.carrying(signSpans), options);
+  const ended = <T>(made: T, end: (made: T) => void): T => {
+    onTestFinished(() => end(made));
+    return made;
+  };
+  return {
+    ...transports,
+    open: (...given: Parameters<StreamProtocol["open"]> extends [string, ...infer Rest] ? Rest : never) =>
+      ended(protocol.open(transports.grpcAddress, ...given), (client) => client.close()),
+    raw: (...given: Parameters<StreamProtocol["raw"]> extends [string, ...infer Rest] ? Rest : never) =>
+      ended(protocol.raw(transports.grpcAddress, ...given), ({ session }) => void destroySession(session)),
   };
 }
 

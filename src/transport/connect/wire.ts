@@ -36,6 +36,7 @@ export class ConnectWire implements Wire {
 
   constructor(http2: ServerHttp2Stream, headers: IncomingHttpHeaders, parts: WireParts) {
     this.http2 = http2;
+    http2.resume(); // to its end: what it brings is taken before it comes here
     this.#headers = headers;
     this.#parts = parts;
     this.#endMs = parts.time.monotonicMs() + (parts.timeoutMs ?? Number.POSITIVE_INFINITY);
