@@ -3,7 +3,6 @@ import { constants } from "node:http2";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { Code } from "@connectrpc/connect";
 import { endStreamFromJson } from "@connectrpc/connect/protocol-connect";
 import * as grpc from "@grpc/grpc-js";
 import { SignSpansResponseSchema, type SignSpansResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
@@ -108,7 +107,7 @@ function endOf(end: Buffer): CallFailure | undefined {
   const { error } = endStreamFromJson(end);
   if (error === undefined) return undefined;
   return {
-    code: error.code satisfies Code as number as grpc.status,
+    code: error.code as number as grpc.status,
     message: error.rawMessage,
     fields: error
       .findDetails(BadRequestSchema)

@@ -14,7 +14,8 @@ import { fromNow } from "../../support/from-now.ts";
 import { peering } from "../../support/policy-door.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { failureOf } from "../../support/running-service.ts";
-import { echo, rawStream, startStreams } from "../../support/stream-fixture.ts";
+import { echo, rawStream, startStreams, startStreamsBy } from "../../support/stream-fixture.ts";
+import { streamProtocols } from "../../support/stream-protocols.ts";
 import { startTransports } from "../../support/transports-fixture.ts";
 import { destroySession } from "../../support/destroy-session.ts";
 
@@ -40,18 +41,16 @@ async function texts(stream: { next(): Promise<Uint8Array | undefined> }): Promi
   return all;
 }
 
-describe("a stream of messages", () => {
-  const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
-
+describe.each(streamProtocols)("a stream of messages by $name", (protocol) => {
   it.each([
-    [0, {}],
-    [1, {}],
-    [50, {}],
-    [500, {}],
-    [50, gzip],
-  ])("is answered whole, though its caller is known after %i ms (%o)", async (ms, channel) => {
-    const { open } = await startStreams(echo, { door: doorOf(() => delay(ms, anyone)) });
-    const stream = open({}, channel);
+    [0, false],
+    [1, false],
+    [50, false],
+    [500, false],
+    [50, true],
+  ])("is answered whole, though its caller is known after %i ms (compressed: %s)", async (ms, compressed) => {
+    const { open } = await startStreamsBy(protocol, echo, { door: doorOf(() => delay(ms, anyone)) });
+    const stream = open({ compressed });
     for (const each of ["a", "b", "c", "d", "e"]) await stream.send(Buffer.from(each));
     await delay(ms + 20);
     await stream.send(Buffer.from("f"));
@@ -61,15 +60,20 @@ describe("a stream of messages", () => {
 
   it("is answered whole, though all of it came before its caller was known", async () => {
     const known = Promise.withResolvers<Caller>();
-    const { grpcAddress } = await startStreams(echo, { door: doorOf(() => known.promise) });
-    const { stream, status } = rawStream(grpcAddress, { ":path": path });
+    const taken: string[] = [];
+    const noting = () => ({
+      async take(message: Uint8Array) {
+        taken.push(Buffer.from(message).toString());
+        return { bytes: 0, messages: [] };
+      },
+    });
+    const { raw } = await startStreamsBy(protocol, noting, { door: doorOf(() => known.promise) });
+    const { stream, status } = raw();
     stream.end(Buffer.concat(["a", "b"].map((each) => frame(Buffer.from(each)))));
     await new Promise((resolve) => stream.session!.ping(() => resolve(undefined)));
     known.resolve(anyone);
-    const got: Buffer[] = [];
-    stream.on("data", (chunk: Buffer) => got.push(chunk));
     expect(await status()).toBe(grpc.status.OK);
-    expect(Buffer.concat(got)).toEqual(Buffer.concat(["a", "b"].map((each) => frame(Buffer.from(each)))));
+    expect(taken).toEqual(["a", "b"]);
   });
 
   it("is refused late, and none of it taken", async () => {
@@ -81,8 +85,8 @@ describe("a stream of messages", () => {
       },
     });
     const door = doorOf(() => delay(20).then(() => Promise.reject(stranger())));
-    const { grpcAddress, metrics } = await startStreams(counting, { door });
-    const { stream, status } = rawStream(grpcAddress, { ":path": path });
+    const { raw, metrics } = await startStreamsBy(protocol, counting, { door });
+    const { stream, status } = raw();
     stream.write(Buffer.concat(Array.from({ length: 20 }, () => frame(Buffer.alloc(1_000)))));
     expect(await status()).toBe(grpc.status.UNAUTHENTICATED);
     expect(taken).toBe(0);
@@ -91,9 +95,9 @@ describe("a stream of messages", () => {
 
   it("that leaves before its caller is known is nothing", async () => {
     const known = Promise.withResolvers<Caller>();
-    const { grpcAddress, open } = await startStreams(echo, { door: doorOf(() => known.promise) });
+    const { raw, open } = await startStreamsBy(protocol, echo, { door: doorOf(() => known.promise) });
     for (const code of [constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]) {
-      const { stream } = rawStream(grpcAddress, { ":path": path });
+      const { stream } = raw();
       stream.on("error", () => {});
       stream.write(frame(Buffer.from("a")));
       await new Promise((resolve) => stream.session!.ping(() => resolve(undefined)));
