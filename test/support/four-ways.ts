@@ -1,4 +1,4 @@
-/** Any rpc by each of the four transports, and what a caller is told of it in the same words. */
+/** Any rpc by each of the four transports, those with streams where there are some, and what a caller is told of it in the same words. */
 import { create, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import {
@@ -52,6 +52,14 @@ export function fourWays(
     "gRPC-Web": createGrpcWebTransport(http),
   };
 
+  const http2 = { baseUrl: at.grpc, httpVersion: "2", sessionManager } as const;
+  /** gRPC-Web has none. */
+  const streaming: Record<Way, Transport> = {
+    ...transports,
+    Connect: createConnectTransport({ ...http2, useBinaryFormat: true }),
+    JSON: createConnectTransport({ ...http2, useBinaryFormat: false }),
+  };
+
   const call: FourWays["call"] = async (way, method, request, { headers = {}, signal, timeoutMs } = {}) => {
     const message = create(method.input, request as never);
     if (method.methodKind === "unary") {
@@ -60,7 +68,7 @@ export function fourWays(
     const sent = (async function* () {
       yield message;
     })();
-    const answer = await transports[way].stream(method as never, signal, timeoutMs, headers, sent);
+    const answer = await streaming[way].stream(method as never, signal, timeoutMs, headers, sent);
     const answers = await Array.fromAsync(answer.message as AsyncIterable<Message>);
     return answers.at(-1)!;
   };
