@@ -98,7 +98,9 @@ function grpcWebPost(exchange: Exchange): RpcRequest | undefined {
     timeoutMs: () => grpcTimeoutMs(headers["grpc-timeout"]?.toString()),
     async message(body) {
       const { flags, message } = onlyFrame(body);
-      return decompressed(message, flags === compressedFlag ? encoding : undefined, exchange);
+      if (flags === 0) return message;
+      if (decoderOf(encoding) === undefined) throw invalidField("request", namesNoCompression("grpc-encoding"));
+      return decompressed(message, encoding, exchange);
     },
     told: { contentType, framed: true, accepts },
   };
@@ -118,6 +120,11 @@ const decoders: ReadonlyMap<string, (bytes: Uint8Array, options: { maxOutputLeng
     ["gzip", promisify(gunzip)],
     ["br", promisify(brotliDecompress)],
   ]);
+
+/** What is wrong with a message that its frame calls compressed, if the header says nothing of that. */
+export function namesNoCompression(header: string): string {
+  return `has a compressed message, and ${header} names no compression`;
+}
 
 /** A decoder of messages; undefined for none. Throws UNIMPLEMENTED for an encoding that is not known. */
 export function decoderOf(encoding: string | undefined) {

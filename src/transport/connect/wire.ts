@@ -12,6 +12,7 @@ import { flagsOf } from "../grpc/http2/internals.ts";
 import type { Wire } from "../grpc/stream/wire.ts";
 import { largeBytes } from "../stages.ts";
 import { compressedFlag } from "./library.ts";
+import { namesNoCompression } from "./request.ts";
 
 export interface WireParts {
   /** Decompresses a message; undefined if the request names no compression. */
@@ -68,7 +69,7 @@ export class ConnectWire implements Wire {
     const { decode, parse } = this.#parts;
     if (flags > compressedFlag) throw invalidField("request", "has a frame whose flags are not known");
     if (flags === compressedFlag && decode === undefined) {
-      throw invalidField("request", "has a compressed message, and connect-content-encoding names no compression");
+      throw invalidField("request", namesNoCompression("connect-content-encoding"));
     }
     const whole = flags === compressedFlag && message.length > 0 ? await decode!(message, wanted) : message;
     if (parse === undefined) return whole;
