@@ -1,4 +1,5 @@
 /** What came back for a request, in gRPC's codes whatever the transport. */
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { RpcCode, rpcCode } from "../../src/errors.ts";
 
 export interface Answer {
@@ -33,6 +34,21 @@ export function httpAnswer({ status, contentType, body }: HttpAnswer, hasBody = 
     return named(`${status}`, JSON.parse(body.subarray(5).toString()).error?.code);
   if (status < 400) return { status: `${status}`, code: undefined };
   return hasBody ? named(`${status}`, JSON.parse(body.toString()).code) : { status: `${status}`, code: "?" };
+}
+
+/** By the last of the frames. */
+export function connectStreamAnswer(body: Buffer): Answer {
+  let at = 0;
+  while (body.length >= at + 5 && body[at]! < 2) at += 5 + body.readUInt32BE(at + 1);
+  if (body.length < at + 5) return { status: "cut", code: undefined, problem: "the stream has no end" };
+  const end = body.subarray(at + 5);
+  const { error } = JSON.parse((body[at] === 3 ? unzipped(end) : end).toString());
+  return error === undefined ? { status: "OK", code: undefined } : named("200", error.code);
+}
+
+/** By gzip or Brotli: the first has a magic number. */
+function unzipped(bytes: Buffer): Buffer {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : brotliDecompressSync(bytes);
 }
 
 function named(status: string, said: unknown): Answer {

@@ -1,4 +1,4 @@
-/** Requests of Connect, by POST and GET, and of gRPC-Web, with headers right and wrong. */
+/** Requests of Connect, by POST and GET and of its streams, and of gRPC-Web, with headers right and wrong. */
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Random } from "../crash/random.ts";
@@ -57,6 +57,31 @@ export function grpcWebRequest(method: DescMethod, content: Content, random: Ran
   if (encoding !== undefined) headers["grpc-encoding"] = encoding;
   const body = framed(binary ? content.binary : content.json, encoding, random);
   return http("gRPC-Web", { verb: "POST", path: pathOf(method), headers: withOthers(headers, random), body });
+}
+
+/** Over HTTP/2. */
+export function connectStreamRequest(
+  { path, contents, binary }: { path: string; contents: Uint8Array[]; binary: boolean },
+  random: Random,
+): FuzzRequest {
+  const headers: Record<string, string> = { "content-type": `application/connect+${binary ? "proto" : "json"}` };
+  if (random.chance(0.03)) headers["content-type"] = random.pick(mediaTypes)!;
+  const encoding = random.chance(0.15) ? random.pick(encodings)! : undefined;
+  if (encoding !== undefined) headers["connect-content-encoding"] = encoding;
+  if (random.chance(0.15)) headers["connect-accept-encoding"] = random.pick(encodings)!;
+  if (random.chance(0.08))
+    headers["connect-timeout-ms"] = random.pick(["0", "1", "50", "9999999999", "x", "-1", "1.5", ""])!;
+  const all = withOthers(headers, random);
+  const body = Buffer.concat(contents.map((content) => framed(content, encoding, random)));
+  return {
+    by: "grpc",
+    transport: "Connect, streams",
+    what: `Connect ${path} ${JSON.stringify(all)} ${body.toString("hex")}`,
+    path,
+    headers: all,
+    body: random.chance(0.05) ? body.subarray(0, random.below(body.length + 1)) : body,
+    endless: false,
+  };
 }
 
 function withOthers(headers: Record<string, string>, random: Random): Record<string, string> {

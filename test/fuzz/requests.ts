@@ -6,7 +6,7 @@ import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.t
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { type Random, randomFrom } from "../crash/random.ts";
-import { connectGetRequest, connectRequest, grpcWebRequest } from "./connect-requests.ts";
+import { connectGetRequest, connectRequest, connectStreamRequest, grpcWebRequest } from "./connect-requests.ts";
 import { grpcRequest } from "./grpc-requests.ts";
 import { adminRequest, rawRequest } from "./http-requests.ts";
 import { mutatedBytes } from "./mutate-bytes.ts";
@@ -32,6 +32,7 @@ export interface Content {
 const services: readonly DescService[] = [KmsService, KeyAdminService, LogService];
 const rpcs = services.flatMap(({ methods }) => methods);
 const byGet = rpcs.filter(({ idempotency }) => idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS);
+const streaming = rpcs.filter(({ methodKind }) => methodKind !== "unary");
 const foreign = ["v1", "v1alpha"].map((version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
 
 /** Each call of these reads a whole trail or tries all of a provider: they come more rarely. */
@@ -41,17 +42,37 @@ const dearChance = 0.05;
 export function requestOf(seed: number, number: number, samples: Samples): FuzzRequest {
   const random = randomFrom(Math.imul(seed ^ 0x9e37_79b9, 0x85eb_ca6b) ^ Math.imul(number + 1, 0xc2b2_ae35));
   for (let warm = 0; warm < 4; warm += 1) random.next();
-  const way = random.weighted({ grpc: 30, foreign: 6, connect: 25, connectGet: 10, grpcWeb: 12, admin: 7, raw: 10 });
+  const way = random.weighted({
+    grpc: 30,
+    foreign: 6,
+    connect: 25,
+    connectGet: 10,
+    connectStream: 8,
+    grpcWeb: 12,
+    admin: 7,
+    raw: 10,
+  });
   if (way === "admin") return adminRequest(random);
   if (way === "raw") return rawRequest(random, rpcs);
   if (way === "foreign") return foreignRequest(random);
-  const method = rpcOf(random, way === "connectGet" && random.chance(0.8) ? byGet : rpcs);
+  const method = rpcOf(random, amongOf(way, random));
   const content = contentOf(method, random, samples);
   switch (way) {
     case "grpc":
-      return grpcRequest({ path: pathOf(method), contents: contentsOf(method, content, random, samples) }, random);
+      return grpcRequest(
+        {
+          path: pathOf(method),
+          contents: contentsOf(method, content, random, samples).map(({ binary }) => binary),
+        },
+        random,
+      );
     case "connect":
       return connectRequest(method, content, random);
+    case "connectStream": {
+      const binary = random.chance(0.5);
+      const contents = contentsOf(method, content, random, samples).map((each) => each[binary ? "binary" : "json"]);
+      return connectStreamRequest({ path: pathOf(method), contents, binary }, random);
+    }
     case "connectGet":
       return connectGetRequest(method, content, random);
     case "grpcWeb":
@@ -61,6 +82,12 @@ export function requestOf(seed: number, number: number, samples: Samples): FuzzR
 
 export function pathOf({ parent, name }: DescMethod): string {
   return `/${parent.typeName}/${name}`;
+}
+
+/** Mostly those that are served that way. */
+function amongOf(way: string, random: Random): readonly DescMethod[] {
+  if (way === "connectGet") return random.chance(0.8) ? byGet : rpcs;
+  return way === "connectStream" && random.chance(0.95) ? streaming : rpcs;
 }
 
 function rpcOf(random: Random, among: readonly DescMethod[]): DescMethod {
@@ -91,9 +118,9 @@ function contentOf({ input }: DescMethod, random: Random, samples: Samples): Con
 }
 
 /** Of a stream, several. */
-function contentsOf(method: DescMethod, first: Content, random: Random, samples: Samples): Uint8Array[] {
+function contentsOf(method: DescMethod, first: Content, random: Random, samples: Samples): Content[] {
   const more = method.methodKind === "unary" ? 0 : random.below(4);
-  return [first.binary, ...Array.from({ length: more }, () => contentOf(method, random, samples).binary)];
+  return [first, ...Array.from({ length: more }, () => contentOf(method, random, samples))];
 }
 
 function foreignRequest(random: Random): FuzzRequest {

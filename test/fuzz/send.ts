@@ -2,7 +2,7 @@
 import { Agent, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { connect } from "node:net";
-import { type Answer, grpcAnswer, httpAnswer } from "./answer.ts";
+import { type Answer, connectStreamAnswer, grpcAnswer, httpAnswer } from "./answer.ts";
 import type { FuzzRequest } from "./requests.ts";
 import type { FuzzedService } from "./service.ts";
 import { destroySession } from "../support/destroy-session.ts";
@@ -56,8 +56,19 @@ function sendGrpc(session: ClientHttp2Session, request: FuzzRequest & { by: "grp
   };
   stream.on("response", look).on("trailers", look);
   stream.on("error", () => {});
-  stream.on("data", () => request.endless && stream.close(constants.NGHTTP2_CANCEL));
-  stream.on("close", () => done(status === undefined ? resetAnswer(stream.rstCode ?? 0) : grpcAnswer(status)));
+  let contentType = "";
+  stream.on("response", (given) => {
+    contentType = given["content-type"] ?? "";
+  });
+  const body: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => {
+    if (request.endless) stream.close(constants.NGHTTP2_CANCEL);
+    else body.push(chunk);
+  });
+  stream.on("close", () => {
+    if (contentType.startsWith("application/connect+")) done(connectStreamAnswer(Buffer.concat(body)));
+    else done(status === undefined ? resetAnswer(stream.rstCode ?? 0) : grpcAnswer(status));
+  });
   stream.end(request.body);
 }
 
