@@ -8,6 +8,7 @@ import * as grpc from "@grpc/grpc-js";
 import { SignSpansResponseSchema, type SignSpansResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import type { StreamHandler } from "../../src/call/stream.ts";
+import { destroySession } from "./destroy-session.ts";
 import { fromNow } from "./from-now.ts";
 import { len } from "./otlp-wire.ts";
 import { frame, openRaw, type RawStream } from "./raw-stream.ts";
@@ -173,7 +174,7 @@ function openConnect(
       if (!failed) throw new Error("expected the stream to fail, but it ended well");
       return failed;
     },
-    close: () => raw.session.destroy(),
+    close: () => void destroySession(raw.session),
   };
 }
 

@@ -1,5 +1,5 @@
 /** The HTTP/1.1 server, with TLS where there is a certificate: limits, listening and an orderly end. */
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -121,8 +121,8 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex, calls: Pick<Calls,
   if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy(error);
   const { status, code, message } = refusals[error.code ?? ""] ?? malformed;
   calls.refuse(undefined, new KmsError(code, message));
-  const begun = (socket as { _httpMessage?: { headersSent: boolean } })._httpMessage?.headersSent;
-  if (begun) return void socket.destroy(error);
+  const { _httpMessage: answering } = socket as { _httpMessage?: ServerResponse };
+  if (answering?.headersSent) return void socket.destroy(error);
   const body = `${JSON.stringify({ code, message, fields: [] })}\n`;
   const headers = [
     "connection: close",
@@ -130,5 +130,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex, calls: Pick<Calls,
     "x-content-type-options: nosniff",
     `content-length: ${body.length}`,
   ];
-  socket.end([`HTTP/1.1 ${status}`, ...headers, "", body].join("\r\n"));
+  // What follows a HEAD is refused as the answer to it, which has no body.
+  const written = answering?.req.method === "HEAD" ? "" : body;
+  socket.end([`HTTP/1.1 ${status}`, ...headers, "", written].join("\r\n"));
 }

@@ -12,6 +12,7 @@ import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { EncryptPiiResponseSchema } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { outliveBody } from "../../../src/transport/http/body.ts";
 import { maxMessageBytes } from "../../../src/transport/limits.ts";
 import { len, message, varint } from "../../support/otlp-wire.ts";
 import { frame } from "../../support/raw-stream.ts";
@@ -32,7 +33,12 @@ beforeAll(async () => {
     grpc: false,
     readMaxBytes: maxMessageBytes,
   });
-  bare = createServer(routes);
+  bare = createServer((request, response) => {
+    // The library destroys the connection of a body that it refuses half-read, and the answer may be lost with it.
+    request[Symbol.asyncIterator] = () => request.iterator({ destroyOnReturn: false });
+    outliveBody(request, response);
+    routes(request, response);
+  });
   await new Promise<void>((resolve) => bare.listen(0, "127.0.0.1", resolve));
 });
 afterAll(async () => {
@@ -173,13 +179,13 @@ function* requests(): Generator<Request> {
       }),
     };
   }
-  for (const given of ["0", "1000", "9999999999", "99999999999", "soon", "-1", "1.5", "", " 5"]) {
+  for (const given of ["0", "60000", "2147483647", "99999999999", "soon", "-1", "1.5", "", " 5"]) {
     yield {
       what: `the timeout ${given}`,
       ...post("EncryptPii", "application/json", text("{}"), { "connect-timeout-ms": given }),
     };
   }
-  for (const given of ["1S", "1000m", "99999999H", "999999999H", "5", "S", "-1S", "1 S", ""]) {
+  for (const given of ["60S", "60000m", "500H", "999999999H", "5", "S", "-1S", "1 S", ""]) {
     yield {
       what: `the timeout ${given}`,
       ...post("EncryptPii", "application/grpc-web", frame(Buffer.of()), { "grpc-timeout": given }),

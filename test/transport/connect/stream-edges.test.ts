@@ -9,6 +9,8 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { StreamHandler } from "../../../src/call/stream.ts";
 import { KmsError } from "../../../src/errors.ts";
+import { manualTime } from "../../../src/runtime/manual-time.ts";
+import type { Time } from "../../../src/runtime/time.ts";
 import { anyone, type Door } from "../../../src/transport/authenticate.ts";
 import { peering } from "../../support/policy-door.ts";
 import { frame, openRaw } from "../../support/raw-stream.ts";
@@ -191,8 +193,8 @@ describe("at the door", () => {
     isOpen: () => false,
   });
 
-  async function withDoor(door: Door, headers: Record<string, string> = {}): Promise<Answer> {
-    const guarded = await startTransports({}, { streams: { signSpans: answering }, door });
+  async function withDoor(door: Door, headers: Record<string, string> = {}, time?: Time): Promise<Answer> {
+    const guarded = await startTransports({}, { streams: { signSpans: answering }, door, ...(time && { time }) });
     try {
       return await send(headers, json({ tenantId: "a" }), guarded.grpcAddress);
     } finally {
@@ -217,10 +219,12 @@ describe("at the door", () => {
   });
 
   it("the time that a caller waits counts in what it gives", async () => {
-    const { promise, resolve } = Promise.withResolvers<typeof anyone>();
-    const door = doorOf(() => promise);
-    setTimeout(() => resolve(anyone), 30);
-    const answer = await withDoor(door, { "connect-timeout-ms": "1" });
+    const time = manualTime();
+    const door = doorOf(async () => {
+      await time.advance(30);
+      return anyone;
+    });
+    const answer = await withDoor(door, { "connect-timeout-ms": "1" }, time);
     expect(endOf(answer).error.code).toBe("deadline_exceeded");
     expect(taken).toEqual([]);
   });

@@ -42,6 +42,11 @@ async function refused(bytes: string, status = 400, code = "INVALID_ARGUMENT"): 
   return answer;
 }
 
+it("what follows a HEAD and is no request is refused without a body, as an answer to HEAD has none", async () => {
+  const head = `HEAD /fluo.kms.v1.KmsService/Status HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+  expect(await sendRaw(`${head}{"no":"request"}`)).toMatch(/^HTTP\/1\.1 40[05] [^{]*\r\n\r\n$/);
+});
+
 describe("a request target", () => {
   const served = [
     "/q/health",
