@@ -24,6 +24,13 @@ const go: Need = {
     buildGo(join(root, "test", "callers", "go"), join(tools, "bin", "callers"));
   },
 };
+const connectGo: Need = {
+  name: "a client of connect-go",
+  async install() {
+    need("go", ["version"]);
+    buildGo(join(root, "test", "callers", "connect-go"), join(tools, "bin", "connect-caller"));
+  },
+};
 const python: Need = {
   name: "a client in Python",
   async install() {
@@ -53,6 +60,7 @@ const specs: Specs = {
   network: [network, prometheus, go, curl],
   clients: [go, python, curl],
   browser: [packages, chromium],
+  "connect-go": [connectGo],
   "trust-domains": [go, curl],
 };
 
