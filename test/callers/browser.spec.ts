@@ -1,7 +1,10 @@
 /** Pages in Chromium that call the service from another origin: of a site that the operator has named, and of one that is not. */
+import { join } from "node:path";
+import { rolldown } from "rolldown";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Browser, launchChromium } from "../support/chromium.ts";
 import { type CalledService, newFolder, policyFiles, startCalled, tokens } from "./called-service.ts";
+import type { Told as PageTold, WithCalls } from "./connect-web-page.ts";
 import { type PageServer, startPages } from "./page-server.ts";
 
 let [listed, unlisted]: PageServer[] = [];
@@ -86,6 +89,31 @@ describe("a page of a site that is listed", () => {
     expect(await fetched(listed!.origin, generate, { ...post(bearer(tokens.app)), credentials: "include" })).toBe(
       blocked,
     );
+  });
+});
+
+describe("a page with connect-web", () => {
+  let told: Record<string, PageTold>;
+  beforeAll(async () => {
+    const bundle = await rolldown({ input: join(import.meta.dirname, "connect-web-page.ts"), platform: "browser" });
+    const { output } = await bundle.generate({ format: "iife" });
+    const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+    await page.goto(listed!.origin);
+    await page.evaluate(output[0].code);
+    const asked = { baseUrl: service.http, token: tokens.app };
+    told = await page.evaluate((asked) => (globalThis as unknown as WithCalls).callByEachWay(asked), asked);
+  });
+
+  it.each(["Connect", "Connect in JSON", "gRPC-Web", "gRPC-Web in JSON"])("calls by %s", (way) => {
+    const { stream, ...unary } = told[way]!;
+    expect(unary).toEqual({
+      status: "local",
+      sealed: 1,
+      refused: expect.stringMatching(/^\[invalid_argument\] tenant_id: must .* \| INVALID_ARGUMENT \| tenant_id$/),
+      late: expect.stringMatching(/^\[deadline_exceeded\] /),
+    });
+    // No browser sends a stream, and connect-web says so itself.
+    expect(stream).toMatch(/^\[\w+\] .*not support/);
   });
 });
 
