@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { linkTool, tools } from "./tools/cache.ts";
+import { command } from "./tools/command.ts";
 import { installChromium, unpackDebian } from "./tools/debian.ts";
 import { buildGo, installGo } from "./tools/go.ts";
 import { grpcurl } from "./tools/grpcurl.ts";
@@ -29,6 +30,15 @@ const connectGo: Need = {
   async install() {
     need("go", ["version"]);
     buildGo(join(root, "test", "callers", "connect-go"), join(tools, "bin", "connect-caller"));
+  },
+};
+const connectKotlin: Need = {
+  name: "a client of connect-kotlin",
+  install() {
+    need("java");
+    need("mvn");
+    const cwd = join(root, "test", "callers", "connect-kotlin");
+    command("mvn", ["-q", "-B", "-ntp", "package"], { cwd });
   },
 };
 const python: Need = {
@@ -61,6 +71,7 @@ const specs: Specs = {
   clients: [go, python, curl],
   browser: [packages, chromium],
   "connect-go": [connectGo],
+  "connect-kotlin": [connectKotlin],
   "trust-domains": [go, curl],
 };
 
