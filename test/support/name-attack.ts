@@ -3,10 +3,14 @@
  * name with an escape in the same place, of whichever caller, for that one. Each door by which text of callers comes in has a name of its
  * own here.
  */
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as textOf } from "node:stream/consumers";
+import { onTestFinished } from "vitest";
 import { postJson } from "./api-fixture.ts";
+import { frame, openRaw } from "./raw-stream.ts";
 import { bearerHeaders } from "./running-service.ts";
 import { tokenPolicy } from "./token-policy.ts";
 import { startProcess } from "./service-process.ts";
@@ -25,6 +29,8 @@ interface Sent {
   path: string;
   body?: string | Uint8Array;
   headers?: Record<string, string>;
+  /** Sent by HTTP/2 then. */
+  isStream?: boolean;
 }
 
 /** Requests with an object of names, which V8 would learn if the text reached JSON.parse. */
@@ -40,8 +46,14 @@ const doors = {
   }),
   "gRPC-Web": (names) => ({
     path: rpc("KmsService/Status"),
-    body: framed(`{"x":${names}}`),
+    body: frame(Buffer.from(`{"x":${names}}`)),
     headers: { "content-type": "application/grpc-web+json" },
+  }),
+  "a stream of Connect's": (names) => ({
+    path: rpc("KmsService/SignSpans"),
+    body: frame(Buffer.from(`{"x":${names}}`)),
+    headers: { "content-type": "application/connect+json" },
+    isStream: true,
   }),
   administration: (names) => ({ path: "/api/admin/kms/rotate", body: names }),
   "a page token": (names) => ({
@@ -74,11 +86,12 @@ export async function startAttacked(node = process.execPath): Promise<AttackedNa
   const { text, tokens } = tokenPolicy({ mallory: { roles: everything }, globex: { roles: everything } });
   const policy = join(dir, "policy.yaml");
   writeFileSync(policy, `separation: off\n${text}`, { mode: 0o600 });
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-  const { http } = await startProcess({ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: policy }, { node });
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const { http, grpc } = await startProcess({ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: policy }, { node });
 
-  async function send({ path, body, headers = {} }: Sent, token: string): Promise<Answer> {
+  async function send({ path, body, headers = {}, isStream }: Sent, token: string): Promise<Answer> {
     const sent = { "content-type": "application/json", ...bearerHeaders(token), ...headers };
+    if (isStream) return sendStream(grpc, sent, body!);
     const response = await fetch(`${http}${path}`, {
       method: body === undefined ? "GET" : "POST",
       headers: sent,
@@ -122,6 +135,15 @@ interface Answer {
   text: string;
 }
 
+async function sendStream(target: string, headers: Record<string, string>, body: string | Uint8Array): Promise<Answer> {
+  const { session, stream } = openRaw(target, headers);
+  const answered = once(stream, "response") as Promise<[Record<string, unknown>]>;
+  stream.end(body);
+  const [[head], text] = await Promise.all([answered, textOf(stream)]);
+  session.close();
+  return { status: Number(head[":status"]), text };
+}
+
 const literal = (stem: string) => `{"a${stem}":"7","${stem}é":"1"}`;
 const escaped = (stem: string) => `{"a${stem}":"7","${stem}\\u00e9":"1"}`;
 
@@ -137,10 +159,4 @@ function spanWith(keys: readonly string[]) {
   const values = keys.map((key) => ({ key, value: { stringValue: "1" } }));
   const ids = { traceId: "W47/95gDgQPSabYzgT/GDA==", spanId: "7uGbfsPBsXQ=" };
   return { ...ids, name: "x", attributes: [{ key: "audit.integrity.value", value: { kvlistValue: { values } } }] };
-}
-
-function framed(text: string): Uint8Array {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(Buffer.byteLength(text), 1);
-  return Buffer.concat([head, Buffer.from(text)]);
 }
