@@ -61,7 +61,8 @@ export function callsByConnect(command: readonly string[]): void {
     });
 
     it("is told when its time is up", () => {
-      expect(told[way]!.late).toMatchObject({ code: "deadline_exceeded" });
+      // Where connect-kotlin's own timer is first, it calls that canceled by gRPC-Web.
+      expect(["deadline_exceeded", "canceled"]).toContain(told[way]!.late.code);
     });
   });
 

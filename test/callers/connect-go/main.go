@@ -11,11 +11,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
 	kmsv1 "github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
-	"google.golang.org/protobuf/proto"
 )
 
 type asked struct {
@@ -213,8 +213,10 @@ func main() {
 			ended["encrypt"] = tellOf(err)
 			_, err = unary[kmsv1.EncryptPiiRequest, kmsv1.EncryptPiiResponse](background, by, "EncryptPii", &kmsv1.EncryptPiiRequest{TenantId: "A B"})
 			ended["refused"] = tellOf(err)
-			late, stop := context.WithTimeout(background, time.Microsecond)
-			_, err = unary[kmsv1.EncryptPiiRequest, kmsv1.EncryptPiiResponse](late, by, "EncryptPii", proto.CloneOf(request))
+			// The most fields of a call: no machine seals them within a millisecond.
+			many := &kmsv1.EncryptPiiRequest{TenantId: "acme", Fields: slices.Repeat(request.Fields, 1000)}
+			late, stop := context.WithTimeout(background, time.Millisecond)
+			_, err = unary[kmsv1.EncryptPiiRequest, kmsv1.EncryptPiiResponse](late, by, "EncryptPii", many)
 			stop()
 			ended["late"] = tellOf(err)
 		}
