@@ -1,5 +1,6 @@
 /** How messages of an rpc are read and written: in binary or JSON, by the method's own codec or by the generic one. */
-import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { KmsError } from "../errors.ts";
 import { keyCheck } from "../service/codec/map-keys.ts";
 import type { Codec } from "../service/method.ts";
@@ -22,8 +23,20 @@ export function messageForms(rpc: DescMethod, codec: AnyCodec = {}): Record<"bin
   const read = jsonDecode(rpc);
   const json = codec.own ? (bytes: Uint8Array) => binary(wireOf(rpc.input, read(bytes))) : read;
   const write = codec.own ? codec.encode : undefined;
-  const encode = write ? (answer: never) => fromBinary(rpc.output, write(answer)) : (answer: Message) => answer;
-  return { binary: { decode: binary, encode }, json: { decode: json, encode } };
+  const encode = (made: typeof fromBinary) =>
+    write ? (answer: never) => made(rpc.output, write(answer)) : (answer: Message) => answer;
+  return { binary: { decode: binary, encode: encode(carrying) }, json: { decode: json, encode: encode(fromBinary) } };
+}
+
+/** Returns a message that is written in binary as these wire bytes: the first field and all behind it are one that is not known. */
+export function carrying<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  const message = create(desc);
+  if (bytes.length > 0) {
+    const reader = new BinaryReader(bytes);
+    const [no, wireType] = reader.tag();
+    message.$unknown = [{ no, wireType, data: bytes.subarray(reader.pos) }];
+  }
+  return message;
 }
 
 /** Returns the wire bytes of a JSON message. Throws INVALID_ARGUMENT. */

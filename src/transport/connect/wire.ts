@@ -9,6 +9,7 @@ import { heavyTurn } from "../../runtime/turns/loop.ts";
 import { callContext, callerLeft } from "../call-context.ts";
 import { toConnectError } from "../error-status.ts";
 import { flagsOf } from "../grpc/http2/internals.ts";
+import { carrying } from "../codecs.ts";
 import type { Wire } from "../grpc/stream/wire.ts";
 import { largeBytes } from "../stages.ts";
 import { compressedFlag } from "./library.ts";
@@ -106,6 +107,7 @@ export class ConnectWire implements Wire {
 
   /** Gives the library each response, which is on its way when it asks for the next; throws the error that ends them. */
   async *responses({ output }: DescMethod) {
+    const read = this.#parts.parse === undefined ? carrying : fromBinary;
     while (this.#response !== undefined || this.#end === undefined) {
       if (this.#response === undefined) {
         await new Promise<void>((resolve) => {
@@ -114,7 +116,7 @@ export class ConnectWire implements Wire {
         continue;
       }
       if (this.#response.length >= largeBytes) await heavyTurn(this.http2.session, this);
-      yield fromBinary(output, this.#response);
+      yield read(output, this.#response);
       release(this.#response);
       this.#response = undefined;
       this.#drained();
