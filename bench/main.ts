@@ -10,6 +10,8 @@ import { printMachine, writeJson } from "./report.ts";
 
 const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   paths: async () => (await import("./paths/main.ts")).paths({ only: options.only, profile: options["cpu-prof"] }),
+  connect: async () =>
+    (await import("./connect/main.ts")).connect({ only: options.only, profile: options["cpu-prof"] }),
   auth: async () => (await import("./auth/main.ts")).auth({ profile: options["cpu-prof"] }),
   growth: async () => (await import("./growth/main.ts")).growth(),
   logs: async () => (await import("./logs/main.ts")).logs(),

@@ -11,6 +11,8 @@ import { batches, opening, signSpanRequests } from "./spans.ts";
 
 export interface StreamShape {
   mode: "INDIVIDUAL" | "LOG";
+  /** gRPC where nothing else is said. */
+  protocol?: "gRPC" | "Connect";
   /** Whether results have the attributes to put on each span. */
   withAttributes?: boolean;
   /** One after the other where there are more than `atOnce`. */
@@ -58,10 +60,11 @@ export function subjectsOf(server: Pick<Server, "port" | "cpu">, client: LoadCli
       subject(() => unary("GenerateDataKey", [generateDataKeyRequest()], calls), calls, check.generateDataKey),
     encryptPii: (fields, calls) =>
       subject(() => unary("EncryptPii", [encryptPiiRequest(fields)], calls), calls * fields, check.encryptPii),
-    signSpans({ mode, withAttributes = false, tenants, spansABatch, ...shape }) {
+    signSpans({ mode, protocol = "gRPC", withAttributes = false, tenants, spansABatch, ...shape }) {
       const make = (): Load => ({
         ...shape,
         over: "streams",
+        protocol,
         port: server.port,
         path: rpc("SignSpans"),
         bodies: batches(Math.ceil(distinctInBatches / spansABatch), spansABatch),

@@ -28,6 +28,7 @@ export interface UnaryLoad extends Bodies {
 /** Streams over one connection. A stream sends its batches, and no more than `ahead` before their answers; the next one follows it. */
 export interface StreamLoad extends Bodies {
   over: "streams";
+  protocol: "gRPC" | "Connect";
   streams: number;
   atOnce: number;
   batchesEach: number;

@@ -1,27 +1,51 @@
 /** Bidirectional streams of SignSpans, so many at once. */
-import type * as grpc from "@grpc/grpc-js";
+import { connectOpener } from "./connect-streams.ts";
 import type { Exchange, StreamLoad } from "./load.ts";
 import { connect, deserialize, serialize } from "./wire.ts";
 
+/** Takes messages, and emits `data` with those of its answer, and `end` where it ended well, or `error`. */
+export interface BidiStream {
+  readonly writableEnded: boolean;
+  write(message: Uint8Array): void;
+  end(): void;
+  on(event: "data", listener: (message: Buffer) => void): unknown;
+  on(event: "end", listener: () => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** A connection, on which streams are opened. */
+export interface Opener {
+  open(path: string): BidiStream;
+  close(): void;
+}
+
+function grpcOpener(port: number): Opener {
+  const client = connect(port);
+  return {
+    open: (path) => client.makeBidiStreamRequest(path, serialize, deserialize),
+    close: () => client.close(),
+  };
+}
+
 export function streamLoad(load: StreamLoad) {
-  const client = connect(load.port);
+  const opener = load.protocol === "gRPC" ? grpcOpener(load.port) : connectOpener(load.port);
   let turn = 0; // goes on in the next run: tenants may be more than streams
   async function run(): Promise<Exchange> {
     const end = turn + load.streams;
     let last: Exchange | undefined;
     const follow = async () => {
-      while (turn < end) last = await runStream(load, client, turn++);
+      while (turn < end) last = await runStream(load, opener, turn++);
     };
     await Promise.all(Array.from({ length: Math.min(load.atOnce, load.streams) }, follow));
     return last!;
   }
-  return { run, close: () => client.close() };
+  return { run, close: opener.close };
 }
 
 /** The last batch, as it would be alone, and its answers. */
-function runStream(load: StreamLoad, client: grpc.Client, turn: number): Promise<Exchange> {
+function runStream(load: StreamLoad, { open }: Opener, turn: number): Promise<Exchange> {
   const { path, bodies, openings, batchesEach, ahead } = load;
-  const stream = client.makeBidiStreamRequest(path, serialize, deserialize);
+  const stream = open(path);
   let [sent, done] = [0, 0];
   let answers: Buffer[] = [];
   const body = (index: number) => bodies[(turn * batchesEach + index) % bodies.length]!;

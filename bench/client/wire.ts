@@ -3,7 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import type { Credentials } from "./load.ts";
 
 /** What clients in Go and Java come to by themselves on a fast line; grpc-js stays at 64 KiB, of which each MiB costs both sides sixteen rounds. */
-const windowBytes = 4 * 1024 * 1024;
+export const windowBytes = 4 * 1024 * 1024;
 
 export function connect(port: number, credentials?: Credentials): grpc.Client {
   const channel = credentials === undefined ? grpc.credentials.createInsecure() : overTls(credentials);

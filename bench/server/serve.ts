@@ -1,5 +1,5 @@
 /**
- * The measured process: the service, or a grpc-js server whose handler does nothing. It answers for its own CPU time and runs the bare
+ * The measured process: the service, or a server of grpc-js or of connect-node whose handlers do nothing. It answers for its own CPU time and runs the bare
  * loops, so that a limit is taken in the same kind of process as its subject.
  */
 import { loadConfig } from "../../src/config/load.ts";
@@ -7,10 +7,12 @@ import { startServer } from "../../src/server.ts";
 import { answerQuestions, cpuMicros } from "../child.ts";
 import type { BareLoops } from "./bare.ts";
 import { type ServerKey, startEmpty } from "./empty.ts";
+import { startLibrary } from "./library.ts";
 
 export type Question =
   | { serve: "service"; env: Readonly<Record<string, string>> }
   | { serve: "empty"; answerBytes: Readonly<Record<string, number>>; own?: ServerKey }
+  | { serve: "library"; answers: Readonly<Record<string, Uint8Array>> }
   | { ask: "cpu" | "httpPort" }
   | { run: keyof BareLoops; times: number };
 
@@ -32,6 +34,11 @@ async function answer(question: Question): Promise<number> {
     const empty = await startEmpty(question.answerBytes, question.own);
     stop = empty.stop;
     return empty.port;
+  }
+  if (question.serve === "library") {
+    const library = await startLibrary(question.answers);
+    stop = library.stop;
+    return library.port;
   }
   const server = await startServer(loadConfig({ env: question.env, cwd: import.meta.dirname }));
   stop = server.stop;

@@ -45,6 +45,11 @@ export function startEmpty(answerBytes: Readonly<Record<string, number>>, own?: 
   return start({ serve: "empty", answerBytes, ...(own && { own }) });
 }
 
+/** See library.ts. */
+export function startLibrary(answers: Readonly<Record<string, Uint8Array>>): Promise<Server> {
+  return start({ serve: "library", answers });
+}
+
 async function start(question: Question, execArgv: readonly string[] = []): Promise<Service> {
   const child = startChild("server/serve.ts", execArgv);
   const ask = (next: Question) => child.ask<number>(next);
