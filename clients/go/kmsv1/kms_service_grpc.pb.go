@@ -90,7 +90,7 @@ type KmsServiceClient interface {
 	SignSpan(ctx context.Context, in *SignSpanRequest, opts ...grpc.CallOption) (*SignSpanResponse, error)
 	// Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
 	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. A limit of calls does not end
-	// it: the next message is read later. On gRPC only.
+	// it: the next message is read later. By gRPC, and by Connect over HTTP/2.
 	// Role: sign, asked again for each batch.
 	//
 	// ABORTED: in log mode, other replicas were always first.
@@ -316,7 +316,7 @@ type KmsServiceServer interface {
 	SignSpan(context.Context, *SignSpanRequest) (*SignSpanResponse, error)
 	// Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
 	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. A limit of calls does not end
-	// it: the next message is read later. On gRPC only.
+	// it: the next message is read later. By gRPC, and by Connect over HTTP/2.
 	// Role: sign, asked again for each batch.
 	//
 	// ABORTED: in log mode, other replicas were always first.

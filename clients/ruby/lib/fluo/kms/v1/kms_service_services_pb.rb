@@ -68,7 +68,7 @@ module Fluo
           rpc :SignSpan, ::Fluo::Kms::V1::SignSpanRequest, ::Fluo::Kms::V1::SignSpanResponse
           # Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
           # not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. A limit of calls does not end
-          # it: the next message is read later. On gRPC only.
+          # it: the next message is read later. By gRPC, and by Connect over HTTP/2.
           # Role: sign, asked again for each batch.
           #
           # ABORTED: in log mode, other replicas were always first.
