@@ -27,7 +27,7 @@ export async function headsAtStart(store: Pick<Store, "auditHeads">, signal?: Ab
   do {
     refuseAborted(signal);
     found = await store.auditHeads(after, pageHeads);
-    pages.push(Buffer.concat(found.map(packed)));
+    pages.push(packed(found));
     after = found.at(-1)?.writerId ?? "";
     await setImmediate();
   } while (found.length === pageHeads);
@@ -41,15 +41,18 @@ export async function headsAtStart(store: Pick<Store, "auditHeads">, signal?: Ab
   };
 }
 
-function packed({ writerId, sequence, mac }: AuditHead): Buffer {
-  const head = Buffer.alloc(headBytes);
-  const isWhole = head.write(writerId, "hex") === idBytes && mac.length === macBytes;
-  if (!isWhole || writerId.length !== 2 * idBytes) {
-    throw new KmsError("INTERNAL", `audit writer ${writerId} has a name or a head that no service writes`);
+function packed(heads: readonly AuditHead[]): Buffer {
+  const page = Buffer.alloc(heads.length * headBytes);
+  for (const [index, { writerId, sequence, mac }] of heads.entries()) {
+    const head = page.subarray(index * headBytes, (index + 1) * headBytes);
+    const isWhole = head.write(writerId, "hex") === idBytes && mac.length === macBytes;
+    if (!isWhole || writerId.length !== 2 * idBytes) {
+      throw new KmsError("INTERNAL", `audit writer ${writerId} has a name or a head that no service writes`);
+    }
+    head.writeBigUInt64BE(BigInt(sequence), idBytes);
+    head.set(mac, idBytes + sequenceBytes);
   }
-  head.writeBigUInt64BE(BigInt(sequence), idBytes);
-  head.set(mac, idBytes + sequenceBytes);
-  return head;
+  return page;
 }
 
 /** The head of `id` in a page, which is in the order of ids. */
